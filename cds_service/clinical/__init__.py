@@ -1,0 +1,1 @@
+"""Speaks medicine: the record, units, findings and decisions. Standard library only."""

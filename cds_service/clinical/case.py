@@ -1,0 +1,174 @@
+"""One patient on one day, as the findings see it: the record, the pathway's numbers, and what was found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from .limits import Limits
+from .record import LabResult, Medication, PatientRecord, Problem
+from .tables import Pathway, Plausible
+from .units import normalise_unit
+
+B12_ANALYTES = ("b12", "active-b12")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """One piece of evidence: the resource it came from ("" where none stands for it) and what it says."""
+
+    reference: str
+    text: str
+
+
+Evidence = tuple[Because, ...]
+SILENT: Evidence = (Because("", ""),)  # true, with nothing in the record to point at
+
+
+def written(day: date | None) -> str:
+    """A day as a clinician reads it, "10 Jan 2026"; "undated" when it is not known."""
+    return f"{day.day} {MONTHS[day.month - 1]} {day.year}" if day else "undated"
+
+
+class Case:
+    """The record of one patient with lookups by analyte, concept group and ingredient group; `found` grows."""
+
+    __slots__ = (
+        "record", "pathway", "limits", "today", "found", "labs", "problems", "b12", "b12_other", "b12_earlier",
+        "old_b12", "doubtful_b12", "mma", "homocysteine", "egfr", "blood", "doses", "oral", "mma_limit",
+    )  # fmt: skip
+
+    def __init__(self, record: PatientRecord, pathway: Pathway, limits: Limits, today: date):
+        self.record, self.pathway, self.limits, self.today = record, pathway, limits, today
+        self.found: dict[str, Evidence] = {}
+        self.labs: dict[str, list[LabResult]] = {}
+        for lab in record.labs:
+            self.labs.setdefault(lab.analyte, []).append(lab)
+        for results in self.labs.values():
+            results.sort(key=lambda lab: (lab.date or date.min, lab.moment, lab.reference), reverse=True)
+        self.problems: dict[str, list[Problem]] = {}
+        for problem in record.problems:
+            self.problems.setdefault(problem.concept, []).append(problem)
+        self.b12 = self.b12_other = self.b12_earlier = self.old_b12 = self.doubtful_b12 = None
+        self.mma = self.homocysteine = self.egfr = self.mma_limit = None
+        self.blood: dict[str, LabResult] = {}
+        self.doses: list[tuple[date, str]] = []
+        self.oral: list[Medication] = []
+
+    def add(self, name: str, evidence: Evidence | Iterable[Because] | None) -> None:
+        """Record a finding, unless there is no evidence for it."""
+        if evidence:
+            self.found[name] = tuple(evidence)
+
+    def either(self, name: str, *names: str) -> None:
+        """A finding that is true when any of these is; its evidence is theirs."""
+        evidence = [because for each in names for because in self.found.get(each, ())]
+        self.add(name, dict.fromkeys(evidence))
+
+    def both(self, name: str, *names: str) -> None:
+        """A finding that is true when all of these are; its evidence is theirs."""
+        if all(each in self.found for each in names):
+            self.either(name, *names)
+
+    def has(self, *names: str) -> bool:
+        """Was any of these found?"""
+        return any(name in self.found for name in names)
+
+    def in_group(self, group: str) -> list[Problem]:
+        """Every problem whose concept belongs to the group, in the record's order."""
+        concepts = self.pathway.groups.get(group, frozenset())
+        return [problem for problem in self.record.problems if problem.concept in concepts]
+
+    def medicines(self, group: str) -> list[Medication]:
+        """Every entry about an ingredient of the group."""
+        ingredients = self.pathway.groups.get(group, frozenset())
+        return [entry for entry in self.record.medications if entry.ingredient in ingredients]
+
+    def display(self, key: str) -> str:
+        """Our own words for a concept, ingredient or analyte."""
+        return self.pathway.displays.get(key, key)
+
+    def age(self, lab: LabResult) -> int:
+        """Days since the result was taken; only for dated results."""
+        return (self.today - lab.date).days
+
+    def base(self, lab: LabResult) -> tuple[str, Decimal]:
+        """(family, value in the family's base unit), exactly."""
+        return self.base_of(lab, lab.value)
+
+    def base_of(self, lab: LabResult, number: Decimal) -> tuple[str, Decimal]:
+        """(family, a number in the result's unit expressed in the family's base unit), exactly."""
+        unit = self.pathway.analytes[lab.analyte].units[normalise_unit(lab.unit)]
+        return unit.family, number * unit.factor
+
+    def newest(self, analyte: str, days: str) -> LabResult | None:
+        """The newest result with a number that counts and lies within the named number of days."""
+        for lab in self.labs.get(analyte, ()):
+            if lab.value is None or lab.doubt or lab.preliminary:
+                continue
+            if self.limits.within_days(days, lab.date, self.today) and not implausible(self, lab):
+                return lab
+        return None
+
+    def because(self, *labs: LabResult | None) -> Evidence:
+        """The evidence of laboratory results: what was measured, the number as reported, and when."""
+        return tuple(Because(lab.reference, f"{self.reported(lab)} on {written(lab.date)}") for lab in labs if lab)
+
+    def reported(self, lab: LabResult) -> str:
+        """A result as the laboratory reported it, with our spelling of its unit: "total B12 150.10 ng/L"."""
+        return f"{self.display(lab.analyte)} {quantity(lab)}".rstrip()
+
+
+def quantity(lab: LabResult) -> str:
+    """The number as reported, with comparator and unit; the outcome of a qualitative test."""
+    if lab.value is None:
+        return lab.outcome
+    return f"{lab.comparator}{lab.number} {lab.unit}".strip()
+
+
+def surely_below(lab: LabResult, value: Decimal, limit: Decimal) -> bool:
+    """Do all the values that the result allows lie below the limit? `value` is the result in the limit's unit."""
+    if not lab.comparator:
+        return value < limit
+    return (lab.comparator == "<" and value <= limit) or (lab.comparator == "<=" and value < limit)
+
+
+def surely_above(lab: LabResult, value: Decimal, limit: Decimal) -> bool:
+    """Do all the values that the result allows lie above the limit?"""
+    if not lab.comparator:
+        return value > limit
+    return (lab.comparator == ">" and value >= limit) or (lab.comparator == ">=" and value > limit)
+
+
+def implausible(case: Case, lab: LabResult) -> str:
+    """Why a number cannot be taken at face value (a key of messages.toml [doubt]), or ""."""
+    analyte = case.pathway.analytes[lab.analyte]
+    if not lab.unit:
+        return "no-unit"
+    family, value = case.base(lab)
+    limits = next((limit for limit in analyte.plausible if limit.family == family), None)
+    if limits is None:
+        return other_family(case, lab, family, value)
+    return outside(case, lab, value, limits)
+
+
+def outside(case: Case, lab: LabResult, value: Decimal, limits: Plausible) -> str:
+    """Above or below what is plausible; while B12 is injected a very high B12 is what one expects."""
+    if limits.low is not None and value < limits.low:
+        return "implausible-low"
+    injected = lab.analyte in B12_ANALYTES and "on_im" in case.found
+    high = limits.high_on_injections if injected else limits.high
+    return "implausible-high" if high is not None and value > high else ""
+
+
+def other_family(case: Case, lab: LabResult, family: str, value: Decimal) -> str:
+    """The same check where the plausible range is stated in the other family: mass for a molar result or back."""
+    analyte = case.pathway.analytes[lab.analyte]
+    if not analyte.plausible or analyte.mass_per_molar is None:
+        return ""
+    limits = analyte.plausible[0]
+    factor = analyte.mass_per_molar if family == "molar" else 1 / analyte.mass_per_molar
+    return outside(case, lab, value * factor, limits)

@@ -1,0 +1,246 @@
+"""From findings to a decision: the tables are walked top to bottom, the first row wins; of the safety rows, all.
+
+Pure. What may be drafted is settled here too, because it is medicine: no test whose result is there or that is already
+ordered, one regimen per answer, no medicine that a safety row forbids (6.3 "Drafts").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .case import B12_ANALYTES, Because, Case
+from .findings import Assessment, Finding
+from .tables import Choice, FixedCard, Orderable, Pathway, Provenance, Regimen, Row
+
+SEVERITY = {"none": 0, "info": 1, "warning": 2, "critical": 3}
+MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homocysteine": "homocysteine"}
+REGIMEN_FIRST = ("safety/S1", "safety/S1b", "treat", "safety/S8", "safety/S7")  # whose regimen an answer carries
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A suggested order: kind "test" with the id of an orderable, or "medicine" with the id of a regimen."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What one row says to the clinician, before it is laid out as a card. `row` is "interpret/deficient"."""
+
+    row: str
+    indicator: str
+    summary: str
+    detail: str
+    topic: str
+    provenance: Provenance
+    drafts: tuple[Draft, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The label, every row that matched, and the advice: most severe first, safety first among equals."""
+
+    label: str
+    rows: tuple[str, ...]
+    advice: tuple[Advice, ...]
+    findings: dict[str, Finding]
+
+
+def matches(row: Row | Choice, found: Iterable[str]) -> bool:
+    """Do all conditions of the row hold?"""
+    return all(name in found for name in row.when) and not any(name in found for name in row.unless)
+
+
+def first_match(table: tuple[Row, ...], found: Iterable[str]) -> Row:
+    """The first row that holds; the loader has made sure that the last one always does."""
+    return next(row for row in table if matches(row, found))
+
+
+def decide(assessment: Assessment, pathway: Pathway) -> Decision:
+    """Everything that follows from the findings."""
+    found = dict(assessment.findings)
+    interpret = first_match(pathway.interpret, found)
+    note_staleness(interpret, found)
+    if "out_of_scope" in found:
+        return Decision(interpret.label, (named(interpret),), (), found)
+    chosen = [row for row in pathway.safety if matches(row, found)]
+    treat = treatment(interpret, found)
+    writer = Writer(assessment.case, pathway, found, assessment.values)
+    advice = [writer.advice(row, level(row, found)) for row in chosen]
+    rows = [named(row) for row in chosen]
+    advice += writer.interpretation(interpret, level(interpret, found))
+    rows.append(named(interpret))
+    if treat in ("now", "consider"):
+        row = first_match(pathway.treat, found)
+        rows.append(named(row))
+        advice.append(writer.advice(row, "warning" if treat == "now" else "info"))
+    advice = one_regimen([each for each in advice if each.indicator != "none"])
+    return Decision(interpret.label, tuple(rows), tuple(sorted(advice, key=urgency)), found)
+
+
+def decide_without(assessment: Assessment, pathway: Pathway, missing: str) -> Decision:
+    """What can be said when required data is missing: the safety rows that speak alone, and what is missing.
+
+    `missing` names it in our own words. `advice` is empty when no safety row speaks: the caller answers 412.
+    """
+    found = dict(assessment.findings)
+    found["no_medicine_draft"] = Finding("no_medicine_draft", (Because("", missing),))
+    writer = Writer(assessment.case, pathway, found, assessment.values | {"missing": missing})
+    chosen = [row for row in pathway.safety if row.speaks_alone and matches(row, found)]
+    advice = one_regimen([writer.advice(row, level(row, found)) for row in chosen])
+    if "out_of_scope" in found or not advice:
+        return Decision("not-assessable", (), (), found)
+    advice = sorted([*advice, writer.fixed(pathway.fixed["unavailable"])], key=urgency)
+    return Decision("not-assessable", (*(named(row) for row in chosen), "fixed/unavailable"), tuple(advice), found)
+
+
+def unavailable(assessment: Assessment, pathway: Pathway, missing: str) -> Decision:
+    """The one card of a client that wants a card where others get 412: nothing could be judged, and why."""
+    found = dict(assessment.findings)
+    writer = Writer(assessment.case, pathway, found, assessment.values | {"missing": missing})
+    card = writer.fixed(pathway.fixed["unavailable"])
+    return Decision("not-assessable", ("fixed/unavailable",), (card,), found)
+
+
+def named(row: Row) -> str:
+    return f"{row.table}/{row.id}"
+
+
+def urgency(advice: Advice) -> tuple[int, bool]:
+    """Sort key: the most severe first, safety first among equals."""
+    return -SEVERITY[advice.indicator], not advice.row.startswith("safety/")
+
+
+def level(row: Row, found: dict[str, Finding]) -> str:
+    """The indicator of a row for these findings."""
+    if any(name in found for name in row.no_card):
+        return "none"
+    raised = [indicator for indicator, names in row.raised if any(name in found for name in names)]
+    return max([row.indicator, *raised], key=SEVERITY.__getitem__)
+
+
+def treatment(row: Row, found: dict[str, Finding]) -> str:
+    """now, consider, after or none; nothing is treated on a stale result."""
+    if "repeat_first" in found:
+        return "none"
+    return next((treat for treat, names in row.treat_when if any(name in found for name in names)), row.treat)
+
+
+def note_staleness(row: Row, found: dict[str, Finding]) -> None:
+    """Was one of the results that chose this row stale? Then it is repeated before anything else is done."""
+    conditions = " ".join(row.when)
+    stale = [
+        name
+        for name, words in (("b12_stale", ("b12_", "deficient")), ("marker_stale", ("mma_", "marker_")))
+        if name in found and any(word in conditions for word in words)
+    ]
+    if not stale or "stale_exempt" in found:
+        return
+    because = tuple(each for name in stale for each in found[name].because)
+    found["repeat_first"] = Finding("repeat_first", because)
+    if "neuro" not in found:
+        found["repeat_first_without_neuro"] = Finding("repeat_first_without_neuro", because)
+
+
+def one_regimen(advice: list[Advice]) -> list[Advice]:
+    """Leave the medicine drafts of one row only, and each test draft on the first card that has it."""
+    bearing = {each.row for each in advice if any(draft.kind == "medicine" for draft in each.drafts)}
+    chosen = next((row for first in REGIMEN_FIRST for row in bearing if row == first or row.split("/")[0] == first), "")
+    kept, seen = [], set()
+    for each in sorted(advice, key=urgency):
+        drafts = [draft for draft in each.drafts if draft not in seen and (draft.kind == "test" or each.row == chosen)]
+        seen.update(drafts)
+        kept.append(
+            Advice(each.row, each.indicator, each.summary, each.detail, each.topic, each.provenance, tuple(drafts))
+        )
+    return kept
+
+
+class Writer:
+    """Turns matched rows into advice: wording with the record's values, notes, and the drafts that are allowed."""
+
+    def __init__(self, case: Case, pathway: Pathway, found: dict[str, Finding], values: dict[str, str]):
+        self.case, self.pathway, self.found, self.values = case, pathway, found, values
+
+    def advice(self, row: Row, indicator: str) -> Advice:
+        """The advice of one row."""
+        paragraphs = [row.detail, *(note.detail for note in self.pathway.notes if self.belongs(note, row))]
+        detail = "\n\n".join(text.strip().format_map(self.values) for text in paragraphs if text.strip())
+        summary = row.summary.format_map(self.values)
+        drafts = (*self.tests(row), *self.medicines(row))
+        return Advice(named(row), indicator, summary, detail, row.topic, row.provenance, drafts)
+
+    def belongs(self, note: Row, row: Row) -> bool:
+        """Is this note added to the card of that row?"""
+        return (row.table in note.on or named(row) in note.on) and matches(note, self.found)
+
+    def interpretation(self, row: Row, indicator: str) -> list[Advice]:
+        """The likelihood card; or, where the row has none and something could not be seen, the card that says so."""
+        if indicator != "none":
+            return [self.advice(row, indicator)]
+        return [self.fixed(self.pathway.fixed["incomplete"])] if "record_incomplete" in self.found else []
+
+    def fixed(self, card: FixedCard) -> Advice:
+        """A card that no row makes."""
+        summary, detail = card.summary.format_map(self.values), card.detail.strip().format_map(self.values)
+        return Advice(f"fixed/{card.id}", card.indicator, summary, detail, card.topic, card.provenance)
+
+    def tests(self, row: Row) -> list[Draft]:
+        """The tests to draft: of a stale row the repeat, else the row's own; none that is superfluous."""
+        named_tests = [choice.id for choice in row.tests if matches(choice, self.found)]
+        if row.table == "interpret" and "repeat_first" in self.found:
+            named_tests = ["repeat"] if self.case.b12 else ["repeat", *named_tests]
+        elif row.table == "interpret" and "stale_exempt" in self.found:
+            named_tests = ["repeat", *named_tests]
+        wanted = dict.fromkeys(each for name in named_tests for each in self.resolved(name))
+        return [Draft("test", each) for each in wanted if not self.superfluous(self.pathway.orderables[each])]
+
+    def resolved(self, name: str) -> list[str]:
+        """The orderable behind a name: `repeat` and `first-test` depend on the patient."""
+        if name == "first-test":
+            if "nitrous_oxide" in self.found:
+                return ["homocysteine"]
+            return ["b12-active" if "pregnant" in self.found else "b12-total"]
+        if name != "repeat":
+            return [name]
+        stale = {lab.analyte for lab in (self.case.mma, self.case.homocysteine) if lab and "marker_stale" in self.found}
+        driver = self.case.b12 or self.case.doubtful_b12
+        return [MEASURES[driver.analyte]] if driver else [MEASURES[analyte] for analyte in sorted(stale)]
+
+    def superfluous(self, orderable: Orderable) -> bool:
+        """Is there an open order for it, or a result of everything it measures within its age?"""
+        if any(order.orderable == orderable.id for order in self.case.record.orders):
+            return True
+        if not orderable.measures:
+            return False
+        return all(self.measured(analyte, orderable.current_days) for analyte in orderable.measures)
+
+    def measured(self, analyte: str, days: int) -> bool:
+        """Is there a final result that is young enough and not in doubt?"""
+        case = self.case
+        if analyte == "intrinsic-factor-antibody" and "ifab_positive" in self.found:
+            return True
+        if analyte in B12_ANALYTES and case.doubtful_b12 and case.doubtful_b12.analyte == analyte:
+            return False
+        return any(
+            lab.date is not None and 0 <= (case.today - lab.date).days <= days
+            for lab in case.labs.get(analyte, ())
+            if not lab.preliminary and not lab.doubt
+        )
+
+    def medicines(self, row: Row) -> list[Draft]:
+        """The regimens to draft, unless what is known (or not known) of the patient forbids a draft."""
+        if "no_medicine_draft" in self.found or "cobalamin_or_cobalt_allergy" in self.found:
+            return []
+        regimens = [self.pathway.regimens[choice.id] for choice in row.regimens if matches(choice, self.found)]
+        return [Draft("medicine", each.id) for each in regimens if not self.forbidden(each)]
+
+    def forbidden(self, regimen: Regimen) -> bool:
+        """Cyanocobalamin with Leber's optic neuropathy; an intramuscular injection with very low platelets."""
+        cyano = regimen.ingredient in self.pathway.groups.get("cyanocobalamin", ())
+        if cyano and "leber" in self.found:
+            return True
+        return "platelets_below_im" in self.found and any(phase.route == "im" for phase in regimen.phases)

@@ -1,0 +1,129 @@
+"""What is known of one patient, in clinical terms: the only thing that the findings read.
+
+FHIR ends where these types begin. All of them are frozen. Dates are calendar days in the site's time zone; a date
+that the record does not give is None, never a guess. `reference` is the FHIR reference ("Observation/o1") that a
+card or an explanation can name; it is "" only where the resource had no id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A resource, or a part of one, that was not used, and why (our own words, never the record's)."""
+
+    reference: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabResult:
+    """One laboratory result that counts by its status (final, amended, corrected or preliminary).
+
+    `value` and the range are in `unit`, which is our own spelling ("ng/L", "pmol/L"); `unit` is "" when it was
+    missing or not in the closed table of the analyte, and then `doubt` says so. `number` is the digits as reported.
+    """
+
+    reference: str
+    analyte: str  # an id of cards/analytes.toml
+    date: date | None
+    moment: float = 0.0  # seconds since the epoch, to order results of one day; 0.0 when undated
+    preliminary: bool = False
+    value: Decimal | None = None
+    number: str = ""
+    comparator: str = ""  # "", "<", "<=", ">=", ">"
+    unit: str = ""
+    low: Decimal | None = None  # the laboratory's own reference range, only where its unit is the result's
+    high: Decimal | None = None
+    flag: str = ""  # "low", "high", "normal" as the laboratory flagged it
+    outcome: str = ""  # "positive" or "negative", for antibodies
+    kind: str = ""  # what the code promises: "mass", "molar", "either", "" where the analyte has one family only
+    doubt: str = ""  # why the reader could not take it at face value: a key of cards/messages.toml [doubt]
+    code: str = ""  # "system|code" by which it was recognised
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A condition, symptom, operation, family history or state, recognised as one concept of cards/problems.toml."""
+
+    reference: str
+    concept: str
+    source: str = "condition"  # condition | observation | procedure | family | patient
+    onset: date | None = None
+    recorded: date | None = None
+    end: date | None = None
+    active: bool = True  # False: resolved, inactive or in remission (an operation is always active)
+    by_words: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Medication:
+    """One entry about one ingredient: an order, a statement of use, a dose given or dispensed.
+
+    `start` is the first day of use that the entry gives (for an order: the day it was written), `last` the newest day
+    on which use, supply or renewal is documented, `end` the day it stopped.
+    """
+
+    reference: str
+    ingredient: str  # an id of cards/medicines.toml
+    source: str  # order | statement | administration | dispense
+    route: str = ""  # im | sc | iv | injection (which is not said) | oral | sublingual | nasal | other | "" (not said)
+    start: date | None = None
+    last: date | None = None
+    end: date | None = None
+    active: bool = False  # in use, or an order in force, as far as its status and end say
+    dose: Decimal | None = None  # micrograms in one dose
+    per_day: Decimal | None = None  # micrograms a day
+    interval: Decimal | None = None  # days between doses
+    multivitamin: bool = False
+    antidote: bool = False  # a cyanide kit is no B12 treatment
+    recognised_by: str = "code"  # code | atc | ndc | words
+
+
+@dataclass(frozen=True, slots=True)
+class Allergy:
+    """An active allergy or intolerance to a substance that matters here: "cobalamin" or "cobalt"."""
+
+    reference: str
+    substance: str
+    recorded: date | None = None
+    by_words: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """A test that is already ordered and not yet done: what it would measure."""
+
+    reference: str
+    orderable: str  # an id of orderables.toml
+    written: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """The patient of the context. `sex` is "male", "female" or "" (not said or another value)."""
+
+    reference: str
+    sex: str = ""
+    born: date | None = None
+    deceased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PatientRecord:
+    """Everything that was read of one patient, and what could not be seen."""
+
+    patient: Patient
+    labs: tuple[LabResult, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    medications: tuple[Medication, ...] = ()
+    allergies: tuple[Allergy, ...] = ()
+    orders: tuple[OpenOrder, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
+    published: frozenset[str] = frozenset()  # prefetch keys that this service asks for
+    unavailable: frozenset[str] = frozenset()  # of these, the ones neither sent nor fetched
+    incomplete: frozenset[str] = frozenset()  # prefetch keys of which only a part was read

@@ -1,0 +1,190 @@
+"""The shapes of the clinical content: what cards/ becomes once it is loaded and checked.
+
+Nothing here reads a file; `cds_service.knowledge` builds these from TOML. All numbers are Decimal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a number or a sentence comes from: a key of sources.toml, its evidence grade, the day it was checked."""
+
+    source: str
+    evidence: str  # primary | secondary | design
+    checked: date
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A number that decides. `step` is the smallest difference that can be reported in that unit."""
+
+    id: str
+    value: Decimal
+    unit: str
+    step: Decimal
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One spelling of a unit. value in this unit x factor = value in the base unit of its family, exactly."""
+
+    spelling: str
+    family: str  # mass | molar | count | volume | ...
+    factor: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Plausible:
+    """The range outside which a result in this family's base unit is not taken at face value."""
+
+    family: str
+    low: Decimal | None
+    high: Decimal | None
+    high_on_injections: Decimal | None = None  # a higher limit while B12 is injected
+
+
+@dataclass(frozen=True, slots=True)
+class Analyte:
+    """What is known of one analyte: units by normalised text, base unit per family, chart unit, molar mass."""
+
+    id: str
+    display: str
+    units: dict[str, Unit]  # by `normalise_unit(text)`
+    bases: dict[str, str]  # family -> base spelling
+    chart_unit: str
+    mass_per_molar: Decimal | None  # 1 base molar unit = this many base mass units
+    plausible: tuple[Plausible, ...] = ()
+    provenance: Provenance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An orderable or regimen of a row that applies only when all of `when` and none of `unless` were found."""
+
+    id: str
+    when: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a decision table. `indicator` "none" means: no card, unless raised."""
+
+    id: str
+    table: str  # interpret | treat | safety | orders | notes
+    when: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    label: str = ""
+    tests: tuple[Choice, ...] = ()
+    treat: str = "none"  # now | consider | after | none
+    treat_when: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (treat, any of these findings): the first that holds
+    regimens: tuple[Choice, ...] = ()
+    review: str = ""
+    indicator: str = "none"
+    raised: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (indicator, any of these findings): the most severe counts
+    no_card: tuple[str, ...] = ()  # any of these findings: the row matches, without a card
+    summary: str = ""
+    detail: str = ""
+    topic: str = ""
+    speaks_alone: bool = False  # safety only: sent even when required data is missing
+    on: tuple[str, ...] = ()  # notes only: the tables ("interpret") or rows ("interpret/deficient") it is added to
+    provenance: Provenance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One part of a regimen: a dose, a route, how often, and what ends it."""
+
+    id: str  # loading | maintenance | treatment | prophylaxis
+    dose: Decimal
+    dose_high: Decimal | None  # an upper dose where the source gives a range
+    dose_unit: str  # mg | microgram
+    route: str  # im | oral
+    frequency: int
+    period: Decimal
+    period_high: Decimal | None
+    period_unit: str  # d | wk | mo | a
+    count: int | None = None  # number of doses that end the phase
+    duration: tuple[Decimal, str] | None = None
+    ends: str = ""  # the words that end it, where no number does
+    words: str = ""  # the phase as a clinician reads it
+
+
+@dataclass(frozen=True, slots=True)
+class Regimen:
+    """A treatment schedule: one source for the card's text, the draft order and the check of a clinician's own."""
+
+    id: str
+    ingredient: str  # an id of cards/medicines.toml
+    title: str
+    words: str
+    text: str  # medicationCodeableConcept.text: begins with the ingredient
+    phases: tuple[Phase, ...]
+    provenance: Provenance
+    codings: tuple[tuple[str, str, str], ...] = ()  # (system, code, display)
+
+
+@dataclass(frozen=True, slots=True)
+class Orderable:
+    """A test that can be drafted, what would make it superfluous, and for how many days a result serves."""
+
+    id: str
+    title: str
+    coding: tuple[str, str, str] | None
+    measures: tuple[str, ...]  # a current result of every one of these analytes makes the draft superfluous
+    current_days: int
+    provenance: Provenance
+    more_codings: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A publication that cards may name."""
+
+    id: str
+    title: str
+    url: str
+    published: str
+
+
+@dataclass(frozen=True, slots=True)
+class FixedCard:
+    """A card that no table row makes: what could not be judged."""
+
+    id: str
+    indicator: str
+    summary: str
+    detail: str
+    topic: str
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Pathway:
+    """One pathway, complete: everything that decides and everything that is said."""
+
+    id: str
+    title: str
+    version: str
+    sources: dict[str, Source]
+    card_source: str  # the source that cards name
+    thresholds: dict[str, Threshold]
+    analytes: dict[str, Analyte]
+    groups: dict[str, frozenset[str]]  # group -> problem concepts or ingredients
+    displays: dict[str, str]  # concept, ingredient, analyte -> our display
+    messages: dict[str, str]  # our own short phrases by key
+    interpret: tuple[Row, ...]
+    treat: tuple[Row, ...]
+    safety: tuple[Row, ...]
+    orders: tuple[Row, ...]
+    notes: tuple[Row, ...]
+    regimens: dict[str, Regimen]
+    orderables: dict[str, Orderable]
+    fixed: dict[str, FixedCard]
+    site_limits: frozenset[str] = field(default_factory=frozenset)  # "system|code|unit" whose limits a site has set

@@ -1,0 +1,118 @@
+"""The values that a card may show: numbers as reported, days, and our own displays. Never free text from the record."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from .bands import BOUNDS, doubt
+from .case import Case, quantity, written
+from .record import LabResult
+
+MOST_LISTED = 3
+
+LONGEST: dict[str, str] = {
+    "b12": ">=1234567.89 pmol/L",
+    "b12_kind": "active B12",
+    "b12_date": "30 Sep 2026",
+    "b12_limits": "180 to 350 pmol/L",
+    "b12_other": "active B12 >=1234.56 pmol/L on 30 Sep 2026",
+    "b12_earlier": "active B12 >=1234.56 pmol/L on 30 Sep 2026",
+    "old_b12": "active B12 >=1234.56 pmol/L",
+    "old_b12_date": "30 Sep 2026",
+    "mma": ">=1234567.8 nmol/L",
+    "mma_date": "30 Sep 2026",
+    "mma_limit": "1234.56 nmol/L",
+    "homocysteine": ">=123.45 umol/L",
+    "homocysteine_date": "30 Sep 2026",
+    "hb": "<=123.4 g/L",
+    "mcv": "<=123.4 fL",
+    "neutrophils": "<=12.34 10*9/L",
+    "platelets": "<=1234 10*9/L",
+    "potassium": "<=12.34 mmol/L",
+    "egfr": ">=123.4 mL/min/1.73 m2",
+    "doubt": "the number and the unit cannot belong together and need the laboratory",
+    "symptoms": "impaired proprioception (30 Sep 2026), impaired balance (30 Sep 2026), numbness (30 Sep 2026) and 9 more",
+    "risks": "abdominal or pelvic radiotherapy (30 Sep 2026), autoimmune thyroid disease (30 Sep 2026), metformin",
+    "causes": "resection of the terminal ileum (30 Sep 2026), total gastrectomy (30 Sep 2026), pernicious anaemia",
+    "medicines": "metformin (since 30 Sep 2026), esomeprazole (start not recorded), phenobarbital and 9 more",
+    "injection_date": "30 Sep 2026",
+    "missing": "blood count, conditions, pregnancy and symptoms, medication statements, prescriptions",
+}  # fmt: skip
+
+
+def values(case: Case) -> dict[str, str]:
+    """Every placeholder with its value; what is not there reads "not recorded"."""
+    found = {name: "" for name in LONGEST}
+    found.update(b12_values(case))
+    found.update(marker_values(case))
+    for name, analyte in (("hb", "haemoglobin"), ("egfr", "egfr"), ("mcv", "mcv"), ("neutrophils", "neutrophils")):
+        found[name] = shown(case.blood[analyte])
+    for name in ("platelets", "potassium"):
+        found[name] = shown(case.blood[name])
+    for name, finding in (("symptoms", "symptoms"), ("medicines", "box2_medicine"), ("missing", "record_incomplete")):
+        found[name] = listed(case, finding)
+    found["risks"] = listed(case, "risk_factor")
+    found["causes"] = listed(case, "cause_known")
+    found["injection_date"] = written(case.doses[-1][0]) if case.doses else ""
+    absent = case.pathway.messages["not-recorded"]
+    return {name: value or absent for name, value in found.items()}
+
+
+def shown(lab: LabResult | None) -> str:
+    return quantity(lab) if lab else ""
+
+
+def b12_values(case: Case) -> dict[str, str]:
+    """The result that drives, the others beside it, and what is wrong with one in doubt."""
+    found = {}
+    if case.b12:
+        lab = case.b12
+        found = {
+            "b12": quantity(lab),
+            "b12_kind": case.display(lab.analyte),
+            "b12_date": written(lab.date),
+            "b12_limits": grey_band(case, lab),
+        }
+    for name, lab in (("b12_other", case.b12_other), ("b12_earlier", case.b12_earlier)):
+        if lab:
+            found[name] = f"{case.reported(lab)} on {written(lab.date)}"
+    if case.old_b12:
+        found |= {"old_b12": case.reported(case.old_b12), "old_b12_date": written(case.old_b12.date)}
+    if case.doubtful_b12:
+        found["doubt"] = case.pathway.messages[f"doubt.{doubt(case, case.doubtful_b12) or 'pending'}"]
+    return found
+
+
+def grey_band(case: Case, lab: LabResult) -> str:
+    """The grey band in the unit that was reported."""
+    if not lab.unit:
+        return ""
+    family, factor = case.base_of(lab, Decimal(1))
+    low, high = (plain(case.limits[name] / factor) for name in BOUNDS[lab.analyte, family])
+    return f"{low} to {high} {lab.unit}"
+
+
+def plain(number: Decimal) -> str:
+    """A number without exponent or trailing zeros."""
+    text = f"{number.normalize():f}"
+    return text
+
+
+def marker_values(case: Case) -> dict[str, str]:
+    """MMA and homocysteine as reported, and the limit that was used."""
+    found = {}
+    for name, lab in (("mma", case.mma), ("homocysteine", case.homocysteine)):
+        if lab:
+            found |= {name: quantity(lab), f"{name}_date": written(lab.date)}
+    if case.mma:
+        own = case.mma.high
+        found["mma_limit"] = f"{plain(own)} {case.mma.unit}" if own is not None else f"{plain(case.mma_limit)} nmol/L"
+    return found
+
+
+def listed(case: Case, finding: str) -> str:
+    """What made a finding true, in our displays: at most three, then how many more."""
+    texts = list(dict.fromkeys(each.text for each in case.found.get(finding, ()) if each.text))
+    more = len(texts) - MOST_LISTED
+    text = ", ".join(texts[:MOST_LISTED])
+    return f"{text} {case.pathway.messages['and-more'].format(n=more)}" if more > 0 else text

@@ -1,0 +1,114 @@
+"""Every number, condition and order of rows matters: changing any one by its smallest step breaks some vignette."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from cds_service.clinical.tables import Choice, Pathway, Row
+from tests.book import Told, content, decide_with, faults, told, with_row
+
+TABLES = ("interpret", "treat", "safety", "notes")
+
+
+def moved_thresholds(pathway: Pathway) -> Iterator[tuple[str, Pathway]]:
+    """Each threshold one step up and one step down."""
+    for name, threshold in pathway.thresholds.items():
+        for word, step in (("up", threshold.step), ("down", -threshold.step)):
+            changed = {**pathway.thresholds, name: replace(threshold, value=threshold.value + step)}
+            yield f"{name} one step {word}", replace(pathway, thresholds=changed)
+
+
+def without_conditions(pathway: Pathway) -> Iterator[tuple[str, Pathway]]:
+    """Each table with one condition of one row (or of one of its choices) left out."""
+    for table in TABLES:
+        rows = getattr(pathway, table)
+        for index, row in enumerate(rows):
+            for words, changed in weakened(row):
+                yield (
+                    f"{table}/{row.id} {words}",
+                    with_row(pathway, table, (*rows[:index], changed, *rows[index + 1 :])),
+                )
+
+
+def weakened(row: Row) -> Iterator[tuple[str, Row]]:
+    """The row with one condition less, in each way there is."""
+    for name in ("when", "unless", "no_card"):
+        names = getattr(row, name)
+        for each in names:
+            yield f"without {name} {each}", replace(row, **{name: tuple(n for n in names if n != each)})
+    for name in ("raised", "treat_when"):
+        pairs = getattr(row, name)
+        for index, (target, names) in enumerate(pairs):
+            for each in names:
+                fewer = (target, tuple(n for n in names if n != each))
+                yield (
+                    f"without {name} {target} {each}",
+                    replace(row, **{name: (*pairs[:index], fewer, *pairs[index + 1 :])}),
+                )
+    for name in ("tests", "regimens"):
+        choices = getattr(row, name)
+        for index, choice in enumerate(choices):
+            yield f"without {name} {choice.id}", replace(row, **{name: (*choices[:index], *choices[index + 1 :])})
+            for words, fewer in weakened_choice(choice):
+                yield (
+                    f"{name} {choice.id} {words}",
+                    replace(row, **{name: (*choices[:index], fewer, *choices[index + 1 :])}),
+                )
+
+
+def weakened_choice(choice: Choice) -> Iterator[tuple[str, Choice]]:
+    """The choice with one condition less."""
+    for name in ("when", "unless"):
+        names = getattr(choice, name)
+        for each in names:
+            yield f"without {name} {each}", replace(choice, **{name: tuple(n for n in names if n != each)})
+
+
+def swapped(pathway: Pathway) -> Iterator[tuple[str, Pathway]]:
+    """Neighbouring rows of the first-match tables, swapped; the last row stays last."""
+    for table in ("interpret", "treat"):
+        rows = getattr(pathway, table)
+        for index in range(len(rows) - 2):
+            first, second = rows[index], rows[index + 1]
+            if not disjoint(first, second):
+                order = (*rows[:index], second, first, *rows[index + 2 :])
+                yield f"{table}: {first.id} and {second.id} swapped", with_row(pathway, table, order)
+
+
+EXCLUSIVE = (
+    {"b12_deficient", "b12_grey", "b12_above", "b12_unusable", "b12_preliminary", "b12_untested"},
+    {"b12_deficient", "b12_grey_or_above", "b12_unusable", "b12_preliminary", "b12_untested"},
+    {"deficient_by_total_only", "b12_grey", "b12_above"},
+    {"mma_raised", "mma_normal", "mma_unclear"},
+)
+
+
+def disjoint(first: Row, second: Row) -> bool:
+    """Can no patient match both? By a condition that the other excludes, or by findings that exclude each other."""
+    if set(first.when) & set(second.unless) or set(second.when) & set(first.unless):
+        return True
+    return any(
+        a != b for group in EXCLUSIVE for a in group & set(first.when) for b in group & set(second.when) if a != b
+    ) and not {"b12_grey", "b12_grey_or_above"} <= set(first.when) | set(second.when)
+
+
+def survivors(mutants: Iterator[tuple[str, Pathway]], tellings: list[Told]) -> list[str]:
+    """The changes that no vignette notices."""
+    return [
+        name
+        for name, changed in mutants
+        if not any(faults(decide_with(each, changed), each.vignette) for each in tellings)
+    ]
+
+
+@pytest.fixture(scope="module")
+def tellings():
+    return told("uk-ng239")
+
+
+@pytest.mark.parametrize("change", [moved_thresholds, without_conditions, swapped], ids=lambda change: change.__name__)
+def test_every_small_change_breaks_a_vignette(change, tellings):
+    assert survivors(change(content().pathways["uk-ng239"]), tellings) == []

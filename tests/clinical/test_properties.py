@@ -1,0 +1,154 @@
+"""What must hold for every patient, whoever it is (design.md 8)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from cds_service.clinical.bands import doubt
+from cds_service.clinical.decide import SEVERITY, decide
+from cds_service.clinical.findings import NAMES, assess
+from cds_service.clinical.record import Ignored, LabResult, Medication, PatientRecord, Problem
+from tests.book import content
+from tests.clinical.patients import INGREDIENTS, TODAY, days, lab, medicine, records
+
+PATHWAY = content().pathways["uk-ng239"]
+LABELS = {row.label for row in PATHWAY.interpret}
+often = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+untreated = st.builds(medicine, st.sampled_from(INGREDIENTS), st.one_of(st.none(), days))
+
+
+def outcome(record: PatientRecord, today: date = TODAY):
+    """Everything that the clinician would be told, and why."""
+    decision = decide(assess(record, PATHWAY, today), PATHWAY)
+    return decision.label, decision.rows, [(each.row, each.indicator, each.drafts) for each in decision.advice]
+
+
+def worst(record: PatientRecord) -> int:
+    """The most severe indicator."""
+    decision = decide(assess(record, PATHWAY, TODAY), PATHWAY)
+    return max((SEVERITY[each.indicator] for each in decision.advice), default=0)
+
+
+@often
+@given(records())
+def test_every_patient_gets_exactly_one_label_and_one_interpretation(record):
+    label, rows, _ = outcome(record)
+    assert label in LABELS
+    assert len([row for row in rows if row.startswith("interpret/")]) == 1
+
+
+@often
+@given(records())
+def test_every_finding_is_one_that_the_content_may_name_and_has_evidence(record):
+    findings = assess(record, PATHWAY, TODAY).findings
+    assert set(findings) <= NAMES
+    assert all(finding.because for finding in findings.values())
+
+
+@often
+@given(records())
+def test_no_card_leaves_a_placeholder_unfilled_or_a_summary_too_long(record):
+    for advice in decide(assess(record, PATHWAY, TODAY), PATHWAY).advice:
+        assert "{" not in advice.summary + advice.detail
+        assert len(advice.summary.encode("utf-16-le")) // 2 <= 139
+
+
+@often
+@given(records(untreated), st.integers(0, 300), st.integers(0, 360))
+def test_lowering_the_b12_of_an_untreated_patient_never_lowers_the_worst_indicator(record, lower, when):
+    higher = lower + 1 + (when * 7) % 900
+    assume(not any(each.analyte in ("b12", "active-b12") for each in record.labs))
+    with_low = replace(record, labs=(*record.labs, lab("b12", max(lower, 20), "ng/L", when)))
+    with_high = replace(record, labs=(*record.labs, lab("b12", max(higher, 21), "ng/L", when)))
+    assert worst(with_low) >= worst(with_high)
+
+
+@often
+@given(records(), st.randoms(use_true_random=False))
+def test_the_order_of_the_resources_changes_nothing(record, random):
+    def shuffled(parts):
+        return tuple(random.sample(parts, len(parts)))
+
+    mixed = replace(
+        record,
+        labs=shuffled(record.labs),
+        problems=shuffled(record.problems),
+        medications=shuffled(record.medications),
+        allergies=shuffled(record.allergies),
+    )
+    first, second = outcome(record), outcome(mixed)
+    assert (first[0], sorted(first[1]), first[2]) == (second[0], sorted(second[1]), second[2])
+
+
+@often
+@given(records())
+def test_ignored_resources_and_repeated_ones_change_nothing(record):
+    twice = replace(record, labs=record.labs * 2, problems=record.problems * 2, medications=record.medications * 2)
+    noted = replace(record, ignored=(Ignored("Observation/x", "of another patient"),))
+    assert outcome(twice) == outcome(record) == outcome(noted)
+
+
+def moved(day: date | None, years: int) -> date | None:
+    return day and day.replace(year=day.year + years)
+
+
+def later(record: PatientRecord, years: int) -> PatientRecord:
+    """The same record, every date so many years later."""
+
+    def shift(part):
+        names = {
+            LabResult: ("date",),
+            Problem: ("onset", "recorded", "end"),
+            Medication: ("start", "last", "end"),
+        }[type(part)]
+        return replace(part, **{name: moved(getattr(part, name), years) for name in names})
+
+    return replace(
+        record,
+        patient=replace(record.patient, born=moved(record.patient.born, years)),
+        labs=tuple(map(shift, record.labs)),
+        problems=tuple(map(shift, record.problems)),
+        medications=tuple(map(shift, record.medications)),
+    )
+
+
+@often
+@given(records())
+def test_shifting_every_date_by_a_whole_cycle_of_400_years_changes_nothing(record):
+    assert outcome(later(record, 400), moved(TODAY, 400)) == outcome(record)
+
+
+@often
+@given(st.integers(20, 1000), st.sampled_from(["ng/L", "pg/mL"]), st.sampled_from(["ng/L", "pg/mL"]))
+def test_units_with_the_same_threshold_change_nothing(value, one, other):
+    from tests.clinical.patients import record
+
+    assert outcome(record(lab("b12", value, one))) == outcome(record(lab("b12", value, other)))
+
+
+@often
+@given(records())
+def test_a_blocked_draft_is_never_made(record):
+    assessment = assess(record, PATHWAY, TODAY)
+    drafts = [draft for each in decide(assessment, PATHWAY).advice for draft in each.drafts if draft.kind == "medicine"]
+    regimens = [PATHWAY.regimens[draft.id] for draft in drafts]
+    if assessment.case.has("no_medicine_draft", "cobalamin_hypersensitivity", "cobalt_allergy"):
+        assert not regimens
+    if assessment.case.has("leber"):
+        assert all(regimen.ingredient != "cyanocobalamin" for regimen in regimens)
+    if assessment.case.has("platelets_below_im"):
+        assert all(phase.route != "im" for regimen in regimens for phase in regimen.phases)
+
+
+@pytest.mark.parametrize("value, unit", [("180", "ng/L"), ("133", "pmol/L"), ("258", "pmol/L"), ("350", "pg/mL")])
+def test_the_edges_are_grey_in_the_unit_that_was_reported(value, unit):
+    from tests.clinical.patients import record
+
+    case = assess(record(lab("b12", Decimal(value), unit)), PATHWAY, TODAY).case
+    assert case.has("b12_grey") and not doubt(case, case.b12)
