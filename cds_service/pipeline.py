@@ -95,9 +95,10 @@ def judge(assessment: Assessment, gathered: Gathered, service: Service, missing:
 
 
 def drafted(draft: Draft, service: Service, record: PatientRecord, now: datetime) -> dict[str, Any]:
-    """The resource that a suggestion creates."""
+    """The resource that a suggestion creates; `compose` gives it the id of this call."""
     make = service.drafts.test if draft.kind == "test" else service.drafts.medicine
-    return make(draft.id, record.patient.reference, now.astimezone(service.zone).date())
+    today = now.astimezone(service.zone).date()
+    return make(draft.id, record.patient.reference, draft.id, today)
 
 
 def titles(pathway: Pathway, drafts: Mapping[Draft, Any]) -> dict[Draft, tuple[str, str]]:

@@ -16,7 +16,7 @@ from cds_service.clinical.tables import Pathway
 from cds_service.config import Settings
 from cds_service.hooks.messages import read_request
 from cds_service.knowledge.content import Content, load_content
-from cds_service.knowledge.locate import content_folder
+from cds_service.knowledge.locate import cards_folder
 from cds_service.pipeline import Answer, Service, answer
 from cds_service.vignette_fhir import request_bytes
 from cds_service.vignettes import Vignette, read_vignette
@@ -28,7 +28,7 @@ NEVER = 10.0**12  # a deadline that does not come
 @cache
 def content() -> Content:
     """The content that the installed service carries."""
-    return load_content(content_folder())
+    return load_content(cards_folder())
 
 
 def book(pathway: str) -> list[Vignette]:
@@ -81,8 +81,8 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
         if wanted != actual:
             found.append(f"{name}: expected {wanted}, got {actual}")
     found += [f"has_tests: {name} is missing in {tests}" for name in expect.get("has_tests", ()) if name not in tests]
-    found += [f"says: {text!r} is missing in:\n{said}" for text in expect.get("says", ()) if text not in said]
-    found += [f"never: {text!r} is in:\n{said}" for text in expect.get("never", ()) if text in said]
+    found += [f"says: {text!r} is missing in:\n{said}" for text in expect.get("says", ()) if text.casefold() not in said.casefold()]
+    found += [f"never: {text!r} is in:\n{said}" for text in expect.get("never", ()) if text.casefold() in said.casefold()]
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from .bands import SEVERITY, band, doubt
+from .bands import SEVERITY, band, doubt, own_range_differs
 from .case import B12_ANALYTES, Because, Case, surely_below
 from .exposures import oral_start, treated_on
 from .limits import days_before, months_before
@@ -116,6 +116,8 @@ def assess_band(case: Case) -> None:
         case.add("b12_verify", because)
     if not case.limits.within_days("result-current", lab.date, case.today):
         case.add("b12_stale", because)
+    if own_range_differs(case, lab):
+        case.add("b12_range_differs", because)
 
 
 def assess_surroundings(case: Case, usable: list[LabResult]) -> None:

@@ -37,6 +37,14 @@ def band(case: Case, lab: LabResult) -> str:
     return "straddling" if bottom == "deficient" else "grey"
 
 
+def own_range_differs(case: Case, lab: LabResult) -> bool:
+    """Does the laboratory put its lower limit elsewhere than the pathway? It is said, and changes nothing."""
+    if lab.low is None:
+        return False
+    family, low = case.base_of(lab, lab.low)
+    return low != case.limits[BOUNDS[lab.analyte, family][0]]
+
+
 def reach(lab: LabResult, value: Decimal) -> tuple[Decimal, Decimal | None]:
     """The lowest and the highest value that the result allows; None where it has no upper end."""
     if lab.comparator in ("<", "<="):

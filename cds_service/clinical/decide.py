@@ -168,8 +168,9 @@ class Writer:
     def advice(self, row: Row, indicator: str) -> Advice:
         """The advice of one row."""
         paragraphs = [row.detail, *(note.detail for note in self.pathway.notes if self.belongs(note, row))]
-        detail = "\n\n".join(text.strip().format_map(self.values) for text in paragraphs if text.strip())
-        summary = row.summary.format_map(self.values)
+        values = self.values | {"regimens": self.schedules(row)} if row.regimens else self.values
+        detail = "\n\n".join(text.strip().format_map(values) for text in paragraphs if text.strip())
+        summary = row.summary.format_map(values)
         drafts = (*self.tests(row), *self.medicines(row))
         return Advice(named(row), indicator, summary, detail, row.topic, row.provenance, drafts)
 
@@ -192,7 +193,7 @@ class Writer:
         """The tests to draft: of a stale row the repeat, else the row's own; none that is superfluous."""
         named_tests = [choice.id for choice in row.tests if matches(choice, self.found)]
         if row.table == "interpret" and "repeat_first" in self.found:
-            named_tests = ["repeat"] if self.case.b12 else ["repeat", *named_tests]
+            named_tests = ["repeat"] if "b12_untested" not in self.found else ["repeat", *named_tests]
         elif row.table == "interpret" and "stale_exempt" in self.found:
             named_tests = ["repeat", *named_tests]
         wanted = dict.fromkeys(each for name in named_tests for each in self.resolved(name))
@@ -206,9 +207,13 @@ class Writer:
             return ["b12-active" if "pregnant" in self.found else "b12-total"]
         if name != "repeat":
             return [name]
-        stale = {lab.analyte for lab in (self.case.mma, self.case.homocysteine) if lab and "marker_stale" in self.found}
-        driver = self.case.b12 or self.case.doubtful_b12
-        return [MEASURES[driver.analyte]] if driver else [MEASURES[analyte] for analyte in sorted(stale)]
+        case, wanted = self.case, []
+        driver = case.b12 or case.doubtful_b12
+        if driver and ("b12_stale" in self.found or "repeat_first" not in self.found):
+            wanted.append(MEASURES[driver.analyte])
+        if "marker_stale" in self.found:
+            wanted += [MEASURES[lab.analyte] for lab in (case.mma or case.homocysteine,) if lab]
+        return wanted
 
     def superfluous(self, orderable: Orderable) -> bool:
         """Is there an open order for it, or a result of everything it measures within its age?"""
@@ -223,7 +228,7 @@ class Writer:
         case = self.case
         if analyte == "intrinsic-factor-antibody" and "ifab_positive" in self.found:
             return True
-        if analyte in B12_ANALYTES and case.doubtful_b12 and case.doubtful_b12.analyte == analyte:
+        if analyte in B12_ANALYTES and ("b12_masked" in self.found or case.doubtful_b12):
             return False
         return any(
             lab.date is not None and 0 <= (case.today - lab.date).days <= days
@@ -231,16 +236,24 @@ class Writer:
             if not lab.preliminary and not lab.doubt
         )
 
+    def suitable(self, row: Row) -> list[Regimen]:
+        """The row's regimens for this patient: none with a hypersensitivity, no cyanocobalamin with Leber's disease."""
+        regimens = [self.pathway.regimens[choice.id] for choice in row.regimens if matches(choice, self.found)]
+        if "cobalamin_hypersensitivity" in self.found:
+            return []
+        cyano = self.pathway.groups.get("cyanocobalamin", frozenset()) if "leber" in self.found else frozenset()
+        return [each for each in regimens if each.ingredient not in cyano]
+
+    def schedules(self, row: Row) -> str:
+        """The suitable regimens in words, one item each."""
+        return "\n".join(f"- {each.words.strip()}" for each in self.suitable(row))
+
     def medicines(self, row: Row) -> list[Draft]:
         """The regimens to draft, unless what is known (or not known) of the patient forbids a draft."""
         if "no_medicine_draft" in self.found or "cobalamin_or_cobalt_allergy" in self.found:
             return []
-        regimens = [self.pathway.regimens[choice.id] for choice in row.regimens if matches(choice, self.found)]
-        return [Draft("medicine", each.id) for each in regimens if not self.forbidden(each)]
+        return [Draft("medicine", each.id) for each in self.suitable(row) if not self.forbidden(each)]
 
     def forbidden(self, regimen: Regimen) -> bool:
-        """Cyanocobalamin with Leber's optic neuropathy; an intramuscular injection with very low platelets."""
-        cyano = regimen.ingredient in self.pathway.groups.get("cyanocobalamin", ())
-        if cyano and "leber" in self.found:
-            return True
+        """An intramuscular injection with very low platelets."""
         return "platelets_below_im" in self.found and any(phase.route == "im" for phase in regimen.phases)

@@ -39,7 +39,7 @@ NAMES = frozenset(
     b12_deficient b12_grey b12_above b12_grey_or_above b12_straddling b12_verify b12_stale b12_active_measured
     b12_discordant b12_earlier_differs deficient_by_total_only symptoms_or_active symptoms_or_straddling
     b12_untested b12_preliminary b12_unusable b12_masked b12_not_known newer_in_doubt newer_preliminary b12_incomplete
-    old_b12 was_deficient stale_exempt repeat_first repeat_first_without_neuro b12_very_high
+    old_b12 was_deficient stale_exempt repeat_first repeat_first_without_neuro b12_range_differs
     mma_raised mma_normal mma_unclear mma_by_homocysteine mma_egfr_unknown marker_stale homocysteine_raised
     nitrous_marker_raised
     deteriorating injection_preferred symptoms_or_no_dose megaloblastic_neuro hb_severe_to_treat cytopenia_to_treat

@@ -19,6 +19,11 @@ LONGEST: dict[str, str] = {
     "b12_earlier": "active B12 >=1234.56 pmol/L on 30 Sep 2026",
     "old_b12": "active B12 >=1234.56 pmol/L",
     "old_b12_date": "30 Sep 2026",
+    "b12_range": "from 123.45 to 1234.56 pmol/L",
+    "marker": "homocysteine >=1234.5 nmol/L",
+    "marker_date": "30 Sep 2026",
+    "marker_limit": "1234.56 nmol/L",
+    "regimens": "",
     "mma": ">=1234567.8 nmol/L",
     "mma_date": "30 Sep 2026",
     "mma_limit": "1234.56 nmol/L",
@@ -31,7 +36,7 @@ LONGEST: dict[str, str] = {
     "potassium": "<=12.34 mmol/L",
     "egfr": ">=123.4 mL/min/1.73 m2",
     "doubt": "the number and the unit cannot belong together and need the laboratory",
-    "symptoms": "impaired proprioception (30 Sep 2026), impaired balance (30 Sep 2026), numbness (30 Sep 2026) and 9 more",
+    "symptoms": "impaired proprioception (30 Sep 2026), impaired balance (undated), numbness (30 Sep 2026) and 9 more",
     "risks": "abdominal or pelvic radiotherapy (30 Sep 2026), autoimmune thyroid disease (30 Sep 2026), metformin",
     "causes": "resection of the terminal ileum (30 Sep 2026), total gastrectomy (30 Sep 2026), pernicious anaemia",
     "medicines": "metformin (since 30 Sep 2026), esomeprazole (start not recorded), phenobarbital and 9 more",
@@ -72,6 +77,7 @@ def b12_values(case: Case) -> dict[str, str]:
             "b12_kind": case.display(lab.analyte),
             "b12_date": written(lab.date),
             "b12_limits": grey_band(case, lab),
+            "b12_range": own_range(lab),
         }
     for name, lab in (("b12_other", case.b12_other), ("b12_earlier", case.b12_earlier)):
         if lab:
@@ -98,16 +104,34 @@ def plain(number: Decimal) -> str:
     return text
 
 
+def own_range(lab: LabResult) -> str:
+    """The laboratory's own range of a result."""
+    if lab.low is None or lab.high is None:
+        return f"from {plain(lab.low)} {lab.unit}" if lab.low is not None else ""
+    return f"{plain(lab.low)} to {plain(lab.high)} {lab.unit}"
+
+
 def marker_values(case: Case) -> dict[str, str]:
-    """MMA and homocysteine as reported, and the limit that was used."""
+    """MMA and homocysteine as reported, the limit that was used, and the one of them that counts as `marker`."""
     found = {}
-    for name, lab in (("mma", case.mma), ("homocysteine", case.homocysteine)):
-        if lab:
-            found |= {name: quantity(lab), f"{name}_date": written(lab.date)}
-    if case.mma:
-        own = case.mma.high
-        found["mma_limit"] = f"{plain(own)} {case.mma.unit}" if own is not None else f"{plain(case.mma_limit)} nmol/L"
+    for name, lab, default in (
+        ("homocysteine", case.homocysteine, "homocysteine-upper"),
+        ("mma", case.mma, "mma-upper"),
+    ):
+        if not lab:
+            continue
+        limit = f"{plain(lab.high)} {lab.unit}" if lab.high is not None else default_limit(case, default)
+        found |= {name: quantity(lab), f"{name}_date": written(lab.date)}
+        if name == "mma":
+            found["mma_limit"] = limit
+        if name == "homocysteine" or not case.has("homocysteine_raised") or case.has("mma_raised"):
+            found |= {"marker": case.reported(lab), "marker_date": written(lab.date), "marker_limit": limit}
     return found
+
+
+def default_limit(case: Case, name: str) -> str:
+    """The pathway's own upper limit, with its unit."""
+    return f"{plain(case.limits[name])} {case.pathway.thresholds[name].unit}"
 
 
 def listed(case: Case, finding: str) -> str:

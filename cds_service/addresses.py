@@ -1,0 +1,184 @@
+"""Which addresses are what they seem: a strict reading of the URLs that callers and servers hand us.
+
+An address is taken apart by one narrow grammar instead of a forgiving parser, because two forgiving parsers that
+disagree are how a check is passed with one host and a call is made to another. What the grammar does not know is
+refused: user names, backslashes, fragments, white space, encoded dots and slashes in the path, odd ports, hosts with
+a trailing dot.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@%/|-]*)?(?P<query>\?[^\s#\\\"<>]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+LOOPBACK_NAMES = ("127.0.0.1", "::1", "localhost")
+_CLOUD_METADATA = ipaddress.ip_address("fd00:ec2::254")
+_LONGEST = 8_000  # characters; longer than any page link we have seen, shorter than what a front end accepts
+
+
+class AddressRefused(ValueError):
+    """An address that we do not call. The text says why, and never quotes the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A FHIR base URL in normal form: lower case scheme and host, the port always given, no slash at the end."""
+
+    scheme: str
+    host: str  # an IPv6 address without its brackets
+    port: int
+    path: str  # "" or "/fhir/r4"
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, the way a URL writes them (a default port is left out)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}"
+
+    @property
+    def url(self) -> str:
+        return self.origin + self.path
+
+    @property
+    def loopback_name(self) -> bool:
+        """Whether it names this machine literally."""
+        return self.host in LOOPBACK_NAMES
+
+    def address_of(self, target: str) -> str:
+        """The full address of `target`, which must lie under this base.
+
+        Relative targets ("Patient/1", "?page=2") are under the base; "/fhir/Patient" is under its origin.
+        """
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", target):
+            full = target
+        elif target.startswith("//"):
+            raise AddressRefused("an address without scheme")
+        elif target.startswith("/"):
+            full = self.origin + target
+        else:
+            full = self.url + target if target.startswith("?") else f"{self.url}/{target}"
+        found, query = _take_apart(full)
+        if (found.scheme, found.host, found.port) != (self.scheme, self.host, self.port):
+            raise AddressRefused("an address of another origin than the FHIR base")
+        if found.path != self.path and not found.path.startswith(self.path + "/"):
+            raise AddressRefused("an address that does not lie under the FHIR base")
+        return found.url + query
+
+
+def parse_base(text: str) -> Base:
+    """A FHIR base URL, as a caller or an operator wrote it."""
+    base, query = _take_apart(text)
+    if query:
+        raise AddressRefused("a base URL with a query")
+    path = base.path.rstrip("/")
+    if "//" in path:
+        raise AddressRefused("a base URL with an empty part in its path")
+    return Base(base.scheme, base.host, base.port, path)
+
+
+def parse_bases(text: str) -> tuple[Base, ...]:
+    """The comma-separated bases of a setting. The error says which one is wrong, by its place."""
+    bases = []
+    for place, part in enumerate((part.strip() for part in text.split(",")), start=1):
+        if not part:
+            continue
+        try:
+            bases.append(parse_base(part))
+        except AddressRefused as refused:
+            raise AddressRefused(f"base {place} of the list: {refused}") from None
+    return tuple(bases)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may be called, and how much of it is read.
+
+    `demo` allows FHIR bases on this machine, by http, on any port but `own_ports`. `bases` are the operator's: they
+    may lie in a private network, and only they may. Without `anonymous` nothing is called without a token.
+    """
+
+    bases: tuple[Base, ...] = ()
+    demo: bool = False
+    own_ports: frozenset[int] = frozenset()
+    anonymous: bool = True
+    answer_bytes: int = 5_000_000  # decoded, one answer
+    call_bytes: int = 25_000_000  # decoded, all answers of one hook call
+    at_once: int = 16  # calls to one origin at the same time
+    ca_file: str | None = None  # certificates of a hospital's own authority
+
+    def allows(self, base: Base) -> bool:
+        """Whether this FHIR base may be called at all."""
+        if base.loopback_name and base.port in self.own_ports:
+            return False
+        return base in self.bases or (self.demo and base.scheme == "http" and base.loopback_name)
+
+    def may_connect(self, host: str, port: int, address: str) -> bool:
+        """Whether a connection for this host may go to this address, the one it resolved to just now."""
+        if host in LOOPBACK_NAMES:
+            return _plain_address(address).is_loopback and port not in self.own_ports
+        listed = any(host == base.host and port == base.port for base in self.bases)
+        return listed and not _is_never_a_server(address)
+
+
+def _take_apart(text: str) -> tuple[Base, str]:
+    """The normal form of an address, its path as written, and its query with the question mark."""
+    if len(text) > _LONGEST:
+        raise AddressRefused("an address that is too long")
+    match = _URL.fullmatch(text)
+    if match is None or not text.isascii():
+        raise AddressRefused("not a plain http or https address")
+    scheme = match["scheme"].lower()
+    port = int(match["port"] or _DEFAULT_PORTS[scheme])
+    if port > 65535:
+        raise AddressRefused("a port that does not exist")
+    path = match["path"] or ""
+    _check_path(path)
+    return Base(scheme, _host(match["host"].lower()), port, path), match["query"] or ""
+
+
+def _host(text: str) -> str:
+    """A host name, or an IP address in its one usual spelling."""
+    if text.startswith("["):
+        try:
+            return ipaddress.IPv6Address(text[1:-1]).compressed
+        except ValueError:
+            raise AddressRefused("not an IPv6 address") from None
+    if ".." in text:
+        raise AddressRefused("a host with an empty part")
+    if re.fullmatch(r"[0-9.]+|0x[0-9a-f.x]+", text):  # 127.1, 0x7f000001 and 2130706433 are addresses to some resolvers
+        try:
+            return str(ipaddress.IPv4Address(text))
+        except ValueError:
+            raise AddressRefused("not a plain IPv4 address") from None
+    return text
+
+
+def _plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IP address; an IPv4 address dressed as IPv6 is undressed first."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_never_a_server(text: str) -> bool:
+    """Link-local (a cloud's metadata service lives there), multicast and unspecified addresses."""
+    address = _plain_address(text)
+    return address.is_link_local or address.is_multicast or address.is_unspecified or address == _CLOUD_METADATA
+
+
+def _check_path(path: str) -> None:
+    """Refuse what a client library or a server could read as another path than the one we compare."""
+    if re.search(r"%(?![0-9A-Fa-f]{2})", path):
+        raise AddressRefused("a path with a broken percent sign")
+    for part in path.split("/"):
+        plain = unquote(part, errors="replace")
+        if plain in (".", "..") or any(sign in plain for sign in "/\\%#?") or any(ord(sign) < 33 for sign in plain):
+            raise AddressRefused("a path with hidden signs")

@@ -1,0 +1,221 @@
+"""The command line: `b12-cds demo | serve | explain | check | table | prefetch`.
+
+What is imported here at the top is little, so that a signal during a slow start already ends the service well.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from .config import Settings
+    from .knowledge.content import Content
+    from .pipeline import Service
+
+PORT = 8000
+UNUSABLE, WOULD_BE_412 = 2, 3  # exit codes
+
+
+def refuse(line: str, code: int = UNUSABLE) -> NoReturn:
+    """End with one line on the standard error stream."""
+    click.echo(f"b12-cds: {line}", err=True)
+    sys.exit(code)
+
+
+def stop_on_signals() -> None:
+    """SIGINT and SIGTERM end the program with exit code 0, from now on."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+@click.group()
+@click.version_option(package_name="b12-cds")
+def main() -> None:
+    """A CDS Hooks service for vitamin B12 deficiency."""
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="The port; without it the next free one from 8000.")
+def demo(port: int | None) -> None:
+    """Start the service for this machine only, ask it about an example patient, show the cards, keep serving."""
+    stop_on_signals()
+    from .demo import DemoFailed, run_demo
+    from .knowledge.faults import ContentError
+
+    try:
+        run_demo(port, PORT)
+    except (DemoFailed, ContentError) as error:
+        refuse(str(error))
+
+
+@main.command()
+@click.option("--demo", is_flag=True, help="Demo mode: this machine only, no client authentication.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
+def serve(demo: bool, host: str, port: int) -> None:
+    """Run the service."""
+    stop_on_signals()
+    settings = read_settings(**({"demo": True} if demo else {}))
+    from .demo_guard import is_loopback
+
+    if settings.demo and not is_loopback(host):
+        refuse(f"demo mode answers this machine only: --host {host} is not a loopback address")
+    from .app import NO_CLIENTS, create_app
+    from .server import PortTaken, Server, listen
+
+    if not settings.demo:
+        refuse(NO_CLIENTS)
+    try:
+        listening = listen(host, port)
+        app = guarded(create_app, settings)
+    except PortTaken as error:
+        refuse(str(error))
+    announce = f"DEMO MODE on {host} port {port}: this machine only, no client authentication, not for real patients."
+    Server(app, listening, on_ready=lambda: click.echo(announce, err=True)).run()
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="REQUEST")
+@click.option("--as-of", "as_of", type=click.DateTime(["%Y-%m-%d"]), help="Judge as on this day (default: today).")
+@click.option("--pathway", help="Another pathway than CDS_PATHWAY.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--fetch", "fetching", is_flag=True, help="Read what is missing from the request's fhirServer.")
+def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bool, fetching: bool) -> None:
+    """Explain what the service answers to a saved request (JSON) or a vignette (TOML)."""
+    from .explain import CannotExplain, explanation, read_saved
+    from .explain import explain as explained
+
+    settings = read_settings()
+    content = read_content(settings)
+    try:
+        saved = read_saved(file, content)
+    except CannotExplain as error:
+        refuse(str(error))
+    service = read_service(settings, content, pathway or saved.pathway)
+    day = as_of.date() if as_of else saved.as_of or today(settings)
+    fetch = fetch_for(saved.request, settings) if fetching else None
+    found = explained(saved.request, service, fetch, day, settings.zone)
+    show(explanation(found, service, day), as_json)
+    if found.status == 412:
+        refuse("the service would answer 412: required data is missing: " + ", ".join(found.missing), WOULD_BE_412)
+
+
+@main.command()
+def check() -> None:
+    """Load the content and name every fault in it."""
+    from .knowledge.content import load_content
+    from .knowledge.faults import ContentError
+    from .knowledge.locate import cards_folder
+
+    settings = read_settings()
+    try:
+        content = load_content(cards_folder(), settings.site_dir)
+    except ContentError as error:
+        for fault in error.faults:
+            click.echo(fault, err=True)
+        refuse(f"{len(error.faults)} faults in the content", code=1)
+    for remark in content.remarks:
+        click.echo(f"note: {remark}")
+    click.echo(f"The content {content.version} is sound: {', '.join(content.pathways)}.")
+
+
+@main.command()
+@click.option("--pathway", help="Another pathway than CDS_PATHWAY.")
+@click.option("--html", is_flag=True, help="An HTML page instead of Markdown.")
+def table(pathway: str | None, html: bool) -> None:
+    """Print thresholds, decision tables and regimens for review on paper."""
+    from .knowledge.print import as_html, as_markdown
+
+    settings = read_settings()
+    content = read_content(settings)
+    name = pathway or settings.pathway
+    if name not in content.pathways:
+        refuse(f"no pathway {name!r}; known: {', '.join(sorted(content.pathways))}")
+    click.echo((as_html if html else as_markdown)(content, content.pathways[name]), nl=False)
+
+
+@main.command()
+def prefetch() -> None:
+    """Print prefetch keys, templates and scopes, for systems in which they are typed by hand."""
+    from .knowledge.prefetch import scopes
+
+    settings = read_settings()
+    templates = read_content(settings).prefetch[settings.prefetch]
+    click.echo(f"Prefetch set {settings.prefetch} (CDS_PREFETCH); required: patient, b12\n")
+    for key, template in templates.items():
+        click.echo(f"{key}\n  {template}")
+    for notation, names in scopes(templates).items():
+        click.echo(f"\nScopes, SMART {notation}\n  " + " ".join(names))
+
+
+def read_settings(**given: Any) -> Settings:
+    from .config import load_settings
+
+    return guarded(load_settings, **given)
+
+
+def read_content(settings: Settings) -> Content:
+    from .knowledge.content import load_content
+    from .knowledge.locate import cards_folder
+
+    return guarded(lambda: load_content(cards_folder(), settings.site_dir))
+
+
+def read_service(settings: Settings, content: Content, pathway: str) -> Service:
+    from .app import build_service
+
+    chosen = settings.model_copy(update={"pathway": pathway}) if pathway else settings
+    return guarded(build_service, chosen, content)
+
+
+def fetch_for(request: Any, settings: Settings) -> Any:
+    """A fetch for the request's own FHIR server, if the settings allow it; else say why there is none."""
+    from .addresses import parse_base
+    from .outgoing import Outgoing, Policy
+
+    if request.fhir_access is None:
+        refuse("--fetch: the request names no fhirServer that could be read")
+    access, policy = request.fhir_access, Policy(bases=tuple(map(parse_base, settings.fhir_bases)), demo=True)
+    fetch, why = Outgoing(policy).fetch_for(access.base, access.token)
+    if fetch is None:
+        refuse(f"--fetch: {why}")
+    return fetch
+
+
+def guarded(make: Any, *args: Any, **given: Any) -> Any:
+    """What `make` gives; a setting or content that cannot be used ends the program with its line, exit 2."""
+    from .config import SettingsError
+    from .knowledge.faults import ContentError
+
+    try:
+        return make(*args, **given)
+    except (SettingsError, ContentError) as error:
+        refuse(str(error))
+
+
+def today(settings: Settings) -> date:
+    """The calendar day where the service stands."""
+    return datetime.now(settings.zone).date()
+
+
+def show(told: dict[str, Any], as_json: bool) -> None:
+    """An explanation on the standard output: JSON, or for a reader's eye."""
+    if as_json:
+        import msgspec
+
+        text = msgspec.json.Encoder(decimal_format="number").encode(told)
+        click.echo(msgspec.json.format(text, indent=2))
+        return
+    from .display import console, show_explanation
+
+    show_explanation(console(), told)
+
+
+if __name__ == "__main__":
+    main()

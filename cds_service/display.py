@@ -1,0 +1,91 @@
+"""Cards and explanations as a person wants to read them on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markdown import Markdown
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+Json = dict[str, Any]
+COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
+WIDEST = 110
+
+
+def console(stream: Any = None) -> Console:
+    """A console no wider than a person reads with ease."""
+    plain = Console(file=stream, highlight=False)
+    return plain if plain.width <= WIDEST else Console(file=stream, highlight=False, width=WIDEST)
+
+
+def show_cards(out: Console, cards: Iterable[Json]) -> None:
+    """Every card, or that there is none."""
+    cards = list(cards)
+    for card in cards:
+        out.print(card_panel(card))
+    if not cards:
+        out.print("No card: there is nothing to say about this patient.")
+
+
+def card_panel(card: Json) -> Panel:
+    """One card: what it says, what it offers to order, where it comes from."""
+    parts: list[RenderableType] = [Text(card["summary"], style="bold"), Text(), Markdown(card["detail"])]
+    if "suggestions" in card:
+        parts += [Text(), Text("Suggested", style="bold")]
+        parts += [suggestion(each) for each in card["suggestions"]]
+    source = card["source"]
+    parts += [Text(), Text(f"Source: {source['label']} {source.get('url', '')}".rstrip(), style="dim")]
+    colour = COLOURS[card["indicator"]]
+    title = Text(card["indicator"].upper(), style=f"bold {colour}")
+    return Panel(Group(*parts), title=title, title_align="left", border_style=colour, padding=(1, 2))
+
+
+def suggestion(each: Json) -> RenderableType:
+    """A suggestion with the description that states the whole regimen; the recommended one is marked."""
+    description = each["actions"][0]["description"]
+    mark = "➤" if each.get("isRecommended") else "•"
+    lines = [Text(f"{mark} {each['label']}")]
+    if description != each["label"]:
+        lines.append(Text(description, style="dim"))
+    return Padding(Group(lines[0], *(Padding(line, (0, 0, 0, 2)) for line in lines[1:])), (0, 0, 0, 1))
+
+
+def show_explanation(out: Console, told: Json) -> None:
+    """The same as the JSON, for a reader's eye."""
+    facts = grid()
+    facts.add_row("Pathway", f"{told['pathway']}, content {told['contentVersion']}")
+    facts.add_row("As of", told["asOf"])
+    facts.add_row("Label", told["label"])
+    facts.add_row("Rows", "\n".join(told["rows"]) or "none")
+    facts.add_row("Not available", ", ".join(told["unavailable"]) or "nothing")
+    out.print(facts)
+    section(out, "Findings", ((each["name"], evidence(each["because"])) for each in told["findings"]))
+    section(out, "Not used", ((each["reference"] or "(no id)", each["reason"]) for each in told["ignored"]))
+    out.print(Text("\nCards", style="bold"))
+    show_cards(out, told["cards"])
+
+
+def section(out: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:
+    """A titled list of names with what is to be said of them."""
+    table = grid()
+    for name, text in rows:
+        table.add_row(name, text)
+    out.print(Text(f"\n{title}", style="bold"))
+    out.print(table if table.row_count else Text("none"))
+
+
+def evidence(because: Iterable[Json]) -> str:
+    return "\n".join(": ".join(part for part in (each["reference"], each["text"]) if part) for each in because)
+
+
+def grid() -> Table:
+    """Names on the left, texts on the right; what the record says is never read as markup."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    return table

@@ -1,0 +1,200 @@
+"""The orders that cards suggest: one template per orderable and regimen, built and validated when the content loads.
+
+Built with `fhir.resources.R4B`, which is loaded only then. It does not check required code bindings, so the codes
+that we write are checked against our own lists (FHIR R4: request-status, request-intent, units-of-time). Per call
+only the patient, the id and the day are filled in; the rest of a template is shared between calls and not changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from cds_service.clinical.tables import Orderable, Pathway, Phase, Regimen
+from cds_service.knowledge.content import Content
+from cds_service.knowledge.faults import ContentError
+
+UCUM = "http://unitsofmeasure.org"
+STATUS = "draft"
+INTENT = "proposal"
+REQUEST_STATUS = ("draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown")
+REQUEST_INTENT = (
+    "proposal", "plan", "directive", "order", "original-order", "reflex-order", "filler-order", "instance-order",
+    "option",
+)  # fmt: skip
+MEDICATION_STATUS = (
+    "active", "on-hold", "cancelled", "completed", "entered-in-error", "stopped", "draft", "unknown",
+)  # fmt: skip
+MEDICATION_INTENT = (
+    "proposal", "plan", "order", "original-order", "reflex-order", "filler-order", "instance-order", "option",
+)  # fmt: skip
+UNITS_OF_TIME = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}
+DOSE_UNITS = {"mg": "mg", "microgram": "ug"}  # our word -> UCUM code
+SOMEONE = "Patient/template"  # stands where each call puts the patient
+SOME_DAY = "2000-01-01"
+
+Json = dict[str, Any]
+
+
+class Drafts:
+    """Ready templates by orderable and regimen. What is returned may be sent, and must not be changed in place."""
+
+    __slots__ = ("_medicines", "_tests")
+
+    def __init__(self, tests: dict[str, Json], medicines: dict[str, Json]):
+        self._tests, self._medicines = tests, medicines
+
+    def test(self, orderable_id: str, patient_ref: str, draft_id: str, today: date) -> Json:
+        """A draft ServiceRequest of that orderable for this patient ("Patient/p1")."""
+        return filled(self._tests[orderable_id], patient_ref, draft_id, today)
+
+    def medicine(self, regimen_id: str, patient_ref: str, draft_id: str, today: date) -> Json:
+        """A draft MedicationRequest of that regimen for this patient ("Patient/p1")."""
+        return filled(self._medicines[regimen_id], patient_ref, draft_id, today)
+
+
+def filled(template: Json, patient_ref: str, draft_id: str, today: date) -> Json:
+    return template | {"id": draft_id, "subject": {"reference": patient_ref}, "authoredOn": today.isoformat()}
+
+
+def build_drafts(content: Content, pathway: Pathway) -> Drafts:
+    """Every template of a pathway. Raises ContentError naming each one that is not valid FHIR."""
+    from fhir.resources.R4B.medicationrequest import MedicationRequest
+    from fhir.resources.R4B.servicerequest import ServiceRequest
+
+    faults: list[str] = []
+    tests, medicines = {}, {}
+    for orderable in pathway.orderables.values():
+        place = f'{pathway.id}/orderables.toml orderable "{orderable.id}"'
+        tests[orderable.id] = validated(service_request(orderable), ServiceRequest.model_validate, place, faults)
+    for regimen in pathway.regimens.values():
+        place = f'{pathway.id}/regimens.toml regimen "{regimen.id}"'
+        unknown = {phase.route for phase in regimen.phases} - content.route_codings.keys()
+        if unknown:
+            faults.append(f"{place}: no coding for the route {', '.join(sorted(unknown))} in value-sets/route-*.csv")
+            continue
+        template = medication_request(regimen, content)
+        medicines[regimen.id] = validated(template, MedicationRequest.model_validate, place, faults)
+    if faults:
+        raise ContentError(faults)
+    return Drafts(tests, medicines)
+
+
+def validated(resource: Json, model: Callable[[Json], Any], place: str, faults: list[str]) -> Json:
+    """The resource as the model writes it, or a fault. pydantic's errors are ValueErrors, each with its path."""
+    faults += [f"{place}: {fault}" for fault in binding_faults(resource)]
+    try:
+        return json.loads(model(resource).model_dump_json())
+    except ValueError as error:
+        faults.append(f"{place}: not a valid {resource['resourceType']}: {error}")
+        return {}
+
+
+def binding_faults(resource: Json) -> list[str]:
+    """Codes with a required binding that are not in it; fhir.resources would accept any."""
+    medicine = resource["resourceType"] == "MedicationRequest"
+    wrong = [
+        (name, value)
+        for name, value, allowed in (
+            ("status", resource["status"], MEDICATION_STATUS if medicine else REQUEST_STATUS),
+            ("intent", resource["intent"], MEDICATION_INTENT if medicine else REQUEST_INTENT),
+        )
+        if value not in allowed
+    ]
+    for dosage in resource.get("dosageInstruction", []):
+        repeat = dosage["timing"]["repeat"]
+        bounds = repeat.get("boundsDuration", {})
+        wrong += [
+            (name, unit)
+            for name, unit in (("periodUnit", repeat["periodUnit"]), ("boundsDuration", bounds.get("code", "d")))
+            if unit not in UNITS_OF_TIME
+        ]
+    return [f"{name} {value!r} is not in the required value set" for name, value in wrong]
+
+
+def service_request(orderable: Orderable) -> Json:
+    """A test to order: its codings, ours first, and its title."""
+    codings = (*((orderable.coding,) if orderable.coding else ()), *orderable.more_codings)
+    code: Json = {"coding": [coding(each) for each in codings]} if codings else {}
+    return {
+        "resourceType": "ServiceRequest",
+        "id": "template",
+        "status": STATUS,
+        "intent": INTENT,
+        "code": code | {"text": orderable.title},
+        "subject": {"reference": SOMEONE},
+        "authoredOn": SOME_DAY,
+    }
+
+
+def medication_request(regimen: Regimen, content: Content) -> Json:
+    """A medicine to order: one dosage per phase, in their sequence."""
+    codings = {"coding": [coding(each) for each in regimen.codings]} if regimen.codings else {}
+    return {
+        "resourceType": "MedicationRequest",
+        "id": "template",
+        "status": STATUS,
+        "intent": INTENT,
+        "medicationCodeableConcept": codings | {"text": regimen.text},
+        "subject": {"reference": SOMEONE},
+        "authoredOn": SOME_DAY,
+        "dosageInstruction": [
+            dosage(phase, number, content.route_codings[phase.route])
+            for number, phase in enumerate(regimen.phases, start=1)
+        ],
+    }
+
+
+def coding(parts: tuple[str, str, str]) -> Json:
+    system, code, display = parts
+    return {"system": system, "code": code, "display": display}
+
+
+def dosage(phase: Phase, sequence: int, route: tuple[str, str, str]) -> Json:
+    """One phase. Its words say everything, for clients that show no more than the text."""
+    return {
+        "sequence": sequence,
+        "text": phase.words,
+        "timing": {"repeat": repeat(phase)},
+        "route": {"coding": [coding(route)]},
+        "doseAndRate": [dose(phase)],
+    }
+
+
+def repeat(phase: Phase) -> Json:
+    """How often, and what ends it where a number does; otherwise only the words can."""
+    found: Json = {}
+    if phase.duration:
+        value, unit = phase.duration
+        found["boundsDuration"] = {
+            "value": plain(value),
+            "unit": UNITS_OF_TIME.get(unit, unit),
+            "system": UCUM,
+            "code": unit,
+        }
+    if phase.count is not None:
+        found["count"] = phase.count
+    found |= {"frequency": phase.frequency, "period": plain(phase.period)}
+    if phase.period_high is not None:
+        found["periodMax"] = plain(phase.period_high)
+    return found | {"periodUnit": phase.period_unit}
+
+
+def dose(phase: Phase) -> Json:
+    """The dose, or its range, in UCUM."""
+    if phase.dose_high is None:
+        return {"doseQuantity": quantity(phase.dose, phase.dose_unit)}
+    low, high = (quantity(value, phase.dose_unit) for value in (phase.dose, phase.dose_high))
+    return {"doseRange": {"low": low, "high": high}}
+
+
+def quantity(value: Decimal, unit: str) -> Json:
+    return {"value": plain(value), "unit": unit, "system": UCUM, "code": DOSE_UNITS[unit]}
+
+
+def plain(value: Decimal) -> int | float:
+    """A JSON number: whole where it is whole."""
+    return int(value) if value == value.to_integral_value() else float(value)

@@ -1,0 +1,266 @@
+"""The part of FHIR R4 that is read, as one tolerant type: every field may be missing, and a list may be a lone object.
+
+One wide `Resource` serves all resource types, so that a Bundle is decoded whole in one pass whatever it holds. What
+does not fit is decoded entry by entry by `cds_service.fhir.bundles`. The names are FHIR's, in snake case.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Fhir(msgspec.Struct, rename="camel", gc=False):
+    """Base of the FHIR types: camel case on the wire, not tracked by the garbage collector (they form no cycles)."""
+
+
+class Coding(Fhir):
+    system: str | None = None
+    code: str | None = None
+    display: str | None = None
+
+
+class CodeableConcept(Fhir):
+    coding: list[Coding] | Coding | None = None
+    text: str | None = None
+
+
+class Quantity(Fhir):
+    value: Decimal | None = None
+    comparator: str | None = None
+    unit: str | None = None
+    system: str | None = None
+    code: str | None = None
+
+
+class Identifier(Fhir):
+    system: str | None = None
+    value: str | None = None
+
+
+class Reference(Fhir):
+    reference: str | None = None
+    display: str | None = None
+    type: str | None = None
+    identifier: Identifier | None = None
+
+
+class Ingredient(Fhir):
+    """Medication.ingredient."""
+
+    item_codeable_concept: CodeableConcept | None = None
+    item_reference: Reference | None = None
+    strength: Ratio | None = None
+
+
+class Ratio(Fhir):
+    numerator: Quantity | None = None
+    denominator: Quantity | None = None
+
+
+class Period(Fhir):
+    start: str | None = None
+    end: str | None = None
+
+
+class Range(Fhir):
+    low: Quantity | None = None
+    high: Quantity | None = None
+
+
+class ReferenceRange(Fhir):
+    low: Quantity | None = None
+    high: Quantity | None = None
+    type: CodeableConcept | None = None
+    text: str | None = None
+
+
+class Repeat(Fhir):
+    bounds_duration: Quantity | None = None
+    bounds_period: Period | None = None
+    count: Decimal | None = None
+    frequency: Decimal | None = None
+    period: Decimal | None = None
+    period_max: Decimal | None = None
+    period_unit: str | None = None
+    day_of_week: list[str] | str | None = None
+    when: list[str] | str | None = None
+
+
+class Timing(Fhir):
+    event: list[str] | str | None = None
+    repeat: Repeat | None = None
+    code: CodeableConcept | None = None
+
+
+class DoseAndRate(Fhir):
+    dose_quantity: Quantity | None = None
+    dose_range: Range | None = None
+
+
+class Dosage(Fhir):
+    """Dosage of an order or a statement; also MedicationAdministration.dosage, which has `dose` itself."""
+
+    sequence: Decimal | None = None
+    text: str | None = None
+    timing: Timing | None = None
+    as_needed_boolean: bool | None = None
+    route: CodeableConcept | None = None
+    dose_and_rate: list[DoseAndRate] | DoseAndRate | None = None
+    dose_quantity: Quantity | None = None  # DSTU2 and STU3 leftovers
+    dose: Quantity | None = None
+
+
+class Component(Fhir):
+    code: CodeableConcept | None = None
+    value_quantity: Quantity | None = None
+    value_codeable_concept: CodeableConcept | None = None
+    value_string: str | None = None
+    value_boolean: bool | None = None
+    value_integer: Decimal | None = None
+    interpretation: list[CodeableConcept] | CodeableConcept | None = None
+    reference_range: list[ReferenceRange] | ReferenceRange | None = None
+    data_absent_reason: CodeableConcept | None = None
+
+
+class FamilyCondition(Fhir):
+    code: CodeableConcept | None = None
+
+
+class Issue(Fhir):
+    severity: str | None = None
+    code: str | None = None
+    details: CodeableConcept | None = None
+    diagnostics: str | None = None
+
+
+class Resource(Fhir):
+    """Any resource. Only what some reader needs is named; everything else is skipped unread.
+
+    The fields of an Observation stand in the order in which servers write them: the decoder finds those fastest.
+    """
+
+    resource_type: str | None = None
+    id: str | None = None
+    identifier: list[Identifier] | Identifier | None = None
+    status: str | None = None
+    intent: str | None = None
+    do_not_perform: bool | None = None
+    code: list[CodeableConcept] | CodeableConcept | str | None = None
+    subject: list[Reference] | Reference | None = None
+    patient: Reference | None = None
+    contained: list[Resource] | None = None
+    # Observation
+    effective_date_time: str | None = None
+    effective_period: Period | None = None
+    effective_instant: str | None = None
+    issued: str | None = None
+    value_quantity: Quantity | None = None
+    value_codeable_concept: CodeableConcept | None = None
+    value_string: str | None = None
+    value_boolean: bool | None = None
+    value_integer: Decimal | None = None
+    value_date_time: str | None = None
+    interpretation: list[CodeableConcept] | CodeableConcept | None = None
+    reference_range: list[ReferenceRange] | ReferenceRange | None = None
+    data_absent_reason: CodeableConcept | None = None
+    specimen: list[Reference] | Reference | None = None  # a list in DiagnosticReport and ServiceRequest
+    component: list[Component] | Component | None = None
+    # Specimen; a string in a Bundle or an AllergyIntolerance, a list in an Encounter
+    type: list[CodeableConcept] | CodeableConcept | str | None = None
+    # Condition
+    clinical_status: list[CodeableConcept] | CodeableConcept | str | None = None
+    verification_status: list[CodeableConcept] | CodeableConcept | str | None = None
+    onset_date_time: str | None = None
+    onset_period: Period | None = None
+    abatement_date_time: str | None = None
+    abatement_period: Period | None = None
+    abatement_boolean: bool | None = None
+    abatement_string: str | None = None
+    abatement_age: Quantity | None = None
+    recorded_date: str | None = None
+    asserted_date: str | None = None
+    # medicines
+    medication_codeable_concept: CodeableConcept | None = None
+    medication_reference: Reference | None = None
+    authored_on: str | None = None
+    date_asserted: str | None = None
+    date_written: str | None = None
+    when_handed_over: str | None = None
+    when_prepared: str | None = None
+    dosage_instruction: list[Dosage] | Dosage | None = None
+    dosage: list[Dosage] | Dosage | None = None
+    ingredient: list[Ingredient] | Ingredient | None = None
+    form: CodeableConcept | None = None
+    dispense_request: DispenseRequest | None = None
+    days_supply: Quantity | None = None
+    taken: str | None = None  # STU3 MedicationStatement
+    was_not_taken: bool | None = None  # DSTU2 MedicationStatement
+    not_given: bool | None = None  # STU3 MedicationAdministration
+    was_not_given: bool | None = None  # DSTU2 MedicationAdministration
+    # Procedure
+    performed_date_time: str | None = None
+    performed_period: Period | None = None
+    # ServiceRequest: orderDetail is not read
+    occurrence_date_time: str | None = None
+    # AllergyIntolerance
+    reaction: list[Reaction] | Reaction | None = None
+    # FamilyMemberHistory
+    condition: list[FamilyCondition] | FamilyCondition | None = None
+    # Patient
+    gender: str | None = None
+    birth_date: str | None = None
+    deceased_boolean: bool | None = None
+    deceased_date_time: str | None = None
+    # OperationOutcome
+    issue: list[Issue] | Issue | None = None
+    # A Bundle inside a Bundle
+    link: list[Link] | Link | None = None
+    entry: list[Entry] | Entry | None = None
+
+
+class Reaction(Fhir):
+    substance: CodeableConcept | None = None
+
+
+class DispenseRequest(Fhir):
+    validity_period: Period | None = None
+    number_of_repeats_allowed: Decimal | None = None
+    expected_supply_duration: Quantity | None = None
+
+
+class Search(Fhir):
+    mode: str | None = None
+
+
+class Entry(Fhir):
+    full_url: str | None = None
+    resource: Resource | None = None
+    search: Search | None = None
+
+
+class Link(Fhir):
+    relation: str | None = None
+    url: str | None = None
+
+
+class Bundle(Fhir):
+    """A searchset, collection or untyped Bundle."""
+
+    resource_type: str | None = None
+    id: str | None = None
+    type: str | None = None
+    total: Decimal | None = None
+    link: list[Link] | Link | None = None
+    entry: list[Entry] | Entry | None = None
+
+
+def listed(value: list[T] | T | None) -> list[T]:
+    """A list, whether one was sent, a lone object, or nothing."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

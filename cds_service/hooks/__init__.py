@@ -1,0 +1,1 @@
+"""Speaks CDS Hooks: messages, catalogue, cards."""

@@ -1,0 +1,167 @@
+"""Advice becomes cards (checklist 2.8 to 2.10): no more than the client takes, none dropped, nothing null or empty.
+
+Every sentence comes from the content; here it is only laid out. Ids are stable: the same call gives the same ids.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+from cds_service.clinical.decide import SEVERITY, Advice, Draft
+from cds_service.clinical.tables import Pathway, Source
+
+from .messages import HookRequest
+
+Json = dict[str, Any]
+
+NAMESPACE = UUID("e3cad141-f24e-4c1b-8970-23cd116ed759")  # of every id that we make
+TOPIC_SYSTEM = "urn:uuid:98936f5e-cdba-47b2-a4b1-142d82cc4d06"  # one for all topics: overrides are remembered by it
+OVERRIDE_SYSTEM = "http://terminology.hl7.org/CodeSystem/non-adherence-reason-codes"
+LONGEST_SUMMARY = 139  # UTF-16 units (item 80)
+ALTERNATIVES, ANY, ONE = "alternatives", "any", "at-most-one"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How cards are laid out for one client, and the fixed wording that they share."""
+
+    guideline: Source  # what cards name as their source, and the only link
+    override_reasons: tuple[Json, ...] = ()
+    closing: str = ""  # the sentence on every card: that nobody has approved the content yet
+    selection_behaviour: str = ANY  # any | alternatives (at-most-one where the drafts exclude each other) | at-most-one
+    max_cards: int = 3
+    client: str = "demo"
+    service: str = "b12-patient-view"
+
+
+def options_for(pathway: Pathway, approved: bool, **more: Any) -> Options:
+    """The options that follow from a pathway's content; `more` is what differs by client."""
+    reasons = tuple(
+        {"code": key.removeprefix("override."), "system": OVERRIDE_SYSTEM, "display": text}
+        for key, text in pathway.messages.items()
+        if key.startswith("override.")
+    )
+    closing = "" if approved else pathway.messages["not-approved"]
+    return Options(pathway.sources[pathway.card_source], reasons, closing, **more)
+
+
+def compose(
+    advice: Sequence[Advice],
+    resources: Mapping[Draft, Json],
+    titles: Mapping[Draft, tuple[str, str]],
+    request: HookRequest,
+    options: Options,
+) -> list[Json]:
+    """The cards of an answer. `advice` comes most severe first; `titles` are label and description of each draft."""
+    layout = _Layout(resources, titles, request, options)
+    return [layout.card(group) for group in _grouped(advice, options.max_cards)]
+
+
+def _grouped(advice: Sequence[Advice], most: int) -> list[Sequence[Advice]]:
+    """One group per card: the last one holds all that no longer fits."""
+    alone = len(advice) if len(advice) <= most else most - 1
+    groups: list[Sequence[Advice]] = [(each,) for each in advice[:alone]]
+    return [*groups, advice[alone:]] if advice[alone:] else groups
+
+
+class _Layout:
+    """Lays out the cards of one answer; remembers which drafts an earlier card has offered."""
+
+    def __init__(
+        self,
+        resources: Mapping[Draft, Json],
+        titles: Mapping[Draft, tuple[str, str]],
+        request: HookRequest,
+        options: Options,
+    ):
+        self.resources, self.titles, self.request, self.options = resources, titles, request, options
+        self.offered: set[Draft] = set()
+
+    def card(self, group: Sequence[Advice]) -> Json:
+        """One card from one advice, or from several that share the last place."""
+        first, options = group[0], self.options
+        whole = readable(first.summary)
+        summary = shortened(whole)
+        card: Json = {
+            "uuid": self.stable_id(first.row),
+            "summary": summary,
+            "detail": self.detail(group, cut=summary != whole),
+            "indicator": max((each.indicator for each in group), key=SEVERITY.__getitem__),
+            "source": {
+                **_named(options.guideline),
+                "topic": {"system": TOPIC_SYSTEM, "code": first.topic},
+            },
+        }
+        if drafts := self.fresh(group):
+            card["suggestions"] = [self.suggestion(first.row, draft) for draft in drafts]
+            card["suggestions"][0]["isRecommended"] = True
+            card["selectionBehavior"] = self.selection_behaviour(drafts)
+        if options.override_reasons:
+            card["overrideReasons"] = list(options.override_reasons)
+        if options.guideline.url:
+            card["links"] = [{**_named(options.guideline), "type": "absolute"}]
+        return card
+
+    def detail(self, group: Sequence[Advice], cut: bool) -> str:
+        """All that the group says, and who has approved it. An advice without a card of its own keeps its summary."""
+        parts = [readable(group[0].summary)] if cut else []
+        for place, advice in enumerate(group):
+            if place:
+                parts.append(f"**{readable(advice.summary)}**")
+            parts.append(readable(advice.detail))
+        parts.append(self.options.closing)
+        return "\n\n".join(dict.fromkeys(part for part in parts if part)) or readable(group[0].summary)
+
+    def fresh(self, group: Sequence[Advice]) -> list[Draft]:
+        """The drafts of a group that no earlier card has offered, each once."""
+        drafts = dict.fromkeys(draft for each in group for draft in each.drafts if draft not in self.offered)
+        self.offered.update(drafts)
+        return list(drafts)
+
+    def suggestion(self, row: str, draft: Draft) -> Json:
+        """A suggestion with its one action: to create the draft, described in words that stand alone (item 98)."""
+        label, description = self.titles[draft]
+        resource = self.resources[draft]
+        kind = {"resourceType": resource["resourceType"], "id": self.stable_id("draft", draft.kind, draft.id)}
+        action = {"type": "create", "description": description, "resource": {**resource, **kind}}
+        return {"label": label, "uuid": self.stable_id(row, draft.kind, draft.id), "actions": [action]}
+
+    def selection_behaviour(self, drafts: Sequence[Draft]) -> str:
+        """How many suggestions may be taken. Only regimens exclude each other; tests never do."""
+        if self.options.selection_behaviour != ALTERNATIVES:
+            return self.options.selection_behaviour
+        return ONE if len(drafts) > 1 and all(draft.kind == "medicine" for draft in drafts) else ANY
+
+    def stable_id(self, *parts: str) -> str:
+        """An id that is the same whenever the same thing is answered to the same call (item 79)."""
+        options = self.options
+        return str(uuid5(NAMESPACE, json.dumps([options.client, options.service, self.request.hook_instance, *parts])))
+
+
+def _named(source: Source) -> Json:
+    """A source as label and, where it has one, url."""
+    return {"label": source.title, "url": source.url} if source.url else {"label": source.title}
+
+
+def readable(text: str) -> str:
+    """A unit as a person writes it. In Markdown the stars of two 10*9/L would vanish and slant what lies between."""
+    return text.replace("10*9/L", "×10⁹/L")
+
+
+def shortened(summary: str) -> str:
+    """A summary that every client shows whole: at most 139 UTF-16 units, cut between words if need be."""
+    if utf16_units(summary) <= LONGEST_SUMMARY:
+        return summary
+    while utf16_units(summary) > LONGEST_SUMMARY - 2:
+        head, space, _ = summary.rpartition(" ")
+        summary = head if space else summary[:-1]
+    return summary.rstrip(" ,;:") + " …"
+
+
+def utf16_units(text: str) -> int:
+    """The length of a text as most clients count it."""
+    return len(text.encode("utf-16-le")) // 2

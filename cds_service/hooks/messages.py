@@ -1,0 +1,223 @@
+"""What a CDS client sends: the hook request, parsed once into a frozen type, with the prefetch left undecoded.
+
+Lenient where real clients differ (checklist items 9, 10, 29 to 37), strict where a wrong reading could concern the
+wrong patient. A fault is told by its path and by the keyword of the schema that it breaks, never by its value: the
+value may be patient data. Of a JSON key that is sent twice the last one counts, as in most parsers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import msgspec
+from jsonschema import Draft202012Validator
+
+from .depth import too_deep
+from .schemas import load_schema
+
+# A bare id, or "Patient/id": whatever could lead to another address or header line is no id.
+PATIENT_ID = r"^(Patient/)?[^\s/?#\x00-\x1f]+$(?!\n)"
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+TOKEN = re.compile(r"[\x21-\x7e]+")
+
+HookInstance = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+PatientId = Annotated[str, msgspec.Meta(max_length=1024, pattern=PATIENT_ID)]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a request: `path` as "context.patientId" ("" for the whole), `keyword` as in JSON
+    Schema, `text` in words for a developer."""
+
+    path: str
+    keyword: str
+    text: str
+
+
+NOT_JSON = Fault("", "json", "the body is not JSON in UTF-8")
+TOO_DEEP = Fault("", "depth", "the body is nested too deep")
+
+
+class BadRequest(Exception):
+    """The request cannot be read as a hook request: 400, with what is wrong and where."""
+
+    def __init__(self, *faults: Fault):
+        self.faults = faults
+        super().__init__("; ".join(f"{fault.path}: {fault.keyword}" for fault in faults))
+
+
+@dataclass(frozen=True, slots=True)
+class FhirAccess:
+    """The FHIR server that the client names, and the token it passed for it ("" for none), good for `lifetime` s."""
+
+    base: str
+    token: str = field(default="", repr=False)
+    lifetime: float | None = None
+
+
+class HookRequest(msgspec.Struct, frozen=True, gc=False):
+    """One call of a CDS service. `tokens` are the context fields that prefetch templates may name, `patientId` bare."""
+
+    hook: str
+    hook_instance: str
+    patient_id: str
+    tokens: dict[str, str]
+    prefetch: dict[str, msgspec.Raw]
+    fhir_access: FhirAccess | None = None
+    warnings: tuple[str, ...] = ()  # keys of what was odd and put right, for the log
+
+
+class Context(msgspec.Struct, rename="camel", gc=False):
+    """The context of patient-view. `encounterId` is optional and not typed: what is not needed cannot be wrong."""
+
+    user_id: UserId
+    patient_id: PatientId
+    encounter_id: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Envelope(msgspec.Struct, rename="camel", gc=False):
+    """The request as it is on the wire; unknown fields are skipped unread."""
+
+    hook: str
+    hook_instance: HookInstance
+    context: Context
+    fhir_server: str | None = None
+    fhir_authorization: dict[str, msgspec.Raw] | None = None
+    prefetch: dict[str, msgspec.Raw] | None = None
+
+
+ENVELOPE = msgspec.json.Decoder(Envelope)
+SHALLOW = msgspec.json.Decoder(dict[str, msgspec.Raw])
+SCHEMA = Draft202012Validator(load_schema("request"))
+
+
+def read_request(body: bytes, hook: str) -> HookRequest:
+    """The request of a call to an endpoint of `hook`; BadRequest if it cannot be read or is meant for another hook."""
+    envelope = _envelope(body)
+    if envelope.hook != hook:
+        raise BadRequest(Fault("hook", "const", f"hook: is not the hook of this service, {hook}"))
+    patient_id = envelope.context.patient_id
+    warnings = []
+    if patient_id.startswith("Patient/"):
+        patient_id = patient_id.removeprefix("Patient/")
+        warnings.append("patient-id-with-type")
+    access, refused = _fhir_access(envelope, patient_id)
+    if refused:
+        warnings.append(refused)
+    tokens = {"userId": envelope.context.user_id, "patientId": patient_id}
+    if encounter_id := _text(envelope.context.encounter_id):
+        tokens["encounterId"] = encounter_id
+    return HookRequest(
+        hook=hook,
+        hook_instance=envelope.hook_instance,
+        patient_id=patient_id,
+        tokens=tokens,
+        prefetch=envelope.prefetch or {},
+        fhir_access=access,
+        warnings=tuple(warnings),
+    )
+
+
+def log_name(hook_instance: str) -> str:
+    """How a hookInstance appears in logs: as it is if it is a UUID, else hashed, for it may hold anything (33)."""
+    if UUID.fullmatch(hook_instance):
+        return hook_instance
+    return "sha256:" + hashlib.sha256(hook_instance.encode()).hexdigest()[:16]
+
+
+def _envelope(body: bytes) -> Envelope:
+    try:
+        if too_deep(body):
+            raise BadRequest(TOO_DEEP)
+        if not body.isascii():
+            body.decode()  # the parts that are not decoded here must be text too
+        return ENVELOPE.decode(body)
+    except msgspec.ValidationError:
+        raise BadRequest(*_faults(body)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadRequest(NOT_JSON) from None
+    except RecursionError:
+        raise BadRequest(TOO_DEEP) from None
+
+
+def _faults(body: bytes) -> tuple[Fault, ...]:
+    """What the schema says of a body that is JSON but no request. Only the envelope is looked at."""
+    try:
+        fields = SHALLOW.decode(body)
+    except msgspec.ValidationError:
+        return (Fault("", "type", "the body is not an object"),)
+    except msgspec.DecodeError:
+        return (NOT_JSON,)
+    outline = {name: _outline(raw) for name, raw in fields.items() if name != "context"}
+    if "context" in fields:
+        context = _outline(fields["context"])
+        if context == {}:
+            context = {name: _outline(raw) for name, raw in SHALLOW.decode(fields["context"]).items()}
+        outline["context"] = context
+    found = dict.fromkeys(fault for error in SCHEMA.iter_errors(outline) for fault in _told(error))
+    return tuple(found) or (Fault("", "type", "the body is not a hook request"),)
+
+
+def _outline(raw: msgspec.Raw) -> Any:
+    """A text as it is, of anything else only what kind of value it is."""
+    first = bytes(memoryview(raw)[:1])
+    if first == b'"':
+        try:
+            return msgspec.json.decode(raw)
+        except msgspec.DecodeError:  # half of a surrogate pair
+            return 0
+    return {b"{": {}, b"[": [], b"t": True, b"f": False, b"n": None}.get(first, 0)
+
+
+def _told(error: Any) -> list[Fault]:
+    """An error of the schema without what it quotes: path and keyword, and our own words."""
+    path = ".".join(str(step) for step in error.absolute_path)
+    limit = error.validator_value
+    if error.validator == "required":
+        missing = [f"{path}.{name}" if path else name for name in limit if name not in error.instance]
+        return [Fault(name, "required", f"{name}: is missing") for name in missing]
+    kinds = " or ".join(limit) if isinstance(limit, list) else limit
+    words = {
+        "type": f"is not of type {kinds}",
+        "minLength": "is empty",
+        "maxLength": f"is longer than {limit} characters",
+        "pattern": "is not of the form that is allowed",
+    }
+    return [Fault(path, error.validator, f"{path}: {words[error.validator]}")]
+
+
+def _fhir_access(envelope: Envelope, patient_id: str) -> tuple[FhirAccess | None, str]:
+    """The FHIR access that the request grants, and why a passed one is not used.
+
+    A token without a server is no access (item 30); a token for another patient is not used at all (item 64).
+    """
+    base, granted = envelope.fhir_server, envelope.fhir_authorization
+    if not base:
+        return None, "token-without-fhir-server" if granted else ""
+    if granted is None:
+        return FhirAccess(base), ""
+    for_patient = _text(granted.get("patient")).removeprefix("Patient/")
+    if for_patient and for_patient != patient_id:
+        return None, "token-for-another-patient"
+    kind, token = _text(granted.get("token_type")), _text(granted.get("access_token"))
+    if kind.lower() not in ("", "bearer") or not TOKEN.fullmatch(token):
+        return None, "token-unusable"
+    return FhirAccess(base, token, _seconds(granted.get("expires_in"))), ""
+
+
+def _seconds(raw: msgspec.Raw | None) -> float | None:
+    """expires_in: a number, or the text of one as some clients send it; anything else is not known."""
+    try:
+        return msgspec.json.decode(raw, type=float, strict=False) if raw is not None else None
+    except msgspec.DecodeError:
+        return None
+
+
+def _text(raw: msgspec.Raw | None) -> str:
+    """The text of a field that is not worth a 400: "" if it is no text."""
+    value = "" if raw is None else _outline(raw)
+    return value if isinstance(value, str) else ""

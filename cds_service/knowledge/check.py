@@ -1,0 +1,151 @@
+"""What one file says about another: every name in a row exists, every row can be reached, every card has its words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from cds_service.clinical.bands import BOUNDS
+from cds_service.clinical.tables import Pathway, Provenance, Regimen, Row
+
+from .codes import Codes
+from .faults import Faults
+from .vocabulary import PSEUDO_TESTS, TABLES, Vocabulary
+from .words import Words
+
+TOTAL_TABLES = ("interpret", "treat")  # the first match wins, and there is always one
+
+
+def check_pathway(pathway: Pathway, known: Mapping[str, Iterable[str]], words: Vocabulary, faults: Faults) -> None:
+    """All checks of one pathway. `known`: ids by kind, those of elements that are faulty themselves included."""
+    check_thresholds(pathway, known["thresholds"], words, faults)
+    for table in TABLES:
+        rows: tuple[Row, ...] = getattr(pathway, table)
+        for row in rows:
+            check_findings(row_place(pathway.id, row), row, words.findings, faults)
+            check_named(row_place(pathway.id, row), row, known, faults)
+            check_condition(row_place(pathway.id, row), row, faults)
+        if table in TOTAL_TABLES:
+            check_total(f"{pathway.id}/{table}.toml", pathway.id, rows, faults)
+    for place, origin in provenances(pathway):
+        if origin.source not in known["sources"]:
+            faults.unknown(place, "source", origin.source, known["sources"])
+    if pathway.card_source not in known["sources"]:
+        faults.unknown(f"{pathway.id}/pathway.toml card_source", "source", pathway.card_source, known["sources"])
+
+
+def row_place(pathway: str, row: Row) -> str:
+    return f'{pathway}/{row.table}.toml row "{row.id}"'
+
+
+def provenances(pathway: Pathway) -> Iterable[tuple[str, Provenance]]:
+    """Everything in a pathway that names a source, with its place."""
+    for table in TABLES:
+        for row in getattr(pathway, table):
+            yield row_place(pathway.id, row), row.provenance
+    for file, items in (
+        ("thresholds", pathway.thresholds),
+        ("orderables", pathway.orderables),
+        ("regimens", pathway.regimens),
+    ):
+        for item in items.values():
+            yield f'{pathway.id}/{file}.toml {file[:-1]} "{item.id}"', item.provenance
+    for card in pathway.fixed.values():
+        yield f"{pathway.id}/pathway.toml fixed.{card.id}", card.provenance
+    for analyte in pathway.analytes.values():
+        yield f'analytes.toml "{analyte.id}"', analyte.provenance
+
+
+def check_thresholds(pathway: Pathway, stated: Iterable[str], words: Vocabulary, faults: Faults) -> None:
+    """Every number that the program asks for is there, in its unit, and bands do not cross."""
+    place = f"{pathway.id}/thresholds.toml"
+    for name in sorted(words.thresholds.keys() - set(stated)):
+        faults.add(place, f"the threshold {name!r} is missing (unit {words.thresholds[name]!r})")
+    for name, threshold in pathway.thresholds.items():
+        if name not in words.thresholds:
+            faults.unknown(place, "threshold", name, words.thresholds)
+        elif threshold.unit != words.thresholds[name]:
+            wanted = words.thresholds[name]
+            faults.add(f'{place} threshold "{name}"', f"unit is {threshold.unit!r}; it must be {wanted!r}")
+    for low, high in BOUNDS.values():
+        edges = [pathway.thresholds[name] for name in (low, high) if name in pathway.thresholds]
+        if len(edges) == 2 and edges[0].value > edges[1].value:
+            faults.add(place, f"{low!r} ({edges[0].value}) lies above {high!r} ({edges[1].value})")
+
+
+def check_findings(place: str, row: Row, known: frozenset[str], faults: Faults) -> None:
+    """Every condition of the row, of its choices, raises and exceptions is a finding."""
+    used = [*row.when, *row.unless, *row.no_card]
+    used += [name for _, names in (*row.raised, *row.treat_when) for name in names]
+    used += [name for choice in (*row.tests, *row.regimens) for name in (*choice.when, *choice.unless)]
+    for name in dict.fromkeys(used):
+        if name not in known:
+            faults.unknown(place, "finding", name, known)
+
+
+def check_named(place: str, row: Row, known: Mapping[str, Iterable[str]], faults: Faults) -> None:
+    """Tests, regimens and the rows that a note is added to exist."""
+    for kind, names, allowed in (
+        ("orderable", [choice.id for choice in row.tests], (*known["orderables"], *PSEUDO_TESTS)),
+        ("regimen", [choice.id for choice in row.regimens], tuple(known["regimens"])),
+        ("table or row", row.on, (*TABLES, *known["rows"])),
+    ):
+        for name in names:
+            if name not in allowed:
+                faults.unknown(place, kind, name, allowed)
+
+
+def check_condition(place: str, row: Row, faults: Faults) -> None:
+    """A finding both asked for and excluded makes a row that never holds; only a safety row speaks alone."""
+    if row.speaks_alone and row.table != "safety":
+        faults.add(place, "speaks_alone is for safety rows")
+    for name in set(row.when) & set(row.unless):
+        faults.add(place, f"{name!r} is in when and in unless: the row never holds")
+    for choice in (*row.tests, *row.regimens):
+        for name in (set(choice.when) | set(row.when)) & (set(choice.unless) | set(row.unless)):
+            faults.add(place, f"{choice.id!r} is never chosen: it needs and excludes {name!r}")
+
+
+def check_total(file: str, pathway: str, rows: Sequence[Row], faults: Faults) -> None:
+    """The last row takes whoever is left; no earlier row takes everybody that a later one could."""
+    if not rows:
+        faults.add(file, "the table has no rows")
+        return
+    if rows[-1].when or rows[-1].unless:
+        faults.add(row_place(pathway, rows[-1]), "the last row must have no condition, so that the table is total")
+    for number, row in enumerate(rows):
+        for earlier in rows[:number]:
+            if set(earlier.when) <= set(row.when) and set(earlier.unless) <= set(row.unless):
+                faults.add(row_place(pathway, row), f"no patient can reach it: row {earlier.id!r} before it takes all")
+                break
+
+
+def check_orders(pathway: Pathway, codes: Codes, words: Words, faults: Faults) -> None:
+    """What we draft we must recognise when it comes back as an order."""
+    for orderable in pathway.orderables.values():
+        place = f'{pathway.id}/orderables.toml orderable "{orderable.id}"'
+        for analyte in orderable.measures:
+            if analyte not in pathway.analytes:
+                faults.unknown(place, "analyte", analyte, pathway.analytes)
+        own = {f"order-{orderable.id}", *(f"lab-{analyte}" for analyte in orderable.measures)}
+        codings = (*((orderable.coding,) if orderable.coding else ()), *orderable.more_codings)
+        for system, code, _ in codings:
+            if not own & {use.concept for use in codes.find(system, code)}:
+                faults.add(place, f"the code {code!r} of {system} is in no value set {' or '.join(sorted(own))}")
+    for regimen in pathway.regimens.values():
+        check_regimen(f'{pathway.id}/regimens.toml regimen "{regimen.id}"', regimen, pathway, codes, words, faults)
+
+
+def check_regimen(place: str, regimen: Regimen, pathway: Pathway, codes: Codes, words: Words, faults: Faults) -> None:
+    """The ingredient is known, its name begins the text, and text and codes are recognised as that ingredient."""
+    known = {name for members in pathway.groups.values() for name in members} & pathway.displays.keys()
+    if regimen.ingredient not in known:
+        faults.unknown(place, "ingredient", regimen.ingredient, known)
+        return
+    if not regimen.text.lower().startswith(pathway.displays[regimen.ingredient].lower()):
+        faults.add(place, f"text must begin with the ingredient, {pathway.displays[regimen.ingredient]!r}")
+    if words.find(regimen.text, "medicine") != (regimen.ingredient,):
+        found = ", ".join(words.find(regimen.text, "medicine")) or "nothing"
+        faults.add(place, f"by its words the text is recognised as {found}, not as {regimen.ingredient}")
+    for system, code, _ in regimen.codings:
+        if f"medicine-{regimen.ingredient}" not in {use.concept for use in codes.find(system, code)}:
+            faults.add(place, f"the code {code!r} of {system} is not in value set 'medicine-{regimen.ingredient}'")

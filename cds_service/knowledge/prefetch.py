@@ -1,0 +1,135 @@
+"""The prefetch templates that we publish: what a client should send, derived from the value sets.
+
+Restricted subset of FHIR search (checklist items 38 to 48): an instance read, searches by patient, `code=` for
+Observations only. Codes are bare, because with their systems the lists would be three times as long; the reader
+checks the system. A template stays below 1,500 percent-encoded characters; what does not fit is left out in a stated
+order and named in the content check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
+
+from cds_service.clinical.tables import Orderable
+
+from .codes import ATC, ICD, LOINC, NDC, RXNORM
+from .valuesets import CodeRow
+
+LONGEST_TEMPLATE = 1500
+LONGEST_ID = 64  # of a FHIR id, in place of {{context.patientId}}
+PATIENT = "{{context.patientId}}"
+ANALYTES = {
+    "b12": ("b12", "active-b12", "mma", "homocysteine"),
+    "bloodCount": ("mcv", "haemoglobin", "neutrophils", "platelets", "reticulocytes"),
+    "chemistry": (
+        "folate", "ferritin", "creatinine", "egfr", "potassium", "intrinsic-factor-antibody", "red-cell-folate",
+        "parietal-cell-antibody", "coeliac-antibody", "magnesium",
+    ),
+}  # fmt: skip
+BY_PATIENT = {
+    "conditions": "Condition",
+    "medications": "MedicationStatement",
+    "medicationRequests": "MedicationRequest",
+    "administrations": "MedicationAdministration",
+    "dispenses": "MedicationDispense",
+    "orders": "ServiceRequest",
+    "procedures": "Procedure",
+    "allergies": "AllergyIntolerance",
+    "family": "FamilyMemberHistory",
+}
+KEYS = ("patient", *ANALYTES, "status", *BY_PATIENT)
+SETS = {"full": KEYS, "minimal": ("patient", "b12", "bloodCount", "conditions", "medicationRequests")}
+NEVER_OBSERVED = (*ICD, RXNORM, ATC, NDC)  # systems of diagnoses and medicines, not of Observation.code
+STATES = ("pregnancy", "breastfeeding")  # asked for first in `status`
+DENIALS = ("not-pregnant", "not-breastfeeding")
+FURTHER_RESOURCES = ("Medication",)  # read one by one where an order only refers to it
+
+
+class Templates:
+    """The templates in `sets`, made at once; `left_out` says, key by key, which codes did not fit."""
+
+    def __init__(self, rows: Iterable[CodeRow], groups: Mapping[str, frozenset[str]], orderables: Iterable[Orderable]):
+        self.left_out: dict[str, tuple[str, ...]] = {}
+        self._codes: dict[str, list[CodeRow]] = {}
+        for row in sorted(rows, key=lambda row: not row.local):  # a site's own codes first: they are the likeliest
+            if row.concept.startswith(("lab-", "problem-", "status-", "order-")):
+                self._codes.setdefault(row.concept, []).append(row)
+        self._groups = groups
+        self._panels: dict[str, set[str]] = {}
+        for orderable in orderables:
+            self._panels.setdefault(orderable.id, set()).update(orderable.measures)
+        self.sets = self._sets()
+
+    def _sets(self) -> dict[str, dict[str, str]]:
+        """Set name -> key -> template, in the order in which they are published."""
+        templates = {"patient": f"Patient/{PATIENT}"}
+        for key, analytes in ANALYTES.items():
+            templates[key] = self._observations(key, self._lab_codes(analytes))
+        templates["status"] = self._observations("status", self._status_codes())
+        templates |= {key: f"{resource}?patient={PATIENT}" for key, resource in BY_PATIENT.items()}
+        return {name: {key: templates[key] for key in keys if templates[key]} for name, keys in SETS.items()}
+
+    def _lab_codes(self, analytes: Sequence[str]) -> list[str]:
+        """By rank: the first code of each analyte, then the second of each ...; panels last."""
+        panels = [f"order-{name}" for name, measured in self._panels.items() if measured & set(analytes)]
+        return self._by_rank([f"lab-{analyte}" for analyte in analytes]) + self._by_rank(panels, only=LOINC)
+
+    def _status_codes(self) -> list[str]:
+        """Pregnancy and breastfeeding, then neurological symptoms by rank, then the other symptoms by rank."""
+        neuro = self._members("neuro", "neuropathy", "gait", "sacd")
+        others = [concept for concept in self._members("symptom") if concept not in neuro]
+        codes = self._by_rank([f"status-{name}" for name in (*STATES, *DENIALS)] + self._members(*STATES))
+        return codes + self._by_rank(neuro) + self._by_rank(others)
+
+    def _members(self, *groups: str) -> list[str]:
+        """The value sets of the problems in these groups, in a stable order."""
+        return sorted({f"problem-{concept}" for group in groups for concept in self._groups.get(group, ())})
+
+    def _by_rank(self, concepts: Sequence[str], only: str = "") -> list[str]:
+        """The first code of each value set, then the second of each ...: the order in which codes are left out."""
+        lists = [self._observable(name, only) for name in concepts]
+        depth = max((len(codes) for codes in lists), default=0)
+        return [codes[rank] for rank in range(depth) for codes in lists if rank < len(codes)]
+
+    def _observable(self, name: str, only: str) -> list[str]:
+        """The codes of a value set that Observation.code can be (LOINC's LA codes are answers); of one system only,
+        if it is named."""
+        rows = [row for row in self._codes.get(name, ()) if row.system not in NEVER_OBSERVED and row.code[:2] != "LA"]
+        return [row.code for row in rows if not only or row.system == only]
+
+    def _observations(self, key: str, codes: Iterable[str]) -> str:
+        """A search for the newest of these codes; the last ones are left out if they do not fit."""
+        wanted = list(dict.fromkeys(codes))
+        kept = list(wanted)
+        while kept and encoded_length(search(kept)) > LONGEST_TEMPLATE:
+            kept.pop()
+        if len(kept) < len(wanted):
+            self.left_out[key] = tuple(wanted[len(kept) :])
+        return search(kept) if kept else ""
+
+
+def search(codes: Sequence[str]) -> str:
+    """`_count` is a page size, not a limit: the newest is chosen by the reader, not by the server's order."""
+    return f"Observation?patient={PATIENT}&code={','.join(codes)}&_sort=-date&_count=200"
+
+
+def encoded_length(template: str) -> int:
+    """The length on the wire: everything percent-encoded, with the longest id in place of {{context.patientId}}."""
+    return len(quote(template.replace(PATIENT, "x" * LONGEST_ID), safe="?=&/"))
+
+
+def scopes(templates: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The SMART scopes that a set needs, in the notation of version 1 and of version 2."""
+    resources = dict.fromkeys(template.partition("?")[0].partition("/")[0] for template in templates.values())
+    if any(resource.startswith("Medication") for resource in resources):
+        resources |= dict.fromkeys(FURTHER_RESOURCES)
+    return {
+        "v1": tuple(f"patient/{resource}.read" for resource in resources),
+        "v2": tuple(f"patient/{resource}.{v2_rights(resource)}" for resource in resources),
+    }
+
+
+def v2_rights(resource: str) -> str:
+    """Read for what is read by its id, read and search for what is searched."""
+    return "r" if resource in ("Patient", *FURTHER_RESOURCES) else "rs"

@@ -1,0 +1,148 @@
+"""Value sets: which concept a code stands for, read from CSV and checked, check digits included.
+
+The file name is the concept ("lab-b12", "problem-fatigue"). A line that fails is reported and left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from sys import intern
+
+from .codes import ATC, DISPLAYABLE, ICD, KNOWN_SYSTEMS, LOINC, SNOMED, bare, canonical_system
+from .faults import Faults, listing, nearest
+from .files import VALUE_SETS, CodeLine, Files, code_lines
+
+LAB_USES = ("", "mass", "molar", "either", "ordinal")
+MEDICINE_USES = ("", "prefix", "multivitamin", "antidote", "component")
+USES = {"lab": LAB_USES, "medicine": MEDICINE_USES, "problem": ("", "prefix"), "allergy": ("", "prefix")}
+ALLERGIES = ("cobalamin", "cobalt")
+SNOMED_ID = re.compile(r"[1-9][0-9]{5,17}")
+LOINC_CODE = re.compile(r"[1-9][0-9]{0,6}-[0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRow:
+    """One line that holds: a code of a concept. Few are kept after loading; most live on in `Codes` alone."""
+
+    concept: str
+    system: str
+    code: str
+    display: str
+    use: str
+    local: bool = False  # a site's own
+
+
+def read_value_sets(files: Files, concepts: Mapping[str, frozenset[str]], faults: Faults) -> list[CodeRow]:
+    """Every row of every value set. `concepts` says what may follow each kind: "problem" -> the ids of problems."""
+    rows: list[CodeRow] = []
+    kinds: dict[tuple[str, str], CodeRow] = {}
+    for name, paths in files.value_sets.items():
+        kind, _, concept = name.partition("-")
+        place = f"{VALUE_SETS}/{name}.csv"
+        if kind not in concepts:
+            faults.add(place, f"no kind of value set {kind!r}. Known: {listing(concepts)}")
+            continue
+        if concepts[kind] and concept not in concepts[kind]:
+            faults.unknown(place, f"{kind} concept", concept, concepts[kind])
+        seen: set[tuple[str, str]] = set()
+        for line in code_lines(name, paths, faults):
+            key = (line.system, bare(line.system, line.code))
+            if key in seen:
+                faults.add(line.place, f"the code {line.code!r} stands in the file twice")
+            elif sound_line(line, USES.get(kind, ("",)), faults):
+                seen.add(key)
+                row = code_row(name, line)
+                check_one_meaning(row, line, kind, kinds, faults)
+                rows.append(row)
+    return rows
+
+
+def code_row(name: str, line: CodeLine) -> CodeRow:
+    """The line as it is kept; texts that recur are kept once."""
+    return CodeRow(intern(name), intern(line.system), intern(line.code), line.display, intern(line.use), line.local)
+
+
+def sound_line(line: CodeLine, uses: tuple[str, ...], faults: Faults) -> bool:
+    """Is the line complete, of a known system (a site may add its own), and its code well formed?"""
+    problems = []
+    if line.system not in KNOWN_SYSTEMS and not (line.local and canonical_system(line.system) == ""):
+        hint = nearest(line.system, KNOWN_SYSTEMS)
+        problems.append(f"no code system {line.system!r}.{hint} Known: {listing(KNOWN_SYSTEMS)}")
+    if not line.code or not line.display or not line.source:
+        problems.append("code, display and source must be given")
+    if line.use not in uses:
+        problems.append(f"use is {line.use!r}; allowed: {', '.join(repr(use) for use in uses)}")
+    elif line.use == "prefix" and line.system not in (*ICD, ATC):
+        problems.append("use 'prefix' is for ICD and ATC, whose codes are built like that")
+    elif fault := code_fault(line.system, line.code):
+        problems.append(fault)
+    for problem in problems:
+        faults.add(line.place, problem)
+    return not problems
+
+
+def code_fault(system: str, code: str) -> str:
+    """What is wrong with the form of a code, or ""."""
+    if system == LOINC and not code.startswith("LA"):  # answer codes have another check digit
+        if not LOINC_CODE.fullmatch(code):
+            return f"{code!r} is no LOINC code"
+        return "" if loinc_check_digit(code) else f"the LOINC code {code!r} fails its check digit"
+    if system == SNOMED:
+        if not SNOMED_ID.fullmatch(code):
+            return f"{code!r} is no SNOMED CT identifier (6 to 18 digits, kept as text)"
+        return "" if snomed_check_digit(code) else f"the SNOMED CT identifier {code!r} fails its check digit"
+    if system in ICD and len(code) > 3 and "." not in code and system in DISPLAYABLE:
+        return f"the ICD code {code!r} must be written with its dot"
+    return ""
+
+
+def loinc_check_digit(code: str) -> bool:
+    """Modulus 10: every other digit doubled, from the right."""
+    digits, _, check = code.partition("-")
+    total = 0
+    for position, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if position % 2 == 0 else 1)
+        total += value // 10 + value % 10
+    return (10 - total % 10) % 10 == int(check)
+
+
+def snomed_check_digit(code: str) -> bool:
+    """Verhoeff, over the dihedral group of order 10."""
+    check = 0
+    for position, digit in enumerate(reversed(code)):
+        check = PRODUCT[check][PERMUTED[position % 8][ord(digit) - 48]]
+    return check == 0
+
+
+def dihedral(left: int, right: int) -> int:
+    """The product of two elements of the symmetry group of the pentagon, 0 to 4 rotations, 5 to 9 reflections."""
+    turned = left + right if left < 5 else left - right
+    return turned % 5 + (5 if (left < 5) != (right < 5) else 0)
+
+
+PRODUCT = tuple(tuple(dihedral(left, right) for right in range(10)) for left in range(10))
+FIRST_PERMUTATION = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
+
+
+def permutations() -> tuple[tuple[int, ...], ...]:
+    """Verhoeff's permutation and its powers, one per position."""
+    powers = [tuple(range(10))]
+    for _ in range(7):
+        powers.append(tuple(FIRST_PERMUTATION[digit] for digit in powers[-1]))
+    return tuple(powers)
+
+
+PERMUTED = permutations()
+
+
+def check_one_meaning(
+    row: CodeRow, line: CodeLine, kind: str, kinds: dict[tuple[str, str], CodeRow], faults: Faults
+) -> None:
+    """A laboratory code measures one thing: it may not stand for two analytes, nor for one and a look-alike."""
+    if kind not in ("lab", "other"):
+        return
+    known = kinds.setdefault((row.system, row.code), row)
+    if known.concept != row.concept:
+        faults.add(line.place, f"the code {row.code!r} already stands for {known.concept!r}")

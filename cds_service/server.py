@@ -1,0 +1,65 @@
+"""gunicorn, started from Python: one listening socket, threads, and an end within ten seconds."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+HOST, PORT = "127.0.0.1", 8000
+GRACE = 7  # seconds for calls under way when the service is stopped; a stop takes less than 10
+SETTINGS = {
+    "worker_class": "gthread",
+    "workers": 1,
+    "threads": 8,
+    "timeout": 30,
+    "graceful_timeout": GRACE,
+    "keepalive": 5,
+    "preload_app": True,  # loaded once, shared by workers
+    "forwarded_allow_ips": "",  # nobody is believed about whom he calls for
+    "proxy_allow_ips": "",
+    "forwarder_headers": "",
+    "accesslog": None,  # our own log speaks of calls; an access log would keep addresses
+    "errorlog": "-",
+    "loglevel": "warning",
+    "control_socket_disable": True,  # no file outside of the service's own folders
+}
+
+
+class PortTaken(Exception):
+    """Somebody else listens there, or the address is not this machine's. Its text is one line for the operator."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket: taken before anything is loaded, so that a taken port is known at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+        taken.listen(2048)
+    except OSError as error:
+        taken.close()
+        raise PortTaken(f"cannot listen on {host} port {port}: {error.strerror or 'no such address'}") from None
+    return taken
+
+
+class Server(BaseApplication):
+    """gunicorn with our settings on a socket that is already listening."""
+
+    def __init__(self, app: Flask, listening: socket.socket, on_ready: Callable[[], None], **changed: Any):
+        self.app = app
+        descriptor = listening.detach()  # gunicorn closes it
+        self.changed = {"bind": f"fd://{descriptor}", "when_ready": lambda _: on_ready(), **changed}
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in {**SETTINGS, **self.changed}.items():
+            if name in self.cfg.settings:  # an older gunicorn does not know all of them
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self.app

@@ -1,0 +1,106 @@
+"""Abstract patients, enumerated: every table is total and every row is within somebody's reach."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from cds_service.clinical.decide import decide
+from cds_service.clinical.findings import assess
+from cds_service.clinical.record import Allergy
+from tests.book import content
+from tests.clinical.patients import KEYS, TODAY, injection, lab, medicine, oral, problem, record
+
+PATHWAY = content().pathways["uk-ng239"]
+
+B12 = {
+    "untested": [],
+    "deficient": [lab("b12", 150, "ng/L")],
+    "grey": [lab("b12", 240, "ng/L")],
+    "above": [lab("b12", 500, "ng/L")],
+    "straddling": [lab("b12", 200, "ng/L", comparator="<")],
+    "active-deficient": [lab("active-b12", 20, "pmol/L")],
+    "active-grey": [lab("active-b12", 40, "pmol/L")],
+    "stale-deficient": [lab("b12", 150, "ng/L", 200)],
+    "stale-grey": [lab("b12", 240, "ng/L", 200)],
+    "old-deficient": [lab("b12", 150, "ng/L", 500)],
+    "in-doubt": [lab("b12", 150, "", doubt="no-unit")],
+    "preliminary": [lab("b12", 150, "ng/L", preliminary=True)],
+}
+MARKER = {
+    "none": [],
+    "raised": [lab("mma", 500, "nmol/L")],
+    "normal": [lab("mma", 200, "nmol/L")],
+    "unclear": [lab("mma", 500, "nmol/L"), lab("egfr", 25, "mL/min/1.73 m2")],
+}
+SIGNS = {
+    "none": [],
+    "fatigue": [problem("fatigue")],
+    "neuro": [problem("paraesthesia")],
+    "gait": [problem("ataxia")],
+    "sacd": [problem("sacd")],
+    "macrocytosis": [lab("mcv", 118, "fL")],
+    "severe": [lab("haemoglobin", 60, "g/L"), lab("mcv", 118, "fL")],
+    "anaemia": [lab("haemoglobin", 100, "g/L")],
+}
+CAUSE = {
+    "none": [],
+    "vegan": [problem("vegan")],
+    "coeliac": [problem("coeliac")],
+    "pernicious": [problem("pernicious-anaemia")],
+    "antibody": [lab("intrinsic-factor-antibody", 0, "", 50, outcome="positive")],
+    "bariatric": [problem("bariatric")],
+    "nitrous": [problem("nitrous-oxide")],
+    "metformin": [medicine("metformin")],
+    "pill": [medicine("oestrogen-contraceptive")],
+    "leber": [problem("leber")],
+}
+STATE = {
+    "plain": [],
+    "pregnant": [problem("pregnancy", 60)],
+    "breastfeeding": [problem("breastfeeding", 60)],
+    "injections": [injection(30)],
+    "lapsed": [injection(400)],
+    "oral": [oral(300)],
+    "allergic": [Allergy("AllergyIntolerance/a", "cobalamin")],
+    "folic acid": [medicine("folic-acid")],
+}
+UNSEEN = {"all seen": frozenset(), "no medicines": frozenset({"medications", "medicationRequests"})}
+
+
+def reached() -> tuple[set[str], int]:
+    """The rows that the enumerated patients match, and how many patients there were."""
+    rows, patients = set(), 0
+    for parts in product(B12.values(), MARKER.values(), SIGNS.values(), CAUSE.values(), STATE.values()):
+        patients += 1
+        unseen = UNSEEN["no medicines"] if patients % 7 == 0 else UNSEEN["all seen"]
+        found = record(*(each for part in parts for each in part), unavailable=unseen & KEYS)
+        decision = decide(assess(found, PATHWAY, TODAY), PATHWAY)
+        interpretations = [row for row in decision.rows if row.startswith("interpret/")]
+        assert len(interpretations) == 1 and decision.label
+        rows.update(decision.rows)
+    return rows, patients
+
+
+@pytest.fixture(scope="module")
+def enumerated():
+    return reached()
+
+
+def test_every_interpretation_row_in_scope_is_reached_by_an_enumerated_patient(enumerated):
+    rows, patients = enumerated
+    wanted = {f"interpret/{row.id}" for row in PATHWAY.interpret} - {"interpret/out-of-scope"}
+    assert patients > 20_000
+    assert wanted - rows == set()
+
+
+def test_every_treatment_row_is_reached_by_an_enumerated_patient(enumerated):
+    rows, _ = enumerated
+    assert {f"treat/{row.id}" for row in PATHWAY.treat} - rows == set()
+
+
+def test_the_last_row_of_each_first_match_table_has_no_condition():
+    for table in (PATHWAY.interpret, PATHWAY.treat):
+        assert not table[-1].when and not table[-1].unless
+        assert all(row.when or row.unless for row in table[:-1])

@@ -1,0 +1,388 @@
+"""The only door out, against a real server on this machine that misbehaves (items 58, 64 to 70)."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from cds_service.addresses import Policy, parse_base, parse_bases
+from cds_service.fetching import Fetch, FetchFailed
+from cds_service.outgoing import Outgoing
+from tests.fhir.loopback import (
+    Server,
+    after,
+    body,
+    drip,
+    fhir,
+    gzip_bomb,
+    half,
+    in_turn,
+    never,
+    reset,
+    serving,
+    status,
+)
+
+PATIENT = {"resourceType": "Patient", "id": "pt-1"}
+TOKEN = "opaque-token-for-test"
+DEMO = Policy(demo=True, own_ports=frozenset({8000}))
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def outgoing() -> Iterator[Outgoing]:
+    outgoing = Outgoing(DEMO)
+    yield outgoing
+    outgoing.close()
+
+
+def allowed(outgoing: Outgoing, base: str, token: str = "", lifetime: float | None = None) -> Fetch:
+    fetch, why = outgoing.fetch_for(base, token, lifetime)
+    assert fetch is not None, why
+    return fetch
+
+
+def soon(seconds: float = 2.0) -> float:
+    return time.monotonic() + seconds
+
+
+def failure(fetch: Fetch, target: str = "Patient/pt-1", seconds: float = 2.0) -> FetchFailed:
+    with pytest.raises(FetchFailed) as failed:
+        fetch(target, soon(seconds))
+    return failed.value
+
+
+def test_a_read_carries_the_token_and_asks_for_fresh_fhir_json(server, outgoing, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nothing is taken from the environment
+    server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT)
+    assert b'"pt-1"' in allowed(outgoing, server.base, TOKEN)("Patient/pt-1", soon())
+    sent = server.requests[0].headers
+    assert sent["Authorization"] == f"Bearer {TOKEN}"
+    assert sent["Accept"].startswith("application/fhir+json")
+    assert sent["Cache-Control"] == "no-cache"
+
+
+def test_without_a_token_none_is_sent_and_a_netrc_is_not_read(server, outgoing, tmp_path, monkeypatch):
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT)
+    allowed(outgoing, server.base)("Patient/pt-1", soon())
+    assert "Authorization" not in server.requests[0].headers
+
+
+def test_connections_are_used_again_and_cookies_are_not(server, outgoing):
+    server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT, Set_Cookie="who=someone; Path=/")
+    fetch = allowed(outgoing, server.base)
+    ports = []
+    server.answers["/fhir/Patient/pt-1"] = lambda handler: (
+        ports.append(handler.client_address[1]),
+        fhir(PATIENT, Set_Cookie="who=someone; Path=/")(handler),
+    )
+    for _ in range(3):
+        fetch("Patient/pt-1", soon())
+    assert len(set(ports)) == 1
+    assert all("Cookie" not in request.headers for request in server.requests)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (400, "does not accept the query"),
+        (401, "does not accept the token"),
+        (403, "does not give access"),
+        (404, "does not have it"),
+        (410, "deleted"),
+        (418, "refused"),
+        (429, "too often"),
+        (500, "failed"),
+        (503, "failed"),
+    ],
+)
+def test_every_status_but_200_is_a_failure_in_our_words(server, outgoing, code, words):
+    server.answers["/fhir/Patient/pt-1"] = status(code)
+    failed = failure(allowed(outgoing, server.base, TOKEN))
+    assert failed.status == code
+    assert words in failed.reason
+    assert "pt-1" not in failed.reason
+
+
+@pytest.mark.parametrize("code", [429, 502, 503])
+def test_a_passing_fault_is_tried_once_more_whatever_the_server_says_about_waiting(server, outgoing, code):
+    server.answers["/fhir/Patient/pt-1"] = in_turn(status(code, Retry_After="3600"), fhir(PATIENT))
+    assert b"pt-1" in allowed(outgoing, server.base)("Patient/pt-1", soon())
+    server.answers["/fhir/Patient/pt-1"] = status(code, Retry_After="3600")
+    failure(allowed(outgoing, server.base))
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 500, 504])
+def test_other_faults_are_not_tried_again(server, outgoing, code):
+    server.answers["/fhir/Patient/pt-1"] = status(code)
+    failure(allowed(outgoing, server.base))
+    assert len(server.requests) == 1
+
+
+def test_a_connection_that_is_torn_down_is_tried_once_more(server, outgoing):
+    server.answers["/fhir/Patient/pt-1"] = in_turn(reset, fhir(PATIENT))
+    assert b"pt-1" in allowed(outgoing, server.base)("Patient/pt-1", soon())
+    server.answers["/fhir/Patient/pt-1"] = reset
+    assert "cannot be reached" in failure(allowed(outgoing, server.base)).reason
+
+
+def test_nobody_listening_is_a_failure(outgoing):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        base = f"http://127.0.0.1:{taken.getsockname()[1]}/fhir"
+    assert "cannot be reached" in failure(allowed(outgoing, base)).reason
+
+
+def test_a_redirect_is_not_followed_and_its_body_is_not_read(server, outgoing):
+    server.answers["/fhir/Patient/pt-1"] = body(b"", 302, Location=f"{server.base}/Patient/pt-2")
+    failed = failure(allowed(outgoing, server.base, TOKEN))
+    assert failed.status == 302
+    assert "elsewhere" in failed.reason
+    server.answers["/fhir/Patient/pt-1"] = never
+    started = time.monotonic()
+    server.answers["/fhir/Patient/pt-1"] = drip(b"HTTP/1.1 307 Moved\r\nLocation: /fhir/x\r\n\r\n")
+    assert failure(allowed(outgoing, server.base, TOKEN)).status == 307
+    assert time.monotonic() - started < 1
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        never,
+        drip(),
+        drip(b"HTTP/1.1 200 OK\r\nX-Slow: "),
+        drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{"),
+        drip(b"HTTP/1.1 200 OK\r\n\r\n{"),
+        drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"),
+    ],
+    ids=["hangs", "drips from the start", "drips a header", "drips a body", "drips an open body", "drips a chunk size"],
+)
+def test_no_answer_is_waited_for_beyond_the_deadline(server, outgoing, answer):
+    server.answers["/fhir/Patient/pt-1"] = answer
+    started = time.monotonic()
+    assert failure(allowed(outgoing, server.base), seconds=0.4).reason == "no answer in time"
+    assert 0.3 < time.monotonic() - started < 0.8
+
+
+def test_after_the_deadline_nothing_is_sent(server, outgoing):
+    assert failure(allowed(outgoing, server.base), seconds=-1).reason
+    assert server.requests == []
+
+
+def test_a_body_that_breaks_off_is_a_failure(server, outgoing):
+    server.answers["/fhir/Patient/pt-1"] = half(b'{"resourceType":"Patient","id":"pt-1"}')
+    assert "broke off" in failure(allowed(outgoing, server.base)).reason
+
+
+def test_a_body_that_is_not_what_its_encoding_says_is_a_failure(server, outgoing):
+    server.answers["/fhir/Patient/pt-1"] = body(b"not gzip", Content_Encoding="gzip")
+    assert "decoded" in failure(allowed(outgoing, server.base)).reason
+
+
+def test_a_large_answer_is_not_read_to_its_end(server):
+    outgoing = Outgoing(replace(DEMO, answer_bytes=1000))
+    server.answers["/fhir/Patient/pt-1"] = body(b" " * 10_000_000)
+    assert "too large" in failure(allowed(outgoing, server.base)).reason
+    outgoing.close()
+
+
+def test_a_gzip_bomb_is_defused_while_it_streams(server, outgoing):
+    server.answers["/fhir/Patient/pt-1"] = gzip_bomb(200)
+    fetch = allowed(outgoing, server.base)
+    tracemalloc.start()
+    try:
+        assert "too large" in failure(fetch).reason
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_answers_of_one_call_are_limited_together(server):
+    outgoing = Outgoing(replace(DEMO, call_bytes=250))
+    server.answers["/fhir/Patient/pt-1"] = body(b" " * 100)
+    fetch = allowed(outgoing, server.base)
+    fetch("Patient/pt-1", soon())
+    fetch("Patient/pt-1", soon())
+    assert "together" in failure(fetch).reason
+    allowed(outgoing, server.base)("Patient/pt-1", soon())  # the next call begins anew
+    outgoing.close()
+
+
+def test_html_is_handed_on_for_the_reader_to_refuse(server, outgoing):
+    server.answers["/fhir/Patient/pt-1"] = body(b"<html>log in</html>")
+    assert allowed(outgoing, server.base)("Patient/pt-1", soon()).startswith(b"<html>")
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1:9/fhir?page=2", "/fhir-evil?page=2", "Patient/../../x", "//x/y"])
+def test_a_link_outside_of_the_base_is_never_called(server, outgoing, target):
+    assert failure(allowed(outgoing, server.base, TOKEN), target).status is None
+    assert server.requests == []
+
+
+def test_what_is_sent_is_what_was_checked(server, outgoing):
+    server.answers["/fhir/Observation"] = fhir({"resourceType": "Bundle"})
+    allowed(outgoing, server.base)("Observation?code=http://loinc.org|2132-9,14685-2&_sort=-date", soon())
+    assert server.paths == ["/fhir/Observation?code=http://loinc.org%7C2132-9,14685-2&_sort=-date"]
+
+
+@pytest.mark.parametrize(
+    ("base", "token", "lifetime", "why"),
+    [
+        ("http://127.0.0.1:8000/fhir", "", None, "not among the allowed"),
+        ("https://ehr.example.org/fhir", "", None, "not among the allowed"),
+        ("http://127.0.0.1:8080@evil.example/fhir", "", None, "not an address"),
+        ("http://127.0.0.1:8080/fhir", "two words", None, "not usable"),
+        ("http://127.0.0.1:8080/fhir", "line\r\nX-Other: 1", None, "not usable"),
+        ("http://127.0.0.1:8080/fhir", TOKEN, 0, "expired"),
+        ("http://127.0.0.1:8080/fhir", TOKEN, -5, "expired"),
+        ("http://127.0.0.1:8080/fhir", TOKEN, float("nan"), "expired"),
+        ("http://hapi.example:8080/fhir", TOKEN, 300, "without encryption"),
+    ],
+)
+def test_there_is_no_access_and_it_is_said_why(base, token, lifetime, why):
+    outgoing = Outgoing(replace(DEMO, bases=parse_bases("http://hapi.example:8080/fhir")))
+    fetch, reason = outgoing.fetch_for(base, token, lifetime)
+    assert fetch is None
+    assert why in reason
+    outgoing.close()
+
+
+def test_nothing_is_called_without_a_token_where_the_operator_wants_one(server):
+    outgoing = Outgoing(replace(DEMO, anonymous=False))
+    assert outgoing.fetch_for(server.base)[0] is None
+    assert outgoing.fetch_for(server.base, TOKEN)[0] is not None
+    outgoing.close()
+
+
+def test_a_token_is_not_used_after_its_end(server, outgoing):
+    server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT)
+    fetch = allowed(outgoing, server.base, TOKEN, lifetime=0.1)
+    fetch("Patient/pt-1", soon())
+    time.sleep(0.12)
+    assert failure(fetch).reason == "the token has expired"
+    assert len(server.requests) == 1
+
+
+def test_neither_token_nor_patient_is_told_to_anybody(server, outgoing, caplog):
+    caplog.set_level(logging.DEBUG)
+    fetch = allowed(outgoing, server.base, TOKEN)
+    told = [repr(fetch), repr(outgoing)]
+    for answer in (status(401), status(503), reset, half(b"{}"), body(b"x", Content_Encoding="gzip"), fhir(PATIENT)):
+        server.answers["/fhir/Patient/pt-1"] = answer
+        try:
+            fetch("Patient/pt-1", soon())
+        except FetchFailed as failed:
+            told.append(f"{failed!r} {failed.__cause__!r} {failed.__context__!r}")
+    server.answers["/fhir/Patient/pt-1"] = drip(b"HTTP/1.1 200 OK\r\nno header at all\r\n\r\n")
+    failure(fetch, seconds=0.2)
+    text = " ".join(told) + caplog.text
+    assert TOKEN not in text
+    assert "pt-1" not in text
+
+
+def resolving(*addresses: str):
+    """A name service that says this, whatever it is asked."""
+
+    def resolve(_host, port, **_named):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    return resolve
+
+
+def test_localhost_is_called_only_where_it_is_this_machine(server):
+    base = server.base.replace("127.0.0.1", "localhost")
+    server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT)
+    for addresses, reached in ((("127.0.0.1",), True), (("192.0.2.1", "127.0.0.1"), True), (("192.0.2.1",), False)):
+        outgoing = Outgoing(DEMO, resolving(*addresses))
+        if reached:
+            allowed(outgoing, base)("Patient/pt-1", soon())
+        else:
+            assert "not allowed" in failure(allowed(outgoing, base)).reason
+        outgoing.close()
+    assert len(server.requests) == 2
+
+
+def test_a_listed_name_that_turns_to_a_metadata_service_is_not_connected_to():
+    policy = Policy(bases=parse_bases("http://ehr.example.org/fhir"))
+    outgoing = Outgoing(policy, resolving("169.254.169.254"))
+    assert "not allowed" in failure(allowed(outgoing, "http://ehr.example.org/fhir")).reason
+    outgoing.close()
+
+
+def test_a_listed_name_may_lie_in_a_private_network(server):
+    base = f"http://ehr.example.org:{server.server_port}/fhir"
+    outgoing = Outgoing(Policy(bases=parse_bases(base)), resolving("127.0.0.1"))
+    server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT)
+    assert allowed(outgoing, base)("Patient/pt-1", soon())
+    outgoing.close()
+
+
+def test_a_name_that_does_not_resolve_is_a_failure():
+    def resolve(*_args, **_named):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    outgoing = Outgoing(Policy(bases=parse_bases("https://ehr.example.org/fhir")), resolve)
+    assert "cannot be reached" in failure(allowed(outgoing, "https://ehr.example.org/fhir")).reason
+    outgoing.close()
+
+
+def test_plain_http_on_a_tls_base_is_a_failure(server):
+    base = f"https://127.0.0.1:{server.server_port}/fhir"
+    outgoing = Outgoing(Policy(bases=(parse_base(base),)))
+    assert failure(allowed(outgoing, base, TOKEN)).status is None
+    assert server.requests == []
+    outgoing.close()
+
+
+def test_a_slow_server_fills_its_own_places_and_no_one_elses(server):
+    outgoing = Outgoing(replace(DEMO, at_once=2))
+    server.answers["/fhir/Patient/pt-1"] = never
+    slow = allowed(outgoing, server.base)
+    waiting = [threading.Thread(target=failure, args=(slow,), kwargs={"seconds": 0.6}) for _ in range(4)]
+    for thread in waiting:
+        thread.start()
+    time.sleep(0.1)
+    assert len(server.requests) == 2
+    assert failure(allowed(outgoing, server.base), seconds=0.1).reason == "too many calls to the FHIR server at once"
+    with serving({"/fhir/Patient/pt-1": fhir(PATIENT)}) as other:
+        started = time.monotonic()
+        allowed(outgoing, other.base)("Patient/pt-1", soon())
+        assert time.monotonic() - started < 0.3
+    for thread in waiting:
+        thread.join()
+    outgoing.close()
+
+
+def test_a_second_try_does_not_outlast_the_deadline(server, outgoing):
+    server.answers["/fhir/Patient/pt-1"] = in_turn(after(0.2, status(503)), never)
+    started = time.monotonic()
+    failure(allowed(outgoing, server.base), seconds=0.6)
+    assert time.monotonic() - started < 0.9
+
+
+def test_a_kept_connection_waits_as_long_as_the_next_call_may(server, outgoing):
+    server.answers |= {"/fhir/a": after(0.15, fhir({})), "/fhir/b": after(0.4, fhir({}))}
+    fetch = allowed(outgoing, server.base)
+    marks = [time.monotonic()]
+    for target, seconds in (("a", 0.3), ("b", 1.5), ("b", 1.5)):
+        fetch(target, soon(seconds))
+        marks.append(time.monotonic())
+    assert [round(later - earlier, 1) for earlier, later in pairwise(marks)][1:] == [0.4, 0.4]

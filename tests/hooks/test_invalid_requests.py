@@ -1,0 +1,260 @@
+"""Bad input (part 7 of the issue): each gets its status, an OperationOutcome that names the place, and never the value."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from cds_service.hooks.depth import LIMIT, surely_too_deep, too_deep
+from cds_service.hooks.messages import BadRequest, read_request
+from cds_service.hooks.schemas import load_schema
+from cds_service.web import LARGEST_BODY
+from tests.hooks.calling import PATH, SECRET, Answers, Caller, body, outcome
+
+CONTEXT = {"userId": "Practitioner/1", "patientId": "pt-1"}
+NOT_JSON = {
+    "nothing": b"",
+    "half": b'{"hook": "patient-view"',
+    "two values": json.dumps(body()).encode() + b"{}",
+    "a trailing comma": b'{"hook": "patient-view",}',
+    "a comment": b'{"hook": "patient-view"} // x',
+    "NaN": b'{"hook": NaN}',
+    "UTF-16": json.dumps(body()).encode("utf-16"),
+    "Latin-1": json.dumps(body(hookInstance="é"), ensure_ascii=False).encode("latin-1"),
+    "Latin-1 where nothing is decoded": b'{"prefetch": {"b12": {"text": "\xe9"}}}',
+    "half a surrogate pair": json.dumps(body(hookInstance="\ud800")).encode(),
+    "a raw line break in a text": b'{"hook": "patient\nview"}',
+    "a form": b"hook=patient-view",
+}
+MISTAKES = {
+    "hook": ({"hook": ...}, "hook", "required"),
+    "hook a number": ({"hook": 7}, "hook", "type"),
+    "hook null": ({"hook": None}, "hook", "type"),
+    "another hook": ({"hook": "order-sign"}, "hook", "const"),
+    "hookInstance": ({"hookInstance": ...}, "hookInstance", "required"),
+    "hookInstance a list": ({"hookInstance": [SECRET]}, "hookInstance", "type"),
+    "hookInstance empty": ({"hookInstance": ""}, "hookInstance", "minLength"),
+    "hookInstance long": ({"hookInstance": SECRET * 10}, "hookInstance", "maxLength"),
+    "context": ({"context": ...}, "context", "required"),
+    "context a text": ({"context": SECRET}, "context", "type"),
+    "context null": ({"context": None}, "context", "type"),
+    "userId": ({"context": {"patientId": SECRET}}, "context.userId", "required"),
+    "userId a number": ({"context": {**CONTEXT, "userId": 1}}, "context.userId", "type"),
+    "patientId": ({"context": {"userId": SECRET}}, "context.patientId", "required"),
+    "patientId an object": ({"context": {**CONTEXT, "patientId": {"id": SECRET}}}, "context.patientId", "type"),
+    "patientId empty": ({"context": {**CONTEXT, "patientId": ""}}, "context.patientId", "pattern"),
+    "patientId with a query": ({"context": {**CONTEXT, "patientId": f"{SECRET}?x"}}, "context.patientId", "pattern"),
+    "patientId with a path": ({"context": {**CONTEXT, "patientId": f"../{SECRET}"}}, "context.patientId", "pattern"),
+    "patientId with a line": ({"context": {**CONTEXT, "patientId": f"{SECRET}\n"}}, "context.patientId", "pattern"),
+    "prefetch a list": ({"prefetch": [SECRET]}, "prefetch", "type"),
+    "fhirServer a number": ({"fhirServer": 5}, "fhirServer", "type"),
+    "fhirAuthorization a text": ({"fhirAuthorization": SECRET}, "fhirAuthorization", "type"),
+}
+
+
+def one_issue(response, status: int):
+    assert response.status_code == status
+    assert response.headers["Cache-Control"] == "no-store"
+    (issue,) = outcome(response)
+    return issue
+
+
+@pytest.mark.parametrize("sent", NOT_JSON.values(), ids=NOT_JSON.keys())
+def test_items_29_and_77_what_is_not_json_is_400(sent):
+    assert one_issue(Caller().post(sent), 400)["details"]["text"] == "the body is not JSON in UTF-8"
+
+
+@pytest.mark.parametrize("sent", [b"[]", b"null", b'"text"', b"1", b"true"])
+def test_json_that_is_no_object_is_400(sent):
+    assert one_issue(Caller().post(sent), 400)["details"]["text"] == "the body is not an object"
+
+
+@pytest.mark.parametrize(("changed", "path", "keyword"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_items_29_32_and_34_a_fault_is_told_by_path_and_never_by_value(changed, path, keyword):
+    caller = Caller()
+    response = caller.post(body(**changed))
+    issue = one_issue(response, 400)
+    assert issue["expression"] == [path]
+    assert issue["details"]["text"].startswith(f"{path}: ")
+    assert SECRET not in response.text
+    assert SECRET not in caller.log.getvalue()
+    assert f"{path}: {keyword}" in json.loads(caller.log.getvalue())["why"]
+    assert not caller.answers.calls
+
+
+def test_all_faults_are_told_at_once():
+    response = Caller().post({})
+    assert [issue["expression"] for issue in outcome(response)] == [["hook"], ["hookInstance"], ["context"]]
+
+
+def test_unknown_service_is_404_and_names_the_way():
+    assert "/cds-services" in one_issue(Caller().post(body(), "/cds-services/other"), 404)["details"]["text"]
+    assert one_issue(Caller().get("/nothing"), 404)["code"] == "not-found"
+    assert one_issue(Caller().post(body(), f"{PATH}/feedback"), 404)["code"] == "not-found"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/cds-services", {"GET", "HEAD", "OPTIONS"}),
+        ("GET", PATH, {"OPTIONS", "POST"}),
+        ("PUT", PATH, {"OPTIONS", "POST"}),
+        ("DELETE", PATH, {"OPTIONS", "POST"}),
+        ("POST", "/", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_items_25_and_77_a_wrong_method_is_405_and_says_which_is_right(method, path, allowed):
+    response = Caller().open(method, path)
+    assert one_issue(response, 405)["code"] == "not-supported"
+    assert set(response.headers["Allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/xml", "multipart/form-data", "application/jsonp"])
+def test_items_10_and_77_another_media_type_is_415(content_type):
+    assert one_issue(Caller().post(body(), content_type=content_type), 415)["code"] == "not-supported"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "identity, gzip", "nonsense"])
+def test_item_36_an_encoded_body_is_415(encoding):
+    assert one_issue(Caller().post(body(), headers={"Content-Encoding": encoding}), 415)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity ", ""])
+def test_item_36_identity_is_no_encoding(encoding):
+    assert Caller().post(body(), headers={"Content-Encoding": encoding}).status_code == 200
+
+
+def test_item_36_a_body_over_the_limit_is_413_and_one_at_the_limit_is_read():
+    padded = json.dumps(body()).encode().ljust(LARGEST_BODY)
+    assert Caller().post(padded).status_code == 200
+    assert one_issue(Caller().post(padded + b" "), 413)["code"] == "too-long"
+
+
+def test_item_36_a_body_that_does_not_tell_its_length_is_413_too():
+    padded = json.dumps(body()).encode().ljust(LARGEST_BODY + 1)
+    chunked = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    assert one_issue(Caller().post(padded, environ=chunked), 413)["code"] == "too-long"
+    assert Caller().post(padded[:-1], environ=chunked).status_code == 200
+
+
+def nested(levels: int, opening: str = "[", closing: str = "]") -> bytes:
+    """A request with so many levels: three of them are the request, the prefetch and the value."""
+    value = opening * (levels - 2) + "0" + closing * (levels - 2)
+    return json.dumps(body(prefetch={"b12": "HERE"})).replace('"HERE"', value).encode()
+
+
+def test_item_36_64_levels_are_read_and_65_are_400():
+    assert Caller().post(nested(LIMIT)).status_code == 200
+    assert one_issue(Caller().post(nested(LIMIT + 1)), 400)["details"]["text"] == "the body is nested too deep"
+
+
+@pytest.mark.parametrize("levels", [100, 1_000, 100_000, 2_000_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_item_36_a_deep_body_is_400_however_deep(levels, opening, closing):
+    body = nested(levels, opening, closing)[:LARGEST_BODY]
+    assert "nested too deep" in one_issue(Caller().post(body), 400)["details"]["text"]
+
+
+def test_item_36_depth_that_brackets_in_texts_hide_is_400_as_soon_as_it_does_harm():
+    levels = 50_000
+    hidden = ('["]",' * levels + "0" + ',"["]' * levels).encode()
+    assert not too_deep(hidden)
+    sent = json.dumps(body(prefetch={"b12": "HERE"})).encode().replace(b'"HERE"', hidden)
+    assert "nested too deep" in one_issue(Caller().post(sent), 400)["details"]["text"]
+
+
+def test_a_recursion_error_of_our_own_is_not_blamed_on_the_request():
+    caller = Caller(Answers(bug=RecursionError()))
+    assert one_issue(caller.post(body()), 500)["code"] == "exception"
+
+
+def test_brackets_in_texts_do_not_count():
+    assert not too_deep(json.dumps(["[" * 100, "{" * 100, '"[' * 100, "\\[" * 100]).encode())
+
+
+@given(st.recursive(st.text('[]{}"\\x', max_size=6), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+    st.text('[]{}"', max_size=3), inner, max_size=3), max_leaves=60))  # fmt: skip
+def test_the_exact_count_is_exact(value):
+    def levels(inner):
+        parts = inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else None
+        return 0 if parts is None else 1 + max(map(levels, parts), default=0)
+
+    depth = levels(value)
+    wrapped = b"[" * (LIMIT - depth) + json.dumps(value).encode() + b"]" * (LIMIT - depth)
+    assert not surely_too_deep(wrapped)
+    assert not too_deep(wrapped)
+    assert surely_too_deep(b"[" + wrapped + b"]")
+
+
+def test_a_key_that_is_sent_twice_counts_the_last_time():
+    sent = json.dumps(body())[:-1] + ', "hook": "order-sign"}'
+    assert one_issue(Caller().post(sent.encode()), 400)["expression"] == ["hook"]
+
+
+def test_a_bug_is_an_honest_500_without_internals():
+    caller = Caller(Answers(bug=ValueError(SECRET)))
+    response = caller.post(body())
+    assert one_issue(response, 500)["code"] == "exception"
+    logged = json.loads(caller.log.getvalue())
+    assert logged["kind"] == "ValueError"
+    assert any("calling.py" in place for place in logged["at"])
+    for text in (response.text, caller.log.getvalue()):
+        assert SECRET not in text
+        assert "Traceback" not in text
+
+
+def test_missing_data_is_412_with_what_is_missing_and_why():
+    answers = Answers(missing=("patient", "b12"), reasons={"b12": "the FHIR server does not give access"})
+    response = Caller(answers).post(body())
+    assert response.status_code == 412
+    assert [issue["details"]["text"] for issue in outcome(response)] == [
+        "patient: was not sent",
+        "b12: the FHIR server does not give access",
+    ]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+ODD_REQUESTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "hook": st.just("patient-view") | JSON_VALUES,
+        "hookInstance": st.text(max_size=130) | JSON_VALUES,
+        "context": st.fixed_dictionaries({}, optional={"userId": JSON_VALUES, "patientId": JSON_VALUES}) | JSON_VALUES,
+        "fhirServer": JSON_VALUES,
+        "fhirAuthorization": JSON_VALUES,
+        "prefetch": JSON_VALUES,
+    },
+)
+
+
+@given(ODD_REQUESTS)
+def test_the_published_schema_and_the_reader_agree(told):
+    """What the schema takes is read, and what it refuses is refused, with the schema's own paths."""
+    errors = list(Draft202012Validator(load_schema("request")).iter_errors(told))
+    if told.get("hook") != "patient-view" and not errors:
+        return
+    try:
+        read_request(msgspec.json.encode(told), "patient-view")
+    except BadRequest as error:
+        assert errors
+        assert {fault.keyword for fault in error.faults} == {found.validator for found in errors}
+    else:
+        assert not errors
+
+
+@given(st.binary(max_size=200) | ODD_REQUESTS.map(lambda told: json.dumps(told).encode()))
+def test_nothing_in_a_request_causes_a_5xx(sent):
+    response = Caller().post(sent)
+    assert response.status_code in (200, 400)
+    if response.status_code == 400:
+        assert all(re.fullmatch(r"[ -~]+", issue["details"]["text"]) for issue in outcome(response))

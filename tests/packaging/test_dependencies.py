@@ -1,0 +1,59 @@
+"""What the service imports is what pyproject.toml declares, and nothing declared is unused."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def imported(folder: Path) -> set[str]:
+    """Top-level names of everything that is imported anywhere in the folder, from outside the standard library."""
+    names = set()
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module.split(".")[0])
+    return names - sys.stdlib_module_names - {"cds_service", "tests"}
+
+
+def plain(name: str) -> str:
+    """The name of a distribution as the index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def distributions(modules: set[str]) -> set[str]:
+    by_module = packages_distributions()
+    return {plain(by_module[module][0]) for module in modules}
+
+
+def declared(requirements: list[str]) -> set[str]:
+    return {plain(re.match(r"[A-Za-z0-9._-]+", requirement)[0]) for requirement in requirements}
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_the_service_imports_what_it_declares_and_declares_what_it_imports():
+    assert distributions(imported(ROOT / "cds_service")) == declared(PROJECT["dependencies"])
+
+
+def test_the_tests_import_only_what_the_service_or_the_test_extra_declares():
+    allowed = declared(PROJECT["dependencies"]) | declared(PROJECT["optional-dependencies"]["test"])
+    assert distributions(imported(ROOT / "tests")) <= allowed
+
+
+def test_clinical_needs_nothing_but_the_standard_library():
+    assert imported(ROOT / "cds_service" / "clinical") == set()
+
+
+def test_every_dependency_has_a_lowest_version():
+    requirements = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    assert [requirement for requirement in requirements if ">=" not in requirement] == []

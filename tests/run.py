@@ -1,0 +1,95 @@
+"""All tests, from nothing: makes an environment in build/, installs the built wheel and what the tests need, runs them.
+
+Needs Python 3.11 and nothing else. What the machine lacks for some tests (Java, Maven, the corpora) is named before the
+closing line; with CI=true it is a failure. Arguments are passed to pytest: `python3 tests/run.py tests/clinical -x`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = ROOT / "build" / "tests"
+WHEELS = ROOT / "build" / "wheel"
+PROGRAMS = ENVIRONMENT / "bin"
+PYTHON = PROGRAMS / "python"
+PIP = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+
+
+class StepFailed(Exception):
+    """A step of the preparation failed; its own output says why."""
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        step("an environment for the tests", make_environment)
+        step("the wheel, as it is shipped", build_wheel)
+        step("the wheel and what its tests need", install_wheel)
+        step("the house rules: ruff", lambda: call([PROGRAMS / "ruff", "check"]))
+        step("the house rules: imports look down only", lambda: call([PROGRAMS / "lint-imports"]))
+    except StepFailed as failed:
+        print(f"\n{failed}", file=sys.stderr)
+        return 1
+    announce("the tests")
+    # -P: the checkout's cds_service stays out of the way of the installed one.
+    return subprocess.run([PYTHON, "-P", "-m", "pytest", *arguments], cwd=ROOT, env=environment()).returncode
+
+
+def make_environment() -> None:
+    if not PYTHON.exists() or version_of(PYTHON) != sys.version:
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        call([sys.executable, "-m", "venv", ENVIRONMENT])
+
+
+def build_wheel() -> None:
+    """Built without pip's isolation, so that a second run needs no network."""
+    import tomllib  # here, so that an older Python gets as far as being told that it is too old
+
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    builders = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    call([*PIP, "install", "--quiet", *builders])
+    call([*PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", WHEELS, ROOT])
+
+
+def install_wheel() -> None:
+    """Removed first: pip would take a wheel of the same version for already installed."""
+    (wheel,) = WHEELS.glob("*.whl")
+    call([*PIP, "uninstall", "--quiet", "--yes", "b12-cds"])
+    call([*PIP, "install", f"{wheel}[test]"])
+
+
+def version_of(python: Path) -> str:
+    asked = [python, "-c", "import sys; print(sys.version)"]
+    return subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+
+
+def environment() -> dict[str, str]:
+    """This environment's programs first, and no path into the checkout from outside."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return kept | {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(ENVIRONMENT)}
+
+
+def call(command: list[str | Path]) -> None:
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment())
+    if done.returncode:
+        raise StepFailed(f"Failed: {' '.join(Path(str(part)).name for part in command[:4])} (its output is above)")
+
+
+def announce(what: str) -> None:
+    print(f"\n==> {what}", flush=True)
+
+
+def step(what: str, do: Callable[[], None]) -> None:
+    announce(what)
+    do()
+
+
+if __name__ == "__main__":
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
+    sys.exit(main(sys.argv[1:]))
