@@ -6,6 +6,7 @@ What is imported here at the top is little, so that a signal during a slow start
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -58,7 +59,8 @@ def demo(port: int | None) -> None:
 @click.option("--demo", is_flag=True, help="Demo mode: this machine only, no client authentication.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
-def serve(demo: bool, host: str, port: int) -> None:
+@click.option("--descriptor", type=int, hidden=True)  # a socket that listens there already: the demo's
+def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
     """Run the service."""
     stop_on_signals()
     settings = read_settings(**({"demo": True} if demo else {}))
@@ -72,7 +74,7 @@ def serve(demo: bool, host: str, port: int) -> None:
     if not settings.demo:
         refuse(NO_CLIENTS)
     try:
-        listening = listen(host, port)
+        listening = listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)
         app = guarded(create_app, settings)
     except PortTaken as error:
         refuse(str(error))

@@ -9,12 +9,13 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,11 +42,12 @@ class DemoFailed(Exception):
 
 def run_demo(port: int | None, first_port: int) -> None:
     """Everything, until a signal (SystemExit) or until the service ends by itself."""
-    chosen = free_port(range(port, port + 1) if port else range(first_port, first_port + TRIED_PORTS))
+    listening = free_port(range(port, port + 1) if port else range(first_port, first_port + TRIED_PORTS))
+    chosen = listening.getsockname()[1]
     out = console()
     out.print(Panel(f"Only this machine is answered, at http://{HOST}:{chosen}\nNo client is authenticated. "
                     "Not for real patients.", title="DEMO MODE", style="bold", expand=False))  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="b12-cds-demo-") as folder, service(chosen, Path(folder)) as child:
+    with tempfile.TemporaryDirectory(prefix="b12-cds-demo-") as folder, service(listening, Path(folder)) as child:
         wait_until_ready(child, chosen, log_file(folder))
         show_example(out, chosen)
         out.print(f"\nServing on http://{HOST}:{chosen}{DISCOVERY}. Log: {log_file(folder)}. Ctrl-C ends the demo.")
@@ -53,30 +55,42 @@ def run_demo(port: int | None, first_port: int) -> None:
         raise DemoFailed(f"the service has ended by itself: {last_line(log_file(folder))}")
 
 
-def free_port(ports: range) -> int:
-    """The first of these ports on which nobody listens."""
+def free_port(ports: range) -> socket.socket:
+    """A socket that listens on the first of these ports that nobody has."""
     for port in ports:
         try:
-            listen(HOST, port).close()
-            return port
+            return listen(HOST, port)
         except PortTaken as error:
             fault = error
     raise DemoFailed(str(fault) if len(ports) == 1 else f"no free port from {ports[0]} to {ports[-1]}")
 
 
 @contextmanager
-def service(port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The service as a child in a session of its own, so that it is ended by us and only once."""
+def service(listening: socket.socket, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The service as a child in a session of its own, so that it is ended by us and only once.
+
+    It inherits the socket: between looking for a free port and listening there nobody else can come first.
+    """
+    port, descriptor = listening.getsockname()[1], listening.fileno()
     command = [sys.executable, "-m", "cds_service.cli", "serve", "--demo", "--host", HOST, "--port", str(port)]
+    command += ["--descriptor", str(descriptor)]
     environment = os.environ | {"TMPDIR": str(folder)}
-    with log_file(folder).open("wb") as log:
-        child = subprocess.Popen(  # noqa: S603 (our own program, no shell)
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+    child = None
     try:
+        with listening, log_file(folder).open("wb") as log:
+            child = subprocess.Popen(  # noqa: S603 (our own program, no shell)
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(descriptor,),
+            )
         yield child
     finally:
-        end(child)
+        if child:
+            end(child)
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
@@ -84,11 +98,11 @@ def end(child: subprocess.Popen[bytes]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     child.terminate()
-    try:
+    with suppress(subprocess.TimeoutExpired):
         child.wait(GRACE + 1)
-    except subprocess.TimeoutExpired:
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+    child.wait()
 
 
 def wait_until_ready(child: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask
@@ -47,13 +49,21 @@ def listen(host: str, port: int) -> socket.socket:
     return taken
 
 
+def wait_for_workers() -> None:
+    """gunicorn kills a worker that does not end in time, but does not wait for its end: nobody is to be left."""
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+
+
 class Server(BaseApplication):
     """gunicorn with our settings on a socket that is already listening."""
 
     def __init__(self, app: Flask, listening: socket.socket, on_ready: Callable[[], None], **changed: Any):
         self.app = app
         descriptor = listening.detach()  # gunicorn closes it
-        self.changed = {"bind": f"fd://{descriptor}", "when_ready": lambda _: on_ready(), **changed}
+        hooks = {"when_ready": lambda _: on_ready(), "on_exit": lambda _: wait_for_workers()}
+        self.changed = {"bind": f"fd://{descriptor}", **hooks, **changed}
         super().__init__()
 
     def load_config(self) -> None:

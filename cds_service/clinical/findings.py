@@ -32,7 +32,7 @@ NAMES = frozenset(
     nitrous_with_symptoms cord_or_nitrous_neuro cord_on_treatment
     pregnant breastfeeding pregnant_or_breastfeeding pregnancy_planned
     must_im must_im_disease bariatric irreversible_cause surgical_cause malabsorption coded_cause cause_known diet
-    recorded_risk risk_factor risk_or_irreversible leber dialysis
+    recorded_risk recognised_cause risk_factor risk_or_irreversible leber dialysis
     macrocytosis hb_severe hb_same_day neutrophils_severe platelets_severe platelets_below_im iron_deficiency cytopenia
     pancytopenia single_cytopenia severe anaemia anaemia_not_iron blood neuro_or_blood neuro_or_severe folate_low
     potassium_low egfr_reduced egfr_severe ifab_positive ifab_negative anaemia_ifab_not_negative

@@ -59,8 +59,7 @@ def assess_symptoms(case: Case) -> None:
     """Symptoms and signs as recorded; the blood count adds its own later."""
     symptoms = current(case, "symptom")
     neuro = current(case, "neuro")
-    if not case.in_group("other-cause-neuropathy"):
-        neuro += current(case, "neuropathy")
+    neuro += [each for each in current(case, "neuropathy") if not explained(case, each)]
     case.add("neuro", dict.fromkeys(evidence(case, neuro)))
     case.add("gait", evidence(case, current(case, "gait")))
     shown = list(dict.fromkeys(neuro + symptoms))
@@ -100,6 +99,11 @@ def assess_causes_by_history(case: Case) -> None:
         counted = [each for each in case.in_group(group) if each.active or each.concept in lifelong]
         case.add(name, evidence(case, counted))
     case.either("risk_factor", "recorded_risk", "box2_medicine", "nitrous_oxide")
+    problems = evidence(case, [each for each in case.in_group("recognised-cause") if each.active])
+    medicines = [
+        Because(each.reference, case.display(each.ingredient)) for each in case.medicines("recognised-cause") if each.active
+    ]
+    case.add("recognised_cause", problems + medicines)
 
 
 def assess_cord(case: Case) -> None:
@@ -107,13 +111,18 @@ def assess_cord(case: Case) -> None:
     found = [each for each in case.in_group("sacd") if sacd_counts(case, each)]
     if case.has(
         "b12_deficient", "b12_grey", "b12_not_known", "on_im", "on_oral", "nitrous_oxide", "ifab_positive"
-    ) and not case.in_group("other-cause-cord"):
+    ):
         for each in case.in_group("cord-recent"):
-            if each.active and case.limits.within_days("cord-recent", first_seen(each), case.today):
+            if each.active and not explained(case, each) and case.limits.within_days("cord-recent", first_seen(each), case.today):
                 found.append(each)
     case.add("cord", evidence(case, found))
     if found:
         case.add("neuro", dict.fromkeys([*case.found.get("neuro", ()), *evidence(case, found)]))
+
+
+def explained(case: Case, problem: Problem) -> bool:
+    """Is another cause of this neuropathy, optic neuropathy or myelopathy coded?"""
+    return f"{problem.concept}-other-cause" in case.problems
 
 
 def sacd_counts(case: Case, problem: Problem) -> bool:

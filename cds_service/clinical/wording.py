@@ -39,6 +39,7 @@ LONGEST: dict[str, str] = {
     "symptoms": "impaired proprioception (30 Sep 2026), impaired balance (undated), numbness (30 Sep 2026) and 9 more",
     "risks": "abdominal or pelvic radiotherapy (30 Sep 2026), autoimmune thyroid disease (30 Sep 2026), metformin",
     "causes": "resection of the terminal ileum (30 Sep 2026), total gastrectomy (30 Sep 2026), pernicious anaemia",
+    "recognised_causes": "alcohol dependence (30 Sep 2026), HIV infection (30 Sep 2026), aminosalicylate",
     "medicines": "metformin (since 30 Sep 2026), esomeprazole (start not recorded), phenobarbital and 9 more",
     "injection_date": "30 Sep 2026",
     "missing": "blood count, conditions, pregnancy and symptoms, medication statements, prescriptions",
@@ -57,6 +58,7 @@ def values(case: Case) -> dict[str, str]:
     for name, finding in (("symptoms", "symptoms"), ("medicines", "box2_medicine"), ("missing", "record_incomplete")):
         found[name] = listed(case, finding)
     found["risks"] = listed(case, "risk_factor")
+    found["recognised_causes"] = listed(case, "recognised_cause")
     found["causes"] = listed(case, "cause_known")
     found["injection_date"] = written(case.doses[-1][0]) if case.doses else ""
     absent = case.pathway.messages["not-recorded"]

@@ -9,15 +9,15 @@ YES, NO, UNKNOWN = "yes", "no", "unknown"
 CUT = 1000  # no text is looked at beyond this length
 
 FIRST_WORDS = {
-    **dict.fromkeys(("yes", "y", "true", "positive", "pos", "present", "detected", "reactive", "det", "+"), YES),
-    **dict.fromkeys(("pregnant", "currently", "breastfeeding", "breast-feeding", "lactating"), YES),
-    **dict.fromkeys(("no", "n", "false", "not", "none", "nil", "never", "absent", "negative", "neg", "nd", "-"), NO),
-    **dict.fromkeys(("denies", "denied", "without", "undetected", "undetectable", "nonreactive", "non-reactive"), NO),
-    **dict.fromkeys(("unknown", "unk", "uncertain", "unsure", "equivocal", "borderline", "indeterminate"), UNKNOWN),
-    **dict.fromkeys(("inconclusive", "possible", "possibly", "refused", "unable", "asku", "nask", "ni", "nav"), UNKNOWN),
+    **dict.fromkeys("yes y true positive pos present detected reactive det +".split(), YES),
+    **dict.fromkeys("pregnant currently breastfeeding breast-feeding lactating".split(), YES),
+    **dict.fromkeys("no n false not none nil never absent negative neg nd -".split(), NO),
+    **dict.fromkeys("denies denied without undetected undetectable nonreactive non-reactive".split(), NO),
+    **dict.fromkeys("unknown unk uncertain unsure equivocal borderline indeterminate".split(), UNKNOWN),
+    **dict.fromkeys("inconclusive possible possibly refused unable asku nask ni nav".split(), UNKNOWN),
 }
-QUALIFIERS = frozenset(("strongly", "strong", "weakly", "weak", "moderately", "moderate", "low", "high"))
-NOT_KNOWN = frozenset(("known", "asked", "recorded", "sure", "applicable", "assessed", "examined", "available", "done"))
+QUALIFIERS = frozenset("strongly strong weakly weak moderately moderate low high".split())
+NOT_KNOWN = frozenset("known asked recorded sure applicable assessed examined available done".split())
 
 
 def answer_of_text(text: str | None) -> str:
@@ -48,7 +48,7 @@ def answer_of_concept(concept: CodeableConcept, codes: Codes) -> str:
 
 
 def answer_of_status(concept: str) -> str:
-    """What a value set of coded values says: "status-not-pregnant" is a no, "status-unknown" neither, "problem-" yes."""
+    """What a value set of coded values says: "status-not-pregnant" is a no, "status-unknown" is neither."""
     kind, _, name = concept.partition("-")
     if kind == "problem":
         return YES

@@ -6,6 +6,7 @@ odd resource costs itself and not its neighbours. Numbers keep their digits: 150
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -54,17 +55,12 @@ class _LooseBundle(msgspec.Struct, gc=False):
     entry: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def _decimal(text: str) -> Decimal | None:
-    return number(text)
-
-
 _BUNDLE = msgspec.json.Decoder(Bundle | None)
 _KIND = msgspec.json.Decoder(_Kind)
 _RESOURCE = msgspec.json.Decoder(Resource)
 _ENTRY = msgspec.json.Decoder(Entry)
 _LOOSE = msgspec.json.Decoder(_LooseBundle)
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
-_PLAIN = msgspec.json.Decoder(float_hook=_decimal)
 
 
 def decode(raw: bytes | msgspec.Raw) -> Decoded:
@@ -105,7 +101,7 @@ def _decode_lone(raw: bytes | msgspec.Raw) -> Decoded:
     try:
         resource: Resource | None = _RESOURCE.decode(raw)
     except msgspec.ValidationError:
-        resource = _repaired(_PLAIN.decode(raw), Resource, ignored)
+        resource = _repaired(_plain(raw), Resource, ignored)
     if resource is None:
         return Decoded("resource", ignored=tuple(ignored), damaged=1)
     return Decoded("resource", (Entry(resource=resource),), ignored=tuple(ignored))
@@ -120,7 +116,7 @@ def _decode_loose_bundle(raw: bytes | msgspec.Raw) -> Decoded:
         ignored.append(Ignored("Bundle", "its entries are not a list"))
     read = [_entry(part, ignored) for part in parts or []]
     entries = [entry for entry in read if entry is not None]
-    frame = _repaired({"link": _PLAIN.decode(outline.link), "total": _PLAIN.decode(outline.total)}, Bundle, ignored)
+    frame = _repaired({"link": _plain(outline.link), "total": _plain(outline.total)}, Bundle, ignored)
     links, total = (listed(frame.link), frame.total) if frame is not None else ([], None)
     return _opened(entries, links, total, ignored, len(read) - len(entries) + (parts is None))
 
@@ -132,11 +128,16 @@ def _parts(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
     return {b"{": [raw], b"n": []}.get(first)
 
 
+def _plain(raw: bytes | msgspec.Raw) -> Any:
+    """Whatever it is, as plain objects; numbers of any length are Decimal (None if they are beyond that)."""
+    return json.loads(bytes(raw), parse_float=number, parse_int=number)
+
+
 def _entry(raw: msgspec.Raw, ignored: list[Ignored]) -> Entry | None:
     try:
         return _ENTRY.decode(raw)
     except msgspec.ValidationError:
-        return _repaired(_PLAIN.decode(raw), Entry, ignored)
+        return _repaired(_plain(raw), Entry, ignored)
 
 
 def _repaired(plain: Any, kind: type[Fhir], ignored: list[Ignored]) -> Any:
@@ -160,7 +161,7 @@ def _reference(plain: dict[str, Any]) -> str:
     kind, name = plain.get("resourceType"), plain.get("id")
     if not isinstance(kind, str) or not kind.isalnum() or len(kind) > 64:
         return ""
-    return f"{kind}/{name}" if isinstance(name, str | int) and not isinstance(name, bool) and name != "" else kind
+    return f"{kind}/{name}" if isinstance(name, str | Decimal) and name != "" else kind
 
 
 def _opened(

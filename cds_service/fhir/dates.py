@@ -101,7 +101,7 @@ def point_in_time(text: str, zone: tzinfo) -> When | None:
 
 
 def year_or_month(text: str, zone: tzinfo) -> When | None:
-    """"2025" or "2025-11": some day of it."""
+    """ "2025" or "2025-11": some day of it."""
     year, _, month = text.partition("-")
     if not (len(year) == 4 and year.isdecimal() and (not month or (len(month) == 2 and month.isdecimal()))):
         return None

@@ -159,7 +159,7 @@ def result_of(
 
 
 def kind_doubt(test: Test, amount: Amount, reading: Reading) -> str:
-    """ "wrong-kind" where the code promises a mass and the unit is molar, or the reverse, and no site has settled it."""
+    """ "wrong-kind" where the code promises a mass and the unit is molar, or the reverse, and no site settled it."""
     unit = amount.unit
     if unit is None or test.kind not in ("mass", "molar") or unit.family == test.kind:
         return ""

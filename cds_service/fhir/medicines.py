@@ -13,7 +13,7 @@ from .reading import Reading, reference_of, status_of
 from .resources import Dosage, Period, Quantity, Resource, listed
 from .routes import route_of
 from .strengths import amount_in, in_pieces, micrograms
-from .timing import DAYS, interval_of
+from .timing import DAYS, SPAN, interval_of
 from .values import digits
 
 ORDERS = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order", ""))
@@ -65,7 +65,7 @@ def read_statement(resource: Resource, reading: Reading) -> None:
     end = calendar.ends(resource.effective_period) or bounds_end(dosages, start, reading)
     known = [each for each in (start, end) if each is not None and not calendar.ahead(each)]
     in_use = status == "active" and (end is None or end >= reading.today)
-    if asserted is not None and not calendar.ahead(asserted) and (in_use or not known and status != "stopped"):
+    if asserted is not None and not calendar.ahead(asserted) and (in_use or (not known and status != "stopped")):
         known.append(asserted)
     add(resource, dosages, Use("statement", start, max(known, default=None), end, in_use), reason, reading)
 
@@ -113,9 +113,21 @@ def add(resource: Resource, dosages: list[Dosage], use: Use, reason: str, readin
         dose, per_day, interval = amounts(dosages, content, use, reading)
         reading.medications.append(
             Medication(
-                reference, content.ingredient, use.source, route, use.start, use.last, use.end, use.active,
-                dose, per_day, interval, content.multivitamin, content.antidote, content.recognised_by,
-            )  # fmt: skip
+                reference,
+                content.ingredient,
+                use.source,
+                route,
+                use.start,
+                use.last,
+                use.end,
+                use.active,
+                dose,
+                per_day,
+                interval,
+                content.multivitamin,
+                content.antidote,
+                content.recognised_by,
+            )
         )
 
 
@@ -148,10 +160,11 @@ def dose_of(dosage: Dosage, content: Content) -> Decimal | None:
         quantities.append(each.dose_quantity)
         if each.dose_range is not None:
             quantities += [each.dose_range.high or each.dose_range.low]
-    found = []
-    for quantity in quantities:
-        if quantity is not None:
-            found.append(micrograms(quantity) or in_pieces(quantity, content.strength, content.per_ml))
+    found = [
+        micrograms(quantity) or in_pieces(quantity, content.strength, content.per_ml)
+        for quantity in quantities
+        if quantity is not None
+    ]
     doses = [each for each in found if each is not None]
     if doses:
         return max(doses)
@@ -175,7 +188,7 @@ def after(start: date | None, duration: Quantity | None) -> date | None:
     if start is None or duration is None or duration.value is None or not digits(duration.value):
         return None
     unit = (duration.code or duration.unit or "d").strip().lower()
-    factor = DAYS.get(unit) or DAYS.get({"day": "d", "week": "wk", "month": "mo", "year": "a"}.get(unit.rstrip("s"), ""))
+    factor = DAYS.get(unit) or SPAN.get(unit.rstrip("s"))
     if factor is None:
         return None
     days = int(duration.value * factor)

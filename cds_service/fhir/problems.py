@@ -14,6 +14,14 @@ from .states import ENDED
 
 ENDED_STATUS = frozenset(("inactive", "resolved", "remission"))
 NEVER = {"refuted": reasons.REFUTED, "entered-in-error": reasons.ENTERED_IN_ERROR}
+LOOK_ALIKE = "problem-look-alike"  # recognised only so that its words are not taken for something else
+OPERATIONS = frozenset(  # what a Procedure may be by its words: "assessment of gait" is no gait problem
+    f"problem-{name}"
+    for name in (
+        "gastrectomy", "gastrectomy-total", "gastrectomy-partial", "ileal-resection-terminal", "ileal-resection-other",
+        "bariatric", "bariatric-other", "radiotherapy", "dialysis", "b12-injections-recorded",
+    )
+)  # fmt: skip
 PERFORMED = frozenset(("completed", "in-progress", "unknown", ""))  # unknown: the record names it and denies nothing
 INHERITED = frozenset(  # NG239 Box 2: a family history of B12 deficiency or an autoimmune condition
     (
@@ -31,6 +39,7 @@ def named_problems(concept: Concept, reading: Reading) -> tuple[list[str], bool]
     found: dict[str, None] = {}
     for text in texts(concept):
         found.update((f"problem-{name}", None) for name in reading.words.find(text, "problem"))
+    found.pop(LOOK_ALIKE, None)
     return list(found), True
 
 
@@ -61,9 +70,7 @@ def read_condition(resource: Resource, reading: Reading) -> None:
     active = is_active(resource, end, reading.today)
     for name in names:
         if name.startswith("problem-"):
-            reading.add_problem(
-                Problem(reference, name[8:], "condition", onset, recorded, end, active, by_words)
-            )
+            reading.add_problem(Problem(reference, name[8:], "condition", onset, recorded, end, active, by_words))
         elif name.startswith("allergy-"):
             reading.allergies.append(Allergy(reference, name[8:], recorded, by_words))
         elif name in ENDED:
@@ -82,7 +89,7 @@ def is_active(resource: Resource, end: date | None, today: date) -> bool:
 def read_procedure(resource: Resource, reading: Reading) -> None:
     """An operation that was done, or an injection recorded as a procedure."""
     names, by_words = named_problems(resource.code, reading)
-    names = [name for name in names if name.startswith("problem-")]
+    names = [name for name in names if name.startswith("problem-") and (name in OPERATIONS or not by_words)]
     if not names:
         return
     reference, status = reference_of(resource), status_of(resource)

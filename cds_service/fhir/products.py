@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..knowledge.codes import ATC, NDC, canonical_system
 from .reading import Reading
-from .recognise import CUT, Matches, find_bare_ndc, find_codes, texts
+from .recognise import CUT, find_bare_ndc, find_codes, texts
 from .resources import CodeableConcept, Ingredient, Resource, listed
 from .strengths import micrograms, strength_in
 
@@ -94,15 +94,12 @@ def coded(product: Product, reading: Reading) -> tuple[dict[str, set[str]], str]
         kind, _, name = use.concept.partition("-")
         if kind == "medicine":
             system = canonical_system(coding.system[:200]) if coding.system else ""
-            level = LEVELS.get(system, "code") if system else NDC_LEVEL
+            level = LEVELS.get(system, "code") if system else "ndc"  # then its eleven digits told
             levels.setdefault(level, {}).setdefault(name, set()).add(use.use)
     for level in ORDER:
         if level in levels:
             return levels[level], level
     return {}, ""
-
-
-NDC_LEVEL = "ndc"  # a code without a known system was recognised by its eleven digits
 
 
 def by_words(product: Product, reading: Reading) -> dict[str, set[str]]:

@@ -67,7 +67,7 @@ def read_record(
 
 
 def distinct(resources: Iterable[Resource], reading: Reading) -> list[Resource]:
-    """Each resource once: the same one may come under several keys. Of two versions the later one, as far as they say."""
+    """Each resource once: the same may come under several keys. Of two versions the later one, as far as they say."""
     chosen: dict[object, Resource] = {}
     for resource in resources:
         key = (resource.resource_type, resource.id) if resource.id else id(resource)

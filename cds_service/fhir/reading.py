@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, tzinfo
+from datetime import date
 from typing import TYPE_CHECKING
 
 from ..clinical.record import Allergy, Ignored, LabResult, Medication, OpenOrder, Problem
@@ -77,7 +77,7 @@ class Reading:
 
 
 def plain_reference(reference: str) -> str:
-    """"Patient/1" of "https://server/fhir/Patient/1/_history/3"."""
+    """ "Patient/1" of "https://server/fhir/Patient/1/_history/3"."""
     parts = reference.partition("/_history/")[0].rstrip("/").rsplit("/", 2)
     return "/".join(parts[-2:])
 

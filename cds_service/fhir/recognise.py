@@ -73,7 +73,6 @@ def texts(concept: Concept) -> list[str]:
     """What a concept says in words: its text, then the displays, each cut."""
     found = []
     for each in concepts(concept):
-        for text in (each.text, *[coding.display for coding in listed(each.coding)]):
-            if text:
-                found.append(text[:CUT])
+        said = (each.text, *[coding.display for coding in listed(each.coding)])
+        found += [text[:CUT] for text in said if text]
     return found

@@ -34,6 +34,12 @@ DECISIVE = frozenset(
         "abatementBoolean",
         "abatementDateTime",
         "abatementPeriod",
+        "abatementString",
+        "abatementAge",
+        "taken",
+        "wasNotTaken",
+        "notGiven",
+        "wasNotGiven",
         "mode",
     }
 )
@@ -79,7 +85,7 @@ def _mend(value: Any, shape: Shape, path: str, lost: list[str]) -> Any:
         return _mend_list(value, shape, path, lost)
     if isinstance(value, bool):
         return value if shape.flag else None
-    if isinstance(value, int | Decimal):
+    if isinstance(value, Decimal):
         return value if shape.number else str(value) if shape.text else None
     return _mend_text(value, shape) if isinstance(value, str) else None
 

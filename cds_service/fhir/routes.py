@@ -24,7 +24,6 @@ WRITTEN = (  # in this order: "sublingual tablet" is no oral tablet
         ),
     ),
 )
-ABBREVIATED = re.compile(r"\b(?:i\.?m|s\.?c|s\.?q|i\.?v|p\.?o)\.?\b")
 BY_FORM = (
     ("sublingual", re.compile(r"\bsub-?lingual")),
     ("nasal", re.compile(r"\bnasal\b")),
@@ -36,7 +35,7 @@ BY_FORM = (
         ),
     ),
     ("injection", re.compile(r"\binjec|\bampoule|\bampule|\bvial\b|\bsyringe|\binfusion\b|\bauto-?injector")),
-    ("oral", re.compile(r"\btab(?:let)?s?\b|\bcap(?:sule)?s?\b|\boral\b|\blozenge|\bchewable|\bsyrup|\bgummies|\bsachet")),
+    ("oral", re.compile(r"\btab(?:let)?s?\b|\bcap(?:sule)?s?\b|\boral\b|\blozenge|\bchewable|\bsyrup|\bsachet")),
 )
 
 

@@ -48,6 +48,7 @@ def read_state_by_words(source: Resource | Component, holder: Resource, reading:
             return
     for text in texts(source.code):
         found.update(dict.fromkeys(reading.words.find(text, "problem")))
+    found.pop("look-alike", None)
     if not found:
         return
     if COUNTS.get(status_of(holder)) is None:

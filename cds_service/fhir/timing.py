@@ -23,9 +23,14 @@ CODES = {  # v3-GTSAbbreviation, and how prescribers abbreviate -> doses a day
 }  # fmt: skip
 SPAN = {"hour": DAYS["h"], "day": DAYS["d"], "week": DAYS["wk"], "month": MONTH, "year": DAYS["a"]}
 COUNT = r"([0-9]{1,3}|one|two|three|four|five|six|seven|eight|nine|ten|twelve)"
-EVERY = re.compile(rf"\b(?:every|each)\s+(other\s+|second\s+)?(?:{COUNT}\s*)?(?:(?:-|to)\s*{COUNT}\s*)?-?(hour|day|week|month|year)")
+EVERY = re.compile(
+    rf"\b(?:every|each)\s+(other\s+|second\s+)?(?:{COUNT}\s*)?(?:(?:-|to)\s*{COUNT}\s*)?-?(hour|day|week|month|year)"
+)
 SPACED = re.compile(rf"\b{COUNT}(?:\s*(?:-|to)\s*{COUNT})?\s*-?\s*(hour|week|month|year)ly\b")
-TIMES = re.compile(rf"\b(once|twice|{COUNT}\s*(?:x|times))\s*(?:a|per|each|every|/)?\s*(day|daily|week|weekly|month|monthly|year|yearly)\b")
+TIMES = re.compile(
+    rf"\b(once|twice|{COUNT}\s*(?:x|times))\s*(?:a|per|each|every|/)?\s*"
+    r"(day|daily|week|weekly|month|monthly|year|yearly)\b"
+)
 WORDS = (
     (re.compile(r"\balternate days?\b|\bon alternate\b"), Decimal(2)),
     (re.compile(r"\bfortnightly\b"), Decimal(14)),

@@ -23,9 +23,13 @@ UCUM = "unitsofmeasure.org"
 COMPARATORS = {
     "<": "<", "<=": "<=", ">=": ">=", ">": ">", "=<": "<=", "=>": ">=", "\u2264": "<=", "\u2265": ">=", "": "",
 }  # fmt: skip
-WRITTEN = re.compile(r"\s*(<=|>=|=<|=>|<|>|\u2264|\u2265)?\s*([0-9]{1,15}(?:[.,][0-9]{1,14})?)(?:\s*([^\s0-9.,<>].*?))?\s*")
-PENDING = ("pending", "awaited", "awaiting", "to follow", "in progress", "in process", "not yet", "volgt", "en cours",
-           "folgt", "a suivre", "tba")  # fmt: skip
+WRITTEN = re.compile(
+    r"\s*(<=|>=|=<|=>|<|>|\u2264|\u2265)?\s*([0-9]{1,15}(?:[.,][0-9]{1,14})?)(?:\s*([^\s0-9.,<>].*?))?\s*"
+)
+PENDING = (
+    "pending", "awaited", "awaiting", "to follow", "in progress", "in process", "not yet", "volgt", "en cours", "folgt",
+    "a suivre", "tba",
+)  # fmt: skip
 FLAGS = {
     **dict.fromkeys(("h", "hh", "hu", "hx", "high", "too high", "very high", "critical high", "above normal"), "high"),
     **dict.fromkeys(("critically high", "significantly high", "above reference range", "above high threshold"), "high"),

@@ -127,7 +127,8 @@ def require_units(table: Toml, place: str, faults: Faults) -> None:
 def check_site_names(folder: Path, site: Path, faults: Faults) -> None:
     """A site changes files that exist and adds value sets; no name and no link leaves its folder."""
     known = {path.relative_to(folder).as_posix() for path in content_files(folder)}
-    for path in content_files(site):
+    through_links = [site / name for name in known if (site / name).is_file()] + list((site / VALUE_SETS).glob("*.csv"))
+    for path in sorted({*content_files(site), *through_links}):
         name = path.relative_to(site).as_posix()
         if any(not PLAIN_NAME.fullmatch(part) for part in name.split("/")):
             faults.add(f"site {name}", "a name may hold a-z, 0-9 and - only")

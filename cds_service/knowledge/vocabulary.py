@@ -16,13 +16,13 @@ PROBLEM_GROUPS = frozenset(
     (
         "symptom", "neuro", "neuropathy", "gait", "sacd", "cord-recent", "risk", "must-im", "surgical", "bariatric",
         "malabsorption", "cause-known", "diet", "nitrous", "pregnancy", "pregnancy-planned", "breastfeeding", "leber",
-        "dialysis", "lifelong", "other-cause-neuropathy", "other-cause-cord",
+        "dialysis", "lifelong", "recognised-cause",
     )
 )  # fmt: skip
 MEDICINE_GROUPS = frozenset(
     (
         "box2", "metformin", "ppi", "h2ra", "cobalamin", "cyanocobalamin", "folic", "folinic", "nitrous", "pill",
-        "anticoagulant", "chloramphenicol", "methotrexate",
+        "anticoagulant", "chloramphenicol", "methotrexate", "recognised-cause",
     )
 )  # fmt: skip
 

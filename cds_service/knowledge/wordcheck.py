@@ -28,6 +28,8 @@ def check_wording(pathway: Pathway, words: Vocabulary, faults: Faults) -> None:
         check_summary(place, text.summary, words.longest, faults)
         if text.topic and topics.setdefault(text.topic, place) != place:
             faults.add(place, f"the topic {text.topic!r} is already that of {topics[text.topic]}")
+    for place, name, fixed in plain_texts(pathway):
+        check_text(place, name, fixed, {}, faults)
 
 
 def cards(pathway: Pathway) -> Iterable[tuple[str, Row | FixedCard]]:
@@ -36,6 +38,18 @@ def cards(pathway: Pathway) -> Iterable[tuple[str, Row | FixedCard]]:
             yield row_place(pathway.id, row), row
     for card in pathway.fixed.values():
         yield f"{pathway.id}/pathway.toml fixed.{card.id}", card
+
+
+def plain_texts(pathway: Pathway) -> Iterable[tuple[str, str, str]]:
+    """What drafts and their buttons say: no placeholders here."""
+    for regimen in pathway.regimens.values():
+        place = f'{pathway.id}/regimens.toml regimen "{regimen.id}"'
+        for name in ("title", "words", "text"):
+            yield place, name, getattr(regimen, name)
+        for phase in regimen.phases:
+            yield place, f"phase {phase.id!r} words", phase.words
+    for orderable in pathway.orderables.values():
+        yield f'{pathway.id}/orderables.toml orderable "{orderable.id}"', "title", orderable.title
 
 
 def check_complete(place: str, row: Row, faults: Faults) -> None:

@@ -81,8 +81,8 @@ class Words:
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words and clause marks; "Crohn's" is "crohns", "Sjögren" is "sjogren"."""
-    text = text.replace("'", "").replace("\u2019", "")
+    """Lower-case words and clause marks; "Crohn's" is "crohns", "Sjögren" is "sjogren", "&" is "and"."""
+    text = text.replace("'", "").replace("\u2019", "").replace("&", " and ")
     plain = text if text.isascii() else unicodedata.normalize("NFKD", text)
     if not plain.isascii():
         plain = "".join(letter for letter in plain if not unicodedata.combining(letter))

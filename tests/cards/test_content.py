@@ -224,6 +224,15 @@ def test_no_link_leads_out_of_a_sites_folder(small: SmallContent, tmp_path: Path
     assert small.fault() == "site messages.toml: the link leaves the site's folder"
 
 
+def test_no_linked_folder_leads_out_of_a_sites_folder(small: SmallContent, tmp_path: Path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "lab-b12.csv").write_text("system,code,display,use,source\n", encoding="utf-8")
+    small.site("content.toml", "")
+    (tmp_path / "site" / "value-sets").symlink_to(outside, target_is_directory=True)
+    assert small.fault() == "site value-sets/lab-b12.csv: the link leaves the site's folder"
+
+
 def test_the_content_is_found_in_the_package_or_beside_it():
     assert (cards_folder() / "content.toml").is_file()
 

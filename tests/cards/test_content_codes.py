@@ -190,6 +190,7 @@ WORDS = Words(
 PROBLEMS = {
     "Paraesthesia of both feet": ("paraesthesia",),
     "PINS AND NEEDLES": ("paraesthesia",),
+    "Bilateral pins & needles": ("paraesthesia",),
     "pins, needles": (),
     "No paraesthesia": (),
     "Denies pins and needles or peripheral neuropathy": (),

@@ -174,6 +174,15 @@ def test_a_comparison_sign_is_no_html(small: SmallContent):
     assert small.faults() == ()
 
 
+def test_what_drafts_say_has_no_placeholder_and_no_html(small: SmallContent):
+    small.change("regimens.toml", "50 to 150 micrograms a day between meals", "{b12} a day")
+    small.change("orderables.toml", "Vitamin B12, serum", "<i>Vitamin B12</i>")
+    assert [fault.partition(": ")[2][:24] for fault in small.faults()] == [
+        "no placeholder 'b12'. Kn",
+        "HTML is not allowed: '<i",
+    ]
+
+
 def test_a_brace_without_placeholder_is_refused(small: SmallContent):
     small.change(INTERPRET, "Consider a further test.", "about {b12 today")
     assert "a brace that belongs to no placeholder" in small.fault()

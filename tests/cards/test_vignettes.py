@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cds_service.hooks.invariants import faults_of_response
+from cds_service.hooks import invariants
+from cds_service.vignette_fhir import PATIENT
 from tests.book import book, faults, play
 
 VIGNETTES = book("uk-ng239")
@@ -17,7 +18,7 @@ def test_the_vignette_is_answered_as_told(vignette):
         assert sorted(answer.missing) == sorted(vignette.expect["missing"])
         assert answer.status == vignette.expect.get("status", 200)
     assert faults(answer.decision, vignette) == []
-    assert faults_of_response({"cards": answer.cards}) == []
+    assert invariants.faults({"cards": answer.cards}, PATIENT) == []
 
 
 def test_every_row_of_every_table_is_shown_by_a_vignette():

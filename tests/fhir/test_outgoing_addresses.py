@@ -171,7 +171,10 @@ BASE = parse_base("https://ehr.example.org/fhir")
         ("/fhir/Observation?page=2", "https://ehr.example.org/fhir/Observation?page=2"),
         ("https://ehr.example.org/fhir?_getpages=1", "https://ehr.example.org/fhir?_getpages=1"),
         ("HTTPS://EHR.example.org:443/fhir/x?u=http://a|b,c", "https://ehr.example.org/fhir/x?u=http://a|b,c"),
-        ("Observation?date=ge2026-01-01T00:00:00Z", "https://ehr.example.org/fhir/Observation?date=ge2026-01-01T00:00:00Z"),
+        (
+            "Observation?date=ge2026-01-01T00:00:00Z",
+            "https://ehr.example.org/fhir/Observation?date=ge2026-01-01T00:00:00Z",
+        ),
     ],
 )
 def test_a_link_under_the_base_is_followed(target, full):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,9 @@ import signal
 import subprocess
 import time
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,13 +49,25 @@ def test_the_first_command_shows_cards_and_keeps_serving(tmp_path):
         )
     try:
         address = served_at(tmp_path / "seen.txt", demo)
-        with urllib.request.urlopen(f"{address}/cds-services") as answer:
-            assert b"b12-patient-view" in answer.read()
+        answer = ask(f"{address}/cds-services/b12-patient-view", readme_request())
+        assert answer["cards"][0]["summary"].startswith("B12 150 ng/L")
         os.killpg(demo.pid, signal.SIGINT)
         assert demo.wait(timeout=10) == 0, (tmp_path / "seen.txt").read_text()
     finally:
         end(demo)
-    assert "not yet locally approved" in (tmp_path / "seen.txt").read_text()
+    assert "not yet been approved locally" in one_line(tmp_path / "seen.txt")
+
+
+def readme_request() -> bytes:
+    """The body that the README sends with curl, as the shell makes it."""
+    body = re.search(r" -d '(.*?)'\n```", readme(), re.DOTALL)[1]
+    return body.replace("'$(date +%F)'", datetime.now(UTC).date().isoformat()).encode()
+
+
+def ask(url: str, body: bytes) -> Any:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
 
 
 def bare() -> dict[str, str]:
@@ -65,11 +80,16 @@ def served_at(seen: Path, demo: subprocess.Popen[bytes]) -> str:
     """The address that the demo prints once it has shown its cards."""
     until = time.monotonic() + 300
     while time.monotonic() < until and demo.poll() is None:
-        found = re.search(r"http://127\.0\.0\.1:\d+", seen.read_text())
-        if found and "not yet locally approved" in seen.read_text():
-            return found[0]
+        found = re.search(r"Serving on (http://127\.0\.0\.1:\d+)", seen.read_text())
+        if found:
+            return found[1]
         time.sleep(0.2)
     raise AssertionError(f"no cards were shown:\n{seen.read_text()}")
+
+
+def one_line(seen: Path) -> str:
+    """What was shown, without the frames and breaks of a terminal."""
+    return " ".join(re.sub("[^ -~]", " ", seen.read_text()).split())
 
 
 def end(demo: subprocess.Popen[bytes]) -> None:

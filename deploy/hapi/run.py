@@ -1,0 +1,118 @@
+"""A real HAPI FHIR R4 server on this machine, to try the service on and to test it against.
+
+For a person: `python deploy/hapi/run.py [--port N]` builds it when needed, starts it, prints the
+address and serves until Ctrl+C. For a test: `with hapi_server() as base: ...`. It listens on
+127.0.0.1 only, keeps everything in memory and never outlives the process that started it.
+Needs Java 17 or newer (a JDK) and, for the first start only, Maven and about 310 MB of downloads.
+"""
+
+import argparse
+import contextlib
+import http.client
+import os
+import re
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for a test that loads this file by its path
+from hapi_build import CLASSPATH, TARGET, HapiError, Program, Progress, ensure_built, java, wait  # noqa: E402
+
+START_SECONDS = 5 * 60
+
+
+def check_port(port: int) -> None:
+    """Now, not half a minute later, when HAPI would find out."""
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: an old connection is no obstacle
+            probe.bind(("127.0.0.1", port))
+    except (OSError, OverflowError) as fault:
+        raise HapiError(f"HAPI cannot have port {port} on 127.0.0.1: {getattr(fault, 'strerror', None) or fault}.") from fault
+
+
+def answers(base: str) -> bool:
+    """Whether /fhir/metadata answers. http.client, because urllib would ask a proxy for 127.0.0.1."""
+    host, _, path = base.removeprefix("http://").partition("/")
+    connection = http.client.HTTPConnection(host, timeout=30)
+    try:
+        connection.request("GET", f"/{path}/metadata")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def started(port: int, progress: Progress, page_size: int, largest_page: int) -> Iterator[tuple[str, Program]]:
+    """The base address and the program, once it answers; stopped at the end whatever happens."""
+    check_port(port)
+    command = [java(), "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # a third less start time and memory
+    ensure_built(progress)
+    bases: list[str] = []
+
+    def hear(line: str) -> None:
+        bases.extend(re.findall(r"^FHIR base: (\S+)", line))
+
+    # In target/, because a server that ends at once leaves its temporary folders behind.
+    with tempfile.TemporaryDirectory(prefix="run-", dir=TARGET, ignore_cleanup_errors=True) as scratch:
+        settings = {"java.io.tmpdir": scratch, "hapi.port": port, "hapi.page-size": page_size,
+                    "hapi.largest-page": largest_page, "hapi.stop-with-parent": "true"}
+        command += [f"-D{name}={value}" for name, value in settings.items()]
+        command += ["-cp", f"{TARGET / 'classes'}{os.pathsep}{CLASSPATH.read_text()}", "hapi.HapiServer"]
+        progress("starting the HAPI server, which takes about half a minute")
+        start = time.monotonic()
+        with contextlib.closing(Program(command, hear)) as program:
+            if not wait(program, lambda: bool(bases) and answers(bases[0]), START_SECONDS, lambda: "still starting", progress):
+                fault = "ended while starting" if program.ended() else f"did not answer within {START_SECONDS} s"
+                raise HapiError(f"The HAPI server {fault}:\n{program.last_words()}")
+            progress(f"HAPI answers after {time.monotonic() - start:.0f} s")
+            yield bases[0], program
+
+
+@contextlib.contextmanager
+def hapi_server(port: int = 0, progress: Progress = print, page_size: int = 10, largest_page: int = 50) -> Iterator[str]:
+    """The base address of a running server with no data; port 0 takes a free one. Raises HapiError."""
+    with started(port, progress, page_size, largest_page) as (base, _):
+        yield base
+
+
+def stop_on_signals() -> None:
+    def stop(*_: object) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)  # a second Ctrl+C must not interrupt the stopping
+        raise KeyboardInterrupt
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, stop)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="A real HAPI FHIR R4 server on 127.0.0.1, empty, in memory.")
+    parser.add_argument("--port", type=int, default=8080, help="default 8080; 0 takes a free one")
+    parser.add_argument("--page-size", type=int, default=10, help="entries in a page when none are asked for (10)")
+    parser.add_argument("--largest-page", type=int, default=50, help="most entries in a page (50)")
+    asked = parser.parse_args()
+    say = partial(print, flush=True)
+    stop_on_signals()
+    try:
+        with started(asked.port, say, asked.page_size, asked.largest_page) as (base, program):
+            say(f"FHIR base: {base}  (Ctrl+C stops it)")
+            program.process.wait()
+            raise HapiError(f"The HAPI server ended by itself:\n{program.last_words()}")
+    except HapiError as fault:
+        print(fault, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        say("stopped")
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
