@@ -123,9 +123,9 @@ class Policy:
 
     def may_connect(self, host: str, port: int, address: str) -> bool:
         """Whether a connection for this host may go to this address, the one it resolved to just now."""
-        if host in LOOPBACK_NAMES:
-            return _plain_address(address).is_loopback and port not in self.own_ports
         listed = any(host == base.host and port == base.port for base in self.bases)
+        if host in LOOPBACK_NAMES:
+            return (self.demo or listed) and port not in self.own_ports and _plain_address(address).is_loopback
         return listed and not _is_never_a_server(address)
 
 

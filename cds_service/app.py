@@ -109,7 +109,8 @@ def call_log(clock: Clock) -> FilteringBoundLogger:
     """One JSON object a line, on the standard error stream."""
 
     def stamped(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {"at": clock().isoformat(timespec="milliseconds"), "level": level, **event}
+        first = {"at": clock().isoformat(timespec="milliseconds"), "level": level, "event": event.pop("event")}
+        return first | event
 
     render = structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event))
     return structlog.wrap_logger(structlog.BytesLogger(sys.stderr.buffer), processors=[stamped, render])

@@ -121,7 +121,7 @@ def check() -> None:
     except ContentError as error:
         for fault in error.faults:
             click.echo(fault, err=True)
-        refuse(f"{len(error.faults)} faults in the content", code=1)
+        refuse(f"faults in the content: {len(error.faults)}", code=1)
     for remark in content.remarks:
         click.echo(f"note: {remark}")
     click.echo(f"The content {content.version} is sound: {', '.join(content.pathways)}.")

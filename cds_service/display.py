@@ -58,11 +58,14 @@ def suggestion(each: Json) -> RenderableType:
 def show_explanation(out: Console, told: Json) -> None:
     """The same as the JSON, for a reader's eye."""
     facts = grid()
-    facts.add_row("Pathway", f"{told['pathway']}, content {told['contentVersion']}")
-    facts.add_row("As of", told["asOf"])
-    facts.add_row("Label", told["label"])
-    facts.add_row("Rows", "\n".join(told["rows"]) or "none")
-    facts.add_row("Not available", ", ".join(told["unavailable"]) or "nothing")
+    for name, text in (
+        ("Pathway", f"{told['pathway']}, content {told['contentVersion']}"),
+        ("As of", told["asOf"]),
+        ("Label", told["label"]),
+        ("Rows", "\n".join(told["rows"]) or "none"),
+        ("Not available", ", ".join(told["unavailable"]) or "nothing"),
+    ):
+        facts.add_row(name, plain(text))
     out.print(facts)
     section(out, "Findings", ((each["name"], evidence(each["because"])) for each in told["findings"]))
     section(out, "Not used", ((each["reference"] or "(no id)", each["reason"]) for each in told["ignored"]))
@@ -74,7 +77,7 @@ def section(out: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:
     """A titled list of names with what is to be said of them."""
     table = grid()
     for name, text in rows:
-        table.add_row(name, text)
+        table.add_row(plain(name), plain(text))
     out.print(Text(f"\n{title}", style="bold"))
     out.print(table if table.row_count else Text("none"))
 
@@ -83,8 +86,13 @@ def evidence(because: Iterable[Json]) -> str:
     return "\n".join(": ".join(part for part in (each["reference"], each["text"]) if part) for each in because)
 
 
+def plain(text: str) -> Text:
+    """Text as it is: what a record says is never read as markup, nor as commands to the terminal."""
+    return Text("".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text))
+
+
 def grid() -> Table:
-    """Names on the left, texts on the right; what the record says is never read as markup."""
+    """Names on the left, texts on the right."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()

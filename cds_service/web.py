@@ -72,13 +72,10 @@ class Calls:
     def __init__(self, site: Site):
         self.site = site
 
-    def admit(self) -> Response | None:
+    def admit(self) -> None:
         """In demo mode nobody from outside is answered, on any address."""
-        why = refusal(request.environ, self.site.origins) if self.site.demo else ""
-        if not why:
-            return None
-        self.site.log.warning("refused", status=403, why=why)
-        return refused(Refused(403, why))
+        if self.site.demo and (why := refusal(request.environ, self.site.origins)):
+            raise Refused(403, why)
 
     def share(self, response: Response) -> Response:
         """CORS headers, on errors too."""
@@ -105,7 +102,6 @@ class Calls:
             read = time.monotonic()
             found, fetched = self.answered(hook_request, endpoint.service, arrived)
         except BadRequest as error:
-            self.site.log.warning("refused", status=400, service=service_id, why=str(error))
             raise Refused(400, faults=error.faults) from None
         except RecursionError:
             if not surely_too_deep(body):

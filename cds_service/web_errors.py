@@ -51,8 +51,14 @@ def refused(error: Refused) -> Response:
 def add_error_handlers(app: Flask, log: FilteringBoundLogger) -> None:
     """Every error, ours, Flask's or a bug's, becomes an OperationOutcome."""
 
+    def on_refused(error: Refused) -> Response:
+        why = [*error.texts, *(f"{fault.path}: {fault.keyword}" for fault in error.faults)]
+        log.warning("refused", status=error.status, why=why)
+        return refused(error)
+
     def on_http(error: HTTPException) -> Response:
         status = error.code or 500
+        log.warning("refused", status=status, why=[error.name])
         answer = _outcome(status, [_issue(ISSUE_TYPE.get(status, "invalid"), TEXTS.get(status, error.name))])
         if status == 405:
             answer.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
@@ -62,7 +68,7 @@ def add_error_handlers(app: Flask, log: FilteringBoundLogger) -> None:
         log.error("bug", kind=type(error).__name__, at=places(error))
         return _outcome(500, [_issue("exception", TEXTS[500])])
 
-    app.register_error_handler(Refused, refused)
+    app.register_error_handler(Refused, on_refused)
     app.register_error_handler(HTTPException, on_http)
     app.register_error_handler(Exception, on_bug)
 

@@ -176,17 +176,17 @@ def assess_background(case: Case, results: list[LabResult]) -> None:
 
 def assess_oral_effect(case: Case) -> None:
     """ON_ORAL that does not suffice: NEURO, a deficient result on it, or symptoms and blood after its review time."""
-    if not case.has("on_oral") or case.has("on_im"):
+    if not case.has("on_oral"):
         return
     start = oral_start(case)
-    case.either("oral_insufficient", "neuro")
-    if case.b12 and case.has("b12_deficient") and long_enough(case, start):
-        case.either("oral_insufficient", "oral_insufficient", "b12_deficient")
+    if case.has("b12_deficient") and long_enough(case, start):
+        case.either("oral_deficient", "b12_deficient")
     name = "oral-review-pregnant" if case.has("pregnant_or_breastfeeding") else "oral-review"
     if start:
         review = months_before(start, -case.limits.days(name))
         case.add("persisting", symptoms_since(case, review))
-        case.either("oral_insufficient", "oral_insufficient", "persisting")
+    # NEURO alone is enough: then no result, however old, chose the row.
+    case.either("oral_insufficient", *(("neuro",) if case.has("neuro") else ("oral_deficient", "persisting")))
 
 
 def long_enough(case: Case, start: date | None) -> bool:

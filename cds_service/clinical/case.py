@@ -113,6 +113,14 @@ class Case:
                 return lab
         return None
 
+    def labs_within(self, *analytes: str, days: str) -> bool:
+        """Is there any final result of these analytes within the named number of days, whatever it says?"""
+        return any(
+            not lab.preliminary and self.limits.within_days(days, lab.date, self.today)
+            for analyte in analytes
+            for lab in self.labs.get(analyte, ())
+        )
+
     def because(self, *labs: LabResult | None) -> Evidence:
         """The evidence of laboratory results: what was measured, the number as reported, and when."""
         return tuple(Because(lab.reference, f"{self.reported(lab)} on {written(lab.date)}") for lab in labs if lab)

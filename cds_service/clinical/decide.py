@@ -20,10 +20,14 @@ REGIMEN_FIRST = ("safety/S1", "safety/S1b", "treat", "safety/S8", "safety/S7")  
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A suggested order: kind "test" with the id of an orderable, or "medicine" with the id of a regimen."""
+    """A suggested order: kind "test" with the id of an orderable, or "medicine" with the id of a regimen.
+
+    `replaces` is the reference of the clinician's own draft in whose place it goes.
+    """
 
     kind: str
     id: str
+    replaces: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,8 @@ def unavailable(assessment: Assessment, pathway: Pathway, missing: str) -> Decis
 
 
 def named(row: Row) -> str:
-    return f"{row.table}/{row.id}"
+    """ "interpret/deficient"; a safety row of the orders table is a safety row."""
+    return f"safety/{row.id}" if row.table == "orders" and row.id.startswith("S") else f"{row.table}/{row.id}"
 
 
 def urgency(advice: Advice) -> tuple[int, bool]:
@@ -131,15 +136,11 @@ def treatment(row: Row, found: dict[str, Finding]) -> str:
 
 def note_staleness(row: Row, found: dict[str, Finding]) -> None:
     """Was one of the results that chose this row stale? Then it is repeated before anything else is done."""
-    conditions = " ".join(row.when)
-    stale = [
-        name
-        for name, words in (("b12_stale", ("b12_", "deficient")), ("marker_stale", ("mma_", "marker_")))
-        if name in found and any(word in conditions for word in words)
-    ]
-    if not stale or "stale_exempt" in found:
+    chose = {each for name in row.when for each in found[name].because}
+    stale = [each for name in ("b12_stale", "marker_stale") if name in found for each in found[name].because]
+    because = tuple(each for each in stale if each in chose)
+    if not because or "stale_exempt" in found:
         return
-    because = tuple(each for name in stale for each in found[name].because)
     found["repeat_first"] = Finding("repeat_first", because)
     if "neuro" not in found:
         found["repeat_first_without_neuro"] = Finding("repeat_first_without_neuro", because)
@@ -193,7 +194,7 @@ class Writer:
         """The tests to draft: of a stale row the repeat, else the row's own; none that is superfluous."""
         named_tests = [choice.id for choice in row.tests if matches(choice, self.found)]
         if row.table == "interpret" and "repeat_first" in self.found:
-            named_tests = ["repeat"] if "b12_untested" not in self.found else ["repeat", *named_tests]
+            named_tests = ["repeat", *(named_tests if "b12_not_known" in self.found else ())]
         elif row.table == "interpret" and "stale_exempt" in self.found:
             named_tests = ["repeat", *named_tests]
         wanted = dict.fromkeys(each for name in named_tests for each in self.resolved(name))
@@ -207,13 +208,12 @@ class Writer:
             return ["b12-active" if "pregnant" in self.found else "b12-total"]
         if name != "repeat":
             return [name]
-        case, wanted = self.case, []
-        driver = case.b12 or case.doubtful_b12
-        if driver and ("b12_stale" in self.found or "repeat_first" not in self.found):
-            wanted.append(MEASURES[driver.analyte])
-        if "marker_stale" in self.found:
-            wanted += [MEASURES[lab.analyte] for lab in (case.mma or case.homocysteine,) if lab]
-        return wanted
+        case = self.case
+        labs = [case.b12 or case.doubtful_b12]
+        if "repeat_first" in self.found:
+            stale = self.found["repeat_first"].because
+            labs = [lab for lab in (case.b12, case.mma, case.homocysteine) if lab and case.because(lab)[0] in stale]
+        return [MEASURES[lab.analyte] for lab in labs if lab]
 
     def superfluous(self, orderable: Orderable) -> bool:
         """Is there an open order for it, or a result of everything it measures within its age?"""

@@ -145,7 +145,7 @@ def oral_start(case: Case) -> date | None:
 
 def assess_cobalamin_kinds(case: Case) -> None:
     """Any cobalamin, and cyanocobalamin above all, in use now."""
-    taken = [entry for entry in case.medicines("cobalamin") if in_use(case, entry, "im-window") and not entry.antidote]
+    taken = [entry for entry in case.medicines("cobalamin") if in_use(case, entry) and not entry.antidote]
     case.add("cobalamin_taken", [Because(entry.reference, case.display(entry.ingredient)) for entry in taken])
     cyano = [entry for entry in taken if entry.ingredient in case.pathway.groups.get("cyanocobalamin", ())]
     case.add("cyanocobalamin_taken", [Because(entry.reference, case.display(entry.ingredient)) for entry in cyano])
@@ -159,11 +159,18 @@ def assess_cobalamin_kinds(case: Case) -> None:
         )
 
 
-def in_use(case: Case, entry: Medication, days: str) -> bool:
-    """In use, or used within so many days."""
+def in_use(case: Case, entry: Medication) -> bool:
+    """In use, or used within the time for which an injection counts."""
     if entry.active:
         return True
-    return case.limits.within_days(days, entry.end or entry.last or entry.start, case.today)
+    return case.limits.within_days("im-window", entry.end or entry.last or entry.start, case.today)
+
+
+def exposed(case: Case, entry: Medication) -> bool:
+    """Does a medicine that lowers B12 count: in use, or stopped less than the named number of days ago?"""
+    stopped = entry.end or entry.last or entry.start
+    earliest = days_before(case.today, case.limits.days("medicine-stopped"))
+    return entry.active or (stopped is not None and stopped > earliest)
 
 
 def since(case: Case, entry: Medication) -> str:
@@ -175,7 +182,7 @@ def since(case: Case, entry: Medication) -> str:
 
 def assess_causes(case: Case) -> None:
     """Medicines that lower B12 (NG239 Box 2), the pill, anticoagulants, recreational nitrous oxide."""
-    box2 = newest_by_ingredient([entry for entry in case.medicines("box2") if in_use(case, entry, "medicine-stopped")])
+    box2 = newest_by_ingredient([entry for entry in case.medicines("box2") if exposed(case, entry)])
     case.add("box2_medicine", [Because(entry.reference, since(case, entry)) for entry in box2])
     case.add("durations_unknown", [Because(each.reference, since(case, each)) for each in box2 if not each.start])
     for name, groups in (("metformin", ("metformin",)), ("acid_suppressant", ("ppi", "h2ra"))):

@@ -15,6 +15,7 @@ from .case import Because, Case, Evidence
 from .exposures import assess_exposures
 from .limits import Limits
 from .markers import assess_markers
+from .ordered import assess_orders
 from .problems import assess_cord, assess_cord_on_treatment, assess_problems
 from .record import PatientRecord
 from .tables import Pathway
@@ -22,7 +23,8 @@ from .wording import values
 
 NAMES = frozenset(
     """out_of_scope age_unknown
-    on_im on_im_order_only no_dose_recorded lapsed no_dose_for_a_year on_oral oral_insufficient persisting
+    on_im on_im_order_only no_dose_recorded lapsed no_dose_for_a_year
+    on_oral oral_deficient oral_insufficient persisting
     cobalamin_taken cyanocobalamin_taken chloramphenicol_with_cobalamin
     box2_medicine durations_unknown metformin acid_suppressant medicine_induced nitrous_oxide pill anticoagulant
     folate_running folate_before_b12 folate_critical
@@ -43,7 +45,11 @@ NAMES = frozenset(
     mma_raised mma_normal mma_unclear mma_by_homocysteine mma_egfr_unknown marker_stale homocysteine_raised
     nitrous_marker_raised
     deteriorating injection_preferred symptoms_or_no_dose megaloblastic_neuro hb_severe_to_treat cytopenia_to_treat
-    deficient_or_grey""".split()
+    deficient_or_grey
+    box2_ordered metformin_ordered cobalamin_ordered cyanocobalamin_ordered nitrous_ordered chloramphenicol_order_blunts
+    b12_total_ordered b12_not_measured_for_a_year other_box2_medicine other_risk_or_symptom b12_repeat_early
+    b12_repeat_grey_symptoms folate_ordered folate_order_matters folate_order_after_b12 folate_order_warning
+    folate_order_critical treated_before_sample order_differs order_unchecked""".split()
 )
 
 
@@ -74,6 +80,7 @@ def assess(record: PatientRecord, pathway: Pathway, today: date) -> Assessment:
     assess_markers(case)
     assess_cord(case)
     assess_combined(case)
+    assess_orders(case)
     findings = {name: Finding(name, because) for name, because in case.found.items()}
     return Assessment(findings, values(case), case)
 
@@ -135,7 +142,7 @@ def assess_folate_first(case: Case) -> None:
 
 def assess_staleness(case: Case) -> None:
     """A stale deficient result of an untreated patient in danger is acted on while the new sample is taken."""
-    if case.has("b12_stale", "marker_stale") and case.has("b12_deficient") and not case.has("on_im", "on_oral"):
+    if case.has("b12_stale") and case.has("b12_deficient") and not case.has("on_im", "on_oral"):
         case.either("stale_exempt", *(name for name in ("neuro", "severe", "pregnant") if case.has(name)))
 
 

@@ -18,9 +18,12 @@ def assess_markers(case: Case) -> None:
         assess_mma(case)
     elif case.homocysteine:
         assess_homocysteine(case)
-    for lab in (case.mma, case.homocysteine):
-        if lab and not case.limits.within_days("result-current", lab.date, case.today):
-            case.add("marker_stale", case.because(lab))
+    stale = [
+        lab
+        for lab in (case.mma, case.homocysteine)
+        if lab and not case.limits.within_days("result-current", lab.date, case.today)
+    ]
+    case.add("marker_stale", case.because(*stale))
     raised = homocysteine_raised(case)
     case.add("homocysteine_raised", case.because(case.homocysteine) if raised else None)
     case.either("nitrous_marker_raised", "mma_raised", "homocysteine_raised")

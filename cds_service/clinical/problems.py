@@ -101,19 +101,23 @@ def assess_causes_by_history(case: Case) -> None:
     case.either("risk_factor", "recorded_risk", "box2_medicine", "nitrous_oxide")
     problems = evidence(case, [each for each in case.in_group("recognised-cause") if each.active])
     medicines = [
-        Because(each.reference, case.display(each.ingredient)) for each in case.medicines("recognised-cause") if each.active
+        Because(each.reference, case.display(each.ingredient))
+        for each in case.medicines("recognised-cause")
+        if each.active
     ]
     case.add("recognised_cause", problems + medicines)
 
 
 def assess_cord(case: Case) -> None:
     """CORD: a cord lesion of deficiency, recent or never treated; or a recent optic or cord lesion in context."""
-    found = [each for each in case.in_group("sacd") if sacd_counts(case, each)]
-    if case.has(
-        "b12_deficient", "b12_grey", "b12_not_known", "on_im", "on_oral", "nitrous_oxide", "ifab_positive"
-    ):
+    found = [each for each in case.in_group("sacd") if each.active and sacd_counts(case, each)]
+    if case.has("b12_deficient", "b12_grey", "b12_not_known", "on_im", "on_oral", "nitrous_oxide", "ifab_positive"):
         for each in case.in_group("cord-recent"):
-            if each.active and not explained(case, each) and case.limits.within_days("cord-recent", first_seen(each), case.today):
+            if (
+                each.active
+                and not explained(case, each)
+                and case.limits.within_days("cord-recent", first_seen(each), case.today)
+            ):
                 found.append(each)
     case.add("cord", evidence(case, found))
     if found:
@@ -157,5 +161,6 @@ def assess_cord_on_treatment(case: Case) -> None:
     signs = case.in_group("sacd") + case.in_group("cord-recent")
     if case.has("nitrous_with_neuro"):
         signs += current(case, "neuro")
-    after = [each for each in signs if (first_seen(each) or case.today) > begun]
+    counted = {each.reference for each in case.found["cord_or_nitrous_neuro"]}
+    after = [each for each in signs if each.reference in counted and (first_seen(each) or case.today) > begun]
     case.add("cord_on_treatment", dict.fromkeys(evidence(case, after)))

@@ -104,6 +104,32 @@ class OpenOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderedPhase:
+    """One dosage instruction of an order. None: not said, or only in words that cannot be compared."""
+
+    dose: Decimal | None  # micrograms in one dose
+    interval: Decimal | None  # days between doses
+    days: Decimal | None = None  # how long it lasts, where that is limited
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order that a clinician has drafted: a medicine of one ingredient, or a test.
+
+    `ingredient` is an id of medicines.toml, `orderable` one of orderables.toml; the other one is "".
+    """
+
+    reference: str  # "MedicationRequest/draft-2", as the client names it
+    ingredient: str = ""
+    orderable: str = ""
+    route: str = ""
+    per_day: Decimal | None = None  # micrograms a day
+    phases: tuple[OrderedPhase, ...] = ()  # in sequence
+    multivitamin: bool = False
+    antidote: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Patient:
     """The patient of the context. `sex` is "male", "female" or "" (not said or another value)."""
 
@@ -123,6 +149,8 @@ class PatientRecord:
     medications: tuple[Medication, ...] = ()
     allergies: tuple[Allergy, ...] = ()
     orders: tuple[OpenOrder, ...] = ()
+    selected: tuple[Order, ...] = ()  # what this call is about: the orders selected or signed
+    beside: tuple[Order, ...] = ()  # other drafts of the same session
     ignored: tuple[Ignored, ...] = ()
     published: frozenset[str] = frozenset()  # prefetch keys that this service asks for
     unavailable: frozenset[str] = frozenset()  # of these, the ones neither sent nor fetched

@@ -8,6 +8,7 @@ are stated in another unit of the same analyte.
 from __future__ import annotations
 
 from decimal import Context, Decimal
+from functools import lru_cache
 
 from .tables import Analyte, Unit
 
@@ -15,6 +16,7 @@ DIGITS = Context(prec=34)  # far beyond any laboratory: within a family every co
 MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u", "\u039c": "u"})  # micro sign, Greek mu, and mu in capitals
 
 
+@lru_cache(maxsize=1024)  # laboratories write few units; bounded, because the caller is not trusted
 def normalise_unit(text: str) -> str:
     """A unit's text without spaces and case, every micro sign as "u": the key of `Analyte.units`."""
     return "".join(text.split()).translate(MICRO).casefold()

@@ -24,6 +24,8 @@ LONGEST: dict[str, str] = {
     "marker_date": "30 Sep 2026",
     "marker_limit": "1234.56 nmol/L",
     "regimens": "",
+    "differences": "",
+    "ordered": "hydroxocobalamin, cyanocobalamin, phenobarbital and 9 more",
     "mma": ">=1234567.8 nmol/L",
     "mma_date": "30 Sep 2026",
     "mma_limit": "1234.56 nmol/L",
@@ -48,7 +50,7 @@ LONGEST: dict[str, str] = {
 
 def values(case: Case) -> dict[str, str]:
     """Every placeholder with its value; what is not there reads "not recorded"."""
-    found = {name: "" for name in LONGEST}
+    found = dict.fromkeys(LONGEST, "")
     found.update(b12_values(case))
     found.update(marker_values(case))
     for name, analyte in (("hb", "haemoglobin"), ("egfr", "egfr"), ("mcv", "mcv"), ("neutrophils", "neutrophils")):
@@ -57,6 +59,9 @@ def values(case: Case) -> dict[str, str]:
         found[name] = shown(case.blood[name])
     for name, finding in (("symptoms", "symptoms"), ("medicines", "box2_medicine"), ("missing", "record_incomplete")):
         found[name] = listed(case, finding)
+    found["ordered"] = ", ".join(
+        dict.fromkeys(case.display(each.ingredient) for each in case.record.selected if each.ingredient)
+    )
     found["risks"] = listed(case, "risk_factor")
     found["recognised_causes"] = listed(case, "recognised_cause")
     found["causes"] = listed(case, "cause_known")
@@ -102,8 +107,7 @@ def grey_band(case: Case, lab: LabResult) -> str:
 
 def plain(number: Decimal) -> str:
     """A number without exponent or trailing zeros."""
-    text = f"{number.normalize():f}"
-    return text
+    return f"{number.normalize():f}"
 
 
 def own_range(lab: LabResult) -> str:

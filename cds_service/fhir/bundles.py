@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +17,9 @@ from cds_service.clinical.record import Ignored
 
 from .repair import changes_meaning, number, repair
 from .resources import Bundle, Entry, Fhir, Link, Resource, listed
+
+T = TypeVar("T", bound=Fhir)
+REPAIRS = 1000  # entries of one Bundle: a body could hold hundreds of thousands of odd ones
 
 
 class UnreadableError(ValueError):
@@ -81,7 +84,7 @@ def _decode(raw: bytes | msgspec.Raw) -> Decoded:
     if bundle is None:
         return Decoded("null")
     if bundle.resource_type == "Bundle":
-        return _opened(listed(bundle.entry), listed(bundle.link), bundle.total, [])
+        return _opened(listed(bundle.entry), listed(bundle.link), bundle.total, _Notes())
     return _decode_lone(raw) if bundle.resource_type else Decoded("other")
 
 
@@ -97,35 +100,58 @@ def _decode_odd(raw: bytes | msgspec.Raw) -> Decoded:
 
 
 def _decode_lone(raw: bytes | msgspec.Raw) -> Decoded:
-    ignored: list[Ignored] = []
+    notes = _Notes()
     try:
         resource: Resource | None = _RESOURCE.decode(raw)
     except msgspec.ValidationError:
-        resource = _repaired(_plain(raw), Resource, ignored)
+        resource = _repaired(raw, Resource, notes)
     if resource is None:
-        return Decoded("resource", ignored=tuple(ignored), damaged=1)
-    return Decoded("resource", (Entry(resource=resource),), ignored=tuple(ignored))
+        return Decoded("resource", ignored=tuple(notes.ignored), damaged=1)
+    return Decoded("resource", (Entry(resource=resource),), ignored=tuple(notes.ignored))
 
 
 def _decode_loose_bundle(raw: bytes | msgspec.Raw) -> Decoded:
     """A Bundle entry by entry."""
     outline = _LOOSE.decode(raw)
-    ignored: list[Ignored] = []
-    parts = _parts(outline.entry)
-    if parts is None:
-        ignored.append(Ignored("Bundle", "its entries are not a list"))
-    read = [_entry(part, ignored) for part in parts or []]
-    entries = [entry for entry in read if entry is not None]
-    frame = _repaired({"link": _plain(outline.link), "total": _plain(outline.total)}, Bundle, ignored)
-    links, total = (listed(frame.link), frame.total) if frame is not None else ([], None)
-    return _opened(entries, links, total, ignored, len(read) - len(entries) + (parts is None))
+    notes = _Notes()
+    entries = []
+    for part in _parts(outline.entry, notes):
+        try:
+            entry = _ENTRY.decode(part)
+        except msgspec.ValidationError:
+            entry = _repaired(part, Entry, notes)
+        if entry is None:
+            notes.damaged += 1
+        else:
+            entries.append(entry)
+    frame = {"link": _plain(outline.link), "total": _plain(outline.total)}
+    lost: list[str] = []
+    bundle = msgspec.convert(repair(frame, Bundle, "", lost), Bundle)
+    if any(path.startswith("link") for path in lost):  # it may have been the link to a further page
+        notes.damage(Ignored("Bundle", "its links cannot be read"))
+    return _opened(entries, listed(bundle.link), bundle.total, notes)
 
 
-def _parts(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
+class _Notes:
+    """What had to be ignored of one Bundle, each thing once, and how many entries that cost."""
+
+    def __init__(self) -> None:
+        self.ignored: dict[Ignored, None] = {}
+        self.damaged = 0
+        self.repairs_left = REPAIRS
+
+    def damage(self, ignored: Ignored) -> None:
+        self.ignored[ignored] = None
+        self.damaged += 1
+
+
+def _parts(raw: msgspec.Raw, notes: _Notes) -> list[msgspec.Raw]:
     first = bytes(memoryview(raw)[:1])
     if first == b"[":
         return _PARTS.decode(raw)
-    return {b"{": [raw], b"n": []}.get(first)
+    if first not in (b"{", b"n"):
+        notes.damage(Ignored("Bundle", "its entries are not a list"))
+    return [raw] if first == b"{" else []
 
 
 def _plain(raw: bytes | msgspec.Raw) -> Any:
@@ -133,27 +159,25 @@ def _plain(raw: bytes | msgspec.Raw) -> Any:
     return json.loads(bytes(raw), parse_float=number, parse_int=number)
 
 
-def _entry(raw: msgspec.Raw, ignored: list[Ignored]) -> Entry | None:
-    try:
-        return _ENTRY.decode(raw)
-    except msgspec.ValidationError:
-        return _repaired(_plain(raw), Entry, ignored)
-
-
-def _repaired(plain: Any, kind: type[Fhir], ignored: list[Ignored]) -> Any:
-    """`plain` as `kind`, or None where it cannot be read. What was left out is reported either way."""
+def _repaired(raw: bytes | msgspec.Raw, kind: type[T], notes: _Notes) -> T | None:
+    """What is in `raw` as `kind`, or None where it cannot be read. What was left out is reported either way."""
+    notes.repairs_left -= 1
+    if notes.repairs_left < 0:
+        notes.ignored[Ignored("Bundle", "more entries do not fit than are repaired")] = None
+        return None
+    plain = _plain(raw)
     if not isinstance(plain, dict):
-        ignored.append(Ignored("", "not an object"))
+        notes.ignored[Ignored("", "not an object")] = None
         return None
     lost: list[str] = []
-    reference = _reference(plain["resource"] if isinstance(plain.get("resource"), dict) else plain)
     fixed = repair(plain, kind, "", lost)
     fields = ", ".join(dict.fromkeys(lost))
+    reference = _reference(plain["resource"] if isinstance(plain.get("resource"), dict) else plain)
     if changes_meaning(lost):
-        ignored.append(Ignored(reference, f"cannot be read: {fields}"))
+        notes.ignored[Ignored(reference, f"cannot be read: {fields}")] = None
         return None
     if lost:
-        ignored.append(Ignored(reference, f"read without what does not fit: {fields}"))
+        notes.ignored[Ignored(reference, f"read without what does not fit: {fields}")] = None
     return msgspec.convert(fixed, kind)
 
 
@@ -164,24 +188,21 @@ def _reference(plain: dict[str, Any]) -> str:
     return f"{kind}/{name}" if isinstance(name, str | Decimal) and name != "" else kind
 
 
-def _opened(
-    entries: list[Entry], links: list[Link], total: Decimal | None, ignored: list[Ignored], damaged: int = 0
-) -> Decoded:
+def _opened(entries: list[Entry], links: list[Link], total: Decimal | None, notes: _Notes) -> Decoded:
     """The entries with those of inner Bundles in their place; an entry that holds no resource is damage."""
-    usual = [each for each in entries if each.resource and (each.resource.resource_type or "Bundle") != "Bundle"]
-    if len(usual) == len(entries):
-        return Decoded("bundle", tuple(entries), tuple(links), total, tuple(ignored), damaged)
-    kept: list[Entry] = []
-    pending = entries[::-1]
-    while pending:
-        entry = pending.pop()
-        resource = entry.resource
-        if resource is None or not resource.resource_type:
-            ignored.append(Ignored("", "an entry without a resource" if resource is None else "no resourceType"))
-            damaged += 1
-        elif resource.resource_type == "Bundle":
-            links = links + listed(resource.link)
-            pending.extend(reversed(listed(resource.entry)))
-        else:
-            kept.append(entry)
-    return Decoded("bundle", tuple(kept), tuple(links), total, tuple(ignored), damaged)
+    kept = [each for each in entries if each.resource and (each.resource.resource_type or "Bundle") != "Bundle"]
+    if len(kept) < len(entries):
+        kept, links, pending = [], [*links], entries[::-1]
+        while pending:
+            entry = pending.pop()
+            resource = entry.resource
+            if resource is None:
+                notes.damage(Ignored("", "an entry without a resource"))
+            elif not resource.resource_type:
+                notes.damage(Ignored("", "a resource without a resourceType"))
+            elif resource.resource_type == "Bundle":
+                links.extend(listed(resource.link))
+                pending.extend(reversed(listed(resource.entry)))
+            else:
+                kept.append(entry)
+    return Decoded("bundle", tuple(kept), tuple(links), total, tuple(notes.ignored), notes.damaged)

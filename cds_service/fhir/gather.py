@@ -7,7 +7,7 @@ the required ones. What was read of a key before it was given up still counts, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import msgspec
@@ -25,6 +25,8 @@ from .resources import Resource
 
 __all__ = ["REQUIRED", "Fetch", "FetchFailed", "Gathered", "KeyState", "gather"]
 
+OWN_NAMES = 100  # keys of the client's own naming that are read; a request could hold half a million
+
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
@@ -37,6 +39,7 @@ class Gathered:
     by_reference: Mapping[str, Resource]  # "Medication/m1", and the full URLs of Bundle entries
     wrong_patient: bool = False  # the Patient that came is not the patient of the context
     published: frozenset[str] = frozenset()  # the keys that we ask for
+    with_address: Set[str] = frozenset()  # references of the resources that came with an address of their own
 
     @property
     def unavailable(self) -> frozenset[str]:
@@ -55,7 +58,7 @@ class Gathered:
 
     def find(self, reference: str) -> Resource | None:
         """The resource that a reference names, relative, absolute or with a version. Contained ones are not here."""
-        return shelf.find(self.by_reference, reference)
+        return shelf.find(self.by_reference, self.with_address, reference)
 
     def _published_in(self, *states: str) -> frozenset[str]:
         return frozenset(key for key in self.published if self.states[key].state in states)
@@ -74,9 +77,13 @@ def gather(
     Raises `bundles.UnreadableError` where what the client sent is not JSON, or is nested too deep.
     """
     things = shelf.Shelf(context["patientId"])
-    readings = {key: KeyReading(key, templates.get(key, ""), things) for key in dict.fromkeys((*templates, *prefetch))}
-    for key, raw in prefetch.items():
-        readings[key].add(decode(raw))
+    readings = {key: KeyReading(key, template, things) for key, template in templates.items()}
+    own_names = [key for key in prefetch if key not in templates]
+    readings |= {key: KeyReading(key, "", things) for key in own_names[:OWN_NAMES]}
+    if len(own_names) > OWN_NAMES:
+        things.ignored.append(Ignored("", f"more than {OWN_NAMES} prefetch keys that are not ours"))
+    for key in [key for key in prefetch if key in readings]:
+        readings[key].add(decode(prefetch[key]))
     if fetch is not None and not _of_another_patient(readings):
         fetch_missing(readings, things, context, fetch, deadline, optional_deadline)
     states = {key: reading.state() for key, reading in readings.items()}
@@ -91,6 +98,7 @@ def gather(
         things.by_reference,
         _of_another_patient(readings),
         frozenset(templates),
+        frozenset(things.with_address),
     )
 
 

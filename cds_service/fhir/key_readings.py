@@ -40,7 +40,7 @@ class KeyReading:
 
     def _add(self, page: Page) -> None:
         self.pages.append(page)
-        self.own.extend(entry.resource for entry in page.own if entry.resource is not None)
+        self.own += [entry.resource for entry in page.own if entry.resource is not None]
         self.next_urls.extend(page.next_urls)
         self._shelf.put(page)
 
@@ -54,8 +54,8 @@ class KeyReading:
 
     def medications_missing(self) -> list[str]:
         """References of the Medications without which an entry of this key names no medicine."""
-        known = self._shelf.by_reference
-        missing = [medication_to_look_up(resource, known) for resource in self.own if resource.medication_reference]
+        entries = [resource for resource in self.own if resource.medication_reference]
+        missing = [medication_to_look_up(resource, self._shelf) for resource in entries]
         return [reference for reference in dict.fromkeys(missing) if reference]
 
     def judged(self, template: str | None = None) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from .reading import Reading, reference_of, status_of
 from .recognise import Matches
 from .resources import Component, Resource
 from .specimens import other_specimen
-from .values import Amount, amount_of, flag_of, range_of
+from .values import NO_RANGE, Amount, amount_of, flag_of, range_of
 
 COUNTS = {"final": False, "amended": False, "corrected": False, "preliminary": True}  # status -> preliminary?
 OUTCOMES = frozenset(("intrinsic-factor-antibody", "parietal-cell-antibody", "coeliac-antibody"))
@@ -31,7 +31,7 @@ class Test(NamedTuple):
     doubt: str  # "words-only" or ""
 
 
-def lab_in(matches: Matches, reading: Reading) -> tuple[Test | None, str]:
+def test_in(matches: Matches, reading: Reading) -> tuple[Test | None, str]:
     """The laboratory test among the matches, or the reason why it cannot be named; (None, "") if there is none."""
     found = coding = None
     alike = False
@@ -51,33 +51,24 @@ def lab_in(matches: Matches, reading: Reading) -> tuple[Test | None, str]:
     return Test(analyte, found.use, f"{coding.system}|{coding.code}", ""), ""
 
 
-def read_lab(source: Resource | Component, holder: Resource, matches: Matches, reading: Reading) -> bool:
-    """Read a result that was recognised by its code. False if the matches name no laboratory test."""
-    test, reason = lab_in(matches, reading)
-    if reason:
-        reading.ignore(reference_of(holder), reason)
-    elif test is not None:
-        add_result(source, holder, test, reading)
-    return test is not None or reason != ""
-
-
-def read_lab_by_words(source: Resource | Component, holder: Resource, names: tuple[str, ...], reading: Reading) -> None:
-    """A result of which only the name is known: a B12 is kept, in doubt; any other is reported and not used."""
+def test_by_words(names: tuple[str, ...], reading: Reading) -> Test | None:
+    """A B12 of which only the name is known: it is kept, in doubt. None for any other test."""
     if B12 in names and B12 in reading.analytes and NOT_B12.isdisjoint(names):
-        add_result(source, holder, Test(reading.analytes[B12], "", "", "words-only"), reading)
-    else:
-        reading.ignore(reference_of(holder), reasons.WORDS_ONLY)
+        return Test(reading.analytes[B12], "", "", "words-only")
+    return None
 
 
-def add_result(source: Resource | Component, holder: Resource, test: Test, reading: Reading) -> None:
+def read_result(source: Resource | Component, holder: Resource, test: Test, reading: Reading) -> None:
     """Check what is common to all results (status, date, specimen), then read the value."""
-    preliminary = COUNTS.get(holder.status)
+    status = holder.status
+    preliminary = COUNTS.get(status)
     if preliminary is None:
-        preliminary = COUNTS.get(status_of(holder))
+        status = status_of(holder)
+        preliminary = COUNTS.get(status)
     when = taken(holder, reading)
     reason = ""
     if preliminary is None:
-        reason = reasons.of_status(status_of(holder))
+        reason = reasons.of_status(status)
     elif when is not None and when.first > reading.today:
         reason = reasons.FUTURE
     elif holder.specimen is not None and (specimen := other_specimen(holder, reading)):
@@ -89,7 +80,7 @@ def add_result(source: Resource | Component, holder: Resource, test: Test, readi
     if result is not None:
         reading.labs.append(result)
         reading.lab_sources.append(holder)
-        if holder.status != "final" and not preliminary:
+        if status != "final" and not preliminary:
             reading.corrected = True
 
 
@@ -97,7 +88,7 @@ def taken(holder: Resource, reading: Reading) -> When | None:
     """When the sample was taken: effective[x], else issued. A bare date, month or year is completed by an `issued`
     that lies within it, which then orders the results of one day."""
     when = sampled(holder, reading)
-    if holder.issued is None or (when is not None and when.timed):
+    if (when is not None and when.timed) or holder.issued is None:
         return when
     issued = reading.calendar.read(holder.issued)
     if when is None or issued is None or issued.day is None:
@@ -123,34 +114,35 @@ def result_of(
 ) -> LabResult | None:
     """The result itself; None, and reported, where a qualitative test says neither positive nor negative."""
     analyte, kind, code, doubt = test
-    amount = amount_of(source, analyte, reading)
-    unit = amount.unit
-    low, high = range_of(source, amount, analyte, reading)
+    amount = value, number, comparator, unit, amount_doubt = amount_of(source, analyte, reading)
+    low, high = NO_RANGE
+    if source.reference_range is not None:
+        low, high = range_of(source.reference_range, source.value_quantity, unit, analyte, reading)
     outcome = ""
     if analyte.id in OUTCOMES:
         outcome = outcome_of(source, amount, high, reading)
         if not outcome:
             reading.ignore(reference_of(holder), reasons.NO_OUTCOME)
             return None
-    else:
-        doubt = doubt or amount.doubt or kind_doubt(test, amount, reading)
-        if amount.doubt == "number-unreadable":
+    elif amount_doubt or doubt or (unit is not None and kind != unit.family and kind in ("mass", "molar")):
+        doubt = doubt or amount_doubt or kind_doubt(test, amount, reading)
+        if amount_doubt == "number-unreadable":
             reading.ignore(reference_of(holder), reasons.NUMBER)
     if unit is None:
-        low = high = None
+        low, high = NO_RANGE
     return LabResult(
-        reference_of(holder),
+        f"Observation/{holder.id}" if holder.id else "",
         analyte.id,
         when.day if when else None,
         when.seconds if when and when.day else 0.0,
         preliminary,
-        amount.value,
-        amount.number,
-        amount.comparator,
+        value,
+        number,
+        comparator,
         unit.spelling if unit else "",
         low,
         high,
-        flag_of(source),
+        "" if source.interpretation is None else flag_of(source.interpretation),
         outcome,
         kind,
         doubt,
@@ -159,11 +151,10 @@ def result_of(
 
 
 def kind_doubt(test: Test, amount: Amount, reading: Reading) -> str:
-    """ "wrong-kind" where the code promises a mass and the unit is molar, or the reverse, and no site settled it."""
-    unit = amount.unit
-    if unit is None or test.kind not in ("mass", "molar") or unit.family == test.kind:
-        return ""
-    return "" if f"{test.code}|{unit.spelling}" in reading.site_limits else "wrong-kind"
+    """ "wrong-kind": the code promises a mass and the unit is molar, or the reverse, unless a site has settled it."""
+    unit = amount[3]
+    settled = unit is not None and f"{test.code}|{unit.spelling}" in reading.site_limits
+    return "" if settled else "wrong-kind"
 
 
 def outcome_of(source: Resource | Component, amount: Amount, high: Decimal | None, reading: Reading) -> str:
@@ -172,10 +163,11 @@ def outcome_of(source: Resource | Component, amount: Amount, high: Decimal | Non
     said = said or interpreted(source, reading.codes)
     if said in (YES, NO):
         return "positive" if said == YES else "negative"
-    if amount.value is None or high is None:
+    value, _, comparator, _, _ = amount
+    if value is None or high is None:
         return ""
-    if amount.comparator in (">", ">="):
-        return "positive" if amount.value >= high else ""
-    if amount.comparator in ("<", "<="):
-        return "negative" if amount.value <= high else ""
-    return "positive" if amount.value > high else "negative"
+    if comparator in (">", ">="):
+        return "positive" if value >= high else ""
+    if comparator in ("<", "<="):
+        return "negative" if value <= high else ""
+    return "positive" if value > high else "negative"

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
-from .labs import read_lab, read_lab_by_words
-from .reading import Reading
-from .recognise import find_codes, is_local, texts
+from . import reasons
+from .labs import Test, read_result, test_by_words, test_in
+from .reading import Reading, reference_of
+from .recognise import Concept, Matches, concepts, find_codes, is_local, texts
 from .resources import CodeableConcept, Component, Resource, listed
 from .states import read_state, read_state_by_words
 
-B12 = "b12"
+
+class Recognition(NamedTuple):
+    """What the code of an Observation stands for."""
+
+    test: Test | None  # a laboratory test of ours
+    reason: str  # why it looks like one and is none
+    matches: Matches  # symptoms and states
+    named: bool  # no code is ours, but the name is that of one of our tests
 
 
 def read_observation(resource: Resource, reading: Reading) -> None:
@@ -41,14 +51,20 @@ def inherited(member: Resource, panel: Resource) -> Resource:
 
 def read_part(source: Resource | Component, holder: Resource, reading: Reading) -> None:
     """One code with its value: by its codes, else by its words."""
-    matches = find_codes(reading.find, source.code)
-    if not matches:
-        if source.code is not None:
-            read_by_words(source, holder, reading)
+    test, reason, matches, named = recognised(source.code, reading)
+    if test is None and not reason and not matches:
+        if source.value_quantity is None and source.value_string is None and source.value_integer is None:
+            read_state_by_words(source, holder, reading)
+        elif named:
+            reading.ignore(reference_of(holder), reasons.WORDS_ONLY)
     elif source is holder and holder.component is not None and not has_value(source):
         return  # a panel: what it holds is in its components
-    elif not read_lab(source, holder, matches, reading):
+    elif reason:
+        reading.ignore(reference_of(holder), reason)
+    elif test is None:
         read_state(source, holder, matches, reading)
+    elif not test.doubt or has_value(source):
+        read_result(source, holder, test, reading)
 
 
 def has_value(source: Resource | Component) -> bool:
@@ -64,21 +80,28 @@ def has_value(source: Resource | Component) -> bool:
     return any(value is not None for value in values)
 
 
-def read_by_words(source: Resource | Component, holder: Resource, reading: Reading) -> None:
-    """No code is ours. Where there is a number, the name of a test may be; else the name of a symptom."""
-    if source.value_quantity is None and source.value_string is None and source.value_integer is None:
-        read_state_by_words(source, holder, reading)
-        return
-    code = source.code
-    if type(code) is not CodeableConcept:
-        wanted = texts(code)
-    else:
-        wanted = [] if code.text is None else [code.text]
-        for coding in listed(code.coding):
-            if coding.display is not None and coding.display not in wanted:
-                wanted.append(coding.display)
-    for text in wanted:
+def recognised(code: Concept, reading: Reading) -> Recognition:
+    """What a code stands for. Results repeat their codes, so what was found for one is remembered for the call."""
+    if type(code) is CodeableConcept and type(code.coding) is list and len(code.coding) == 1:
+        coding = code.coding[0]
+        key = (coding.system, coding.code, coding.display, code.text)
+        known = reading.recognised.get(key)
+        if known is None:
+            known = reading.recognised[key] = recognise(code, reading)
+        return known
+    return recognise(code, reading)
+
+
+def recognise(code: Concept, reading: Reading) -> Recognition:
+    """By code, else by the name of a test. The name alone makes a B12 a doubtful one, and any other only reported."""
+    matches = find_codes(reading.find, code)
+    if matches:
+        test, reason = test_in(matches, reading)
+        return Recognition(test, reason, matches, False)
+    for text in texts(code):
         names = reading.words.find(text, "analyte")
-        if names and (B12 in names or all(is_local(coding.system) for coding in listed(code.coding))):
-            read_lab_by_words(source, holder, names, reading)
-            return
+        if names:
+            test = test_by_words(names, reading)
+            local = all(is_local(coding.system) for each in concepts(code) for coding in listed(each.coding))
+            return Recognition(test, "", matches, test is None and local)
+    return Recognition(None, "", matches, False)

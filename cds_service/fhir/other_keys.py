@@ -18,7 +18,8 @@ def state_by_other_keys(key: str, readings: Mapping[str, KeyReading]) -> KeyStat
     """
     reading = readings[key]
     others = [other for other in readings.values() if other is not reading]
-    found = [(other, count) for other in others if (count := _count(other, reading.template))]
+    kind, codes = templates.resource_type(reading.template), templates.codes(reading.template)
+    found = [(other, count) for other in others if (count := _count(other, kind, codes))]
     if not found or key == PATIENT:
         return reading.state()
     count = sum(count for _, count in found)
@@ -32,9 +33,8 @@ def _has_another_name(reading: KeyReading) -> bool:
     return not reading.template or all(resource.resource_type != kind for resource in reading.own)
 
 
-def _count(reading: KeyReading, template: str) -> int:
-    """How many resources of a reading the template would have asked for."""
-    kind, codes = templates.resource_type(template), templates.codes(template)
+def _count(reading: KeyReading, kind: str, codes: frozenset[str]) -> int:
+    """How many resources of a reading are of this kind and, if there are any, of these codes."""
     of_kind = [resource for resource in reading.own if resource.resource_type == kind]
     return len([resource for resource in of_kind if not codes or codes & _codes(resource)])
 

@@ -18,6 +18,7 @@ VITAMIN_WORDS = re.compile(r"multi-?\s?vit|vitamins\b|prenatal|vitamin b[ -]?co|
 MANY_PARTS = 4  # ingredients in one product: vitamins and minerals, with micrograms of each
 CYANIDE_WORDS = ("cyanokit", "cyanide")
 CYANIDE_DOSE = Decimal(1_000_000)  # micrograms: no B12 treatment comes in grams
+DOSED = ("cobalamin", "folic", "folinic", "methotrexate")  # groups whose dose decides something
 COMBINED = frozenset(("cyanocobalamin", "hydroxocobalamin", "mecobalamin", "folic-acid"))
 
 
@@ -57,7 +58,7 @@ def product_of(resource: Resource, reading: Reading) -> Product:
     return Product(found, texts(found) + words + names, medication.form, listed(medication.ingredient))
 
 
-def contents(resource: Resource, product: Product, reading: Reading) -> list[Content]:
+def contents(product: Product, reading: Reading) -> list[Content]:
     """Our ingredients in the product; none for most medicines."""
     uses, level = coded(product, reading)
     if not uses:
@@ -69,7 +70,7 @@ def contents(resource: Resource, product: Product, reading: Reading) -> list[Con
     several = several or len(product.ingredients) >= MANY_PARTS
     found = []
     for name, marks in uses.items():
-        strength, per_ml = strength_of(name, product, reading)
+        strength, per_ml = strength_of(name, product, reading) if is_dosed(name, reading) else (None, False)
         kit = any(word in text for word in CYANIDE_WORDS) or (strength is not None and strength >= CYANIDE_DOSE)
         found.append(
             Content(
@@ -82,6 +83,11 @@ def contents(resource: Resource, product: Product, reading: Reading) -> list[Con
             )
         )
     return found
+
+
+def is_dosed(name: str, reading: Reading) -> bool:
+    """Does the dose of this ingredient decide anything?"""
+    return any(name in reading.groups.get(group, ()) for group in DOSED)
 
 
 def coded(product: Product, reading: Reading) -> tuple[dict[str, set[str]], str]:

@@ -14,10 +14,11 @@ import msgspec
 
 from ..clinical.record import Patient, PatientRecord
 from ..clinical.tables import Pathway
-from . import medicines, reasons
+from . import reasons
 from .allergies import read_allergy
 from .corrections import apply_corrections
 from .dates import Calendar
+from .medicines import read_medicine
 from .observations import read_observation
 from .orders import read_order
 from .problems import close_ended, read_condition, read_family, read_procedure
@@ -34,10 +35,10 @@ READERS: Mapping[str, Callable[[Resource, Reading], None]] = {
     "Procedure": read_procedure,
     "FamilyMemberHistory": read_family,
     "AllergyIntolerance": read_allergy,
-    "MedicationRequest": medicines.read_order,
-    "MedicationStatement": medicines.read_statement,
-    "MedicationAdministration": medicines.read_administration,
-    "MedicationDispense": medicines.read_dispense,
+    "MedicationRequest": read_medicine,
+    "MedicationStatement": read_medicine,
+    "MedicationAdministration": read_medicine,
+    "MedicationDispense": read_medicine,
     "ServiceRequest": read_order,
 }
 VERSIONS = {"entered-in-error": 4, "corrected": 3, "amended": 3, "final": 2, "preliminary": 1}

@@ -21,8 +21,8 @@ class Reading:
 
     __slots__ = (
         "codes", "find", "words", "analytes", "groups", "orderables", "site_limits", "calendar", "today",
-        "find_resource", "units", "specimens", "labs", "lab_sources", "corrected", "problems", "ended", "medications",
-        "allergies", "orders", "ignored",
+        "find_resource", "units", "recognised", "specimens", "labs", "lab_sources", "corrected", "problems", "ended",
+        "medications", "allergies", "orders", "ignored",
     )  # fmt: skip
 
     def __init__(
@@ -40,6 +40,7 @@ class Reading:
         self.find_resource = find_resource
         self.units: dict = {}  # (analyte, unit, code, system) -> what values.unit_of says: labs repeat their units
         self.specimens: dict[str, str] = {}  # reference or text -> what is wrong with the specimen, or ""
+        self.recognised: dict = {}  # what the codes of Observations stand for: results repeat their codes
         self.labs: list[LabResult] = []
         self.lab_sources: list[Resource] = []  # beside `labs`: the resource of each
         self.corrected = False  # is any of them amended or corrected?

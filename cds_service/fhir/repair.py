@@ -74,7 +74,7 @@ def repair(plain: Mapping[str, Any], kind: type[Fhir], place: str, lost: list[st
 
 def changes_meaning(lost: list[str]) -> bool:
     """Whether something decisive had to be left out. A contained resource has no status of its own that matters."""
-    return any(path.rpartition(".")[2] in DECISIVE for path in lost if "contained." not in path)
+    return any(not DECISIVE.isdisjoint(path.split(".")) for path in lost if "contained." not in path)
 
 
 def _mend(value: Any, shape: Shape, path: str, lost: list[str]) -> Any:

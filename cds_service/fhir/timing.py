@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from .resources import Dosage, Repeat, Timing, listed
+from .resources import Dosage, Quantity, Repeat, Timing, listed
 from .strengths import count_of
 from .values import digits
 
@@ -41,6 +41,15 @@ WORDS = (
     (re.compile(r"\b(?:daily|nightly|at night|at bedtime|(?:in the|each) morning|a day|per day)\b"), Decimal(1)),
 )
 CUT = 1000  # no text is searched beyond this length
+
+
+def days_of(duration: Quantity | None) -> Decimal | None:
+    """A length of time in days; a number without a unit is one of days."""
+    if duration is None or duration.value is None or not digits(duration.value):
+        return None
+    unit = (duration.code or duration.unit or "d").strip()
+    factor = DAYS.get(unit) or SPAN.get(unit.lower().rstrip("s"))
+    return duration.value * factor if factor is not None else None
 
 
 def interval_of(dosage: Dosage) -> Decimal | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import NamedTuple
 
 from ..clinical.tables import Analyte, Unit
 from ..clinical.units import normalise_unit
@@ -39,20 +38,14 @@ FLAGS = {
 }
 
 
-class Amount(NamedTuple):
-    """A value as reported. `number` is its digits; `doubt` says why the value is None or must not be trusted."""
-
-    value: Decimal | None
-    number: str
-    comparator: str
-    unit: Unit | None
-    doubt: str
-    quantity: Quantity | None = None  # where the unit was written
-
-
-ABSENT = Amount(None, "", "", None, "no-number")
-PENDING_AMOUNT = Amount(None, "", "", None, "pending")
-UNREADABLE = Amount(None, "", "", None, "number-unreadable")
+# A value as reported: number, its digits, comparator, unit, and why it is None or must not be trusted. A plain tuple:
+# one is made for every result.
+Amount = tuple[Decimal | None, str, str, Unit | None, str]
+ABSENT: Amount = (None, "", "", None, "no-number")
+PENDING_AMOUNT: Amount = (None, "", "", None, "pending")
+UNREADABLE: Amount = (None, "", "", None, "number-unreadable")
+Range = tuple[Decimal | None, Decimal | None]
+NO_RANGE: Range = (None, None)
 
 
 def amount_of(source: Resource | Component, analyte: Analyte, reading: Reading) -> Amount:
@@ -78,16 +71,16 @@ def of_quantity(quantity: Quantity, source: Resource | Component, analyte: Analy
     if value < 0:  # no laboratory measures less than nothing: it stands for something else
         return ABSENT
     unit, doubt = unit_of(quantity, analyte, reading)
-    comparator = COMPARATORS.get(quantity.comparator or "")
+    comparator = "" if quantity.comparator is None else COMPARATORS.get(quantity.comparator.strip())
     if comparator is None or source.data_absent_reason is not None:
-        return Amount(value, number, comparator or "", unit, doubt or "qualified", quantity)
-    return Amount(value, number, comparator, unit, doubt, quantity)
+        return value, number, comparator or "", unit, doubt or "qualified"
+    return value, number, comparator, unit, doubt
 
 
 def digits(value: Decimal) -> str:
     """The digits as reported (150.10 stays 150.10), or "" for what is no measurement: NaN, too long, too large."""
     text = str(value)
-    if len(text) <= MOST_DIGITS and text.replace(".", "", 1).isdigit() and value <= BILLION:
+    if len(text) <= MOST_DIGITS and "E" not in text and text[0] in "0123456789" and value <= BILLION:
         return text
     if not value.is_finite() or len(value.as_tuple().digits) > MOST_DIGITS:
         return ""
@@ -111,9 +104,9 @@ def of_text(text: str, analyte: Analyte) -> Amount:
     if not digits(value):
         return UNREADABLE
     if not unit_text:
-        return Amount(value, number, COMPARATORS[comparator or ""], None, "no-unit")
+        return value, number, COMPARATORS[comparator or ""], None, "no-unit"
     unit = analyte.units.get(normalise_unit(unit_text[:LONGEST_UNIT]))
-    return Amount(value, number, COMPARATORS[comparator or ""], unit, "" if unit else "unit-unknown")
+    return value, number, COMPARATORS[comparator or ""], unit, "" if unit else "unit-unknown"
 
 
 def announced(reason: CodeableConcept | None) -> bool:
@@ -132,7 +125,8 @@ def unit_of(quantity: Quantity, analyte: Analyte, reading: Reading) -> tuple[Uni
 
 def read_unit(quantity: Quantity, analyte: Analyte, reading: Reading) -> tuple[Unit | None, str]:
     """From `unit` and `code`, which must not contradict each other."""
-    text, code = (normalise_unit((each or "")[:LONGEST_UNIT]) for each in (quantity.unit, quantity.code))
+    text = normalise_unit(quantity.unit[:LONGEST_UNIT]) if quantity.unit else ""
+    code = normalise_unit(quantity.code[:LONGEST_UNIT]) if quantity.code else ""
     if not text and not code:
         return None, "no-unit"
     by_text, by_code = analyte.units.get(text), analyte.units.get(code)
@@ -157,21 +151,24 @@ def is_unit(text: str, reading: Reading) -> bool:
     return any(text in analyte.units for analyte in reading.analytes.values())
 
 
-def range_of(source: Resource | Component, amount: Amount, analyte: Analyte, reading: Reading):
+def range_of(
+    ranges: list[ReferenceRange] | ReferenceRange,
+    own: Quantity | None,
+    unit: Unit | None,
+    analyte: Analyte,
+    reading: Reading,
+) -> Range:
     """(low, high) of the laboratory's reference range, where its unit is the result's; (None, None) otherwise."""
-    ranges = source.reference_range
-    if ranges is None:
-        return None, None
     if type(ranges) is list:
         if len(ranges) != 1:
             ranges = [each for each in ranges if is_normal_range(each)]
             if len(ranges) != 1:  # by age or sex: which of them applies is not for us to guess
-                return None, None
+                return NO_RANGE
         ranges = ranges[0]
-    low = bound(ranges.low, amount, analyte, reading)
-    high = bound(ranges.high, amount, analyte, reading)
+    low = None if ranges.low is None else bound(ranges.low, own, unit, analyte, reading)
+    high = None if ranges.high is None else bound(ranges.high, own, unit, analyte, reading)
     if (not low and not high) or (low is not None and high is not None and low > high):
-        return None, None  # 0 to 0 is how some systems write "no range"
+        return NO_RANGE  # 0 to 0 is how some systems write "no range"
     return low, high
 
 
@@ -183,33 +180,27 @@ def is_normal_range(each: ReferenceRange) -> bool:
     return not codings or any(coding.code == "normal" for coding in codings)
 
 
-def bound(end: Quantity | None, amount: Amount, analyte: Analyte, reading: Reading) -> Decimal | None:
+def bound(end: Quantity, own: Quantity | None, unit: Unit | None, analyte: Analyte, reading: Reading) -> Decimal | None:
     """One end of a range. Without a unit of its own it has the result's."""
-    if end is None or end.value is None or not digits(end.value) or end.value < 0:
+    value = end.value
+    if value is None or not digits(value) or value < 0:
         return None
-    own = amount.quantity
-    if own is not None and end.unit == own.unit and end.code == own.code:
-        return end.value
+    if own is not None and end.unit == own.unit and (end.code == own.code or not end.code):
+        return value
     if not end.unit and not end.code:
-        return end.value
-    unit = unit_of(end, analyte, reading)[0]
-    if unit is None or amount.unit is None:
+        return value
+    known = unit_of(end, analyte, reading)[0]
+    if known is None or unit is None:
         return None
-    return end.value if (unit.family, unit.factor) == (amount.unit.family, amount.unit.factor) else None
+    return value if known is unit or (known.family, known.factor) == (unit.family, unit.factor) else None
 
 
-def flag_of(source: Resource | Component) -> str:
+def flag_of(interpretation: list[CodeableConcept] | CodeableConcept) -> str:
     """ "low", "high" or "normal", as the laboratory flagged it."""
-    if source.interpretation is None:
-        return ""
-    for concept in listed(source.interpretation):
-        for coding in listed(concept.coding):
-            flag = FLAGS.get((coding.code or "")[:LONGEST_UNIT].strip().casefold()) or FLAGS.get(
-                (coding.display or "")[:LONGEST_UNIT].strip().casefold()
-            )
+    for concept in listed(interpretation):
+        codings = listed(concept.coding)
+        for text in (*[each.code for each in codings], *[each.display for each in codings], concept.text):
+            flag = FLAGS.get(text[:LONGEST_UNIT].strip().casefold()) if text else None
             if flag:
                 return flag
-        flag = FLAGS.get((concept.text or "")[:LONGEST_UNIT].strip().casefold())
-        if flag:
-            return flag
     return ""

@@ -26,6 +26,7 @@ BUILD_SECONDS = 20 * 60
 BUILD_TRIES = 3
 STOP_SECONDS = 5
 OLDEST_JAVA = 17
+MEGABYTES = {"B": 1e-6, "kB": 1e-3, "MB": 1.0}
 
 Progress = Callable[[str], None]
 
@@ -42,8 +43,14 @@ class Program:
         self._hear = hear
         # In a session of its own, so that Ctrl+C reaches only us and we stop it in order.
         self.process = subprocess.Popen(
-            command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            encoding="utf-8", errors="replace", start_new_session=True,
+            command,
+            cwd=HERE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()  # reads to the end, or a full pipe would halt the program
@@ -117,7 +124,7 @@ def is_built() -> bool:
     try:
         if BUILT.read_text() != fingerprint():
             return False
-        return all(os.path.exists(jar) for jar in CLASSPATH.read_text().split(os.pathsep))
+        return all(Path(jar).exists() for jar in CLASSPATH.read_text().split(os.pathsep))
     except FileNotFoundError:
         return False
 
@@ -125,15 +132,13 @@ def is_built() -> bool:
 class Downloads:
     """Counts what Maven says it has fetched, so that minutes of waiting show how far it is."""
 
-    UNITS = {"B": 1e-6, "kB": 1e-3, "MB": 1.0, "GB": 1e3}
-
     def __init__(self) -> None:
         self.files, self.megabytes = 0, 0.0
 
     def hear(self, line: str) -> None:
         if size := re.search(r"Downloaded from .*\(([\d.]+) (\w+)", line):
             self.files += 1
-            self.megabytes += float(size[1]) * self.UNITS.get(size[2], 0)
+            self.megabytes += float(size[1]) * MEGABYTES.get(size[2], 0)
 
     def __str__(self) -> str:
         return f"{self.files} files, {self.megabytes:.0f} MB downloaded"
@@ -169,7 +174,7 @@ def build(progress: Progress) -> None:
 def ensure_built(progress: Progress) -> None:
     """Two test runs may start at once: the second waits and finds it built. A dead process holds no lock."""
     TARGET.mkdir(exist_ok=True)
-    with open(TARGET / "lock", "a") as lock:
+    with (TARGET / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # for a test that loads this file by its path
-from hapi_build import CLASSPATH, TARGET, HapiError, Program, Progress, ensure_built, java, wait  # noqa: E402
+from hapi_build import CLASSPATH, TARGET, HapiError, Program, Progress, ensure_built, java, wait
 
 START_SECONDS = 5 * 60
 
@@ -30,10 +30,12 @@ def check_port(port: int) -> None:
     """Now, not half a minute later, when HAPI would find out."""
     try:
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: an old connection is no obstacle
+            # As the server does: what remains of an old connection is no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
     except (OSError, OverflowError) as fault:
-        raise HapiError(f"HAPI cannot have port {port} on 127.0.0.1: {getattr(fault, 'strerror', None) or fault}.") from fault
+        reason = getattr(fault, "strerror", None) or fault
+        raise HapiError(f"HAPI cannot have port {port} on 127.0.0.1: {reason}.") from fault
 
 
 def answers(base: str) -> bool:
@@ -49,27 +51,40 @@ def answers(base: str) -> bool:
         connection.close()
 
 
+def java_command(scratch: str, port: int, page_size: int, largest_page: int) -> list[str]:
+    settings = {
+        "java.io.tmpdir": scratch,
+        "hapi.port": port,
+        "hapi.page-size": page_size,
+        "hapi.largest-page": largest_page,
+        "hapi.stop-with-parent": "true",
+    }
+    quick = ["-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # a third off the start, half off the memory
+    jars = os.pathsep.join([str(TARGET / "classes"), CLASSPATH.read_text()])
+    return [java(), *quick, *(f"-D{name}={value}" for name, value in settings.items()), "-cp", jars, "hapi.HapiServer"]
+
+
 @contextlib.contextmanager
 def started(port: int, progress: Progress, page_size: int, largest_page: int) -> Iterator[tuple[str, Program]]:
     """The base address and the program, once it answers; stopped at the end whatever happens."""
     check_port(port)
-    command = [java(), "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # a third less start time and memory
+    java()  # before Maven, which says less clearly that there is none
     ensure_built(progress)
     bases: list[str] = []
 
     def hear(line: str) -> None:
         bases.extend(re.findall(r"^FHIR base: (\S+)", line))
 
+    def ready() -> bool:
+        return bool(bases) and answers(bases[0])
+
     # In target/, because a server that ends at once leaves its temporary folders behind.
     with tempfile.TemporaryDirectory(prefix="run-", dir=TARGET, ignore_cleanup_errors=True) as scratch:
-        settings = {"java.io.tmpdir": scratch, "hapi.port": port, "hapi.page-size": page_size,
-                    "hapi.largest-page": largest_page, "hapi.stop-with-parent": "true"}
-        command += [f"-D{name}={value}" for name, value in settings.items()]
-        command += ["-cp", f"{TARGET / 'classes'}{os.pathsep}{CLASSPATH.read_text()}", "hapi.HapiServer"]
         progress("starting the HAPI server, which takes about half a minute")
         start = time.monotonic()
+        command = java_command(scratch, port, page_size, largest_page)
         with contextlib.closing(Program(command, hear)) as program:
-            if not wait(program, lambda: bool(bases) and answers(bases[0]), START_SECONDS, lambda: "still starting", progress):
+            if not wait(program, ready, START_SECONDS, lambda: "still starting", progress):
                 fault = "ended while starting" if program.ended() else f"did not answer within {START_SECONDS} s"
                 raise HapiError(f"The HAPI server {fault}:\n{program.last_words()}")
             progress(f"HAPI answers after {time.monotonic() - start:.0f} s")
@@ -77,7 +92,9 @@ def started(port: int, progress: Progress, page_size: int, largest_page: int) ->
 
 
 @contextlib.contextmanager
-def hapi_server(port: int = 0, progress: Progress = print, page_size: int = 10, largest_page: int = 50) -> Iterator[str]:
+def hapi_server(
+    port: int = 0, progress: Progress = print, page_size: int = 10, largest_page: int = 50
+) -> Iterator[str]:
     """The base address of a running server with no data; port 0 takes a free one. Raises HapiError."""
     with started(port, progress, page_size, largest_page) as (base, _):
         yield base

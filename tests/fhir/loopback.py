@@ -110,7 +110,9 @@ def in_turn(*answers: Answer) -> Answer:
 
 def after(seconds: float, answer: Answer) -> Answer:
     def late(handler: Handler) -> None:
-        if not handler.server.over.wait(seconds):
+        if handler.server.over.wait(seconds):
+            handler.close_connection = True
+        else:
             answer(handler)
 
     return late
@@ -118,6 +120,7 @@ def after(seconds: float, answer: Answer) -> Answer:
 
 def never(handler: Handler) -> None:
     handler.server.over.wait(30)
+    handler.close_connection = True
 
 
 def reset(handler: Handler) -> None:

@@ -94,7 +94,10 @@ def test_entries_without_a_resource_are_counted_as_damage():
     decoded = read({"resourceType": "Bundle", "entry": entries})
     assert only(decoded).id == "o1"
     assert decoded.damaged == 4
-    assert len(decoded.ignored) == 4
+    assert [each.reason for each in decoded.ignored] == [
+        "an entry without a resource",
+        "a resource without a resourceType",
+    ]
 
 
 REPAIRED = [
@@ -150,6 +153,8 @@ DECISIVE = [
     {"status": {"value": "entered-in-error"}},
     {"status": ["final", "entered-in-error"]},
     {"subject": "Patient/other"},
+    {"subject": {"reference": ["Patient/other", "Patient/p"]}},
+    {"abatementAge": {"value": "old"}},
     {"doNotPerform": "perhaps"},
     {"valueQuantity": {"value": 148, "comparator": {"is": "<"}}},
     {"component": [{"valueQuantity": {"value": 148, "comparator": ["<", ">"]}}]},
@@ -182,6 +187,19 @@ def test_an_odd_frame_does_not_cost_the_entries(frame):
     assert only(read(bundle(observation(), **frame))).id == "o1"
 
 
+def test_a_link_that_cannot_be_read_may_have_led_to_more():
+    assert read(bundle(observation(), link=[{"relation": "next", "url": {}}])).damaged == 0
+    assert read(bundle(observation(), link=[{"relation": "next", "url": [1, 2]}])).damaged == 1
+    assert read(bundle(observation(), link=5)).damaged == 1
+
+
+def test_a_flood_of_odd_entries_is_counted_not_repaired():
+    decoded = read(bundle(*(observation(number, status=["final"]) for number in range(1200))))
+    assert len(decoded.entries) == 1000
+    assert decoded.damaged == 200
+    assert len(decoded.ignored) == 1
+
+
 def test_a_lone_resource_is_repaired_too():
     assert only(read(observation(status=["final"]))).status == "final"
     assert read(observation(status=5.5) | {"type": 5}).kind == "resource"
@@ -204,7 +222,7 @@ def test_resources_whose_fields_differ_from_a_bundles_are_no_bundles():
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"<html></html>", b"{", b'{"resourceType":"Bundle"', b'{"a":tru}', b'{"id":"\xff"}']
+    "text", [b"", b"<html></html>", b"{", b'{"resourceType":"Bundle"', b'{"a":tru}', b'{"id":"\xff"}', rb'"\ud800"']
 )
 def test_what_is_not_json_is_unreadable(text):
     with pytest.raises(UnreadableError):

@@ -28,6 +28,7 @@ from cds_service.web_errors import add_error_handlers
 
 PATH = f"/cds-services/{PATIENT_VIEW}"
 HOOK_INSTANCE = "7f0d2a0e-3a1b-4f0c-9a55-5d6b8f1f6a10"
+CONTEXT = {"userId": "Practitioner/1", "patientId": "pt-1"}
 TEMPLATES = {"patient": "Patient/{{context.patientId}}", "b12": "Observation?patient={{context.patientId}}&code=2132-9"}
 GUIDELINE = Source("guide", "Guideline", "https://guide.example.org/b12", "2024")
 CLOSING = "Nobody has approved this yet."
@@ -40,7 +41,7 @@ def body(**changed: Any) -> dict[str, Any]:
     request = {
         "hook": "patient-view",
         "hookInstance": HOOK_INSTANCE,
-        "context": {"userId": "Practitioner/1", "patientId": "pt-1"},
+        "context": CONTEXT,
         "prefetch": {"patient": {"resourceType": "Patient", "id": "pt-1"}, "b12": None},
     }
     return {name: value for name, value in {**request, **changed}.items() if value is not ...}
@@ -155,7 +156,9 @@ class Caller:
     def get(self, path: str, **given: Any) -> TestResponse:
         return self.open("GET", path, **given)
 
-    def post(self, data: Any, path: str = PATH, content_type: str | None = "application/json", **given: Any) -> TestResponse:
+    def post(
+        self, data: Any, path: str = PATH, content_type: str | None = "application/json", **given: Any
+    ) -> TestResponse:
         """A call of the service: a dict goes as JSON, bytes as they are."""
         sent = data if isinstance(data, bytes) else json.dumps(data).encode()
         return self.open("POST", path, data=sent, content_type=content_type, **given)
@@ -170,3 +173,10 @@ def outcome(response: TestResponse) -> list[dict[str, Any]]:
     assert all(issue["severity"] == "error" and issue["code"] and issue["details"]["text"] for issue in told["issue"])
     return told["issue"]
 
+
+def one_issue(response: TestResponse, status: int) -> dict[str, Any]:
+    """The only issue of an error with that status."""
+    assert response.status_code == status, response.text
+    assert response.headers["Cache-Control"] == "no-store"
+    (issue,) = outcome(response)
+    return issue

@@ -1,138 +1,32 @@
-"""The service as real processes: how it starts, what it refuses in one line, and how it ends (issue 3, "What a user gets")."""
+"""The service as real processes: how it starts, what it refuses in one line, how it ends (issue 3)."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from tests.hooks.calling import body
-
-CLI = [sys.executable, "-m", "cds_service.cli"]
-SOON = 60.0  # seconds: long enough for a busy machine
-AT_MOST = 10.0  # seconds from a signal to the end
-
-
-def environment(**changed: str) -> dict[str, str]:
-    """This environment without any setting of the service. The package is found as this process finds it."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
-    return plain | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)} | changed
-
-
-def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*CLI, *arguments], env=environment(**changed), capture_output=True, text=True, timeout=SOON)
-
-
-@contextmanager
-def running(*arguments: str, **changed: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that keeps running; whatever happens, nothing of it is left."""
-    process = subprocess.Popen(
-        [*CLI, *arguments],
-        env=environment(**changed),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        for pid in [process.pid, *descendants(process.pid)]:
-            with_pid(pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-
-
-def with_pid(pid: int, number: int) -> bool:
-    """Send a signal; False if there is no such process any more."""
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes that it started, and theirs."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found = parents.get(pid, [])
-    return found + [each for child in found for each in descendants(child)]
-
-
-@contextmanager
-def taken_port() -> Iterator[int]:
-    """A port on which somebody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        yield taken.getsockname()[1]
-
-
-def free_port() -> int:
-    with taken_port() as port:
-        return port
-
-
-def call(port: int, method: str, path: str, sent: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SOON)
-    try:
-        connection.request(method, path, sent, {"Content-Type": "application/json", **headers} if sent else headers)
-        response = connection.getresponse()
-        return response.status, dict(response.getheaders()), response.read()
-    finally:
-        connection.close()
-
-
-def until(done: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    latest = time.monotonic() + SOON
-    while not done():
-        assert time.monotonic() < latest, "it takes too long"
-        assert process.poll() is None, f"it ended: {process.stdout.read()}"
-        time.sleep(0.05)
-
-
-def answers(port: int) -> Callable[[], bool]:
-    def discovery() -> bool:
-        try:
-            return call(port, "GET", "/cds-services")[0] == 200
-        except OSError:
-            return False
-
-    return discovery
-
-
-def ends_well(process: subprocess.Popen[str], number: int) -> None:
-    """Exit 0 within ten seconds, and none of its processes is left."""
-    family = descendants(process.pid)
-    asked = time.monotonic()
-    process.send_signal(number)
-    assert process.wait(SOON) == 0, process.stdout.read()
-    assert time.monotonic() - asked < AT_MOST
-    left = [pid for pid in family if with_pid(pid, 0)]
-    assert not left
-
-
-def one_line(finished: subprocess.CompletedProcess[str], says: str, code: int = 2) -> None:
-    """Ended with that exit code and one line on the standard error stream, without a trace."""
-    assert finished.returncode == code, finished.stderr
-    assert finished.stderr.startswith("b12-cds: ")
-    assert finished.stderr.count("\n") == 1, finished.stderr
-    assert says in finished.stderr
+from tests.hooks.calling import PATH, body
+from tests.hooks.processes import (
+    SOON,
+    answers,
+    call,
+    chunked,
+    descendants,
+    ends_well,
+    free_port,
+    one_line,
+    read_until,
+    run,
+    running,
+    taken_port,
+    until,
+    with_pid,
+)
 
 
 def test_without_demo_mode_it_refuses_to_start():
@@ -190,8 +84,8 @@ def test_a_signal_ends_it_although_a_call_hangs():
     with running("serve", "--demo", "--port", str(port)) as process:
         until(answers(port), process)
         with socket.create_connection(("127.0.0.1", port)) as slow:
-            slow.sendall(b"POST /cds-services/b12-patient-view HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                         b"Content-Length: 100\r\n\r\n{")  # fmt: skip
+            head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100"
+            slow.sendall(f"{head}\r\n\r\n{{".encode())
             time.sleep(0.3)
             ends_well(process, signal.SIGTERM)
 
@@ -200,14 +94,13 @@ def test_over_a_real_connection_the_limits_hold():
     port = free_port()
     with running("serve", "--demo", "--port", str(port)) as process:
         until(answers(port), process)
-        path = "/cds-services/b12-patient-view"
-        status, headers, told = call(port, "POST", path, json.dumps(body()).encode())
+        status, headers, told = call(port, "POST", PATH, json.dumps(body()).encode())
         assert status == 200, told
         assert headers["Cache-Control"] == "no-store"
         assert re.fullmatch(r"read;dur=[\d.]+, decide;dur=[\d.]+, total;dur=[\d.]+", headers["Server-Timing"])
-        assert call(port, "POST", path, b" " * 5_000_001)[0] == 413
-        assert chunked(port, path, b" " * 5_000_001) == 413
-        assert chunked(port, path, json.dumps(body()).encode()) == 200
+        assert call(port, "POST", PATH, b" " * 5_000_001)[0] == 413
+        assert chunked(port, PATH, b" " * 5_000_001) == 413
+        assert chunked(port, PATH, json.dumps(body()).encode()) == 200
         assert call(port, "GET", "/cds-services", Host="example.org")[0] == 403
         assert call(port, "GET", "/cds-services", **{"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Host": "x"})[0] == 200
         assert call(port, "GET", "/none", SCRIPT_NAME="/none", **{"Path-Info": "/cds-services"})[0] == 404
@@ -218,17 +111,6 @@ def test_over_a_real_connection_the_limits_hold():
     calls = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert {"call", "refused"} <= {line["event"] for line in calls}
     assert all("pt-1" not in json.dumps(line) for line in calls)
-
-
-def chunked(port: int, path: str, sent: bytes) -> int:
-    """The status of a call whose body does not tell its length."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SOON)
-    pieces = (sent[start : start + 65_536] for start in range(0, len(sent), 65_536))
-    try:
-        connection.request("POST", path, pieces, {"Content-Type": "application/json"}, encode_chunked=True)
-        return connection.getresponse().status
-    finally:
-        connection.close()
 
 
 def test_the_demo_shows_cards_keeps_serving_and_tidies_up(tmp_path):
@@ -251,15 +133,6 @@ def test_the_demo_takes_the_next_free_port():
         assert ports[0] != ports[1]
         ends_well(second, signal.SIGTERM)
         ends_well(first, signal.SIGTERM)
-
-
-def read_until(process: subprocess.Popen[str], words: str) -> str:
-    seen = ""
-    while words not in seen:
-        line = process.stdout.readline()
-        assert line, f"it ended: {seen}"
-        seen += line
-    return seen
 
 
 def test_a_demo_whose_service_is_killed_says_so_and_ends():

@@ -183,7 +183,10 @@ def test_the_last_card_takes_what_no_longer_fits():
     last = told[2]
     assert last["indicator"] == "warning"
     assert last["summary"] == "Summary of interpret deficient"
-    assert last["detail"] == f"Detail of interpret deficient.\n\n**Summary of treat neuro**\n\nDetail of treat neuro.\n\n{CLOSING}"
+    assert (
+        last["detail"]
+        == f"Detail of interpret deficient.\n\n**Summary of treat neuro**\n\nDetail of treat neuro.\n\n{CLOSING}"
+    )
     assert [each["label"] for each in last["suggestions"]] == ["Label of intrinsic-factor-antibody", "Label of im"]
 
 
@@ -208,7 +211,13 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="<!"), min_size=
 def many(draw):
     rows = draw(st.lists(st.sampled_from(ROWS), unique=True, max_size=6))
     found = [
-        advice(row, draw(st.sampled_from(["info", "warning", "critical"])), *draw(drafts), summary=draw(texts), detail=draw(texts))
+        advice(
+            row,
+            draw(st.sampled_from(["info", "warning", "critical"])),
+            *draw(drafts),
+            summary=draw(texts),
+            detail=draw(texts),
+        )
         for row in rows
     ]
     return sorted(found, key=lambda each: ("critical", "warning", "info").index(each.indicator))

@@ -8,7 +8,15 @@ from cds_service.demo_guard import allowed_origin, host_name, is_loopback
 from tests.hooks.calling import PATH, Answers, Caller, body, outcome
 
 LISTED = frozenset(("https://app.example.org",))
-LOOPBACK_HOSTS = ["127.0.0.1", "127.0.0.1:8000", "localhost", "localhost:1", "LOCALHOST:8000", "[::1]:8000", "127.8.8.8"]
+LOOPBACK_HOSTS = [
+    "127.0.0.1",
+    "127.0.0.1:8000",
+    "localhost",
+    "localhost:1",
+    "LOCALHOST:8000",
+    "[::1]:8000",
+    "127.8.8.8",
+]
 OTHER_HOSTS = [
     "", "example.org", "example.org:8000", "localhost.example.org", "127.0.0.1.nip.io", "10.0.0.5", "0.0.0.0", "::1",
     "localhost@example.org", "example.org#localhost", "localhost/", "localhost:0", "localhost:x", "[::1", "[fe80::1]",
@@ -27,8 +35,12 @@ def test_a_caller_on_this_machine_is_answered(peer):
     assert Caller().get("/cds-services", environ={"REMOTE_ADDR": peer}).status_code == 200
 
 
-@pytest.mark.parametrize("peer", ["10.0.0.1", "192.168.1.2", "8.8.8.8", "::ffff:10.0.0.1", "fe80::1", "", "localhost.evil"])
-@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/cds-services"), ("POST", PATH), ("GET", "/none"), ("OPTIONS", PATH)])
+@pytest.mark.parametrize(
+    "peer", ["10.0.0.1", "192.168.1.2", "8.8.8.8", "::ffff:10.0.0.1", "fe80::1", "", "localhost.evil"]
+)
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/"), ("GET", "/cds-services"), ("POST", PATH), ("GET", "/none"), ("OPTIONS", PATH)]
+)
 def test_a_caller_from_elsewhere_gets_403_on_any_address(peer, method, path):
     caller = Caller()
     response = caller.open(method, path, environ={"REMOTE_ADDR": peer})
@@ -77,7 +89,7 @@ FORWARDED = {
 def test_forwarded_headers_let_nobody_in_and_keep_nobody_out():
     assert Caller().get("/cds-services", headers=FORWARDED, environ={"REMOTE_ADDR": "10.0.0.1"}).status_code == 403
     assert Caller().get("/cds-services", headers=FORWARDED, environ={"HTTP_HOST": "example.org"}).status_code == 403
-    outside = {name: "10.0.0.1" for name in FORWARDED}
+    outside = dict.fromkeys(FORWARDED, "10.0.0.1")
     assert Caller().get("/cds-services", headers=outside).status_code == 200
 
 

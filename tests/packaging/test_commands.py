@@ -84,7 +84,7 @@ def served_at(seen: Path, demo: subprocess.Popen[bytes]) -> str:
         if found:
             return found[1]
         time.sleep(0.2)
-    raise AssertionError(f"no cards were shown:\n{seen.read_text()}")
+    raise AssertionError(f"no cards were shown:\n{seen.read_text()[-2000:]}")
 
 
 def one_line(seen: Path) -> str:

@@ -1,0 +1,151 @@
+"""The service as real processes, for tests: started, called, and ended for certain."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CLI = [sys.executable, "-m", "cds_service.cli"]
+SOON = 60.0  # seconds: long enough for a busy machine
+AT_MOST = 10.0  # seconds from a signal to the end
+
+
+def environment(**changed: str) -> dict[str, str]:
+    """This environment without any setting of the service. The package is found as this process finds it."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
+    return plain | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)} | changed
+
+
+def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*CLI, *arguments], env=environment(**changed), capture_output=True, text=True, timeout=SOON)
+
+
+@contextmanager
+def running(*arguments: str, **changed: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that keeps running; whatever happens, nothing of it is left."""
+    process = subprocess.Popen(
+        [*CLI, *arguments],
+        env=environment(**changed),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        for pid in [process.pid, *descendants(process.pid)]:
+            with_pid(pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+def with_pid(pid: int, number: int) -> bool:
+    """Send a signal; False if there is no such process any more."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that it started, and theirs."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found = parents.get(pid, [])
+    return found + [each for child in found for each in descendants(child)]
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """A port on which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken.getsockname()[1]
+
+
+def free_port() -> int:
+    with taken_port() as port:
+        return port
+
+
+def call(
+    port: int, method: str, path: str, sent: bytes | None = None, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SOON)
+    try:
+        connection.request(method, path, sent, {"Content-Type": "application/json", **headers} if sent else headers)
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read()
+    finally:
+        connection.close()
+
+
+def until(done: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    latest = time.monotonic() + SOON
+    while not done():
+        assert time.monotonic() < latest, "it takes too long"
+        assert process.poll() is None, f"it ended: {process.stdout.read()}"
+        time.sleep(0.05)
+
+
+def answers(port: int) -> Callable[[], bool]:
+    def discovery() -> bool:
+        try:
+            return call(port, "GET", "/cds-services")[0] == 200
+        except OSError:
+            return False
+
+    return discovery
+
+
+def ends_well(process: subprocess.Popen[str], number: int) -> None:
+    """Exit 0 within ten seconds, and none of its processes is left."""
+    family = descendants(process.pid)
+    asked = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(SOON) == 0, process.stdout.read()
+    assert time.monotonic() - asked < AT_MOST
+    left = [pid for pid in family if with_pid(pid, 0)]
+    assert not left
+
+
+def one_line(finished: subprocess.CompletedProcess[str], says: str, code: int = 2) -> None:
+    """Ended with that exit code and one line on the standard error stream, without a trace."""
+    assert finished.returncode == code, finished.stderr
+    assert finished.stderr.startswith("b12-cds: ")
+    assert finished.stderr.count("\n") == 1, finished.stderr
+    assert says in finished.stderr
+
+
+def chunked(port: int, path: str, sent: bytes) -> int:
+    """The status of a call whose body does not tell its length."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SOON)
+    pieces = (sent[start : start + 65_536] for start in range(0, len(sent), 65_536))
+    try:
+        connection.request("POST", path, pieces, {"Content-Type": "application/json"}, encode_chunked=True)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    seen = ""
+    while words not in seen:
+        line = process.stdout.readline()
+        assert line, f"it ended: {seen}"
+        seen += line
+    return seen

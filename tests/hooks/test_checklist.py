@@ -1,0 +1,359 @@
+"""The checklist of cds-hooks.md 2, item by item: transport, discovery, request, templates, envelope, and real answers.
+
+Prefetch states and FHIR access (items 49 to 70) are in test_checklist_prefetch.py and test_checklist_fhir_access.py,
+single parts of cards (79 to 106) in test_compose.py, bad input in test_invalid_requests.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+import pytest
+from click.testing import CliRunner
+from fhir.resources.R4B import get_fhir_model_class
+from jsonschema import Draft202012Validator
+
+from cds_service.cli import main
+from cds_service.hooks.catalogue import PATIENT_VIEW, Listed, discovery
+from cds_service.hooks.invariants import empties, faults
+from cds_service.hooks.messages import log_name
+from cds_service.hooks.schemas import load_schema
+from cds_service.vignette_fhir import request_bytes
+from tests import book
+from tests.hooks import living
+from tests.hooks.calling import CONTEXT, HOOK_INSTANCE, PATH, Answers, Caller, body, request
+from tests.hooks.living import bundle, get, post, prefetch, problem
+
+TOKEN = "{{context.patientId}}"
+VIGNETTES = book.book("uk-ng239")
+RESPONSE = Draft202012Validator(load_schema("response"))
+
+
+def templates(published: str = "full") -> dict[str, str]:
+    return book.content().prefetch[published]
+
+
+def not_approved() -> str:
+    return book.content().messages["not-approved"]
+
+
+def entry() -> dict[str, Any]:
+    (only,) = get("/cds-services").json["services"]
+    return only
+
+
+def strict(text: str) -> Any:
+    """JSON as RFC 8259 has it, no NaN."""
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+@pytest.fixture(scope="module", params=VIGNETTES, ids=lambda vignette: vignette.name)
+def answer(request):
+    """The answer to each vignette over HTTP, on the service's own day."""
+    vignette = replace(request.param, as_of=living.TODAY.date())
+    return post(request_bytes(vignette, book.content()))
+
+
+# 2.1 Transport, JSON, general
+
+
+def test_items_1_and_6_json_in_and_out_on_all_endpoints():
+    for response in (get("/cds-services"), post(body()), post({}), get("/none"), post(body(prefetch={}))):
+        assert response.content_type == "application/json"
+        strict(response.text)
+
+
+def test_items_3_to_5_nothing_in_an_answer_is_null_or_empty(answer):
+    assert not list(empties(answer.json))
+
+
+def test_item_7_embedded_resources_are_fhir(answer):
+    for card in answer.json.get("cards", []):
+        for each in card.get("suggestions", []):
+            resource = each["actions"][0]["resource"]
+            get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+def test_item_9_unknown_elements_are_ignored():
+    told = {"extension": {"com.epic.cdshooks.request.bpa-trigger-action": "60"}, "later": [None], "null": None}
+    odd = body(context={**CONTEXT, "extra": {"a": 1}, "encounterId": 5}, prefetch=prefetch(other=bundle()), **told)
+    assert post(odd).json["cards"] == post(body(prefetch=prefetch())).json["cards"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON;charset=UTF-8", "application/fhir+json"],
+)
+def test_item_10_json_with_a_charset_and_fhir_json_are_taken(content_type):
+    response = Caller().post(body(), content_type=content_type)
+    assert response.status_code == 200
+    assert response.content_type == "application/json"
+
+
+# 2.2 Discovery
+
+
+def test_items_11_to_18_discovery_lists_the_service_as_its_schema_says():
+    response = get("/cds-services")
+    assert response.status_code == 200
+    assert not list(Draft202012Validator(load_schema("discovery")).iter_errors(response.json))
+    assert not list(empties(response.json))
+    assert (entry()["hook"], entry()["id"]) == ("patient-view", PATIENT_VIEW)
+    assert quote(entry()["id"], safe="") == entry()["id"]
+
+
+def test_items_12_and_13_no_services_is_an_empty_list():
+    assert discovery([]) == {"services": []}
+
+
+def test_items_5_and_16_a_service_without_templates_has_no_prefetch():
+    bare = Listed("x", "patient-view", "X", "Says x.", {})
+    assert set(discovery([bare])["services"][0]) == {"id", "hook", "title", "description"}
+
+
+def test_item_17_usage_requirements_name_the_required_keys():
+    assert "patient and b12" in entry()["usageRequirements"]
+
+
+def test_item_19_every_service_has_an_id_of_its_own():
+    services = get("/cds-services").json["services"]
+    assert len({each["id"] for each in services}) == len(services)
+
+
+def test_items_20_21_and_24_the_extras_of_3_0_are_not_sent():
+    assert set(entry()) == {"hook", "title", "description", "id", "prefetch", "usageRequirements"}
+
+
+def test_item_23_discovery_is_open_also_with_a_token():
+    headers = {"Authorization": "Bearer eyJhbGciOiJFUzM4NCJ9.e30.x"}
+    assert Caller().get("/cds-services", headers=headers).status_code == 200
+
+
+def test_item_25_head_and_options_are_answered_and_post_is_405():
+    caller = Caller()
+    head = caller.open("HEAD", "/cds-services")
+    assert (head.status_code, head.data) == (200, b"")
+    assert caller.open("OPTIONS", "/cds-services").status_code == 200
+    assert caller.post(body(), "/cds-services").status_code == 405
+
+
+def test_item_26_keys_that_differ_are_survived_because_data_counts_by_its_type():
+    sent = prefetch()
+    renamed = {f"item{number}": told for number, told in enumerate(sent.values())}
+    assert living.says_deficient(post(body(prefetch=renamed)))
+
+
+def test_items_26_and_27_the_templates_are_printed_for_people_too():
+    printed = CliRunner().invoke(main, ["prefetch"], catch_exceptions=False).output
+    for key, template in templates().items():
+        assert f"{key}\n  {template}\n" in printed
+    assert "patient/Observation.read" in printed
+    assert "patient/Observation.rs" in printed
+
+
+# 2.3 Service call: request
+
+
+def test_items_28_29_and_31_a_call_needs_hook_hook_instance_and_context_only():
+    caller = Caller()
+    assert caller.post(body(prefetch=...)).status_code == 200
+    assert caller.answers.calls[0]["request"].prefetch == {}
+    assert caller.post(body(prefetch=None, fhirServer=None, fhirAuthorization=None)).status_code == 200
+
+
+def test_item_30_a_token_without_a_server_is_no_access():
+    caller = Caller()
+    granted = {"access_token": "abc", "token_type": "Bearer", "expires_in": 300, "scope": "x", "subject": "y"}
+    assert caller.post(body(fhirAuthorization=granted)).status_code == 200
+    assert caller.answers.calls[0]["fetch"] is None
+    assert "token-without-fhir-server" in caller.log.getvalue()
+
+
+@pytest.mark.parametrize("hook", ["order-select", "order-sign", "PATIENT-VIEW", "patient-view ", ""])
+def test_item_32_another_hook_than_the_endpoints_is_400(hook):
+    assert Caller().post(body(hook=hook)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "told", ["not-a-uuid", "x" * 128, "{7F0D2A0E-3A1B-4F0C-9A55-5D6B8F1F6A10}", "ü", " ", "pt-1 name\n"]
+)
+def test_item_33_any_hook_instance_up_to_128_characters_is_taken_and_logged_hashed(told):
+    caller = Caller()
+    assert caller.post(body(hookInstance=told)).status_code == 200
+    assert log_name(told).startswith("sha256:")
+    assert json.loads(caller.log.getvalue())["hookInstance"] == log_name(told)
+    assert len(log_name(told)) == 23
+
+
+def test_item_33_a_uuid_is_logged_as_it_is():
+    assert log_name(HOOK_INSTANCE) == HOOK_INSTANCE
+    assert log_name(HOOK_INSTANCE.upper()) == HOOK_INSTANCE.upper()
+
+
+def test_item_34_patient_slash_id_is_stripped_with_a_warning():
+    caller = Caller()
+    assert caller.post(body(context={**CONTEXT, "patientId": "Patient/pt-1"})).status_code == 200
+    assert caller.answers.calls[0]["request"].patient_id == "pt-1"
+    assert caller.answers.calls[0]["request"].tokens["patientId"] == "pt-1"
+    assert json.loads(caller.log.getvalue())["warnings"] == ["patient-id-with-type"]
+    assert living.says_deficient(post(body(context={**CONTEXT, "patientId": "Patient/pt-1"}, prefetch=prefetch())))
+
+
+def test_item_34_a_patient_with_another_id_is_412_and_nothing_is_used():
+    response = post(body(prefetch=prefetch(patient={**living.PATIENT, "id": "pt-2"})))
+    assert response.status_code == 412
+    assert "pt-2" not in response.text
+
+
+def test_item_34_resources_of_another_patient_are_not_used():
+    other = living.b12(subject={"reference": "Patient/pt-2"})
+    assert not living.says_deficient(post(body(prefetch=prefetch(b12=bundle(other)))))
+
+
+def test_item_35_long_ids_are_taken():
+    long = "e" * 194
+    sent = prefetch(
+        patient={**living.PATIENT, "id": long}, b12=bundle(living.b12(subject={"reference": f"Patient/{long}"}))
+    )
+    assert living.says_deficient(post(body(context={**CONTEXT, "patientId": long}, prefetch=sent)))
+
+
+@pytest.mark.parametrize(
+    "number", ["1E+9999999", "1e-9999999", "1" * 400, "0." + "0" * 400 + "1", "-1e308", "12345678901234567"]
+)
+def test_item_36_an_absurd_number_is_ignored_and_never_printed(number):
+    sent = json.dumps(body(prefetch=prefetch(b12=bundle(living.b12(value="HERE")))), default=str)
+    response = post(sent.replace('"HERE"', number).encode())
+    assert response.status_code in (200, 412)
+    assert len(response.data) < 20_000
+    assert response.status_code == 412 or not living.medicines(response)
+
+
+def test_item_37_optional_context_fields_of_later_versions_are_normal():
+    assert Caller().post(body(context={**CONTEXT, "locationId": "Location/1", "list": [1]})).status_code == 200
+
+
+def test_items_36_and_132_nothing_of_the_patient_is_logged():
+    caller = Caller()
+    caller.post(body(context={"userId": "Practitioner/sEcReT", "patientId": "sEcReT"}, prefetch={"sEcReT": "sEcReT"}))
+    caller.post(body(context={"userId": 1, "patientId": "sEcReT ?"}))
+    assert "sEcReT" not in caller.log.getvalue()
+
+
+# 2.4 Prefetch templates
+
+
+@pytest.mark.parametrize("published", ["full", "minimal"])
+def test_items_38_to_46_templates_keep_the_restricted_subset(published):
+    for template in templates(published).values():
+        parts = urlsplit(template)
+        assert not parts.scheme
+        assert not template.startswith("/")  # 38: relative
+        assert set(re.findall(r"\{\{.*?\}\}", template)) == {TOKEN}  # 39 to 42
+        if not parts.query:
+            assert template == f"Patient/{TOKEN}"  # 43: instance read
+            continue
+        assert re.fullmatch(r"[A-Z][A-Za-z]+", parts.path)  # 43: type-level search
+        pairs = [pair.split("=", 1) for pair in parts.query.split("&")]
+        names = [name for name, _ in pairs]
+        assert len(set(names)) == len(names)  # 46: never a parameter twice
+        assert set(names) <= {"patient", "code", "_sort", "_count"}  # 43 to 45: no modifier, no status, no include
+        told = dict(pairs)
+        assert told["patient"] == TOKEN
+        assert "code" not in told or parts.path == "Observation"  # 44
+        assert "|" not in told.get("code", "")  # 44: bare codes
+        assert told.get("_sort", "-date") == "-date"  # 45
+        sent = quote(template.replace(TOKEN, "x" * 64), safe="?=&/,")
+        assert len(sent.replace(",", "%2C")) <= 1500  # 44
+
+
+def test_item_47_keys_are_plain_names():
+    assert all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", key) for key in templates())
+    assert entry()["prefetch"] == templates()
+
+
+def test_items_47a_and_48_there_are_two_sets_and_the_minimal_one_asks_for_less():
+    assert list(templates("minimal")) == ["patient", "b12", "bloodCount", "conditions", "medicationRequests"]
+    assert templates("minimal").items() <= templates("full").items()
+    minimal = {key: told for key, told in prefetch().items() if key in templates("minimal")}
+    assert living.says_deficient(post(body(prefetch=minimal), prefetch="minimal"))
+
+
+# 2.7 Response: envelope
+
+
+def test_items_71_72_and_76_nothing_to_say_is_200_and_an_empty_list():
+    response = post(
+        body(prefetch=prefetch(b12=bundle(living.b12(value=..., valueQuantity={"value": 600, "unit": "ng/L"}))))
+    )
+    assert response.status_code == 200
+    assert response.json == {"cards": []}
+
+
+def test_items_71_73_and_79_to_106_every_answer_keeps_the_schema_and_the_invariants(answer):
+    if answer.status_code == 412:
+        return
+    assert not list(RESPONSE.iter_errors(answer.json))
+    assert not faults(answer.json, "pt-1")
+    assert all(card["detail"].endswith(not_approved()) for card in answer.json["cards"])
+
+
+def test_items_74_and_75_errors_carry_an_operation_outcome():
+    response = post(body(prefetch={}))
+    assert response.status_code == 412
+    assert response.json["resourceType"] == "OperationOutcome"
+    assert {issue["code"] for issue in response.json["issue"]} == {"incomplete"}
+
+
+def test_item_79_the_same_call_gets_the_same_answer_and_another_one_other_ids():
+    sent = body(prefetch=prefetch(conditions=bundle(problem())))
+    first, second, other = post(sent), post(sent), post({**sent, "hookInstance": "other"})
+    assert first.json == second.json
+    ids = re.findall(r'"uuid":"([^"]+)"', first.text)
+    assert ids
+    assert all(UUID(each).version == 5 for each in ids)
+    assert not set(ids) & set(re.findall(r'"uuid":"([^"]+)"', other.text))
+
+
+def test_item_85_topics_differ_by_row():
+    pathway = book.content().pathways["uk-ng239"]
+    rows = (*pathway.interpret, *pathway.treat, *pathway.safety)
+    topics = [row.topic for row in rows if row.topic] + [card.topic for card in pathway.fixed.values()]
+    assert len(set(topics)) == len(topics)
+
+
+def test_every_answer_with_patient_data_is_not_stored():
+    for response in (post(body(prefetch=prefetch())), post(body(prefetch={})), post({})):
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_item_133_server_timing_says_where_the_time_went():
+    header = post(body(prefetch=prefetch())).headers["Server-Timing"]
+    assert [part.partition(";dur=")[0] for part in header.split(", ")] == ["read", "decide", "total"]
+
+
+def test_the_pipeline_gets_the_clock_and_both_deadlines():
+    caller = Caller(Answers())
+    caller.post(body())
+    (call,) = caller.answers.calls
+    latest, optional = call["deadlines"]
+    assert call["now"].isoformat() == "2026-01-15T12:00:00+00:00"
+    assert latest - optional == pytest.approx(4)
+
+
+def test_a_person_who_opens_the_address_reads_what_this_is():
+    response = get("/")
+    assert response.status_code == 200
+    assert response.content_type == "text/plain; charset=utf-8"
+    assert "DEMO MODE" in response.text
+    assert PATH in response.text
+
+
+def test_the_request_is_frozen():
+    with pytest.raises(AttributeError):
+        request().hook = "other"
