@@ -80,6 +80,10 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
         wanted = sorted(expect[name]) if name in ("rows", "tests") and name in expect else expect.get(name, actual)
         if wanted != actual:
             found.append(f"{name}: expected {wanted}, got {actual}")
+    levels = {advice.row: advice.indicator for advice in decision.advice}
+    for row, wanted in expect.get("indicators", {}).items():
+        if levels.get(row, "none") != wanted:
+            found.append(f"indicators: {row}: expected {wanted}, got {levels.get(row, 'none')}")
     found += [f"has_tests: {name} is missing in {tests}" for name in expect.get("has_tests", ()) if name not in tests]
     found += [f"says: {text!r} is missing in:\n{said}" for text in expect.get("says", ()) if text.casefold() not in said.casefold()]
     found += [f"never: {text!r} is in:\n{said}" for text in expect.get("never", ()) if text.casefold() in said.casefold()]

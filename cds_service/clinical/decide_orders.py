@@ -68,9 +68,11 @@ def check_orders(writer: Writer, treat: str) -> list[Draft]:
             continue
         name = "order_unchecked" if keys == ["unchecked"] else "order_differs"
         found[name] = Finding(name, tuple(Because(order.reference, text) for text in texts))
+        found["order_differs_or_unchecked"] = found[name]
         words += texts
         if name == "order_differs" and not writer.forbidden(regimens[0]) and "no_medicine_draft" not in found:
             replacements.append(Draft("medicine", regimens[0].id, order.reference))
+    writer.values["fitting"] = "\n".join(f"- {each.words.strip()}" for each in regimens)
     writer.values["differences"] = "\n".join(f"- {text}" for text in dict.fromkeys(words))
     return replacements
 

@@ -112,13 +112,13 @@ def assess_cord(case: Case) -> None:
     """CORD: a cord lesion of deficiency, recent or never treated; or a recent optic or cord lesion in context."""
     found = [each for each in case.in_group("sacd") if each.active and sacd_counts(case, each)]
     if case.has("b12_deficient", "b12_grey", "b12_not_known", "on_im", "on_oral", "nitrous_oxide", "ifab_positive"):
-        for each in case.in_group("cord-recent"):
-            if (
-                each.active
-                and not explained(case, each)
-                and case.limits.within_days("cord-recent", first_seen(each), case.today)
-            ):
-                found.append(each)
+        found += [
+            each
+            for each in case.in_group("cord-recent")
+            if each.active
+            and not explained(case, each)
+            and case.limits.within_days("cord-recent", first_seen(each), case.today)
+        ]
     case.add("cord", evidence(case, found))
     if found:
         case.add("neuro", dict.fromkeys([*case.found.get("neuro", ()), *evidence(case, found)]))

@@ -25,6 +25,7 @@ LONGEST: dict[str, str] = {
     "marker_limit": "1234.56 nmol/L",
     "regimens": "",
     "differences": "",
+    "fitting": "",
     "ordered": "hydroxocobalamin, cyanocobalamin, phenobarbital and 9 more",
     "mma": ">=1234567.8 nmol/L",
     "mma_date": "30 Sep 2026",
@@ -120,6 +121,8 @@ def own_range(lab: LabResult) -> str:
 def marker_values(case: Case) -> dict[str, str]:
     """MMA and homocysteine as reported, the limit that was used, and the one of them that counts as `marker`."""
     found = {}
+    # MMA is the one that counts. Only beside nitrous oxide does a raised homocysteine suffice without a raised MMA.
+    suffices = case.has("nitrous_oxide") and case.has("homocysteine_raised") and not case.has("mma_raised")
     for name, lab, default in (
         ("homocysteine", case.homocysteine, "homocysteine-upper"),
         ("mma", case.mma, "mma-upper"),
@@ -130,7 +133,7 @@ def marker_values(case: Case) -> dict[str, str]:
         found |= {name: quantity(lab), f"{name}_date": written(lab.date)}
         if name == "mma":
             found["mma_limit"] = limit
-        if name == "homocysteine" or not case.has("homocysteine_raised") or case.has("mma_raised"):
+        if name == "homocysteine" or not suffices:
             found |= {"marker": case.reported(lab), "marker_date": written(lab.date), "marker_limit": limit}
     return found
 

@@ -19,15 +19,18 @@ from .repair import changes_meaning, number, repair
 from .resources import Bundle, Entry, Fhir, Link, Resource, listed
 
 T = TypeVar("T", bound=Fhir)
-REPAIRS = 1000  # entries of one Bundle: a body could hold hundreds of thousands of odd ones
+P = TypeVar("P")
+# Of one Bundle; a body could hold millions of empty or odd entries, but not more than this of real ones.
+ENTRIES = 50_000
+REPAIRS = 1_000
 
 
 class UnreadableError(ValueError):
     """The bytes are not JSON."""
 
 
-class NestedTooDeepError(UnreadableError):
-    """The JSON is nested deeper than can be decoded: 400 where a client sent it."""
+class NestedTooDeepError(UnreadableError, RecursionError):
+    """The JSON is nested deeper than can be decoded: 400 where a client sent it. Also what a decoder would raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ def _decode_loose_bundle(raw: bytes | msgspec.Raw) -> Decoded:
     outline = _LOOSE.decode(raw)
     notes = _Notes()
     entries = []
-    for part in _parts(outline.entry, notes):
+    for part in _cut(_parts(outline.entry, notes), notes):
         try:
             entry = _ENTRY.decode(part)
         except msgspec.ValidationError:
@@ -143,6 +146,13 @@ class _Notes:
     def damage(self, ignored: Ignored) -> None:
         self.ignored[ignored] = None
         self.damaged += 1
+
+
+def _cut(parts: list[P], notes: _Notes) -> list[P]:
+    """As many as are read; the rest is damage."""
+    if len(parts) > ENTRIES:
+        notes.damage(Ignored("Bundle", f"more than {ENTRIES} entries"))
+    return parts[:ENTRIES]
 
 
 def _parts(raw: msgspec.Raw, notes: _Notes) -> list[msgspec.Raw]:
@@ -190,6 +200,7 @@ def _reference(plain: dict[str, Any]) -> str:
 
 def _opened(entries: list[Entry], links: list[Link], total: Decimal | None, notes: _Notes) -> Decoded:
     """The entries with those of inner Bundles in their place; an entry that holds no resource is damage."""
+    entries = _cut(entries, notes)
     kept = [each for each in entries if each.resource and (each.resource.resource_type or "Bundle") != "Bundle"]
     if len(kept) < len(entries):
         kept, links, pending = [], [*links], entries[::-1]

@@ -56,6 +56,7 @@ _PARTIAL_CODES = frozenset(
         *("suppressed", "forbidden", "security", "login", "expired", "lock-error", "no-store"),
     ]
 )
+_ISSUES = 1000  # of one OperationOutcome that are looked at
 _NOTHING_FOUND_CODE, _ROUTINE_CODE = "4101", "4119"  # Epic
 _NOTHING_FOUND_WORDS = ("no results", "no matching", "no matches", "nothing found")
 
@@ -70,7 +71,9 @@ def sort(decoded: Decoded) -> Page:
     for entry in others:
         resource = entry.resource or Resource()
         if resource.resource_type == "OperationOutcome":
-            weights = {weigh(issue) for issue in listed(resource.issue)} or {UNKNOWN}
+            issues = listed(resource.issue)
+            weights = {weigh(issue) for issue in issues[:_ISSUES]} or {UNKNOWN}
+            weights |= {PARTIAL} if len(issues) > _ISSUES else set()
             outcomes |= weights
             ignored += [Ignored("OperationOutcome", _NOTES[weight]) for weight in sorted(weights)]
         elif entry.search is not None and entry.search.mode == "include":

@@ -26,6 +26,10 @@ BUILD_SECONDS = 20 * 60
 BUILD_TRIES = 3
 STOP_SECONDS = 5
 OLDEST_JAVA = 17
+# What Maven and Java say beside the fault itself: downloads, advice, stack frames, empty lines.
+NOISE = re.compile(
+    r"Download|\s+(at |\.\.\. |Suppressed:)|.*(e-run Maven|\[Help \d\] http|articles:)|(\[ERROR\])?[\W0m]*$"
+)
 MEGABYTES = {"B": 1e-6, "kB": 1e-3, "MB": 1.0}
 
 Progress = Callable[[str], None]
@@ -57,7 +61,7 @@ class Program:
 
     def _read(self) -> None:
         for line in self.process.stdout:
-            if "Download" not in line and line.strip():
+            if not NOISE.match(line.removeprefix("[INFO] ")):
                 self.last.append(line.rstrip())
             self._hear(line)
 
@@ -168,7 +172,8 @@ def build(progress: Progress) -> None:
             return
         if attempt == BUILD_TRIES or not re.search(r"(?i)could not (transfer|resolve)|not be resolved|checksum", words):
             raise HapiError(f"The build of HAPI failed (mvn ended with {program.process.returncode}):\n{words}")
-        progress(f"a download failed, trying again ({attempt + 1} of {BUILD_TRIES})")
+        progress(f"a download failed, trying again in 5 s ({attempt + 1} of {BUILD_TRIES})")
+        time.sleep(5)
 
 
 def ensure_built(progress: Progress) -> None:

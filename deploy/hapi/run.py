@@ -34,7 +34,7 @@ def check_port(port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
     except (OSError, OverflowError) as fault:
-        reason = getattr(fault, "strerror", None) or fault
+        reason = getattr(fault, "strerror", "it must be 0 to 65535")
         raise HapiError(f"HAPI cannot have port {port} on 127.0.0.1: {reason}.") from fault
 
 

@@ -236,8 +236,10 @@ def test_what_is_not_json_is_unreadable(text):
 def test_what_is_nested_too_deep_is_told_and_breaks_nothing(opening, closing):
     deep = opening * 50_000 + "{}" + closing * 50_000
     for kind in ("Bundle", "Observation"):
-        with pytest.raises(NestedTooDeepError):
+        with pytest.raises(NestedTooDeepError) as told:
             decode(f'{{"resourceType":"{kind}","entry":{deep}}}'.encode())
+        assert isinstance(told.value, UnreadableError)
+        assert isinstance(told.value, RecursionError)
 
 
 anything = st.recursive(

@@ -201,11 +201,11 @@ def test_an_optional_key_is_given_up_early_and_named(server, fetch):
 
 
 def test_a_required_key_may_take_until_the_deadline(server, fetch):
-    server.answers[QUERIES["b12"]] = after(0.6, fhir(bundle(b12(1))))
-    assert states(gathered(fetch, seconds=3, optional=0.3)) == ALL_WELL
+    server.answers[QUERIES["b12"]] = after(0.4, fhir(bundle(b12(1))))
+    assert states(gathered(fetch, seconds=3, optional=0.25)) == ALL_WELL
     server.answers[QUERIES["b12"]] = never
     started = time.monotonic()
-    assert states(gathered(fetch, seconds=0.5, optional=0.3))["b12"] == "failed"
+    assert states(gathered(fetch, seconds=0.4, optional=0.3))["b12"] == "failed"
     assert time.monotonic() - started < 1.5
 
 

@@ -160,6 +160,12 @@ def test_the_address_that_a_name_resolves_to_is_checked(host, address, allowed):
     assert policy.may_connect(host, 443, address) is allowed
 
 
+def test_this_machine_is_not_connected_to_outside_of_the_demo():
+    assert not Policy(bases=LISTED).may_connect("localhost", 8080, "127.0.0.1")
+    assert DEMO.may_connect("localhost", 8080, "127.0.0.1")
+    assert not DEMO.may_connect("localhost", 8000, "127.0.0.1")
+
+
 BASE = parse_base("https://ehr.example.org/fhir")
 
 

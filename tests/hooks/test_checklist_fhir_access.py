@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from cds_service.outgoing import Policy
 from cds_service.web import is_this_service
 from tests.fhir import loopback
 from tests.hooks.calling import Caller, body, request
@@ -56,8 +55,17 @@ def test_items_63_and_67_scope_and_expiry_come_in_many_forms(expires, scope):
     assert read.fhir_access.lifetime == (300 if expires in (300, "300") else None)
 
 
-@pytest.mark.parametrize("authorization", [granted(token_type="DPoP"), granted(access_token=""), granted(access_token="a\nb"),
-                                           granted(access_token=...), granted(access_token=5), {}])  # fmt: skip
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        granted(token_type="DPoP"),
+        granted(access_token=""),
+        granted(access_token="a\nb"),
+        granted(access_token=...),
+        granted(access_token=5),
+        {},
+    ],
+)
 def test_item_63_a_token_that_cannot_be_used_is_no_access_rather_than_access_without_one(authorization):
     with loopback.serving(fhir_server()) as server:
         assert missing(ask(server, authorization)) == ["patient", "b12"]
@@ -118,9 +126,20 @@ def test_item_68b_an_environment_of_proxies_and_password_files_changes_nothing(m
 
 @pytest.mark.parametrize(
     "base",
-    ["http://169.254.169.254/latest", "http://10.0.0.1/fhir", "https://ehr.example.org/fhir", "http://127.1/fhir", "file:///etc/passwd",
-     "http://localhost.example.org/fhir", "http://user@127.0.0.1/fhir", "https://127.0.0.1/fhir", "gopher://127.0.0.1/", "x", ""],
-)  # fmt: skip
+    [
+        "http://169.254.169.254/latest",
+        "http://10.0.0.1/fhir",
+        "https://ehr.example.org/fhir",
+        "http://127.1/fhir",
+        "file:///etc/passwd",
+        "http://localhost.example.org/fhir",
+        "http://user@127.0.0.1/fhir",
+        "https://127.0.0.1/fhir",
+        "gopher://127.0.0.1/",
+        "x",
+        "",
+    ],
+)
 def test_item_69_a_base_that_is_not_allowed_is_never_called_and_its_keys_are_missing(base):
     assert missing(post(body(prefetch=..., fhirServer=base))) == ["patient", "b12"]
     assert says_deficient(post(body(prefetch=prefetch(), fhirServer=base)))
@@ -136,10 +155,6 @@ def test_item_69_this_service_is_no_fhir_server_of_its_own():
     assert not is_this_service("http://localhost:8001/fhir", {"SERVER_PORT": "8000"})
     assert not is_this_service("https://ehr.example.org:8000/fhir", {"SERVER_PORT": "8000"})
     assert not is_this_service("no address", {"SERVER_PORT": "8000"})
-
-
-def test_item_69_the_demo_calls_this_machine_only_and_no_names():
-    assert Policy(demo=True).bases == ()
 
 
 @pytest.mark.parametrize("expires", [0, -5])
