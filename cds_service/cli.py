@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from . import __version__
+
 if TYPE_CHECKING:
     from .config import Settings
     from .knowledge.content import Content
@@ -30,13 +32,13 @@ def refuse(line: str, code: int = UNUSABLE) -> NoReturn:
 
 
 def stop_on_signals() -> None:
-    """SIGINT and SIGTERM end the program with exit code 0, from now on."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """SIGINT, SIGTERM and a closed terminal end the program with exit code 0, from now on."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
 
 
 @click.group()
-@click.version_option(package_name="b12-cds")
+@click.version_option(__version__, prog_name="b12-cds")
 def main() -> None:
     """A CDS Hooks service for vitamin B12 deficiency."""
 

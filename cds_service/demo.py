@@ -95,7 +95,7 @@ def service(listening: socket.socket, folder: Path) -> Iterator[subprocess.Popen
 
 def end(child: subprocess.Popen[bytes]) -> None:
     """End the child and all that it started; further signals do not disturb this."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     child.terminate()
     with suppress(subprocess.TimeoutExpired):

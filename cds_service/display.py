@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,7 +20,9 @@ WIDEST = 110
 
 
 def console(stream: Any = None) -> Console:
-    """A console no wider than a person reads with ease."""
+    """A console no wider than a person reads with ease. A sign that a terminal cannot show is a question mark."""
+    if stream is None and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     plain = Console(file=stream, highlight=False)
     return plain if plain.width <= WIDEST else Console(file=stream, highlight=False, width=WIDEST)
 

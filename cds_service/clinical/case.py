@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from .limits import Limits
 from .record import LabResult, Medication, PatientRecord, Problem
 from .tables import Pathway, Plausible
 from .units import normalise_unit
@@ -41,14 +40,15 @@ class Case:
         "old_b12", "doubtful_b12", "mma", "homocysteine", "egfr", "blood", "doses", "oral", "mma_limit",
     )  # fmt: skip
 
-    def __init__(self, record: PatientRecord, pathway: Pathway, limits: Limits, today: date):
-        self.record, self.pathway, self.limits, self.today = record, pathway, limits, today
+    def __init__(self, record: PatientRecord, pathway: Pathway, today: date):
+        self.record, self.pathway, self.limits, self.today = record, pathway, pathway.limits, today
         self.found: dict[str, Evidence] = {}
         self.labs: dict[str, list[LabResult]] = {}
         for lab in record.labs:
             self.labs.setdefault(lab.analyte, []).append(lab)
         for results in self.labs.values():
-            results.sort(key=lambda lab: (lab.date or date.min, lab.moment, lab.reference), reverse=True)
+            if len(results) > 1:
+                results.sort(key=lambda lab: (lab.date or date.min, lab.moment, lab.reference), reverse=True)
         self.problems: dict[str, list[Problem]] = {}
         for problem in record.problems:
             self.problems.setdefault(problem.concept, []).append(problem)
@@ -75,7 +75,7 @@ class Case:
 
     def has(self, *names: str) -> bool:
         """Was any of these found?"""
-        return any(name in self.found for name in names)
+        return not self.found.keys().isdisjoint(names)
 
     def in_group(self, group: str) -> list[Problem]:
         """Every problem whose concept belongs to the group, in the record's order."""

@@ -55,7 +55,10 @@ class Decision:
 
 def matches(row: Row | Choice, found: Iterable[str]) -> bool:
     """Do all conditions of the row hold?"""
-    return all(name in found for name in row.when) and not any(name in found for name in row.unless)
+    for name in row.when:
+        if name not in found:
+            return False
+    return not any(name in found for name in row.unless) if row.unless else True
 
 
 def first_match(table: tuple[Row, ...], found: Iterable[str]) -> Row:
@@ -160,24 +163,26 @@ def one_regimen(advice: list[Advice]) -> list[Advice]:
     return kept
 
 
+def belongs(note: Row, row: Row) -> bool:
+    """Is this note added to the card of that row?"""
+    return row.table in note.on or named(row) in note.on
+
+
 class Writer:
     """Turns matched rows into advice: wording with the record's values, notes, and the drafts that are allowed."""
 
     def __init__(self, case: Case, pathway: Pathway, found: dict[str, Finding], values: dict[str, str]):
         self.case, self.pathway, self.found, self.values = case, pathway, found, values
+        self.notes = [note for note in pathway.notes if matches(note, found)]
 
     def advice(self, row: Row, indicator: str) -> Advice:
         """The advice of one row."""
-        paragraphs = [row.detail, *(note.detail for note in self.pathway.notes if self.belongs(note, row))]
+        paragraphs = [row.detail, *(note.detail for note in self.notes if belongs(note, row))]
         values = self.values | {"regimens": self.schedules(row)} if row.regimens else self.values
         detail = "\n\n".join(text.strip().format_map(values) for text in paragraphs if text.strip())
         summary = row.summary.format_map(values)
         drafts = (*self.tests(row), *self.medicines(row))
         return Advice(named(row), indicator, summary, detail, row.topic, row.provenance, drafts)
-
-    def belongs(self, note: Row, row: Row) -> bool:
-        """Is this note added to the card of that row?"""
-        return (row.table in note.on or named(row) in note.on) and matches(note, self.found)
 
     def interpretation(self, row: Row, indicator: str) -> list[Advice]:
         """The likelihood card; or, where the row has none and something could not be seen, the card that says so."""

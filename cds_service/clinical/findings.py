@@ -13,7 +13,6 @@ from .b12 import assess_b12, assess_oral_effect
 from .blood import assess_blood
 from .case import Because, Case, Evidence
 from .exposures import assess_exposures
-from .limits import Limits
 from .markers import assess_markers
 from .ordered import assess_orders
 from .problems import assess_cord, assess_cord_on_treatment, assess_problems
@@ -73,7 +72,7 @@ class Assessment:
 
 def assess(record: PatientRecord, pathway: Pathway, today: date) -> Assessment:
     """Every finding of the record on that day."""
-    case = Case(record, pathway, Limits(pathway.thresholds), today)
+    case = Case(record, pathway, today)
     assess_exposures(case)
     assess_problems(case)
     assess_blood(case)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from .tables import Threshold
+if TYPE_CHECKING:  # a pathway carries its limits: at run time tables.py needs this module first
+    from .tables import Threshold
 
 REQUIRED: dict[str, str] = {
     "b12-deficient-mass": "ng/L",

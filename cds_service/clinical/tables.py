@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
+from .limits import Limits
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -187,4 +189,8 @@ class Pathway:
     regimens: dict[str, Regimen]
     orderables: dict[str, Orderable]
     fixed: dict[str, FixedCard]
+    limits: Limits = field(init=False, repr=False, compare=False)  # the thresholds as plain numbers
     site_limits: frozenset[str] = field(default_factory=frozenset)  # "system|code|unit" whose limits a site has set
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limits", Limits(self.thresholds))

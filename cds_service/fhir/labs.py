@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -19,7 +20,9 @@ from .values import NO_RANGE, Amount, amount_of, flag_of, range_of
 COUNTS = {"final": False, "amended": False, "corrected": False, "preliminary": True}  # status -> preliminary?
 OUTCOMES = frozenset(("intrinsic-factor-antibody", "parietal-cell-antibody", "coeliac-antibody"))
 B12 = "b12"
-NOT_B12 = frozenset(("active-b12", "folate", "red-cell-folate"))  # named beside it, the text is about more than B12
+NOT_B12 = re.compile(  # named beside it, the text is about more than the total B12 in serum, or about something else
+    r"folate|folic|active|holo|binding|urin|absorption|schilling|ratio|intake|dose|antibod|defici"
+)
 
 
 class Test(NamedTuple):
@@ -51,9 +54,9 @@ def test_in(matches: Matches, reading: Reading) -> tuple[Test | None, str]:
     return Test(analyte, found.use, f"{coding.system}|{coding.code}", ""), ""
 
 
-def test_by_words(names: tuple[str, ...], reading: Reading) -> Test | None:
+def test_by_words(text: str, names: tuple[str, ...], reading: Reading) -> Test | None:
     """A B12 of which only the name is known: it is kept, in doubt. None for any other test."""
-    if B12 in names and B12 in reading.analytes and NOT_B12.isdisjoint(names):
+    if B12 in names and B12 in reading.analytes and not NOT_B12.search(text.casefold()):
         return Test(reading.analytes[B12], "", "", "words-only")
     return None
 

@@ -101,7 +101,7 @@ def recognise(code: Concept, reading: Reading) -> Recognition:
     for text in texts(code):
         names = reading.words.find(text, "analyte")
         if names:
-            test = test_by_words(names, reading)
+            test = test_by_words(text, names, reading)
             local = all(is_local(coding.system) for each in concepts(code) for coding in listed(each.coding))
             return Recognition(test, "", matches, test is None and local)
     return Recognition(None, "", matches, False)

@@ -10,7 +10,10 @@ from uuid import UUID
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 from jsonschema import Draft202012Validator
+from werkzeug.test import Client
 
+from cds_service.app import create_app
+from cds_service.config import Settings
 from cds_service.hooks.invariants import empties, faults
 from cds_service.hooks.schemas import load_schema
 from cds_service.vignette_fhir import request_bytes
@@ -162,3 +165,18 @@ def test_a_person_who_opens_the_address_reads_what_this_is():
 def test_the_request_is_frozen():
     with pytest.raises(AttributeError):
         request().hook = "other"
+
+
+def test_item_132_the_log_of_a_call_tells_nothing_of_the_patient(capfd):
+    """Ids, names of keys and values may all identify somebody; what is logged is counted, not quoted."""
+    secret = "sEcReT"
+    person = {**living.PATIENT, "id": secret, "name": [{"family": secret}]}
+    odd = living.b12(id=secret, subject={"reference": f"Patient/{secret}"}, valueString=secret, status=secret)
+    sent = prefetch(**{"patient": person, "b12": bundle(odd), secret: {"resourceType": secret}, "family": secret})
+    told = body(hookInstance=secret, context={"userId": secret, "patientId": secret}, prefetch=sent)
+    service = create_app(Settings(demo=True), clock=lambda: living.TODAY)
+    answer = Client(service).post(PATH, json=told, environ_overrides=ENVIRON)
+    assert answer.status_code in (200, 412)
+    log = capfd.readouterr().err
+    assert '"event":"call"' in log
+    assert secret not in log

@@ -1,4 +1,4 @@
-"""Whatever is inside the prefetch, the service answers 200 or 412, keeps its schema, and never fails (issue 3, part 7)."""
+"""Whatever is inside the prefetch, the answer is 200 or 412, keeps its schema, and is never a 5xx (issue 3, part 7)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ REQUESTS = [
     json.loads(json.dumps(hook_request(replace(each, as_of=living.TODAY.date()), book.content()), default=str))
     for each in book.book("uk-ng239")
 ]
-WORDS = st.sampled_from(
-    ["", " ", "2026-01-10", "2026-13-45", "0000-00-00T99:99:99Z", "9999-12-31", "Patient/pt-2", "#x", "Patient/pt-1", "ng/L",
-     "pmol/L", "final", "entered-in-error", "2132-9", "http://loinc.org", "1E5", "-5", "<", "mg", "\u0000", "٣", "x" * 2000]
-)  # fmt: skip
+TEXTS = (
+    "|2026-01-10|2026-13-45|0000-00-00T99:99:99Z|9999-12-31|Patient/pt-1|Patient/pt-2|#x|ng/L|pmol/L|final|2132-9|"
+    "entered-in-error|http://loinc.org|1E5|-5|<|mg|\0|٣| "
+)
+WORDS = st.sampled_from([*TEXTS.split("|"), "x" * 2000])
 NUMBERS = st.sampled_from([0, -1, 1e300, 5e-324, 10**30, 0.1, True, 2**63])
 ODD = st.recursive(
     st.none() | WORDS | NUMBERS,
