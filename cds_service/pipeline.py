@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
-from .clinical.decide import Decision, Draft, decide, decide_without, unavailable
+from .clinical.advice import Draft
+from .clinical.decide import Decision, decide, decide_without, unavailable
 from .clinical.findings import Assessment, assess
 from .clinical.record import PatientRecord
 from .clinical.tables import Pathway

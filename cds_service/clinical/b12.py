@@ -6,10 +6,10 @@ from datetime import date
 
 from .bands import SEVERITY, band, doubt, own_range_differs
 from .case import B12_ANALYTES, Because, Case, surely_below
-from .exposures import oral_start, treated_on
 from .limits import days_before, months_before
 from .problems import current, evidence, latest, treated_since
 from .record import LabResult
+from .treatment import oral_start, treated_on
 
 
 def assess_b12(case: Case) -> None:

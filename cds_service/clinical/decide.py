@@ -1,7 +1,6 @@
 """From findings to a decision: the tables are walked top to bottom, the first row wins; of the safety rows, all.
 
-Pure. What may be drafted is settled here too, because it is medicine: no test whose result is there or that is already
-ordered, one regimen per answer, no medicine that a safety row forbids (6.3 "Drafts").
+Pure. One answer carries the regimen of one row only, and each test draft once (6.3 "Drafts").
 """
 
 from __future__ import annotations
@@ -9,38 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .case import B12_ANALYTES, Because, Case
+from .advice import Advice, Writer, matches, named
+from .case import Because
 from .findings import Assessment, Finding
-from .tables import Choice, FixedCard, Orderable, Pathway, Provenance, Regimen, Row
+from .tables import Pathway, Row
 
 SEVERITY = {"none": 0, "info": 1, "warning": 2, "critical": 3}
-MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homocysteine": "homocysteine"}
 REGIMEN_FIRST = ("safety/S1", "safety/S1b", "treat", "safety/S8", "safety/S7")  # whose regimen an answer carries
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A suggested order: kind "test" with the id of an orderable, or "medicine" with the id of a regimen.
-
-    `replaces` is the reference of the clinician's own draft in whose place it goes.
-    """
-
-    kind: str
-    id: str
-    replaces: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What one row says to the clinician, before it is laid out as a card. `row` is "interpret/deficient"."""
-
-    row: str
-    indicator: str
-    summary: str
-    detail: str
-    topic: str
-    provenance: Provenance
-    drafts: tuple[Draft, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +25,6 @@ class Decision:
     rows: tuple[str, ...]
     advice: tuple[Advice, ...]
     findings: dict[str, Finding]
-
-
-def matches(row: Row | Choice, found: Iterable[str]) -> bool:
-    """Do all conditions of the row hold?"""
-    for name in row.when:
-        if name not in found:
-            return False
-    return not any(name in found for name in row.unless) if row.unless else True
 
 
 def first_match(table: tuple[Row, ...], found: Iterable[str]) -> Row:
@@ -112,11 +78,6 @@ def unavailable(assessment: Assessment, pathway: Pathway, missing: str) -> Decis
     return Decision("not-assessable", ("fixed/unavailable",), (card,), found)
 
 
-def named(row: Row) -> str:
-    """ "interpret/deficient"; a safety row of the orders table is a safety row."""
-    return f"safety/{row.id}" if row.table == "orders" and row.id.startswith("S") else f"{row.table}/{row.id}"
-
-
 def urgency(advice: Advice) -> tuple[int, bool]:
     """Sort key: the most severe first, safety first among equals."""
     return -SEVERITY[advice.indicator], not advice.row.startswith("safety/")
@@ -161,104 +122,3 @@ def one_regimen(advice: list[Advice]) -> list[Advice]:
             Advice(each.row, each.indicator, each.summary, each.detail, each.topic, each.provenance, tuple(drafts))
         )
     return kept
-
-
-def belongs(note: Row, row: Row) -> bool:
-    """Is this note added to the card of that row?"""
-    return row.table in note.on or named(row) in note.on
-
-
-class Writer:
-    """Turns matched rows into advice: wording with the record's values, notes, and the drafts that are allowed."""
-
-    def __init__(self, case: Case, pathway: Pathway, found: dict[str, Finding], values: dict[str, str]):
-        self.case, self.pathway, self.found, self.values = case, pathway, found, values
-        self.notes = [note for note in pathway.notes if matches(note, found)]
-
-    def advice(self, row: Row, indicator: str) -> Advice:
-        """The advice of one row."""
-        paragraphs = [row.detail, *(note.detail for note in self.notes if belongs(note, row))]
-        values = self.values | {"regimens": self.schedules(row)} if row.regimens else self.values
-        detail = "\n\n".join(text.strip().format_map(values) for text in paragraphs if text.strip())
-        summary = row.summary.format_map(values)
-        drafts = (*self.tests(row), *self.medicines(row))
-        return Advice(named(row), indicator, summary, detail, row.topic, row.provenance, drafts)
-
-    def interpretation(self, row: Row, indicator: str) -> list[Advice]:
-        """The likelihood card; or, where the row has none and something could not be seen, the card that says so."""
-        if indicator != "none":
-            return [self.advice(row, indicator)]
-        return [self.fixed(self.pathway.fixed["incomplete"])] if "record_incomplete" in self.found else []
-
-    def fixed(self, card: FixedCard) -> Advice:
-        """A card that no row makes."""
-        summary, detail = card.summary.format_map(self.values), card.detail.strip().format_map(self.values)
-        return Advice(f"fixed/{card.id}", card.indicator, summary, detail, card.topic, card.provenance)
-
-    def tests(self, row: Row) -> list[Draft]:
-        """The tests to draft: of a stale row the repeat, else the row's own; none that is superfluous."""
-        named_tests = [choice.id for choice in row.tests if matches(choice, self.found)]
-        if row.table == "interpret" and "repeat_first" in self.found:
-            named_tests = ["repeat", *(named_tests if "b12_not_known" in self.found else ())]
-        elif row.table == "interpret" and "stale_exempt" in self.found:
-            named_tests = ["repeat", *named_tests]
-        wanted = dict.fromkeys(each for name in named_tests for each in self.resolved(name))
-        return [Draft("test", each) for each in wanted if not self.superfluous(self.pathway.orderables[each])]
-
-    def resolved(self, name: str) -> list[str]:
-        """The orderable behind a name: `repeat` and `first-test` depend on the patient."""
-        if name == "first-test":
-            if "nitrous_oxide" in self.found:
-                return ["homocysteine"]
-            return ["b12-active" if "pregnant" in self.found else "b12-total"]
-        if name != "repeat":
-            return [name]
-        case = self.case
-        labs = [case.b12 or case.doubtful_b12]
-        if "repeat_first" in self.found:
-            stale = self.found["repeat_first"].because
-            labs = [lab for lab in (case.b12, case.mma, case.homocysteine) if lab and case.because(lab)[0] in stale]
-        return [MEASURES[lab.analyte] for lab in labs if lab]
-
-    def superfluous(self, orderable: Orderable) -> bool:
-        """Is there an open order for it, or a result of everything it measures within its age?"""
-        if any(order.orderable == orderable.id for order in self.case.record.orders):
-            return True
-        if not orderable.measures:
-            return False
-        return all(self.measured(analyte, orderable.current_days) for analyte in orderable.measures)
-
-    def measured(self, analyte: str, days: int) -> bool:
-        """Is there a final result that is young enough and not in doubt?"""
-        case = self.case
-        if analyte == "intrinsic-factor-antibody" and "ifab_positive" in self.found:
-            return True
-        if analyte in B12_ANALYTES and ("b12_masked" in self.found or case.doubtful_b12):
-            return False
-        return any(
-            lab.date is not None and 0 <= (case.today - lab.date).days <= days
-            for lab in case.labs.get(analyte, ())
-            if not lab.preliminary and not lab.doubt
-        )
-
-    def suitable(self, row: Row) -> list[Regimen]:
-        """The row's regimens for this patient: none with a hypersensitivity, no cyanocobalamin with Leber's disease."""
-        regimens = [self.pathway.regimens[choice.id] for choice in row.regimens if matches(choice, self.found)]
-        if "cobalamin_hypersensitivity" in self.found:
-            return []
-        cyano = self.pathway.groups.get("cyanocobalamin", frozenset()) if "leber" in self.found else frozenset()
-        return [each for each in regimens if each.ingredient not in cyano]
-
-    def schedules(self, row: Row) -> str:
-        """The suitable regimens in words, one item each."""
-        return "\n".join(f"- {each.words.strip()}" for each in self.suitable(row))
-
-    def medicines(self, row: Row) -> list[Draft]:
-        """The regimens to draft, unless what is known (or not known) of the patient forbids a draft."""
-        if "no_medicine_draft" in self.found or "cobalamin_or_cobalt_allergy" in self.found:
-            return []
-        return [Draft("medicine", each.id) for each in self.suitable(row) if not self.forbidden(each)]
-
-    def forbidden(self, regimen: Regimen) -> bool:
-        """An intramuscular injection with very low platelets."""
-        return "platelets_below_im" in self.found and any(phase.route == "im" for phase in regimen.phases)

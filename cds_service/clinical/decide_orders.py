@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from .advice import Draft, Writer, matches, named
 from .case import Because
-from .decide import Decision, Draft, Writer, first_match, level, matches, named, one_regimen, treatment, urgency
+from .decide import Decision, first_match, level, one_regimen, treatment, urgency
 from .findings import Assessment, Finding
 from .ordered import by_injection, of_group
 from .record import Order

@@ -18,6 +18,7 @@ from .ordered import assess_orders
 from .problems import assess_cord, assess_cord_on_treatment, assess_problems
 from .record import PatientRecord
 from .tables import Pathway
+from .treatment import course_start
 from .wording import values
 
 NAMES = frozenset(
@@ -122,8 +123,7 @@ def assess_severe(case: Case) -> None:
     if not explained:
         return
     case.either("cytopenia_to_treat", "cytopenia")
-    first = case.doses[0][0] if case.doses else None
-    early = first is not None and case.limits.within_days("first-dose-recent", first, case.today)
+    early = case.limits.within_days("first-dose-recent", course_start(case), case.today)
     if not case.has("on_im") or early:
         case.either("hb_severe_to_treat", "hb_severe")
 

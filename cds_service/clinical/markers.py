@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from .bands import doubt
 from .case import Because, Case, surely_above
-from .exposures import treated_on
 from .record import LabResult
+from .treatment import treated_on
 
 
 def assess_markers(case: Case) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from .case import Because, Case
-from .exposures import PARENTERAL, WEEKLY, in_use, since
+from .exposures import WEEKLY, exposed, since
 from .limits import days_before
 from .problems import first_seen
 from .record import Order
+from .treatment import PARENTERAL
 
 TOTAL_B12 = "b12-total"
 
@@ -72,7 +73,7 @@ def assess_monitoring(case: Case) -> None:
     if not case.labs_within("b12", "active-b12", days="result-background"):
         case.add("b12_not_measured_for_a_year", (Because("", "no B12 result in the past year"),))
     chosen = {order.ingredient for order in case.record.selected}
-    others = [each for each in case.medicines("box2") if in_use(case, each, "medicine-stopped")]
+    others = [each for each in case.medicines("box2") if exposed(case, each)]
     others = [each for each in others if each.ingredient not in chosen]
     case.add("other_box2_medicine", [Because(each.reference, since(case, each)) for each in others])
     case.either(

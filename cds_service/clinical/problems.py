@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 from .case import Because, Case, written
-from .exposures import treats
 from .record import Problem
+from .treatment import treats
 
 
 def assess_problems(case: Case) -> None:

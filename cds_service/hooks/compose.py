@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
-from cds_service.clinical.decide import SEVERITY, Advice, Draft
+from cds_service.clinical.advice import Advice, Draft
+from cds_service.clinical.decide import SEVERITY
 from cds_service.clinical.tables import Pathway, Source
 
 from .messages import HookRequest

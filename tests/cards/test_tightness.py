@@ -73,7 +73,7 @@ def swapped(pathway: Pathway) -> Iterator[tuple[str, Pathway]]:
         rows = getattr(pathway, table)
         for index in range(len(rows) - 2):
             first, second = rows[index], rows[index + 1]
-            if not disjoint(first, second):
+            if not disjoint(first, second) and not taken_before(rows[:index], first, second):
                 order = (*rows[:index], second, first, *rows[index + 2 :])
                 yield f"{table}: {first.id} and {second.id} swapped", with_row(pathway, table, order)
 
@@ -93,6 +93,16 @@ def disjoint(first: Row, second: Row) -> bool:
     return any(
         a != b for group in EXCLUSIVE for a in group & set(first.when) for b in group & set(second.when) if a != b
     ) and not {"b12_grey", "b12_grey_or_above"} <= set(first.when) | set(second.when)
+
+
+IMPLIES = {"deteriorating": {"symptoms_or_active"}}  # disturbed gait, cord signs and anaemia are symptoms (6.1)
+
+
+def taken_before(earlier: tuple[Row, ...], first: Row, second: Row) -> bool:
+    """Does a row above both take every patient who matches both?"""
+    found = {*first.when, *second.when}
+    found |= {implied for name in found for implied in IMPLIES.get(name, ())}
+    return any(set(row.when) <= found and not row.unless for row in earlier)
 
 
 def survivors(mutants: Iterator[tuple[str, Pathway]], tellings: list[Told]) -> list[str]:

@@ -101,9 +101,13 @@ def test_words_are_read_where_no_code_says_anything() -> None:
     assert problem_of(condition(concept("1", "urn:local", display="Pernicious anaemia"))).by_words
 
 
-@pytest.mark.parametrize("text", ["No fatigue", "Denies numbness", "Family history of pernicious anaemia", "Hepatitis"])
-def test_what_is_denied_or_somebody_elses_is_no_problem(text: str) -> None:
+@pytest.mark.parametrize("text", ["No fatigue", "Denies numbness", "At risk of falls", "Hepatitis"])
+def test_what_is_denied_or_feared_is_no_problem(text: str) -> None:
     assert not read(condition(concept(text=text))).problems
+
+
+def test_what_runs_in_the_family_is_not_the_patients() -> None:
+    assert problem_of(condition(concept(text="Family history of pernicious anaemia"))).concept == "family-history"
 
 
 def test_words_do_not_contradict_a_code() -> None:

@@ -17,7 +17,7 @@ import structlog
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from cds_service.clinical.decide import Advice, Draft
+from cds_service.clinical.advice import Advice, Draft
 from cds_service.clinical.tables import Provenance, Source
 from cds_service.hooks.catalogue import PATIENT_VIEW, discovery, listed_patient_view
 from cds_service.hooks.compose import OVERRIDE_SYSTEM, Options, compose

@@ -19,7 +19,7 @@ from cds_service.hooks.schemas import load_schema
 from cds_service.vignette_fhir import request_bytes
 from tests import book
 from tests.hooks import living
-from tests.hooks.calling import PATH, Answers, Caller, body, request
+from tests.hooks.calling import ENVIRON, PATH, Answers, Caller, body, request
 from tests.hooks.living import bundle, get, post, prefetch, problem
 
 TOKEN = "{{context.patientId}}"
