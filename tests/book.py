@@ -85,8 +85,14 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
         if levels.get(row, "none") != wanted:
             found.append(f"indicators: {row}: expected {wanted}, got {levels.get(row, 'none')}")
     found += [f"has_tests: {name} is missing in {tests}" for name in expect.get("has_tests", ()) if name not in tests]
-    found += [f"says: {text!r} is missing in:\n{said}" for text in expect.get("says", ()) if text.casefold() not in said.casefold()]
-    found += [f"never: {text!r} is in:\n{said}" for text in expect.get("never", ()) if text.casefold() in said.casefold()]
+    found += [
+        f"says: {text!r} is missing in:\n{said}"
+        for text in expect.get("says", ())
+        if text.casefold() not in said.casefold()
+    ]
+    found += [
+        f"never: {text!r} is in:\n{said}" for text in expect.get("never", ()) if text.casefold() in said.casefold()
+    ]
     return found
 
 

@@ -96,6 +96,8 @@ def assess_chemistry(case: Case) -> None:
     if case.has("dialysis"):
         case.either("egfr_reduced", "egfr_reduced", "dialysis")
         case.either("egfr_severe", "egfr_severe", "dialysis")
+    if case.egfr and not case.has("egfr_reduced"):
+        case.add("kidneys_good", case.because(case.egfr))
 
 
 def assess_antibodies(case: Case) -> None:

@@ -1,4 +1,4 @@
-"""The numbers that decide, by name: every pathway must state each of them, in the unit given here."""
+"""The numbers that decide, by name and unit: those that every pathway must state, and those that it may state."""
 
 from __future__ import annotations
 
@@ -73,10 +73,24 @@ REQUIRED: dict[str, str] = {
     "folic-treatment": "microgram/day",
     "adult-age": "years",
 }
+OPTIONAL: dict[str, str] = {
+    "b12-high-mass": "ng/L",
+    "b12-high-molar": "pmol/L",
+    "oral-dose-high": "microgram/day",
+    "metformin-long": "months",
+    "acid-suppressant-long": "months",
+    "high-risk-age": "years",
+}
+LASTING = ("metformin-long", "acid-suppressant-long", "high-risk-age")
+RESTS_ON: dict[str, tuple[str, ...]] = {  # a finding -> the optional numbers without which it is never made
+    "b12_high_twice": ("b12-high-mass", "b12-high-molar"),
+    "on_oral_high": ("oral-dose-high",),
+    **dict.fromkeys(("long_term_medicine", "older_age", "high_risk_history", "high_risk", "lasting_risk"), LASTING),
+}
 
 
 class Limits:
-    """The thresholds of a pathway as plain numbers, looked up by the names of REQUIRED."""
+    """The thresholds of a pathway as plain numbers, looked up by the names of REQUIRED and OPTIONAL."""
 
     __slots__ = ("_numbers", "_whole")
 
@@ -86,6 +100,10 @@ class Limits:
 
     def __getitem__(self, name: str) -> Decimal:
         return self._numbers[name]
+
+    def states(self, finding: str) -> bool:
+        """Does the pathway state every optional number on which this finding rests?"""
+        return all(name in self._numbers for name in RESTS_ON[finding])
 
     def days(self, name: str) -> int:
         """A number of days, months or years as a whole number."""
@@ -98,6 +116,10 @@ class Limits:
     def within_months(self, name: str, day: date | None, today: date) -> bool:
         """Is `day` today or at most that many calendar months before? An unknown day is not."""
         return day is not None and months_before(today, self._whole[name]) <= day <= today
+
+    def longer_than_months(self, name: str, day: date, today: date) -> bool:
+        """Is `day` strictly more than that many calendar months before?"""
+        return day < months_before(today, self._whole[name])
 
 
 def months_before(day: date, months: int) -> date:

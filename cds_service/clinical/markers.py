@@ -80,8 +80,8 @@ def assess_homocysteine(case: Case) -> None:
     if not homocysteine_raised(case):
         case.add("mma_normal", because)
         return
-    kidneys_good = case.egfr is not None and not case.has("egfr_reduced")
-    case.add("mma_raised" if kidneys_good and not case.has("folate_low") else "mma_unclear", because)
+    explained = not case.has("kidneys_good") or case.has("folate_low")
+    case.add("mma_unclear" if explained else "mma_raised", because)
 
 
 def homocysteine_raised(case: Case) -> bool:

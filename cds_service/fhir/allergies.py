@@ -11,7 +11,8 @@ from .recognise import Concept, find_codes, texts
 from .resources import Resource, listed
 
 COBALAMIN, COBALT = "cobalamin", "cobalt"
-COBALT_WORD = re.compile(r"(?<![a-z])(?<!no )(?<!not )cobalt(?![a-z])")
+WORDS = {COBALT: re.compile(r"\bcobalt\b"), COBALAMIN: re.compile(r"\bcobalamins?\b|\bvitamin b ?-?12\b")}
+DENIED = re.compile(r"\s*(?:no|not|nil|none|denies|denied|without)\b")
 
 
 def read_allergy(resource: Resource, reading: Reading) -> None:
@@ -47,6 +48,7 @@ def substances(concept: Concept, reading: Reading) -> list[tuple[str, bool]]:
     for text in texts(concept):
         if not cobalamins.isdisjoint(reading.words.find(text, "medicine")):
             found.append((COBALAMIN, True))
-        if COBALT_WORD.search(text.casefold()):
-            found.append((COBALT, True))
+        plain = text.casefold()
+        if not DENIED.match(plain):
+            found += [(substance, True) for substance, words in WORDS.items() if words.search(plain)]
     return found

@@ -55,17 +55,23 @@ def replaced_in(group: list[int], reading: Reading) -> Iterator[int]:
     for position in group:
         if sources[position] is sources[newest]:
             continue
-        if position in corrections or written(sources[position], reading) <= written(sources[newest], reading):
+        if position in corrections or not is_later(sources[position], sources[newest], reading):
             yield position
 
 
-def version(source: Resource, reading: Reading) -> tuple[tuple[float, float], str]:
-    """Orders the corrections of one result."""
-    return written(source, reading), source.id or ""
+def version(source: Resource, reading: Reading) -> tuple[float, float, str]:
+    """Orders the corrections of one result; what is not said came first."""
+    taken, issued = (when if when is not None else float("-inf") for when in moments(source, reading))
+    return taken, issued, source.id or ""
 
 
-def written(source: Resource, reading: Reading) -> tuple[float, float]:
-    """When the sample was taken and when the result was issued; what is not said came first."""
-    moments = (sampled(source, reading), reading.calendar.read(source.issued))
-    taken, issued = (when.seconds if when else float("-inf") for when in moments)
-    return taken, issued
+def is_later(source: Resource, correction: Resource, reading: Reading) -> bool:
+    """Was it taken or issued after the correction, as far as both say?"""
+    pairs = zip(moments(source, reading), moments(correction, reading), strict=True)
+    return any(mine is not None and its is not None and mine > its for mine, its in pairs)
+
+
+def moments(source: Resource, reading: Reading) -> tuple[float | None, float | None]:
+    """When the sample was taken, and when the result was issued."""
+    taken, issued = sampled(source, reading), reading.calendar.read(source.issued)
+    return taken.seconds if taken else None, issued.seconds if issued else None

@@ -8,6 +8,7 @@ from itertools import accumulate
 LIMIT = 64
 USUAL = 16  # FHIR in a hook request is hardly ever nested deeper
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+RUNS = (b"}" * 24, b"]" * 24, b"]}" * 12)  # how nested objects, lists, and both in turn close
 ONE_KIND = bytes.maketrans(b"[]", b"{}")
 STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one level down, one level up, as signed bytes
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -16,10 +17,12 @@ STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 def too_deep(body: bytes) -> bool:
     """Is any value nested deeper than LIMIT?
 
-    The brackets alone are looked at first, those in strings too: each round of removing empty pairs takes away one
-    level, and what is gone after a few rounds is not deep. All else is counted. Brackets in strings can hide levels
-    from the first look; a body that exhausts the decoder that way is told by `surely_too_deep`.
+    Whoever nests deep also closes deep: unless brackets close in a long run, or the text is spread over lines, nothing
+    is counted. What escapes this look (closing brackets with other members or texts between them) is skipped unread,
+    or exhausts the decoder and is told by `surely_too_deep`.
     """
+    if b"\n" not in body and not any(run in body for run in RUNS):
+        return False
     left = body.translate(ONE_KIND, NOT_BRACKETS)
     for _ in range(USUAL):
         if not left:

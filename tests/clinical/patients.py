@@ -11,8 +11,8 @@ from cds_service.clinical.record import Allergy, LabResult, Medication, Patient,
 
 TODAY = date(2026, 1, 15)
 KEYS = frozenset(
-    "patient b12 bloodCount chemistry status conditions medications medicationRequests administrations dispenses orders "
-    "procedures allergies family".split()
+    "patient b12 bloodCount chemistry status conditions medications medicationRequests administrations dispenses "
+    "orders procedures allergies family".split()
 )
 
 
@@ -35,14 +35,23 @@ def problem(concept: str, days: int | None = 30, **fields: object) -> Problem:
 
 def injection(days: int) -> Medication:
     """A dose of hydroxocobalamin given so many days ago."""
-    return Medication(f"MedicationAdministration/{days}", "hydroxocobalamin", "administration", "im", ago(days), ago(days))
+    return Medication(
+        f"MedicationAdministration/{days}", "hydroxocobalamin", "administration", "im", ago(days), ago(days)
+    )
 
 
 def oral(days: int) -> Medication:
     """1 mg of cyanocobalamin a day since so many days."""
     start = ago(days)
     return Medication(
-        "MedicationStatement/oral", "cyanocobalamin", "statement", "oral", start, start, active=True, per_day=Decimal(1000)
+        "MedicationStatement/oral",
+        "cyanocobalamin",
+        "statement",
+        "oral",
+        start,
+        start,
+        active=True,
+        per_day=Decimal(1000),
     )
 
 
@@ -66,8 +75,8 @@ def record(*parts: object, sex: str = "female", **fields: object) -> PatientReco
 
 
 CONCEPTS = (
-    "fatigue paraesthesia neuropathy ataxia sacd optic-neuropathy myelopathy vegan coeliac pernicious-anaemia bariatric "
-    "gastrectomy-total nitrous-oxide pregnancy breastfeeding leber dialysis"
+    "fatigue paraesthesia neuropathy ataxia sacd optic-neuropathy myelopathy vegan coeliac pernicious-anaemia "
+    "bariatric gastrectomy-total nitrous-oxide pregnancy breastfeeding leber dialysis"
 ).split()
 INGREDIENTS = ("metformin", "omeprazole", "oestrogen-contraceptive", "folic-acid", "anticoagulant")
 
@@ -92,13 +101,19 @@ medicines = st.one_of(
     st.builds(injection, days),
     st.builds(oral, days),
 )
-allergies = st.builds(lambda substance: Allergy(f"AllergyIntolerance/{substance}", substance), st.sampled_from(("cobalamin", "cobalt")))
+allergies = st.builds(
+    lambda substance: Allergy(f"AllergyIntolerance/{substance}", substance), st.sampled_from(("cobalamin", "cobalt"))
+)
 
 
 @st.composite
 def records(draw: st.DrawFn, medicine: st.SearchStrategy = medicines) -> PatientRecord:
     """Any patient."""
     parts = draw(st.lists(b12_results, max_size=3)) + draw(st.lists(other_results, max_size=4))
-    parts += draw(st.lists(problems, max_size=4)) + draw(st.lists(medicine, max_size=3)) + draw(st.lists(allergies, max_size=1))
+    parts += (
+        draw(st.lists(problems, max_size=4))
+        + draw(st.lists(medicine, max_size=3))
+        + draw(st.lists(allergies, max_size=1))
+    )
     unavailable = frozenset(draw(st.sets(st.sampled_from(sorted(KEYS - {"patient", "b12"})), max_size=2)))
     return record(*parts, sex=draw(st.sampled_from(("male", "female", ""))), unavailable=unavailable)

@@ -1,4 +1,4 @@
-"""Short ways to write FHIR resources and to read them as the service does: as JSON, through gather, with our content."""
+"""Short ways to write FHIR resources, and to read them as the service does: as JSON, through gather, with our cards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A result is as old as its sample, in the site's time zone; what names no day is undated, and the future is refused."""
+"""A result is as old as its sample, in the site's time zone. What names no day is undated; the future is refused."""
 
 from __future__ import annotations
 
@@ -87,7 +87,10 @@ def test_today_ends_when_it_ends_at_the_site() -> None:
 
 
 def test_results_of_one_day_are_ordered_by_the_time_of_day() -> None:
-    early, late = (observation(name=name, effectiveDateTime=f"2026-01-10T{hour}:00:00Z") for name, hour in (("a", "08"), ("b", "17")))
+    early, late = (
+        observation(name=name, effectiveDateTime=f"2026-01-10T{hour}:00:00Z")
+        for name, hour in (("a", "08"), ("b", "17"))
+    )
     by_issue = observation(name="c", effectiveDateTime="2026-01-10", issued="2026-01-10T12:00:00Z")
     labs = sorted(read(late, by_issue, early).labs, key=lambda lab: lab.moment)
     assert [lab.reference[-1] for lab in labs] == ["a", "c", "b"]

@@ -67,7 +67,12 @@ def test_a_unit_that_is_missing_unknown_or_contradicted_is_in_doubt(text: str, c
 
 
 def test_a_code_of_a_local_unit_system_does_not_contradict_the_unit() -> None:
-    local = {"value": 200, "unit": "pg/mL", "system": "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-units", "code": "u17"}
+    local = {
+        "value": 200,
+        "unit": "pg/mL",
+        "system": "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-units",
+        "code": "u17",
+    }
     assert lab_of(observation(value=local)).doubt == ""
 
 
@@ -337,8 +342,14 @@ def test_serum_plasma_and_blood_are_what_we_want(text: str) -> None:
         ({"valueString": "see comment", "interpretation": [concept("POS", "x")]}, "positive"),
         ({"valueQuantity": quantity(12, "AU/mL"), "referenceRange": [{"high": quantity(1.5, "AU/mL")}]}, "positive"),
         ({"valueQuantity": quantity(1.5, "AU/mL"), "referenceRange": [{"high": quantity(1.5, "AU/mL")}]}, "negative"),
-        ({"valueQuantity": quantity(1, "AU/mL", comparator="<"), "referenceRange": [{"high": {"value": 1.5}}]}, "negative"),
-        ({"valueQuantity": quantity(3, "AU/mL", comparator=">"), "referenceRange": [{"high": {"value": 1.5}}]}, "positive"),
+        (
+            {"valueQuantity": quantity(1, "AU/mL", comparator="<"), "referenceRange": [{"high": {"value": 1.5}}]},
+            "negative",
+        ),
+        (
+            {"valueQuantity": quantity(3, "AU/mL", comparator=">"), "referenceRange": [{"high": {"value": 1.5}}]},
+            "positive",
+        ),
     ],
 )
 def test_an_antibody_is_positive_or_negative(fields: dict, outcome: str) -> None:

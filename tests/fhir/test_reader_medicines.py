@@ -11,13 +11,16 @@ import pytest
 from tests.fhir.records import RXNORM, SNOMED, concept, medication_of, order, read, reasons, resource, statement
 
 ATC, NDC = "http://www.whocc.no/atc", "http://hl7.org/fhir/sid/ndc"
+MONTH, THIRD_WEEK = Decimal("30.4375"), Decimal(7) / 3
 METFORMIN, HYDROXO = "Metformin 500mg tablets", "Hydroxocobalamin 1mg/1ml solution for injection ampoules"
 
 
 def given(medicine: str = HYDROXO, **fields: Any) -> dict:
     """A dose given."""
     defaults = {"status": "completed", "effectiveDateTime": "2025-12-01"}
-    return resource("MedicationAdministration", "m1", medicationCodeableConcept={"text": medicine}, **(defaults | fields))
+    return resource(
+        "MedicationAdministration", "m1", medicationCodeableConcept={"text": medicine}, **(defaults | fields)
+    )
 
 
 def dispensed(medicine: str = METFORMIN, **fields: Any) -> dict:
@@ -46,12 +49,17 @@ def test_an_ingredient_is_found_by_code_then_atc_then_words(medicine: dict, ingr
 
 
 def test_a_code_counts_before_the_words() -> None:
-    medicine = {"coding": [{"system": ATC, "code": "A10BA02"}, {"system": RXNORM, "code": "7646"}], "text": "ranitidine"}
+    medicine = {
+        "coding": [{"system": ATC, "code": "A10BA02"}, {"system": RXNORM, "code": "7646"}],
+        "text": "ranitidine",
+    }
     found = medication_of(order(medicine))
     assert (found.ingredient, found.recognised_by) == ("omeprazole", "code")
 
 
-@pytest.mark.parametrize("text", ["atorvastatin 20 mg", "lamotrigine [Subvenite Green (for Patients Taking Primidone)]", ""])
+@pytest.mark.parametrize(
+    "text", ["atorvastatin 20 mg", "lamotrigine [Subvenite Green (for Patients Taking Primidone)]", ""]
+)
 def test_medicines_that_are_none_of_ours_are_skipped_without_a_word(text: str) -> None:
     record = read(order(text))
     assert not record.medications
@@ -76,7 +84,10 @@ def test_a_reference_that_leads_nowhere_is_read_by_its_display() -> None:
 @pytest.mark.parametrize(
     "medicine",
     [
-        {"identifier": [{"system": "urn:mimic:name", "value": "Cyanocobalamin"}], "code": concept("99999999999", "urn:x")},
+        {
+            "identifier": [{"system": "urn:mimic:name", "value": "Cyanocobalamin"}],
+            "code": concept("99999999999", "urn:x"),
+        },
         {"identifier": {"value": "Cyanocobalamin"}},
         {"ingredient": [{"itemCodeableConcept": concept("419382002", SNOMED)}]},
         {"ingredient": {"itemCodeableConcept": {"text": "cyanocobalamin"}}},
@@ -97,7 +108,9 @@ def ndc_of(ingredient: str) -> str:
     return next(row.split(",")[1] for row in rows if row.startswith(NDC + ","))
 
 
-@pytest.mark.parametrize("system", [NDC, "urn:oid:2.16.840.1.113883.6.69", "urn:our-pharmacy", "http://x.org/mimic-medication-ndc"])
+@pytest.mark.parametrize(
+    "system", [NDC, "urn:oid:2.16.840.1.113883.6.69", "urn:our-pharmacy", "http://x.org/mimic-medication-ndc"]
+)
 def test_an_ndc_is_read_in_its_own_and_in_a_local_system(system: str) -> None:
     found = medication_of(order(concept(ndc_of("metformin"), system)))
     assert (found.ingredient, found.recognised_by) == ("metformin", "ndc")
@@ -149,7 +162,12 @@ def test_an_injection_of_b12_is_none() -> None:
 )
 def test_an_order_is_in_force_only_while_it_is_active(status: str, active: bool) -> None:
     found = medication_of(order(METFORMIN, status=status))
-    assert (found.source, found.active, found.start, found.last) == ("order", active, date(2026, 1, 1), date(2026, 1, 1))
+    assert (found.source, found.active, found.start, found.last) == (
+        "order",
+        active,
+        date(2026, 1, 1),
+        date(2026, 1, 1),
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,18 +194,31 @@ def test_an_order_that_never_was_one_is_listed(fields: dict) -> None:
     [
         ({"dispenseRequest": {"validityPeriod": {"end": "2026-01-10"}}}, date(2026, 1, 10), False),
         ({"dispenseRequest": {"validityPeriod": {"end": "2026-01-15"}}}, date(2026, 1, 15), True),
-        ({"dosageInstruction": [{"timing": {"repeat": {"boundsPeriod": {"end": "2026-01-08"}}}}]}, date(2026, 1, 8), False),
+        (
+            {"dosageInstruction": [{"timing": {"repeat": {"boundsPeriod": {"end": "2026-01-08"}}}}]},
+            date(2026, 1, 8),
+            False,
+        ),
         (
             {"dosageInstruction": {"timing": {"repeat": {"boundsDuration": {"value": 2, "unit": "weeks"}}}}},
             date(2026, 1, 15),
             True,
         ),
         (
-            {"dosageInstruction": [{"timing": {"repeat": {"boundsPeriod": {"end": "2026-01-08"}}}}, {"text": "then daily"}]},
+            {
+                "dosageInstruction": [
+                    {"timing": {"repeat": {"boundsPeriod": {"end": "2026-01-08"}}}},
+                    {"text": "then daily"},
+                ]
+            },
             None,
             True,
         ),
-        ({"dosageInstruction": [{"timing": {"repeat": {"boundsDuration": {"value": "1E+8", "code": "a"}}}}]}, None, True),
+        (
+            {"dosageInstruction": [{"timing": {"repeat": {"boundsDuration": {"value": "1E+8", "code": "a"}}}}]},
+            None,
+            True,
+        ),
     ],
 )
 def test_an_order_ends_where_its_validity_or_its_instructions_end(fields: dict, end: date | None, active: bool) -> None:
@@ -270,7 +301,8 @@ def test_a_course_that_was_given_runs_to_its_last_day() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"status": each} for each in ("not-done", "entered-in-error", "on-hold", "stopped", "unknown")] + [{"notGiven": True}],
+    [{"status": each} for each in ("not-done", "entered-in-error", "on-hold", "stopped", "unknown")]
+    + [{"notGiven": True}],
 )
 def test_a_dose_that_was_not_given_is_listed(fields: dict) -> None:
     assert not read(given(**fields)).medications
@@ -322,7 +354,9 @@ def test_a_supply_that_was_not_handed_over_is_listed(status: str) -> None:
         ("Cyanocobalamin", {"doseAndRate": {"doseQuantity": {"value": 1, "unit": "tablet"}}}, "oral"),
     ],
 )
-def test_the_route_is_read_from_its_code_its_words_or_the_products_form(medicine: str, dosage: dict, route: str) -> None:
+def test_the_route_is_read_from_its_code_its_words_or_the_products_form(
+    medicine: str, dosage: dict, route: str
+) -> None:
     assert medication_of(order(medicine, dosageInstruction=[dosage])).route == route
     assert medication_of(order(medicine, dosageInstruction=dosage)).route == route
 
@@ -359,17 +393,15 @@ def dose(value: Any, unit: str) -> dict:
         ("Cyanocobalamin 50microgram tablets", {"doseAndRate": [{"doseQuantity": {"value": 400}}]}, 50, None, None),
         (
             "Cyanocobalamin",
-            {"doseAndRate": [{"doseRange": {"low": {"value": 50, "unit": "ug"}, "high": {"value": 150, "unit": "ug"}}}]},
+            {"doseAndRate": {"doseRange": {"low": {"value": 50, "unit": "ug"}, "high": {"value": 150, "unit": "ug"}}}},
             150,
             None,
             None,
         ),
         ("vitamin B12 1 MG/ML Injectable Solution", dose(1, "mL"), 1000, None, None),
         ("vitamin B12 1 MG/ML Injectable Solution", {}, None, None, None),
-        (HYDROXO, dose(1, "mg") | timing(period=3, periodUnit="mo"), 1000, Decimal(1000) / (3 * Decimal("30.4375")),
-         3 * Decimal("30.4375")),
-        (HYDROXO, dose(1, "mg") | timing(frequency=3, period=1, periodUnit="wk"), 1000, Decimal(1000) / (Decimal(7) / 3),
-         Decimal(7) / 3),
+        (HYDROXO, dose(1, "mg") | timing(period=3, periodUnit="mo"), 1000, 1000 / (3 * MONTH), 3 * MONTH),
+        (HYDROXO, dose(1, "mg") | timing(frequency=3, period=1, periodUnit="wk"), 1000, 1000 / THIRD_WEEK, THIRD_WEEK),
         (HYDROXO, dose(1, "mg") | timing(period=2, periodMax=3, periodUnit="wk"), 1000, Decimal(1000) / 21, 21),
     ],
 )  # fmt: skip
@@ -384,26 +416,29 @@ def test_dose_and_interval(
     ("dosage", "days"),
     [
         ({"text": "every 12 weeks"}, 84),
-        ({"text": "every 2-3 months"}, 3 * Decimal("30.4375")),
+        ({"text": "every 2-3 months"}, 3 * MONTH),
         ({"text": "Inject every other day"}, 2),
         ({"text": "on alternate days"}, 2),
-        ({"text": "three times a week for 2 weeks"}, Decimal(7) / 3),
-        ({"text": "3 times per week"}, Decimal(7) / 3),
+        ({"text": "three times a week for 2 weeks"}, THIRD_WEEK),
+        ({"text": "3 times per week"}, THIRD_WEEK),
         ({"text": "weekly"}, 7),
-        ({"text": "once a month"}, Decimal("30.4375")),
-        ({"text": "three-monthly"}, 3 * Decimal("30.4375")),
+        ({"text": "once a month"}, MONTH),
+        ({"text": "three-monthly"}, 3 * MONTH),
         ({"text": "12-weekly"}, 84),
         ({"text": "1mg im 8 weekly"}, 56),
-        ({"text": "twice a year"}, 6 * Decimal("30.4375")),
+        ({"text": "twice a year"}, 6 * MONTH),
         ({"text": "OD"}, 1),
         ({"text": "bd"}, Decimal("0.5")),
         ({"text": "each morning"}, 1),
         ({"text": "as directed"}, None),
         ({"text": ""}, None),
-        ({"timing": {"code": concept("BID", "http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation")}}, Decimal("0.5")),
-        ({"timing": {"code": {"text": "every 3 months"}}}, 3 * Decimal("30.4375")),
+        (
+            {"timing": {"code": concept("BID", "http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation")}},
+            Decimal("0.5"),
+        ),
+        ({"timing": {"code": {"text": "every 3 months"}}}, 3 * MONTH),
         (timing(dayOfWeek=["mon", "thu"]), Decimal("3.5")),
-        (timing(dayOfWeek=["mon", "wed", "fri"], period=1, periodUnit="wk"), Decimal(7) / 3),
+        (timing(dayOfWeek=["mon", "wed", "fri"], period=1, periodUnit="wk"), THIRD_WEEK),
         (timing(when=["MORN", "NIGHT"]), Decimal("0.5")),
         (timing(frequency=0, period=1, periodUnit="d"), 1),
         (timing(frequency=1, period=0, periodUnit="d"), None),

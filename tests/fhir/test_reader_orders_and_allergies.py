@@ -75,6 +75,8 @@ def allergy(code: Any = None, **fields: Any) -> dict:
         (allergy(concept("5514", RXNORM)), "cobalamin", False),
         (allergy({"text": "Hydroxocobalamin"}), "cobalamin", True),
         (allergy({"text": "Neo-Cytamen injection"}), "cobalamin", True),
+        (allergy({"text": "Cobalamins"}), "cobalamin", True),
+        (allergy("Allergy to cobalamin"), "cobalamin", True),
         (allergy(concept("54808007", SNOMED)), "cobalt", False),
         (allergy({"text": "Cobalt (patch test positive)"}), "cobalt", True),
         (allergy(reaction=[{"substance": concept("419382002", SNOMED)}]), "cobalamin", False),

@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.fhir.records import LOINC, SNOMED, concept, condition, observation, problem_of, quantity, read, reasons, resource
+from tests.fhir.records import (
+    LOINC,
+    SNOMED,
+    concept,
+    condition,
+    observation,
+    problem_of,
+    quantity,
+    read,
+    reasons,
+    resource,
+)
 
 FATIGUE, PREGNANT, GASTRECTOMY = "84229001", "77386006", "26452005"
 CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
@@ -63,7 +74,9 @@ def test_abatement_ends_a_condition(fields: dict, end: date | None, active: bool
 
 
 @pytest.mark.parametrize("code", ["refuted", "entered-in-error"])
-@pytest.mark.parametrize("shape", [lambda code: concept(code, "x"), lambda code: code, lambda code: [concept(code, "x")]])
+@pytest.mark.parametrize(
+    "shape", [lambda code: concept(code, "x"), lambda code: code, lambda code: [concept(code, "x")]]
+)
 def test_refuted_and_mistaken_conditions_never_count_and_are_listed(code: str, shape: Any) -> None:
     given = condition("84027009", verificationStatus=shape(code))
     assert not read(given).problems
@@ -90,7 +103,9 @@ def test_diagnoses_are_recognised_with_and_without_dots_and_in_local_systems(cod
     assert (problem.concept, problem.by_words) == (concept_name, False)
 
 
-@pytest.mark.parametrize("code", [concept("R53", "urn:ward-list"), concept("2810", "urn:local"), concept("D51.0", LOINC)])
+@pytest.mark.parametrize(
+    "code", [concept("R53", "urn:ward-list"), concept("2810", "urn:local"), concept("D51.0", LOINC)]
+)
 def test_a_code_that_merely_looks_like_a_diagnosis_is_none(code: dict) -> None:
     assert not read(condition(code)).problems
 
@@ -253,7 +268,9 @@ def family(*codes: dict, **fields: Any) -> dict:
     return resource("FamilyMemberHistory", "f1", condition=[{"code": code} for code in codes], **fields)
 
 
-@pytest.mark.parametrize("code", [concept("84027009", SNOMED), concept("83901003", SNOMED), {"text": "pernicious anaemia"}])
+@pytest.mark.parametrize(
+    "code", [concept("84027009", SNOMED), concept("83901003", SNOMED), {"text": "pernicious anaemia"}]
+)
 def test_b12_deficiency_and_autoimmune_disease_in_the_family_count(code: dict) -> None:
     problem = problem_of(family(concept("38341003", SNOMED), code, status="completed"))
     assert (problem.concept, problem.source) == ("family-history", "family")

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from cds_service.clinical.record import Patient
-from tests.fhir.records import PATIENT, condition, lab_of, observation, order, quantity, read, reasons, resource, statement
+from tests.fhir.records import (
+    PATIENT,
+    condition,
+    lab_of,
+    observation,
+    order,
+    quantity,
+    read,
+    reasons,
+    resource,
+    statement,
+)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +115,8 @@ def test_the_same_resource_counts_once_and_is_not_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("earlier", "later"), [("preliminary", "final"), ("final", "amended"), ("final", "corrected"), ("registered", "final")]
+    ("earlier", "later"),
+    [("preliminary", "final"), ("final", "amended"), ("final", "corrected"), ("registered", "final")],
 )
 def test_of_two_versions_of_one_result_the_later_status_counts(earlier: str, later: str) -> None:
     versions = [observation(value=95, status=earlier), observation(value=410, status=later)]
@@ -133,7 +145,10 @@ def test_a_correction_replaces_the_result_with_its_identifier(status: str) -> No
 
 def test_a_correction_replaces_the_result_of_its_specimen_and_moment() -> None:
     same = {"specimen": {"reference": "Specimen/s1"}, "effectiveDateTime": "2026-01-10T08:00:00Z"}
-    wrong, right = observation(value=95, name="old", **same), observation(value=410, name="new", status="corrected", **same)
+    wrong, right = (
+        observation(value=95, name="old", **same),
+        observation(value=410, name="new", status="corrected", **same),
+    )
     assert lab_of(wrong, right).value == 410
     elsewhere = right | {"specimen": {"reference": "Specimen/s2"}}
     assert len(read(wrong, elsewhere).labs) == 2
@@ -152,7 +167,9 @@ def test_a_correction_replaces_nothing_of_another_test_and_nothing_later() -> No
 def test_of_two_corrections_the_newer_stays() -> None:
     number = [{"system": "urn:lab", "value": "77"}]
     corrections = [
-        observation(value=value, name=f"o{value}", identifier=number, issued=f"2026-01-1{day}T09:00:00Z", status="corrected")
+        observation(
+            value=value, name=f"o{value}", identifier=number, issued=f"2026-01-1{day}T09:00:00Z", status="corrected"
+        )
         for value, day in ((95, 1), (96, 2), (97, 3))
     ]
     assert lab_of(*corrections).value == lab_of(*corrections[::-1]).value == 97
