@@ -14,6 +14,7 @@ from .blood import assess_blood
 from .case import Because, Case, Evidence
 from .exposures import assess_exposures
 from .markers import assess_markers
+from .optional import assess_optional
 from .ordered import assess_orders
 from .problems import assess_cord, assess_cord_on_treatment, assess_problems
 from .record import PatientRecord
@@ -35,16 +36,17 @@ NAMES = frozenset(
     pregnant breastfeeding pregnant_or_breastfeeding pregnancy_planned
     must_im must_im_disease bariatric irreversible_cause surgical_cause malabsorption coded_cause cause_known diet
     recorded_risk recognised_cause risk_factor risk_or_irreversible leber dialysis
+    long_term_medicine length_unknown older_age high_risk_history high_risk lasting_risk on_oral_high b12_high_twice
     macrocytosis hb_severe hb_same_day neutrophils_severe platelets_severe platelets_below_im iron_deficiency cytopenia
     pancytopenia single_cytopenia severe anaemia anaemia_not_iron blood neuro_or_blood neuro_or_severe folate_low
-    potassium_low egfr_reduced egfr_severe ifab_positive ifab_negative anaemia_ifab_not_negative
+    potassium_low egfr_reduced egfr_severe kidneys_good ifab_positive ifab_negative anaemia_ifab_not_negative
     b12_deficient b12_grey b12_above b12_grey_or_above b12_straddling b12_verify b12_stale b12_active_measured
     b12_discordant b12_earlier_differs deficient_by_total_only symptoms_or_active symptoms_or_straddling
     b12_untested b12_preliminary b12_unusable b12_masked b12_not_known newer_in_doubt newer_preliminary b12_incomplete
     old_b12 was_deficient stale_exempt repeat_first repeat_first_without_neuro b12_range_differs
     mma_raised mma_normal mma_unclear mma_by_homocysteine mma_egfr_unknown marker_stale homocysteine_raised
     nitrous_marker_raised
-    deteriorating injection_preferred symptoms_or_no_dose megaloblastic_neuro hb_severe_to_treat cytopenia_to_treat
+    deteriorating injection_preferred injection_first symptoms_or_no_dose megaloblastic_neuro hb_severe_to_treat cytopenia_to_treat
     deficient_or_grey
     box2_ordered metformin_ordered cobalamin_ordered cyanocobalamin_ordered nitrous_ordered chloramphenicol_order_blunts
     b12_total_ordered b12_not_measured_for_a_year other_box2_medicine other_risk_or_symptom b12_repeat_early
@@ -79,6 +81,7 @@ def assess(record: PatientRecord, pathway: Pathway, today: date) -> Assessment:
     assess_blood(case)
     assess_b12(case)
     assess_markers(case)
+    assess_optional(case)
     assess_cord(case)
     assess_combined(case)
     assess_orders(case)
@@ -98,6 +101,7 @@ def assess_combined(case: Case) -> None:
     case.either("deficient_or_grey", "b12_deficient", "b12_grey")
     assess_oral_effect(case)
     case.either("injection_preferred", "severe", "oral_insufficient", "leber")
+    case.either("injection_first", "neuro", "injection_preferred")
     case.either("symptoms_or_no_dose", "symptoms", "no_dose_for_a_year")
     assess_cord_on_treatment(case)
     assess_megaloblastic(case)

@@ -85,7 +85,8 @@ LASTING = ("metformin-long", "acid-suppressant-long", "high-risk-age")
 RESTS_ON: dict[str, tuple[str, ...]] = {  # a finding -> the optional numbers without which it is never made
     "b12_high_twice": ("b12-high-mass", "b12-high-molar"),
     "on_oral_high": ("oral-dose-high",),
-    **dict.fromkeys(("long_term_medicine", "older_age", "high_risk_history", "high_risk", "lasting_risk"), LASTING),
+    **dict.fromkeys(("long_term_medicine", "length_unknown", "older_age"), LASTING),
+    **dict.fromkeys(("high_risk_history", "high_risk", "lasting_risk"), LASTING),
 }
 
 

@@ -2,79 +2,114 @@
 
 from __future__ import annotations
 
-from .case import Because, Case
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+from .b12 import symptoms_since
+from .case import Because, Case, written
 from .exposures import WEEKLY, exposed, since
 from .limits import days_before
 from .problems import first_seen
 from .record import Order
-from .treatment import PARENTERAL
+from .tables import Pathway
+from .treatment import PARENTERAL, by_injection, cobalamins, taken_on, treated_on
 
 TOTAL_B12 = "b12-total"
+B12_TESTS = (TOTAL_B12, "b12-active")
+MARKERS = ("mma", "homocysteine")
+
+
+def concerns(order: Order, pathway: Pathway) -> bool:
+    """Could any row of the orders table be about this order? If none of a call does, its record is not even read."""
+    if order.orderable:
+        return order.orderable == TOTAL_B12
+    if any(of_group(pathway, group, (order,)) for group in ("box2", "nitrous")):
+        return True
+    if of_group(pathway, "folic", (order,)):
+        return is_treatment(pathway, order)
+    if of_group(pathway, "chloramphenicol", (order,)):
+        return order.route in PARENTERAL
+    return bool(cobalamin_products(pathway, (order,)))
 
 
 def assess_orders(case: Case) -> None:
     """Every finding about the selected orders; the other drafts are context."""
     if not case.record.selected:
         return
-    ordered_medicines(case)
-    ordered_tests(case)
+    assess_medicines(case)
+    assess_tests(case)
     assess_monitoring(case)
     assess_repeat(case)
     assess_folic_order(case)
     assess_sample(case)
 
 
-def of_group(case: Case, group: str, orders: tuple[Order, ...]) -> list[Order]:
+def of_group(pathway: Pathway, group: str, orders: Iterable[Order]) -> list[Order]:
     """The orders of an ingredient of the group; a multivitamin and a cyanide kit are none of them."""
-    ingredients = case.pathway.groups.get(group, frozenset())
+    ingredients = pathway.groups.get(group, frozenset())
     return [each for each in orders if each.ingredient in ingredients and not each.multivitamin and not each.antidote]
 
 
-def told(case: Case, orders: list[Order]) -> list[Because]:
+def cobalamin_products(pathway: Pathway, orders: Iterable[Order]) -> list[Order]:
+    """Orders of anything that holds a cobalamin, multivitamins too: for whoever must not have it, all of it counts."""
+    ingredients = pathway.groups.get("cobalamin", frozenset())
+    return [each for each in orders if each.ingredient in ingredients and not each.antidote]
+
+
+def drafts_of(case: Case, *orderables: str) -> list[Order]:
+    """The drafts of these tests, selected or beside."""
+    return [each for each in case.record.selected + case.record.beside if each.orderable in orderables]
+
+
+def told(case: Case, orders: Iterable[Order]) -> list[Because]:
     return [Because(each.reference, case.display(each.ingredient)) for each in orders]
 
 
-def by_injection(order: Order) -> bool:
-    """Ordered as an injection; hydroxocobalamin of no stated route is one."""
-    return order.route in PARENTERAL or (not order.route and order.ingredient == "hydroxocobalamin")
-
-
-def ordered_medicines(case: Case) -> None:
+def assess_medicines(case: Case) -> None:
     """Which of our medicines are selected."""
-    selected = case.record.selected
-    for name, group in (
-        ("box2_ordered", "box2"),
-        ("metformin_ordered", "metformin"),
-        ("cobalamin_ordered", "cobalamin"),
-        ("cyanocobalamin_ordered", "cyanocobalamin"),
-        ("nitrous_ordered", "nitrous"),
-    ):
-        case.add(name, told(case, of_group(case, group, selected)))
-    chloramphenicol = [each for each in of_group(case, "chloramphenicol", selected) if each.route in PARENTERAL]
+    selected, groups = case.record.selected, case.pathway.groups
+    for name, group in (("box2_ordered", "box2"), ("metformin_ordered", "metformin"), ("nitrous_ordered", "nitrous")):
+        case.add(name, told(case, of_group(case.pathway, group, selected)))
+    holding = cobalamin_products(case.pathway, selected)
+    case.add("cobalamin_ordered", told(case, holding))
+    cyano = groups.get("cyanocobalamin", frozenset())
+    case.add("cyanocobalamin_ordered", told(case, [each for each in holding if each.ingredient in cyano]))
+    blunting = [each for each in of_group(case.pathway, "chloramphenicol", selected) if each.route in PARENTERAL]
     running = [each for each in case.medicines("chloramphenicol") if each.active and each.route in PARENTERAL]
-    if chloramphenicol and (case.has("cobalamin_taken") or of_group(case, "cobalamin", selected + case.record.beside)):
-        case.add("chloramphenicol_order_blunts", told(case, chloramphenicol))
-    elif running and case.has("cobalamin_ordered"):
+    if blunting and (case.has("cobalamin_taken") or of_group(case.pathway, "cobalamin", selected + case.record.beside)):
+        case.add("chloramphenicol_order_blunts", told(case, blunting))
+    elif running and of_group(case.pathway, "cobalamin", selected):
         words = [Because(each.reference, case.display(each.ingredient)) for each in running]
         case.add("chloramphenicol_order_blunts", words)
 
 
-def ordered_tests(case: Case) -> None:
-    """Is total B12 selected?"""
+def assess_tests(case: Case) -> None:
+    """Is total B12 selected, and is MMA or homocysteine measured, ordered or drafted as well?"""
     tests = [each for each in case.record.selected if each.orderable == TOTAL_B12]
     display = case.pathway.orderables[TOTAL_B12].title
     case.add("b12_total_ordered", [Because(each.reference, display) for each in tests])
+    asked = [*drafts_of(case, *MARKERS), *(each for each in case.record.orders if each.orderable in MARKERS)]
+    measured = [
+        lab
+        for lab in (case.mma, case.homocysteine)
+        if lab and case.limits.within_days("result-current", lab.date, case.today)
+    ]
+    case.add("marker_at_hand", [*case.because(*measured), *(Because(each.reference, "ordered") for each in asked)])
+
+
+def b12_asked_for(case: Case) -> bool:
+    """Is a B12 test ordered and not yet done, or among the drafts?"""
+    return bool(drafts_of(case, *B12_TESTS)) or any(each.orderable in B12_TESTS for each in case.record.orders)
 
 
 def assess_monitoring(case: Case) -> None:
     """O1: a medicine that lowers B12, no B12 result in a year, and for whom that matters."""
     if not case.has("box2_ordered"):
         return
-    if not case.labs_within("b12", "active-b12", days="result-background"):
+    if not case.labs_within("b12", "active-b12", days="result-background") and not b12_asked_for(case):
         case.add("b12_not_measured_for_a_year", (Because("", "no B12 result in the past year"),))
     chosen = {order.ingredient for order in case.record.selected}
-    others = [each for each in case.medicines("box2") if exposed(case, each)]
-    others = [each for each in others if each.ingredient not in chosen]
+    others = [each for each in case.medicines("box2") if exposed(case, each) and each.ingredient not in chosen]
     case.add("other_box2_medicine", [Because(each.reference, since(case, each)) for each in others])
     case.either(
         "other_risk_or_symptom",
@@ -91,20 +126,25 @@ def assess_repeat(case: Case) -> None:
     lab = case.b12
     if not case.has("b12_total_ordered") or lab is None or case.has("b12_stale", "b12_preliminary"):
         return
-    if case.has("b12_grey") and case.has("symptoms"):
+    if case.has("b12_grey") and case.has("symptoms") and not case.has("marker_at_hand"):
         case.add("b12_repeat_grey_symptoms", case.because(lab))
-    treated = [day for day, _ in case.doses if day >= lab.date]
-    treated += [entry.start for entry in case.medicines("cobalamin") if entry.start and entry.start >= lab.date]
-    new = [
-        each for each in case.in_group("symptom") + case.in_group("neuro") if (first_seen(each) or lab.date) > lab.date
-    ]
-    if not treated and not new and not case.has("on_im", "on_oral"):
+    if not case.has("on_im", "on_oral") and not happened_after(case, lab.date):
         case.add("b12_repeat_early", case.because(lab))
+
+
+def happened_after(case: Case, day: date) -> bool:
+    """Was B12 begun on that day or since, or is a symptom, a sign in the blood or a cause recorded after it?"""
+    treated = any(given >= day for given, _ in case.doses)
+    treated = treated or any(each.start is not None and each.start >= day for each in cobalamins(case))
+    causes = [each for group in ("risk", "must-im", "bariatric") for each in case.in_group(group)]
+    new = [each for each in causes if (first_seen(each) or day) > day]
+    return treated or bool(new) or bool(symptoms_since(case, day + timedelta(days=1)))
 
 
 def assess_folic_order(case: Case) -> None:
     """S2 for folic acid that is ordered: treatment dose or no dose stated, and what it means without B12 cover."""
-    orders = [each for each in of_group(case, "folic", case.record.selected) if is_treatment(case, each)]
+    folic = of_group(case.pathway, "folic", case.record.selected)
+    orders = [each for each in folic if is_treatment(case.pathway, each)]
     if not orders:
         return
     case.add("folate_ordered", told(case, orders))
@@ -126,31 +166,32 @@ def assess_folic_order(case: Case) -> None:
         case.add("folate_order_critical", told(case, orders))
 
 
-def is_treatment(case: Case, order: Order) -> bool:
+def is_treatment(pathway: Pathway, order: Order) -> bool:
     """At least the treatment dose a day, or no dose stated; weekly folic acid beside methotrexate is none."""
     phase = order.phases[0] if order.phases else None
     if phase and phase.interval is not None and phase.interval >= WEEKLY:
         return False
     amount = order.per_day if order.per_day is not None else phase.dose if phase else None
-    return amount is None or amount >= case.limits["folic-treatment"]
+    return amount is None or amount >= pathway.limits["folic-treatment"]
 
 
 def begun_now(case: Case) -> list[Because]:
-    """A cobalamin drafted in the same session, or B12 begun today or yesterday."""
-    drafted = of_group(case, "cobalamin", case.record.selected + case.record.beside)
-    yesterday = days_before(case.today, 1)
-    days = [(day, reference) for day, reference in case.doses[:1] if day >= yesterday]
-    days += [
-        (each.start, each.reference) for each in case.medicines("cobalamin") if each.start and each.start >= yesterday
+    """A cobalamin drafted in the same session; or B12 begun today or yesterday, not merely given or renewed then."""
+    drafted = told(case, of_group(case.pathway, "cobalamin", case.record.selected + case.record.beside))
+    earliest = days_before(case.today, case.limits.days("b12-begun"))
+    if treated_on(case, earliest):
+        return drafted
+    counted = [each for each in cobalamins(case) if by_injection(each) or taken_on(case, each, case.today)]
+    days = [*case.doses, *((each.start, each.reference) for each in counted if each.start)]
+    return drafted + [
+        Because(reference, f"B12 begun on {written(day)}") for day, reference in days if earliest <= day <= case.today
     ]
-    return told(case, drafted) + [Because(reference, "B12 begun") for _, reference in days]
 
 
 def assess_sample(case: Case) -> None:
     """O8: B12 is to be treated and no usable result, sample or order of one is there."""
-    if not case.has("cobalamin_ordered") or case.has("on_im", "on_oral", "lapsed"):
+    treating = of_group(case.pathway, "cobalamin", case.record.selected)
+    if not treating or case.has("on_im", "on_oral"):
         return
-    asked = [each for each in case.record.orders if each.orderable in (TOTAL_B12, "b12-active")]
-    asked += [each for each in case.record.selected + case.record.beside if each.orderable in (TOTAL_B12, "b12-active")]
-    if case.has("b12_untested") and not asked:
-        case.add("treated_before_sample", case.found["cobalamin_ordered"])
+    if case.has("b12_untested") and not b12_asked_for(case):
+        case.add("treated_before_sample", told(case, treating))

@@ -31,6 +31,11 @@ def evidence(case: Case, problems: list[Problem]) -> list[Because]:
     return [Because(each.reference, f"{case.display(each.concept)} ({written(latest(each))})") for each in problems]
 
 
+def age_in_years(born: date, today: date) -> int:
+    """Completed years of life."""
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
 def assess_patient(case: Case) -> None:
     """Who is in scope: adults who are alive. An unknown age counts as adult, and is said."""
     patient, today = case.record.patient, case.today
@@ -39,8 +44,7 @@ def assess_patient(case: Case) -> None:
     if patient.born is None:
         case.add("age_unknown", (Because(patient.reference, "no date of birth"),))
         return
-    birthday_passed = (today.month, today.day) >= (patient.born.month, patient.born.day)
-    age = today.year - patient.born.year - (not birthday_passed)
+    age = age_in_years(patient.born, today)
     if age < case.limits.days("adult-age"):
         case.add("out_of_scope", (Because(patient.reference, f"aged {age}"),))
 

@@ -41,6 +41,7 @@ LONGEST: dict[str, str] = {
     "doubt": "the number and the unit cannot belong together and need the laboratory",
     "symptoms": "impaired proprioception (30 Sep 2026), impaired balance (undated), numbness (30 Sep 2026) and 9 more",
     "risks": "abdominal or pelvic radiotherapy (30 Sep 2026), autoimmune thyroid disease (30 Sep 2026), metformin",
+    "lasting_risks": "aged 76, metformin (since 30 Sep 2026), total gastrectomy (30 Sep 2026) and 9 more",
     "causes": "resection of the terminal ileum (30 Sep 2026), total gastrectomy (30 Sep 2026), pernicious anaemia",
     "recognised_causes": "alcohol dependence (30 Sep 2026), HIV infection (30 Sep 2026), aminosalicylate",
     "medicines": "metformin (since 30 Sep 2026), esomeprazole (start not recorded), phenobarbital and 9 more",
@@ -64,6 +65,7 @@ def values(case: Case) -> dict[str, str]:
         dict.fromkeys(case.display(each.ingredient) for each in case.record.selected if each.ingredient)
     )
     found["risks"] = listed(case, "risk_factor")
+    found["lasting_risks"] = listed(case, "lasting_risk")
     found["recognised_causes"] = listed(case, "recognised_cause")
     found["causes"] = listed(case, "cause_known")
     found["injection_date"] = written(case.doses[-1][0]) if case.doses else ""

@@ -46,6 +46,7 @@ def inherited(member: Resource, panel: Resource) -> Resource:
         effective_period=panel.effective_period if undated else member.effective_period,
         issued=member.issued or panel.issued,
         specimen=member.specimen or panel.specimen,
+        contained=panel.contained,
     )
 
 

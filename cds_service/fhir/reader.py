@@ -41,6 +41,7 @@ READERS: Mapping[str, Callable[[Resource, Reading], None]] = {
     "MedicationDispense": read_medicine,
     "ServiceRequest": read_order,
 }
+MOST_SUBJECTS = 10  # one is the rule; a longer list is somebody's trick, and its first ones decide
 VERSIONS = {"entered-in-error": 4, "corrected": 3, "amended": 3, "final": 2, "preliminary": 1}
 
 
@@ -93,7 +94,7 @@ def is_own(resource: Resource, patient_id: str, own: set[str], reading: Reading)
             continue
         if type(subject) is Reference and subject.reference in own:
             continue
-        for reference in listed(subject):
+        for reference in listed(subject)[:MOST_SUBJECTS]:
             name = reference.reference
             if not name or name in own:
                 continue

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ..knowledge.content import Content
 
 
+MOST_CONTAINED = 200  # contained resources that are searched for one reference
+
+
 class Reading:
     """One record being read: what it is read with, and what has been found so far. Lives for one call."""
 
@@ -73,7 +76,7 @@ class Reading:
             return None
         if reference.startswith("#"):
             contained = (holder.contained if holder is not None else None) or ()
-            return next((each for each in contained if each.id == reference[1:]), None)
+            return next((each for each in contained[:MOST_CONTAINED] if each.id == reference[1:]), None)
         return self.find_resource(reference)
 
 

@@ -25,12 +25,13 @@ WORDS = (
     ("stool", "faeces"),
     ("bone marrow", "bone marrow"),
 )
+MOST = 10  # specimens of one result that are looked at
 ACCEPTED = frozenset(("serum", "plasma", "blood", "whole-blood", "venous-blood"))  # should the content list these too
 
 
 def other_specimen(resource: Resource, reading: Reading) -> str:
     """What the specimen is, if it is none that serum limits hold for; "" if it is, or is not said."""
-    for reference in listed(resource.specimen):
+    for reference in listed(resource.specimen)[:MOST]:
         key = reference.reference or reference.display
         if not key:
             continue

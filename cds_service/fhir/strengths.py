@@ -25,7 +25,10 @@ MILLILITRES = frozenset(("ml", "millilitre", "millilitres", "milliliter", "milli
 FEW = Decimal(10)  # a bare number up to this is a number of tablets, not of milligrams
 NUMBER = r"([0-9]{1,7}(?:[,.][0-9]{1,6})?)"
 UNIT = r"(micrograms?|microg|milligrams?|grams?|mcg|mg|ug|\u00b5g|\u03bcg|g)"
-AMOUNT = re.compile(rf"{NUMBER}(?:\s*(?:-|to)\s*{NUMBER})?\s*{UNIT}(?![a-z])(\s*/\s*(?:1\s*)?ml|/ml)?", re.IGNORECASE)
+AMOUNT = re.compile(
+    rf"(?<![a-z0-9.,]){NUMBER}(?: ?(?:-|to) ?{NUMBER})? ?{UNIT}(?![a-z])( ?/ ?(?:1 ?)?ml)?", re.IGNORECASE
+)
+TIMES_BEFORE = re.compile(r"(?<![a-z0-9.,])(half|two|three|four|five|six|[1-9])(?: ?x)? $", re.IGNORECASE)
 THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 NUMBER_WORDS = {
     "half": Decimal("0.5"), "a": Decimal(1), "an": Decimal(1), "one": Decimal(1), "two": Decimal(2),
@@ -33,8 +36,8 @@ NUMBER_WORDS = {
     "eight": Decimal(8), "nine": Decimal(9), "ten": Decimal(10), "twelve": Decimal(12),
 }  # fmt: skip
 COUNTED = re.compile(
-    r"\b([0-9]{1,2}|half|one|two|three|four|five|six)\s*(?:-|to)?\s*([0-9]{1,2}|two|three)?\s*"
-    r"(?:x\s*)?(?:tablet|tab|capsule|cap|ampoule|dose|spray|lozenge)",
+    r"\b([0-9]{1,2}|half|one|two|three|four|five|six)(?: ?(?:-|to) ?([0-9]{1,2}|two|three))? ?"
+    r"(?:x ?|a )?(?:tablet|tab|capsule|cap|ampoule|dose|spray|lozenge)",
     re.IGNORECASE,
 )
 
@@ -69,9 +72,14 @@ def in_pieces(quantity: Quantity, strength: Decimal | None, per_ml: bool) -> Dec
     return None
 
 
+def plain(text: str) -> str:
+    """Single spaces, so that no pattern has to look for more, and no commas between thousands."""
+    return THOUSANDS.sub("", " ".join(text.split()))
+
+
 def strength_in(text: str) -> tuple[Decimal | None, bool]:
     """(micrograms, per millilitre?) of the first amount in a product's name, "Folic acid 400microgram tablets"."""
-    match = AMOUNT.search(THOUSANDS.sub("", text))
+    match = AMOUNT.search(plain(text))
     if match is None:
         return None, False
     return amount_matched(match), match[4] is not None
@@ -79,9 +87,11 @@ def strength_in(text: str) -> tuple[Decimal | None, bool]:
 
 def amount_in(text: str, strength: Decimal | None) -> Decimal | None:
     """Micrograms of one dose as an instruction says it, "50-150 micrograms", "two tablets"; the upper of a range."""
-    match = AMOUNT.search(THOUSANDS.sub("", text))
+    text = plain(text)
+    match = AMOUNT.search(text)
     if match is not None:
-        return amount_matched(match)
+        times = TIMES_BEFORE.search(text[: match.start()])  # "two 5 mg tablets"
+        return amount_matched(match) * (count_of(times[1]) if times else 1)
     counted = COUNTED.search(text)
     if counted is None or strength is None:
         return None

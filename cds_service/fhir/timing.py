@@ -24,16 +24,17 @@ CODES = {  # v3-GTSAbbreviation, and how prescribers abbreviate -> doses a day
 SPAN = {"hour": DAYS["h"], "day": DAYS["d"], "week": DAYS["wk"], "month": MONTH, "year": DAYS["a"]}
 COUNT = r"([0-9]{1,3}|one|two|three|four|five|six|seven|eight|nine|ten|twelve)"
 EVERY = re.compile(
-    rf"\b(?:every|each)\s+(other\s+|second\s+)?(?:{COUNT}\s*)?(?:(?:-|to)\s*{COUNT}\s*)?-?(hour|day|week|month|year)"
+    rf"\b(?:every|each) (other |second )?(?:{COUNT} ?)?(?:(?:-|to) ?{COUNT} ?)?-?(hour|day|week|month|year)"
 )
-SPACED = re.compile(rf"\b{COUNT}(?:\s*(?:-|to)\s*{COUNT})?\s*-?\s*(hour|week|month|year)ly\b")
+SPACED = re.compile(rf"\b{COUNT}(?: ?(?:-|to) ?{COUNT})? ?-? ?(hour|week|month|year)ly\b")
 TIMES = re.compile(
-    rf"\b(once|twice|{COUNT}\s*(?:x|times))\s*(?:a|per|each|every|/)?\s*"
+    rf"\b(once|twice|{COUNT} ?(?:x|times)) ?(?:(?:a|per|each|every|/) ?)?"
     r"(day|daily|week|weekly|month|monthly|year|yearly)\b"
 )
 WORDS = (
     (re.compile(r"\balternate days?\b|\bon alternate\b"), Decimal(2)),
     (re.compile(r"\bfortnightly\b"), Decimal(14)),
+    (re.compile(r"\b(?:on|every|each)(?: an?)? (?:mon|tues|wednes|thurs|fri|satur|sun)days?\b"), Decimal(7)),
     (re.compile(r"\bquarterly\b"), 3 * MONTH),
     (re.compile(r"\bweekly\b"), Decimal(7)),
     (re.compile(r"\bmonthly\b"), MONTH),
@@ -104,7 +105,7 @@ def by_words(text: str | None) -> Decimal | None:
     """ "once daily", "three times a week", "every 12 weeks", "3-monthly"; of a range the longer interval."""
     if not text:
         return None
-    plain = text[:CUT].lower()
+    plain = " ".join(text[:CUT].lower().split())
     if match := TIMES.search(plain):
         count = {"once": "1", "twice": "2"}.get(match[1]) or match[2]
         span = SPAN["day" if match[3] == "daily" else match[3].removesuffix("ly")]

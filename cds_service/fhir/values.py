@@ -15,6 +15,7 @@ from .reading import Reading
 from .resources import CodeableConcept, Component, Quantity, ReferenceRange, Resource, listed
 
 MOST_DIGITS = 15
+LONGEST_NUMBER = 40  # nothing longer can have so few digits
 BILLION = Decimal(10) ** 9
 CUT = 1000  # no text is looked at beyond this length
 LONGEST_UNIT = 64
@@ -22,9 +23,7 @@ UCUM = "unitsofmeasure.org"
 COMPARATORS = {
     "<": "<", "<=": "<=", ">=": ">=", ">": ">", "=<": "<=", "=>": ">=", "\u2264": "<=", "\u2265": ">=", "": "",
 }  # fmt: skip
-WRITTEN = re.compile(
-    r"\s*(<=|>=|=<|=>|<|>|\u2264|\u2265)?\s*([0-9]{1,15}(?:[.,][0-9]{1,14})?)(?:\s*([^\s0-9.,<>].*?))?\s*"
-)
+WRITTEN = re.compile(r"(<=|>=|=<|=>|<|>|\u2264|\u2265)? ?([0-9]{1,15}(?:[.,][0-9]{1,14})?)(?: ?([^ 0-9.,<>].*))?")
 PENDING = (
     "pending", "awaited", "awaiting", "to follow", "in progress", "in process", "not yet", "volgt", "en cours", "folgt",
     "a suivre", "tba",
@@ -82,7 +81,7 @@ def digits(value: Decimal) -> str:
     text = str(value)
     if len(text) <= MOST_DIGITS and "E" not in text and text[0] in "0123456789" and value <= BILLION:
         return text
-    if not value.is_finite() or len(value.as_tuple().digits) > MOST_DIGITS:
+    if len(text) > LONGEST_NUMBER or not value.is_finite() or len(value.as_tuple().digits) > MOST_DIGITS:
         return ""
     if not -9 <= value.adjusted() <= 9 or abs(value) > BILLION:
         return ""
@@ -91,6 +90,7 @@ def digits(value: Decimal) -> str:
 
 def of_text(text: str, analyte: Analyte) -> Amount:
     """A value sent as text: a number with its unit is read ("<150 pmol/L"), everything else is in doubt."""
+    text = " ".join(text.split())
     match = WRITTEN.fullmatch(text)
     if match is None:
         plain = text.casefold()

@@ -21,7 +21,7 @@ def check_pathway(pathway: Pathway, known: Mapping[str, Iterable[str]], words: V
     for table in TABLES:
         rows: tuple[Row, ...] = getattr(pathway, table)
         for row in rows:
-            check_findings(row_place(pathway.id, row), row, words.findings, faults)
+            check_findings(row_place(pathway.id, row), row, known["thresholds"], words, faults)
             check_named(row_place(pathway.id, row), row, known, faults)
             check_condition(row_place(pathway.id, row), row, faults)
         if table in TOTAL_TABLES:
@@ -60,11 +60,12 @@ def check_thresholds(pathway: Pathway, stated: Iterable[str], words: Vocabulary,
     place = f"{pathway.id}/thresholds.toml"
     for name in sorted(words.thresholds.keys() - set(stated)):
         faults.add(place, f"the threshold {name!r} is missing (unit {words.thresholds[name]!r})")
+    units = {**words.thresholds, **words.optional}
     for name, threshold in pathway.thresholds.items():
-        if name not in words.thresholds:
-            faults.unknown(place, "threshold", name, words.thresholds)
-        elif threshold.unit != words.thresholds[name]:
-            wanted = words.thresholds[name]
+        if name not in units:
+            faults.unknown(place, "threshold", name, units)
+        elif threshold.unit != units[name]:
+            wanted = units[name]
             faults.add(f'{place} threshold "{name}"', f"unit is {threshold.unit!r}; it must be {wanted!r}")
     for low, high in BOUNDS.values():
         edges = [pathway.thresholds[name] for name in (low, high) if name in pathway.thresholds]
@@ -72,14 +73,17 @@ def check_thresholds(pathway: Pathway, stated: Iterable[str], words: Vocabulary,
             faults.add(place, f"{low!r} ({edges[0].value}) lies above {high!r} ({edges[1].value})")
 
 
-def check_findings(place: str, row: Row, known: frozenset[str], faults: Faults) -> None:
-    """Every condition of the row, of its choices, raises and exceptions is a finding."""
+def check_findings(place: str, row: Row, stated: Iterable[str], words: Vocabulary, faults: Faults) -> None:
+    """Every condition of the row, of its choices, raises and exceptions is a finding, and has its numbers."""
     used = [*row.when, *row.unless, *row.no_card]
     used += [name for _, names in (*row.raised, *row.treat_when) for name in names]
     used += [name for choice in (*row.tests, *row.regimens) for name in (*choice.when, *choice.unless)]
     for name in dict.fromkeys(used):
-        if name not in known:
-            faults.unknown(place, "finding", name, known)
+        if name not in words.findings:
+            faults.unknown(place, "finding", name, words.findings)
+        for threshold in sorted(set(words.rests_on.get(name, ())) - set(stated)):
+            wanted = f"{threshold!r} (unit {words.optional[threshold]!r})"
+            faults.add(place, f"the finding {name!r} rests on the threshold {wanted}, which the pathway does not state")
 
 
 def check_named(place: str, row: Row, known: Mapping[str, Iterable[str]], faults: Faults) -> None:

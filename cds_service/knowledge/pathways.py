@@ -7,6 +7,7 @@ from cds_service.clinical.tables import Pathway, Regimen
 from . import build
 from .check import check_pathway
 from .faults import Faults
+from .files import Toml
 from .shapes import Element, sound
 from .shared import Shared
 from .vocabulary import TABLES
@@ -36,8 +37,8 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
         thresholds={each.id: build.threshold(each) for each in sound(parts["thresholds"])},
         analytes=shared.analytes,
         groups=shared.groups,
-        displays=shared.displays,
-        messages=shared.messages,
+        displays=own_words(name, "displays", about, shared.displays, faults),
+        messages=own_words(name, "messages", about, shared.messages, faults),
         regimens=regimens(parts["regimens"], faults),
         orderables={each.id: build.orderable(each) for each in sound(parts["orderables"])},
         fixed={key: build.fixed_card(key, table) for key, table in about["fixed"].items()},
@@ -53,6 +54,14 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
     check_pathway(pathway, known, shared.vocabulary, faults)
     check_wording(pathway, shared.vocabulary, faults)
     return pathway
+
+
+def own_words(name: str, kind: str, about: Toml, shared: dict[str, str], faults: Faults) -> dict[str, str]:
+    """The shared displays or phrases, with those that the pathway words in its own way (a spelling, a unit)."""
+    own = build.messages(about.get(kind, {}))
+    for key in own.keys() - shared.keys():
+        faults.unknown(f"{name}/pathway.toml {kind}", kind.removesuffix("s"), key, shared)
+    return shared | own
 
 
 def regimens(elements: list[Element], faults: Faults) -> dict[str, Regimen]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cds_service.clinical.findings import NAMES
-from cds_service.clinical.limits import REQUIRED
+from cds_service.clinical.limits import OPTIONAL, REQUIRED, RESTS_ON
 from cds_service.clinical.wording import LONGEST
 
 ROUTES = ("im", "sc", "iv", "injection", "oral", "sublingual", "nasal", "other")
@@ -16,7 +16,7 @@ PROBLEM_GROUPS = frozenset(
     (
         "symptom", "neuro", "neuropathy", "gait", "sacd", "cord-recent", "risk", "must-im", "surgical", "bariatric",
         "malabsorption", "cause-known", "diet", "nitrous", "pregnancy", "pregnancy-planned", "breastfeeding", "leber",
-        "dialysis", "lifelong", "recognised-cause",
+        "dialysis", "lifelong", "recognised-cause", "high-risk",
     )
 )  # fmt: skip
 MEDICINE_GROUPS = frozenset(
@@ -36,8 +36,10 @@ class Vocabulary:
     thresholds: Mapping[str, str]  # threshold that every pathway must state -> its unit
     problem_groups: frozenset[str] = PROBLEM_GROUPS  # each must have at least one member: an empty one is never true
     medicine_groups: frozenset[str] = MEDICINE_GROUPS
+    optional: Mapping[str, str] = field(default_factory=dict)  # threshold that a pathway may state -> its unit
+    rests_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # finding -> optional thresholds it needs
 
 
 def clinical_vocabulary() -> Vocabulary:
     """The names that `cds_service.clinical` reads and makes."""
-    return Vocabulary(findings=NAMES, longest=LONGEST, thresholds=REQUIRED)
+    return Vocabulary(findings=NAMES, longest=LONGEST, thresholds=REQUIRED, optional=OPTIONAL, rests_on=RESTS_ON)

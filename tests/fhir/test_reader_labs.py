@@ -407,6 +407,13 @@ def test_members_that_a_panel_contains_are_read_with_what_the_panel_says() -> No
     assert (lab.reference, lab.value, lab.date) == ("Observation/o1", 150, date(2026, 1, 10))
 
 
+def test_members_share_the_specimen_of_the_panel() -> None:
+    member = {"resourceType": "Observation", "id": "m", "code": concept(B12), "valueQuantity": quantity(150)}
+    urine = {"resourceType": "Specimen", "id": "s", "type": {"text": "Urine"}}
+    panel = observation("58410-2", None, contained=[member, urine], specimen={"reference": "#s"})
+    assert reasons(panel) == {"Observation/o1": "specimen: urine"}
+
+
 def test_members_in_the_bundle_are_read_once_each() -> None:
     panel = observation("58410-2", None, name="panel", hasMember=[{"reference": "Observation/o1"}])
     assert len(read(panel, observation(), observation()).labs) == 1

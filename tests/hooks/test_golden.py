@@ -1,0 +1,63 @@
+"""Golden pairs: what a client sends, and byte by byte what it is answered (fixtures/golden/README.md says how to renew)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+
+import pytest
+from flask import Flask
+from jsonschema import Draft202012Validator
+from werkzeug.test import Client, TestResponse
+
+from cds_service.app import create_app
+from cds_service.config import Settings
+from cds_service.hooks.schemas import load_schema
+from tests import golden
+from tests.hooks.calling import ENVIRON, PATH
+
+REQUEST, RESPONSE = (Draft202012Validator(load_schema(name)) for name in ("request", "response"))
+RENEWED = "it was missing and has been written: read it, then run this again"
+
+
+@cache
+def app(now: datetime) -> Flask:
+    return create_app(Settings(demo=True), clock=lambda: now)
+
+
+def answer(pair: golden.Pair) -> TestResponse:
+    """What the service answers to the request on its day."""
+    body = pair.request.read_bytes()
+    return Client(app(pair.now)).post(PATH, data=body, content_type="application/json", environ_overrides=ENVIRON)
+
+
+@pytest.mark.parametrize("patient", golden.patients())
+def test_the_request_about_a_fixture_patient_is_what_its_record_gives(patient):
+    pair, expected = golden.Pair(patient), golden.request_of(patient)
+    assert not golden.written(pair.request, expected), f"{pair.request.name}: {RENEWED}"
+    assert pair.request.read_bytes() == expected
+
+
+@pytest.mark.parametrize("name", golden.names())
+def test_each_request_gets_exactly_its_answer(name):
+    pair = golden.Pair(name)
+    assert pair.request.exists(), f"{pair.request.name} is missing: the test of the fixture patients writes it"
+    response = answer(pair)
+    body = golden.laid_out(response.data)
+    assert not golden.written(pair.response, body), f"{pair.response.name}: {RENEWED}"
+    assert body.decode() == pair.response.read_text(encoding="utf-8")
+    assert response.status_code == (200 if "cards" in response.json else 412)
+
+
+@pytest.mark.parametrize("name", golden.names())
+def test_requests_and_answers_keep_our_schemas(name):
+    pair = golden.Pair(name)
+    response = answer(pair)
+    if response.status_code == 200:
+        assert not list(RESPONSE.iter_errors(response.json))
+    assert not list(REQUEST.iter_errors(golden.msgspec.json.decode(pair.request.read_bytes())))
+
+
+def test_no_answer_is_left_without_its_request():
+    answers = {path.name.partition(".")[0] for path in golden.FOLDER.glob("*.response.json")}
+    assert answers <= set(golden.names())
