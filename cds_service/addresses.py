@@ -20,6 +20,7 @@ _URL = re.compile(
 )
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 LOOPBACK_NAMES = ("127.0.0.1", "::1", "localhost")
+_UNICAST = ipaddress.ip_network("2000::/3")  # of IPv6, only these lead out into the world
 _CLOUD_METADATA = ipaddress.ip_address("fd00:ec2::254")
 _LONGEST = 8_000  # characters; longer than any page link we have seen, shorter than what a front end accepts
 
@@ -53,6 +54,11 @@ class Base:
         """Whether it names this machine literally."""
         return self.host in LOOPBACK_NAMES
 
+    def holds(self, other: Base) -> bool:
+        """Whether the other base is this one or lies under it."""
+        same_origin = (self.scheme, self.host, self.port) == (other.scheme, other.host, other.port)
+        return same_origin and (other.path == self.path or other.path.startswith(self.path + "/"))
+
     def address_of(self, target: str) -> str:
         """The full address of `target`, which must lie under this base.
 
@@ -69,7 +75,7 @@ class Base:
         found, query = _take_apart(full)
         if (found.scheme, found.host, found.port) != (self.scheme, self.host, self.port):
             raise AddressRefused("an address of another origin than the FHIR base")
-        if found.path != self.path and not found.path.startswith(self.path + "/"):
+        if not self.holds(found):
             raise AddressRefused("an address that does not lie under the FHIR base")
         return found.url + query
 
@@ -102,14 +108,17 @@ def parse_bases(text: str) -> tuple[Base, ...]:
 class Policy:
     """What may be called, and how much of it is read.
 
-    `demo` allows FHIR bases on this machine, by http, on any port but `own_ports`. `bases` are the operator's: they
-    may lie in a private network, and only they may. Without `anonymous` nothing is called without a token.
+    `demo` allows FHIR bases on this machine, by http, on any port but `own_ports`. `bases` are the operator's: only
+    they may lie in a private network, and without `private` they may not either. With `below`, what lies under one of
+    them is allowed too. Without `anonymous` nothing is called without a token.
     """
 
     bases: tuple[Base, ...] = ()
     demo: bool = False
     own_ports: frozenset[int] = frozenset()
     anonymous: bool = True
+    private: bool = True
+    below: bool = False
     answer_bytes: int = 5_000_000  # decoded, one answer
     call_bytes: int = 25_000_000  # decoded, all answers of one hook call
     at_once: int = 16  # calls to one origin at the same time
@@ -119,11 +128,14 @@ class Policy:
         """Whether this FHIR base may be called at all."""
         if base.loopback_name and base.port in self.own_ports:
             return False
-        return base in self.bases or (self.demo and base.scheme == "http" and base.loopback_name)
+        listed = base in self.bases or (self.below and any(each.holds(base) for each in self.bases))
+        return listed or (self.demo and base.scheme == "http" and base.loopback_name)
 
     def may_connect(self, host: str, port: int, address: str) -> bool:
         """Whether a connection for this host may go to this address, the one it resolved to just now."""
         listed = any(host == base.host and port == base.port for base in self.bases)
+        if not self.private:
+            return listed and _is_public(address)
         if host in LOOPBACK_NAMES:
             return (self.demo or listed) and port not in self.own_ports and _plain_address(address).is_loopback
         return listed and not _is_never_a_server(address)
@@ -172,6 +184,14 @@ def _is_never_a_server(text: str) -> bool:
     """Link-local (a cloud's metadata service lives there), multicast and unspecified addresses."""
     address = _plain_address(text)
     return address.is_link_local or address.is_multicast or address.is_unspecified or address == _CLOUD_METADATA
+
+
+def _is_public(text: str) -> bool:
+    """An address of the world at large; none in which an IPv4 address is hidden (6to4, Teredo, NAT64)."""
+    address = _plain_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        return address in _UNICAST and address.is_global and address.sixtofour is None and address.teredo is None
+    return address.is_global and not address.is_multicast
 
 
 def _check_path(path: str) -> None:

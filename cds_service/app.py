@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, MutableMapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,10 +16,15 @@ from structlog.typing import FilteringBoundLogger
 
 from . import __version__
 from .addresses import parse_base
+from .callers import Caller, Callers, remarks
+from .client_access import ClientAccess
+from .clients import Client, Clients, load_clients
 from .config import Settings, SettingsError, load_settings
 from .fhir.drafts import build_drafts
-from .hooks.catalogue import PATIENT_VIEW, discovery, listed_patient_view
+from .gate import Gate
+from .hooks.catalogue import LISTINGS, SERVICES, discovery
 from .hooks.compose import options_for
+from .hooks.replay import MemoryOfTokens
 from .knowledge.content import Content, load_content
 from .knowledge.locate import cards_folder
 from .outgoing import Outgoing, Policy
@@ -30,13 +36,18 @@ Clock = Callable[[], datetime]
 SECONDS, DEMO_SECONDS = 2.0, 8.0
 GC_THRESHOLDS = (50_000, 50, 50)
 NO_CLIENTS = (
-    "without demo mode the service does not start: clients, and who may call, are not built yet. "
-    "Start it with --demo (CDS_DEMO=1); it then answers this machine only."
+    "without demo mode the service does not start unless CDS_CLIENTS names a clients.toml, which says who may call. "
+    "With --demo (CDS_DEMO=1) it answers this machine only."
+)
+FORGETFUL = (
+    'CDS_WORKERS: clients with jti = "once" need one worker, or the shared store, which is not built yet; allowed: '
+    'CDS_WORKERS=1, jti = "until-exp", or jti_memory = "per-process" at the top of clients.toml (a token is then '
+    "accepted once by each worker)"
 )
 WELCOME = """B12 CDS {version}: a CDS Hooks service for vitamin B12 deficiency.
 
 Discovery: GET /cds-services
-Call:      POST /cds-services/{service} (hook patient-view)
+Call:      {calls}
 Content:   {content} {content_version}, pathway {pathway}
 {mode}"""
 DEMO = "\nDEMO MODE: no client is authenticated, only this machine is answered. Not for real patients.\n"
@@ -50,21 +61,63 @@ def now() -> datetime:
 def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     """The service as a WSGI application. SettingsError or ContentError say why there can be none."""
     settings = settings or load_settings()
-    if not settings.demo:
-        raise SettingsError(NO_CLIENTS)
+    clients = None if settings.demo else read_clients(settings)
     log = call_log(clock)
     content = load_content(cards_folder(), settings.site_dir)
     service = build_service(settings, content)
     app = Flask("cds_service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
     add_error_handlers(app, log)
-    add_routes(app, build_site(service, settings, clock, log))
+    site = build_site(service, settings, clock, log)
+    add_routes(app, site if clients is None else behind_the_gate(site, clients, settings, content))
     settle_memory()
     return app
 
 
-def build_service(settings: Settings, content: Content) -> Service:
-    """All that the patient-view endpoint needs, put together once."""
+def read_clients(settings: Settings) -> Clients:
+    """Who may call, where it is not demo mode. Without them, or with some that cannot be kept apart, nothing starts."""
+    if settings.clients is None:
+        raise SettingsError(NO_CLIENTS)
+    clients = load_clients(settings.clients)
+    once = any(client.once for client in clients.all)
+    if once and settings.workers > 1 and not clients.memory_per_process:
+        raise SettingsError(FORGETFUL)
+    return clients
+
+
+def behind_the_gate(site: Site, clients: Clients, settings: Settings, content: Content) -> Site:
+    """The site as clients see it: each has its own endpoints. The only one's catalogue is everybody's."""
+    contents = {None: content}  # by the folder laid over ours
+    callers = {}
+    for client in clients.all:
+        if client.site not in contents:
+            contents[client.site] = load_content(cards_folder(), client.site)
+        service = service_for(client, settings, contents[client.site])
+        theirs = build_site(service, settings, site.clock, site.log)
+        way = ClientAccess(client).fetch_for
+        callers[client.name] = Caller(
+            client.name, theirs.endpoints, theirs.discovery, way, client.seconds_for, client.silent
+        )
+    for remark in remarks(clients):
+        site.log.warning("start", remark=remark)
+    gate = Gate(clients.all, MemoryOfTokens(), site.log.info)
+    catalogue = theirs.discovery if len(callers) == 1 else site.discovery
+    return replace(site, discovery=catalogue, callers=Callers(gate, callers, clients.discovery_open, site.log))
+
+
+def service_for(client: Client, settings: Settings, content: Content) -> Service:
+    """The service as one client gets it: its pathway, and how it wants to be answered."""
+    name = client.pathway or settings.pathway
+    if name not in content.pathways:
+        known = ", ".join(sorted(content.pathways))
+        raise SettingsError(f'CDS_CLIENTS: client "{client.name}" pathway: no pathway {name!r}; allowed: {known}')
+    service = build_service(settings.model_copy(update={"pathway": name}), content)
+    options = replace(service.options, client=client.name, **client.cards)
+    return replace(service, options=options, on_missing=client.on_missing)
+
+
+def build_service(settings: Settings, content: Content, hook: str = "patient-view") -> Service:
+    """All that the endpoint of a hook needs, put together once."""
     pathway = content.pathways.get(settings.pathway)
     if pathway is None:
         known = ", ".join(sorted(content.pathways))
@@ -74,17 +127,17 @@ def build_service(settings: Settings, content: Content) -> Service:
         pathway=pathway,
         drafts=build_drafts(content, pathway),
         templates=content.prefetch[settings.prefetch],
-        zone=settings.zone,
-        options=options_for(pathway, approved=bool(content.approver), service=PATIENT_VIEW),
+        zone=settings.zone_with(content.site.time_zone),
+        options=options_for(pathway, approved=content.is_approved, service=SERVICES[hook], **content.site.cards),
     )
 
 
 def build_site(service: Service, settings: Settings, clock: Clock, log: FilteringBoundLogger) -> Site:
     """What the routes need."""
-    catalogue = discovery([listed_patient_view(service.pathway.title, service.templates, REQUIRED)])
+    catalogue = discovery([listed(service.pathway.title, service.templates, REQUIRED) for listed in LISTINGS])
     welcome = WELCOME.format(
         version=__version__,
-        service=PATIENT_VIEW,
+        calls="\n           ".join(f"POST /cds-services/{each} (hook {hook})" for hook, each in SERVICES.items()),
         content=service.content.title,
         content_version=service.content.version,
         pathway=service.pathway.id,
@@ -92,7 +145,7 @@ def build_site(service: Service, settings: Settings, clock: Clock, log: Filterin
     )
     policy = Policy(bases=tuple(parse_base(base) for base in settings.fhir_bases), demo=settings.demo)
     return Site(
-        endpoints={PATIENT_VIEW: Endpoint("patient-view", service)},
+        endpoints={each: Endpoint(hook, of_hook(service, hook)) for hook, each in SERVICES.items()},
         discovery=msgspec.json.encode(catalogue),
         welcome=welcome,
         answer=answer,
@@ -103,6 +156,11 @@ def build_site(service: Service, settings: Settings, clock: Clock, log: Filterin
         demo=settings.demo,
         origins=frozenset(settings.origins),
     )
+
+
+def of_hook(service: Service, hook: str) -> Service:
+    """The service as the endpoint of a hook gives it: only the ids that it makes are its own."""
+    return replace(service, options=replace(service.options, service=SERVICES[hook]))
 
 
 def call_log(clock: Clock) -> FilteringBoundLogger:

@@ -1,4 +1,4 @@
-"""The command line: `b12-cds demo | serve | explain | check | table | prefetch`.
+"""The command line: `b12-cds demo | serve | explain | check | table | prefetch | doctor`.
 
 What is imported here at the top is little, so that a signal during a slow start already ends the service well.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -73,7 +73,7 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
     from .app import NO_CLIENTS, create_app
     from .server import PortTaken, Server, listen
 
-    if not settings.demo:
+    if not settings.demo and settings.clients is None:
         refuse(NO_CLIENTS)
     try:
         listening = listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)
@@ -81,7 +81,9 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
     except PortTaken as error:
         refuse(str(error))
     announce = f"DEMO MODE on {host} port {port}: this machine only, no client authentication, not for real patients."
-    Server(app, listening, on_ready=lambda: click.echo(announce, err=True)).run()
+    if not settings.demo:
+        announce = f"Serving the clients of {settings.clients} on {host} port {port}, unencrypted: for a proxy in front."
+    Server(app, listening, on_ready=lambda: click.echo(announce, err=True), workers=settings.workers).run()
 
 
 @main.command()
@@ -92,19 +94,19 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
 @click.option("--fetch", "fetching", is_flag=True, help="Read what is missing from the request's fhirServer.")
 def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bool, fetching: bool) -> None:
     """Explain what the service answers to a saved request (JSON) or a vignette (TOML)."""
-    from .explain import CannotExplain, explanation, read_saved
+    from .explain import CannotExplain, explanation, overlay_of, read_saved
     from .explain import explain as explained
 
     settings = read_settings()
-    content = read_content(settings)
     try:
+        content = read_content(settings, overlay_of(file))
         saved = read_saved(file, content)
     except CannotExplain as error:
         refuse(str(error))
     service = read_service(settings, content, pathway or saved.pathway)
-    day = as_of.date() if as_of else saved.as_of or today(settings)
+    day = as_of.date() if as_of else saved.as_of or today(service.zone)
     fetch = fetch_for(saved.request, settings) if fetching else None
-    found = explained(saved.request, service, fetch, day, settings.zone)
+    found = explained(saved.request, service, fetch, day, service.zone)
     show(explanation(found, service, day), as_json)
     if found.status == 412:
         refuse("the service would answer 412: required data is missing: " + ", ".join(found.missing), WOULD_BE_412)
@@ -158,17 +160,38 @@ def prefetch() -> None:
         click.echo(f"\nScopes, SMART {notation}\n  " + " ".join(names))
 
 
+@main.command()
+@click.option("--fhir", "url", required=True, metavar="URL", help="FHIR base: https, or http on this machine.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file with the token (else CDS_FHIR_TOKEN).")
+@click.option("--patients", "patients_file", type=click.Path(path_type=Path), help="A file of ids to try, one a line.")
+@click.option("--prefetch", type=click.Choice(["full", "minimal"]), help="Time this set only (default: both).")
+@click.option("--site", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another CDS_SITE_DIR.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def doctor(url: str, site: Path | None, **options: Any) -> None:
+    """Examine a FHIR server before go-live: would the service work there, and which codes are not mapped?"""
+    from .app import SECONDS
+    from .doctor.command import Asked, CannotExamine, run
+
+    settings = read_settings(**({"site_dir": site} if site else {}))
+    service = read_service(settings, read_content(settings), "")
+    try:
+        run(Asked(url=url, site=settings.site_dir, **options), service, datetime.now(settings.zone), SECONDS)
+    except CannotExamine as error:
+        refuse(f"doctor: {error}", error.code)
+
+
 def read_settings(**given: Any) -> Settings:
     from .config import load_settings
 
     return guarded(load_settings, **given)
 
 
-def read_content(settings: Settings) -> Content:
+def read_content(settings: Settings, site: Path | None = None) -> Content:
+    """Our content with a site's folder over it: the one given, else that of the settings."""
     from .knowledge.content import load_content
     from .knowledge.locate import cards_folder
 
-    return guarded(lambda: load_content(cards_folder(), settings.site_dir))
+    return guarded(lambda: load_content(cards_folder(), site or settings.site_dir))
 
 
 def read_service(settings: Settings, content: Content, pathway: str) -> Service:
@@ -203,9 +226,9 @@ def guarded(make: Any, *args: Any, **given: Any) -> Any:
         refuse(str(error))
 
 
-def today(settings: Settings) -> date:
+def today(zone: tzinfo) -> date:
     """The calendar day where the service stands."""
-    return datetime.now(settings.zone).date()
+    return datetime.now(zone).date()
 
 
 def show(told: dict[str, Any], as_json: bool) -> None:

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     origins: Listed = ()
     site_dir: Path | None = None
     clients: Path | None = None
+    workers: int = Field(1, ge=1, le=64)
     store_url: str = ""
 
     @field_validator("fhir_bases", "origins", mode="before")
@@ -77,8 +78,17 @@ class Settings(BaseSettings):
 
     @property
     def zone(self) -> tzinfo:
-        """The time zone whose calendar days count."""
+        """The time zone whose calendar days count, where no site's folder states one."""
         return _zone(self.time_zone)
+
+    def zone_with(self, of_site: str) -> tzinfo:
+        """The time zone, with what the site's folder states ("" is nothing). Two that differ are a SettingsError:
+        what the site has signed is not changed from outside."""
+        if of_site and "time_zone" in self.model_fields_set and self.time_zone != of_site:
+            raise SettingsError(
+                f"{PREFIX}TIME_ZONE is {self.time_zone}, but site.toml states {of_site}; leave out one of the two"
+            )
+        return _zone(of_site or self.time_zone)
 
 
 def load_settings(**given: Any) -> Settings:

@@ -1,30 +1,36 @@
 """One request, from what the client sent to what it is told. Read this first.
 
-HookRequest -> gather -> read_record -> assess -> decide -> draft -> compose -> cards. Every step is a plain function;
-the only effect is `fetch`, which is made for this call and passed in, and time is an argument.
+HookRequest -> relevant? -> gather -> read_record -> assess -> decide -> draft -> compose -> cards. Every step is a
+plain function; the only effect is `fetch`, which is made for this call and passed in, and time is an argument. The one
+branch: an order that is none of our business is answered before anything is gathered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from dataclasses import dataclass, replace
+from datetime import date, datetime, tzinfo
 from typing import Any
 
-from .clinical.advice import Draft
 from .clinical.decide import Decision, decide, decide_without, unavailable
+from .clinical.decide_orders import decide_orders
 from .clinical.findings import Assessment, assess
-from .clinical.record import PatientRecord
+from .clinical.record import Patient, PatientRecord
 from .clinical.tables import Pathway
+from .fhir.drafted import Drafted, read_drafted
 from .fhir.drafts import Drafts
-from .fhir.gather import Fetch, Gathered, gather
+from .fhir.gather import Fetch, Gathered, KeyState, gather
 from .fhir.reader import read_record
 from .hooks.compose import Options, compose
 from .hooks.messages import HookRequest
 from .knowledge.content import Content
+from .suggestions import resources, titles
 
 REQUIRED = ("patient", "b12")
 MISSING = ("absent", "failed")
+DRAFT_ORDERS = "draftOrders"
+NO_ORDERS = Drafted()
+NOTHING_GATHERED = Gathered((), (), {}, (), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +67,85 @@ def answer(
     deadline: float,
     optional_deadline: float,
 ) -> Answer:
-    """Answer one patient-view call. `now` decides what is in the future; the deadlines are monotonic seconds."""
+    """Answer one call. `now` decides what is in the future; the deadlines are monotonic seconds."""
     today = now.astimezone(service.zone).date()
+    ordered = read_orders(request, service, today, fetch, optional_deadline)
+    if request.draft_orders is not None and not ordered.relevant:
+        return answer_aside(request, service, ordered, today)
     gathered = gather(request.prefetch, service.templates, request.tokens, fetch, deadline, optional_deadline)
     record = read_record(gathered, request.patient_id, service.content, service.pathway, today, service.zone)
+    record = with_orders(record, ordered)
     assessment = assess(record, service.pathway, today)
     missing = missing_keys(gathered, assessment)
     decision = judge(assessment, gathered, service, missing)
+    if ordered.unread and not (missing or decision.advice):
+        return answer_unread(request, service, assessment, gathered, today)
+    return told(request, service, decision, assessment, gathered, missing, today)
+
+
+def read_orders(
+    request: HookRequest, service: Service, today: date, fetch: Fetch | None, deadline: float
+) -> Drafted:
+    """The orders of an order hook; none of patient-view."""
+    if request.draft_orders is None:
+        return NO_ORDERS
+    return read_drafted(
+        request.draft_orders,
+        request.selections,
+        request.patient_id,
+        service.content,
+        service.pathway,
+        today,
+        service.zone,
+        fetch,
+        deadline,
+    )
+
+
+def with_orders(record: PatientRecord, ordered: Drafted) -> PatientRecord:
+    """The record with the orders of this call, and with what of them was not used."""
+    if ordered == NO_ORDERS:
+        return record
+    ignored = sorted({*record.ignored, *ordered.ignored}, key=lambda each: (each.reference, each.reason))
+    return replace(record, selected=ordered.selected, beside=ordered.beside, ignored=tuple(ignored))
+
+
+def answer_aside(request: HookRequest, service: Service, ordered: Drafted, today: date) -> Answer:
+    """Orders that are none of our business: no card, and the record is not read."""
+    record = with_orders(PatientRecord(Patient(f"Patient/{request.patient_id}")), ordered)
+    assessment = assess(record, service.pathway, today)
+    if ordered.unread:
+        return answer_unread(request, service, assessment, NOTHING_GATHERED, today)
+    return Answer(200, [], Decision("", (), (), {}), assessment, record, NOTHING_GATHERED)
+
+
+def answer_unread(
+    request: HookRequest, service: Service, assessment: Assessment, gathered: Gathered, today: date
+) -> Answer:
+    """An order whose medicine could not be had may be one of ours: that is missing data like any other."""
+    state = KeyState(DRAFT_ORDERS, "failed", "the medicine of an order is only a reference that could not be read")
+    gathered = replace(gathered, states={**gathered.states, DRAFT_ORDERS: state})
+    decision = judge(assessment, gathered, service, (DRAFT_ORDERS,))
+    return told(request, service, decision, assessment, gathered, (DRAFT_ORDERS,), today)
+
+
+def told(
+    request: HookRequest,
+    service: Service,
+    decision: Decision,
+    assessment: Assessment,
+    gathered: Gathered,
+    missing: tuple[str, ...],
+    today: date,
+) -> Answer:
+    """The decision as cards; 412 where required data is missing and nothing can be said without it."""
+    record, pathway, options = assessment.case.record, service.pathway, service.options
     if missing and not decision.advice:
         return Answer(412, [], decision, assessment, record, gathered, missing)
-    resources = {draft: drafted(draft, service, record, now) for advice in decision.advice for draft in advice.drafts}
-    cards = compose(decision.advice, resources, titles(service.pathway, resources), request, service.options)
+    drafts = dict.fromkeys(draft for advice in decision.advice for draft in advice.drafts)
+    suggested = resources(drafts, service.drafts, options.replacing, request, record, today)
+    words = titles(drafts, pathway, options.replacing, record)
+    cards = compose(decision.advice, suggested, words, request, options)
     return Answer(200, cards, decision, assessment, record, gathered, missing)
 
 
@@ -85,7 +159,8 @@ def missing_keys(gathered: Gathered, assessment: Assessment) -> tuple[str, ...]:
 def judge(assessment: Assessment, gathered: Gathered, service: Service, missing: tuple[str, ...]) -> Decision:
     """The decision; without required data only what a safety row can say, or nothing."""
     if not missing:
-        return decide(assessment, service.pathway)
+        about_orders = bool(assessment.case.record.selected)
+        return (decide_orders if about_orders else decide)(assessment, service.pathway)
     words = ", ".join(service.pathway.messages[f"prefetch.{key}"] for key in missing)
     if gathered.wrong_patient:
         return Decision("not-assessable", (), (), dict(assessment.findings))
@@ -93,23 +168,3 @@ def judge(assessment: Assessment, gathered: Gathered, service: Service, missing:
     if decision.advice or service.on_missing == "412":
         return decision
     return unavailable(assessment, service.pathway, words)
-
-
-def drafted(draft: Draft, service: Service, record: PatientRecord, now: datetime) -> dict[str, Any]:
-    """The resource that a suggestion creates; `compose` gives it the id of this call."""
-    make = service.drafts.test if draft.kind == "test" else service.drafts.medicine
-    today = now.astimezone(service.zone).date()
-    return make(draft.id, record.patient.reference, draft.id, today)
-
-
-def titles(pathway: Pathway, drafts: Mapping[Draft, Any]) -> dict[Draft, tuple[str, str]]:
-    """Label and description of each suggestion: the description states the whole regimen in words."""
-    words = {}
-    for draft in drafts:
-        if draft.kind == "test":
-            title = pathway.orderables[draft.id].title
-            words[draft] = (title, title)
-        else:
-            regimen = pathway.regimens[draft.id]
-            words[draft] = (regimen.title, regimen.words)
-    return words

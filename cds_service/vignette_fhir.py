@@ -1,4 +1,4 @@
-"""The hook request that a vignette's patient makes: FHIR resources built from the first codes of the value sets."""
+"""The hook request that a vignette makes: FHIR resources built from the first codes of the value sets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
-from .clinical.tables import Analyte
+from .clinical.tables import Analyte, Orderable
 from .clinical.units import normalise_unit
 from .knowledge.content import Content
+from .vignette_orders import instruction, order_context
 from .vignettes import Vignette, VignetteError
 
 PATIENT = "pt-1"
@@ -40,12 +41,12 @@ ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def request_bytes(vignette: Vignette, content: Content) -> bytes:
-    """The body of the patient-view call, numbers with their trailing zeros."""
+    """The body of the call, numbers with their trailing zeros."""
     return ENCODER.encode(hook_request(vignette, content))
 
 
 def hook_request(vignette: Vignette, content: Content) -> dict[str, Any]:
-    """The patient-view request of the vignette's patient, with full prefetch."""
+    """The request about the vignette's patient, with full prefetch, and with the orders of an order hook."""
     build = Build(vignette, content)
     prefetch: dict[str, Any] = {key: [] for key in content.prefetch["full"] if key != "patient"}
     for resource in build.resources():
@@ -56,10 +57,11 @@ def hook_request(vignette: Vignette, content: Content) -> dict[str, Any]:
         del bundles[key]
     for key in vignette.told.get("incomplete", ()):
         bundles[key]["link"] = [{"relation": "next", "url": "https://fhir.example.org/next"}]
+    orders = order_context(vignette.told, vignette.hook, build) if vignette.hook != "patient-view" else {}
     return {
-        "hook": "patient-view",
+        "hook": vignette.hook,
         "hookInstance": "00000000-0000-4000-8000-000000000001",
-        "context": {"userId": "Practitioner/gp-1", "patientId": PATIENT},
+        "context": {"userId": "Practitioner/gp-1", "patientId": PATIENT, **orders},
         "prefetch": bundles,
     }
 
@@ -130,7 +132,7 @@ class Build:
         """A CodeableConcept with the first (or the given) code of a value set, or with words alone."""
         if text:
             return {"text": text}
-        for row in value_set(self.content.folder, name):
+        for row in value_set(self.content, name):
             if row["use"] not in UNFIT and (code in (None, row["code"]) or code == row["use"]):
                 return {"coding": [{key: row[key] for key in ("system", "code", "display")}]}
         raise VignetteError(f"no code in value set {name!r}" + (f" like {code!r}" if code else ""))
@@ -176,19 +178,19 @@ class Build:
         status = told.get("status", "completed" if end else "active")
         if kind == "administration":
             found = self.begin("MedicationAdministration", told, status=told.get("status", "completed"))
-            found["dosage"] = dosage(told)
+            found["dosage"] = instruction(told)
             dated(found, "effectiveDateTime", day)
         elif kind == "dispense":
             found = self.begin("MedicationDispense", told, status=told.get("status", "completed"))
-            found["dosageInstruction"] = [dosage(told)]
+            found["dosageInstruction"] = [instruction(told)]
             dated(found, "whenHandedOver", day)
         elif kind == "statement":
-            found = self.begin("MedicationStatement", told, status=status, dosage=[dosage(told)])
+            found = self.begin("MedicationStatement", told, status=status, dosage=[instruction(told)])
             period = {name: each for name, each in (("start", day), ("end", end)) if each}
             found |= {"effectivePeriod": period} if period else {}
         else:
             found = self.begin(
-                "MedicationRequest", told, status=status, intent="order", dosageInstruction=[dosage(told)]
+                "MedicationRequest", told, status=status, intent="order", dosageInstruction=[instruction(told)]
             )
             dated(found, "authoredOn", day)
             if end:
@@ -205,10 +207,14 @@ class Build:
 
     def order(self, told: dict[str, Any]) -> dict[str, Any]:
         """An open ServiceRequest for one of our orderables."""
-        orderable = self.content.pathways[self.told.get("pathway", "uk-ng239")].orderables[told["orderable"]]
+        orderable = self.orderable(told["orderable"])
         code = {"coding": [dict(zip(("system", "code", "display"), orderable.coding, strict=True))]}
         found = self.begin("ServiceRequest", told, status="active", intent="order", code=code)
         return dated(found, "authoredOn", self.day(told))
+
+    def orderable(self, name: str) -> Orderable:
+        """One of the pathway's tests."""
+        return self.content.pathways[self.told.get("pathway", "uk-ng239")].orderables[name]
 
 
 def fitting(analyte: Analyte, unit: str | None) -> str | None:
@@ -217,11 +223,16 @@ def fitting(analyte: Analyte, unit: str | None) -> str | None:
     return known.family if known and len(analyte.bases) > 1 and known.family in ("mass", "molar") else None
 
 
-def value_set(folder: Path, name: str) -> list[dict[str, str]]:
-    """The rows of a value set, in the order of its file."""
-    path = folder / "value-sets" / f"{name}.csv"
-    if not path.is_file():
+def value_set(content: Content, name: str) -> list[dict[str, str]]:
+    """The rows of a value set, in the order of its file, and then a site's own."""
+    folders = [each for each in (content.folder, content.site.folder) if each is not None]
+    paths = [path for folder in folders if (path := folder / "value-sets" / f"{name}.csv").is_file()]
+    if not paths:
         raise VignetteError(f"no value set {name!r}")
+    return [row for path in paths for row in rows_of(path)]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -240,19 +251,4 @@ def quantity(value: Any, unit: str | None, comparator: str | None = None) -> dic
         found["comparator"] = comparator
     if unit:
         found["unit"] = unit
-    return found
-
-
-def dosage(told: dict[str, Any]) -> dict[str, Any]:
-    """Dosage with route, dose ("1 mg") and interval ("8 weeks", "1 day")."""
-    found: dict[str, Any] = {}
-    if "route" in told:
-        found["route"] = {"text": told["route"]}
-    if "dose" in told:
-        amount, unit = told["dose"].split(" ", 1)
-        found["doseAndRate"] = [{"doseQuantity": {"value": Decimal(amount), "unit": unit}}]
-    if "every" in told:
-        period, unit = told["every"].split(" ", 1)
-        code = {"day": "d", "week": "wk", "month": "mo", "year": "a"}[unit.rstrip("s")]
-        found["timing"] = {"repeat": {"frequency": 1, "period": Decimal(period), "periodUnit": code}}
     return found

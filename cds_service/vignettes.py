@@ -6,6 +6,7 @@ vignette goes through the whole service: the reader, the findings, the tables, t
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from datetime import date
@@ -13,14 +14,22 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from .knowledge.locate import shipped_folder
+
+PLAIN_NAME = re.compile(r"[a-z0-9-]+")
 DEFAULT_DAY = date(2026, 1, 15)
+DRAFT = {"orderable", "ingredient", "text", "id", "status", "route", "dose", "every", "times", "for", "instructions",
+         "phases"}  # fmt: skip
 KEYS = {
     "lab": {"analyte", "value", "unit", "comparator", "status", "low", "high", "flag", "outcome", "code", "id"},
     "problem": {"concept", "as", "status", "ended_days_ago", "ended", "text"},
     "medicine": {"ingredient", "as", "status", "route", "dose", "every", "ended_days_ago", "ended", "text", "id"},
     "allergy": {"substance"},
     "order": {"orderable"},
+    "selected": DRAFT,
+    "beside": DRAFT,
 }
+HOOKS = ("patient-view", "order-select", "order-sign")
 
 
 class VignetteError(ValueError):
@@ -37,6 +46,8 @@ class Vignette:
     pathway: str
     told: dict[str, Any]
     expect: dict[str, Any]
+    overlay: str = ""  # the example site of fixtures/sites whose folder lies over the content
+    hook: str = "patient-view"
 
 
 def read_vignette(path: Path) -> Vignette:
@@ -48,5 +59,18 @@ def read_vignette(path: Path) -> Vignette:
             unknown = set(entry) - allowed - {"days_ago", "date"}
             if unknown:
                 raise VignetteError(f"{path.name} [[{table}]]: unknown {sorted(unknown)}. Allowed: {sorted(allowed)}")
-    as_of = told.get("as_of", DEFAULT_DAY)
-    return Vignette(path.stem, told["title"], as_of, told.get("pathway", "uk-ng239"), told, told.get("expect", {}))
+    overlay = told.get("overlay", "")
+    if not isinstance(overlay, str) or (overlay and not PLAIN_NAME.fullmatch(overlay)):
+        raise VignetteError(f"{path.name} overlay: {overlay!r} is no name; it may hold a-z, 0-9 and - only")
+    as_of, pathway = told.get("as_of", DEFAULT_DAY), told.get("pathway", "uk-ng239")
+    hook = told.get("hook", "patient-view")
+    if hook not in HOOKS:
+        raise VignetteError(f"{path.name} hook: {hook!r}. Allowed: {', '.join(HOOKS)}")
+    return Vignette(path.stem, told["title"], as_of, pathway, told, told.get("expect", {}), overlay, hook)
+
+
+def overlay_folder(vignette: Vignette) -> Path | None:
+    """The example site's folder that the vignette names, or None. ContentError if there is none of that name."""
+    if not vignette.overlay:
+        return None
+    return shipped_folder("fixtures", holding=f"sites/{vignette.overlay}") / "sites" / vignette.overlay

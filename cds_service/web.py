@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from .addresses import AddressRefused, parse_base
+from .callers import Caller, Callers, Endpoint
 from .cors import cors_headers
 from .demo_guard import refusal
 from .fetching import Fetch
@@ -23,21 +24,13 @@ from .outgoing import Outgoing
 from .web_errors import JSON, Refused, refused
 
 if TYPE_CHECKING:
-    from .pipeline import Answer, Service
+    from .pipeline import Answer
 
 LARGEST_BODY = 5_000_000
 READ_AT_MOST = LARGEST_BODY + 1  # for Flask, which cuts a body of unknown length at its limit without a word
 MEDIA_TYPES = ("application/json", "application/fhir+json")
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 WRONG_PATIENT = "patient: the Patient that was sent or read is not the one of context.patientId"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One CDS service that can be called: its hook, and all that it answers with."""
-
-    hook: str
-    service: Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +47,7 @@ class Site:
     seconds: float  # for one call, from its arrival
     demo: bool
     origins: Collection[str]
+    callers: Callers | None = None  # the clients, behind their gate; None in demo mode, where anybody here may call
 
 
 def add_routes(app: Flask, site: Site) -> None:
@@ -71,6 +65,13 @@ class Calls:
 
     def __init__(self, site: Site):
         self.site = site
+        self.anybody = Caller(
+            name="demo",
+            endpoints=site.endpoints,
+            discovery=site.discovery,
+            way=lambda base, token, lifetime, _: site.outgoing.fetch_for(base, token, lifetime),
+            seconds=lambda _: site.seconds,
+        )
 
     def admit(self) -> None:
         """In demo mode nobody from outside is answered, on any address."""
@@ -88,52 +89,74 @@ class Calls:
 
     def discovery(self) -> Response:
         """GET /cds-services"""
-        return Response(self.site.discovery, content_type=JSON)
+        told = self.site.discovery
+        if self.site.callers is not None:
+            told = self.site.callers.discovery(*self.credentials("/cds-services"), otherwise=told)
+        return Response(told, content_type=JSON)
 
     def call(self, service_id: str) -> Response:
         """POST /cds-services/{id}"""
         arrived = time.monotonic()
-        endpoint = self.site.endpoints.get(service_id)
-        if endpoint is None:
+        if service_id not in self.site.endpoints:
             raise Refused(404, "there is no such service; GET /cds-services lists the services")
+        caller = self.caller(f"/cds-services/{service_id}")
+        endpoint = caller.endpoints[service_id]
         body = read_body()
         try:
             hook_request = read_request(body, endpoint.hook)
             read = time.monotonic()
-            found, fetched = self.answered(hook_request, endpoint.service, arrived)
+            found, fetched = self.answered(hook_request, endpoint, caller, arrived)
         except BadRequest as error:
+            if error.lacks_draft_orders:
+                self.site.log.warning("no-draft-orders", service=service_id)  # to be counted: a scope is not granted
             raise Refused(400, faults=error.faults) from None
         except RecursionError:
             if not surely_too_deep(body):
                 raise
             raise Refused(400, faults=(TOO_DEEP,)) from None
-        response = told(found)
+        response = silence() if caller.silent else told(found)
         done = time.monotonic()
         response.headers["Server-Timing"] = timing(read=read - arrived, decide=done - read, total=done - arrived)
-        self.note(service_id, hook_request, found, fetched, done - arrived)
+        self.note(service_id, hook_request, found, fetched, done - arrived, caller)
         return response
 
-    def answered(self, hook_request: HookRequest, service: Service, arrived: float) -> tuple[Answer, str]:
+    def caller(self, path: str) -> Caller:
+        """Who calls this address of ours. In demo mode it may be anybody on this machine."""
+        if self.site.callers is None:
+            return self.anybody
+        return self.site.callers.caller(*self.credentials(path))
+
+    def credentials(self, path: str) -> tuple[str | None, str, float]:
+        """What tells who calls `path`, and when."""
+        return request.headers.get("Authorization"), path, self.site.clock().timestamp()
+
+    def answered(
+        self, hook_request: HookRequest, endpoint: Endpoint, caller: Caller, arrived: float
+    ) -> tuple[Answer, str]:
         """The answer, and how FHIR access stood: "ready", or why there was none."""
-        fetch, why = self.fetch_for(hook_request)
-        seconds = self.site.seconds
+        fetch, why = self.fetch_for(hook_request, caller)
+        seconds = caller.seconds(endpoint.hook)
         deadlines = arrived + seconds, arrived + seconds / 2
-        found = self.site.answer(hook_request, service, fetch, self.site.clock(), *deadlines)
+        found = self.site.answer(hook_request, endpoint.service, fetch, self.site.clock(), *deadlines)
         return found, why or "ready"
 
-    def fetch_for(self, hook_request: HookRequest) -> tuple[Fetch | None, str]:
+    def fetch_for(self, hook_request: HookRequest, caller: Caller) -> tuple[Fetch | None, str]:
         """The way to the FHIR server that the client names, if it may be called."""
         access = hook_request.fhir_access
         if access is None:
             return None, "none passed"
         if is_this_service(access.base, request.environ):
             return None, "the fhirServer is this service"
-        return self.site.outgoing.fetch_for(access.base, access.token, access.lifetime)
+        return caller.fetch_for(access)
 
-    def note(self, service_id: str, hook_request: HookRequest, found: Answer, fetched: str, seconds: float) -> None:
+    def note(
+        self, service_id: str, hook_request: HookRequest, found: Answer, fetched: str, seconds: float, caller: Caller
+    ) -> None:
         """One line in the log: about the call, never about the patient."""
         self.site.log.info(
             "call",
+            client=caller.name,
+            silent=caller.silent,
             service=service_id,
             hookInstance=log_name(hook_request.hook_instance),
             status=found.status,
@@ -171,6 +194,11 @@ def told(found: Answer) -> Response:
         return refused(Refused(412, *missing(found)))
     body = ENCODER.encode({"cards": found.cards})
     return Response(body, 200, {"Cache-Control": "no-store"}, content_type=JSON)
+
+
+def silence() -> Response:
+    """The answer of silent mode, whatever was decided: the one exception from never being silent."""
+    return Response(b'{"cards":[]}', 200, {"Cache-Control": "no-store"}, content_type=JSON)
 
 
 def missing(found: Answer) -> list[str]:

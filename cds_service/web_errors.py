@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,13 +16,16 @@ from .hooks.messages import Fault
 JSON = "application/json"
 ISSUE_TYPE = {
     400: "invalid",
+    401: "login",
     403: "forbidden",
     404: "not-found",
     405: "not-supported",
     412: "incomplete",
     413: "too-long",
     415: "not-supported",
+    429: "throttled",
     500: "exception",
+    503: "transient",
 }
 KEYWORD_TYPE = {"required": "required", "json": "structure", "depth": "structure", "type": "structure"}
 TEXTS = {
@@ -36,8 +39,10 @@ TEXTS = {
 class Refused(Exception):
     """A request that is answered with an error, and why, in our own words."""
 
-    def __init__(self, status: int, *texts: str, faults: Sequence[Fault] = ()):
-        self.status, self.texts, self.faults = status, texts, faults
+    def __init__(
+        self, status: int, *texts: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
+    ):
+        self.status, self.texts, self.faults, self.headers = status, texts, faults, headers or {}
         super().__init__(status)
 
 
@@ -45,7 +50,9 @@ def refused(error: Refused) -> Response:
     """The answer to a request that is refused."""
     issues = [_issue(ISSUE_TYPE[error.status], text) for text in error.texts]
     issues += [_issue(KEYWORD_TYPE.get(fault.keyword, "value"), fault.text, fault.path) for fault in error.faults]
-    return _outcome(error.status, issues)
+    answer = _outcome(error.status, issues)
+    answer.headers.update(error.headers)
+    return answer
 
 
 def add_error_handlers(app: Flask, log: FilteringBoundLogger) -> None:

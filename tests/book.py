@@ -10,7 +10,8 @@ from pathlib import Path
 
 from cds_service.app import build_service
 from cds_service.clinical.decide import SEVERITY, Decision, decide
-from cds_service.clinical.findings import assess
+from cds_service.clinical.decide_orders import decide_orders
+from cds_service.clinical.findings import Assessment, assess
 from cds_service.clinical.record import PatientRecord
 from cds_service.clinical.tables import Pathway
 from cds_service.config import Settings
@@ -19,9 +20,10 @@ from cds_service.knowledge.content import Content, load_content
 from cds_service.knowledge.locate import cards_folder
 from cds_service.pipeline import Answer, Service, answer
 from cds_service.vignette_fhir import request_bytes
-from cds_service.vignettes import Vignette, read_vignette
+from cds_service.vignettes import Vignette, overlay_folder, read_vignette
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+PATHWAYS = ("uk-ng239", "us-aafp")
 NEVER = 10.0**12  # a deadline that does not come
 
 
@@ -37,29 +39,42 @@ def book(pathway: str) -> list[Vignette]:
 
 
 @cache
-def service(pathway: str) -> Service:
-    """The service with the default settings of the demo."""
-    return build_service(Settings(demo=True, pathway=pathway), content())
+def overlaid(site: Path) -> Content:
+    """Our content with the folder of an example site over it."""
+    return load_content(cards_folder(), site)
+
+
+@cache
+def service(pathway: str, site: Path | None = None) -> Service:
+    """The service with the default settings of the demo, at an example site if one is named."""
+    return build_service(Settings(demo=True, pathway=pathway), overlaid(site) if site else content())
 
 
 def play(vignette: Vignette) -> Answer:
     """The vignette's request, answered by the whole pipeline without a FHIR server."""
-    request = read_request(request_bytes(vignette, content()), "patient-view")
+    asked = service(vignette.pathway, overlay_folder(vignette))
+    request = read_request(request_bytes(vignette, asked.content), vignette.hook)
     now = datetime.combine(vignette.as_of, time(12), UTC)
-    return answer(request, service(vignette.pathway), None, now, NEVER, NEVER)
+    return answer(request, asked, None, now, NEVER, NEVER)
 
 
 @dataclass(frozen=True)
 class Told:
-    """A vignette with its record read once, so that many pathways can be tried on it."""
+    """A vignette, read and assessed once, so that many changed pathways can be tried on it."""
 
     vignette: Vignette
     record: PatientRecord
+    assessment: Assessment
 
 
 def told(pathway: str) -> list[Told]:
-    """Every vignette of a pathway that has its required data, with its record."""
-    return [Told(vignette, played.record) for vignette in book(pathway) if not (played := play(vignette)).missing]
+    """Every vignette of a pathway that has its required data, with its record; an example site's has other numbers.
+
+    Of an order that is none of our business nothing was read: there is nothing to decide again.
+    """
+    answers = [(vignette, play(vignette)) for vignette in book(pathway) if not vignette.overlay]
+    answers = [(vignette, played) for vignette, played in answers if not played.missing and played.record.published]
+    return [Told(vignette, played.record, played.assessment) for vignette, played in answers]
 
 
 def faults(decision: Decision, vignette: Vignette) -> list[str]:
@@ -97,8 +112,11 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
 
 
 def decide_with(told_one: Told, pathway: Pathway) -> Decision:
-    """The decision on a record by a (perhaps changed) pathway."""
-    return decide(assess(told_one.record, pathway, told_one.vignette.as_of), pathway)
+    """The decision on a record by a (perhaps changed) pathway. Findings follow from its thresholds, not from its rows."""
+    judge = decide_orders if told_one.record.selected else decide
+    if pathway.thresholds is told_one.assessment.case.pathway.thresholds:
+        return judge(told_one.assessment, pathway)
+    return judge(assess(told_one.record, pathway, told_one.vignette.as_of), pathway)
 
 
 def with_row(pathway: Pathway, table: str, rows: tuple) -> Pathway:

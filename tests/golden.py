@@ -59,6 +59,11 @@ def request_of(patient: str) -> bytes:
     return laid_out(request_bytes(record(patient), content().prefetch["full"]))
 
 
+def decoded(name: str) -> dict[str, Any]:
+    """The request of a pair."""
+    return msgspec.json.decode(Pair(name).request.read_bytes())
+
+
 def laid_out(body: bytes) -> bytes:
     """JSON as a person reads it; every digit stays."""
     return msgspec.json.format(body, indent=2) + b"\n"

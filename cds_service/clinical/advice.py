@@ -49,6 +49,11 @@ def matches(row: Row | Choice, found: Iterable[str]) -> bool:
     return not any(name in found for name in row.unless) if row.unless else True
 
 
+def first_match(table: tuple[Row, ...], found: Iterable[str]) -> Row:
+    """The first row that holds; the loader has made sure that the last one always does."""
+    return next(row for row in table if matches(row, found))
+
+
 def named(row: Row) -> str:
     """ "interpret/deficient"; a safety row of the orders table is a safety row."""
     return f"safety/{row.id}" if row.table == "orders" and row.id.startswith("S") else f"{row.table}/{row.id}"
@@ -65,6 +70,7 @@ class Writer:
     def __init__(self, case: Case, pathway: Pathway, found: dict[str, Finding], values: dict[str, str]):
         self.case, self.pathway, self.found, self.values = case, pathway, found, values
         self.notes = [note for note in pathway.notes if matches(note, found)]
+        self.none_fits = not first_match(pathway.treat, found).regimens
 
     def advice(self, row: Row, indicator: str) -> Advice:
         """The advice of one row."""
@@ -112,8 +118,9 @@ class Writer:
         return [MEASURES[lab.analyte] for lab in labs if lab]
 
     def superfluous(self, orderable: Orderable) -> bool:
-        """Is there an open order for it, or a result of everything it measures within its age?"""
-        if any(order.orderable == orderable.id for order in self.case.record.orders):
+        """Is there an open order or a draft of it, or a result of everything it measures within its age?"""
+        record = self.case.record
+        if any(each.orderable == orderable.id for each in (*record.orders, *record.selected, *record.beside)):
             return True
         if not orderable.measures:
             return False
@@ -133,9 +140,9 @@ class Writer:
         )
 
     def suitable(self, row: Row) -> list[Regimen]:
-        """The row's regimens for this patient: none with a hypersensitivity, no cyanocobalamin with Leber's disease."""
+        """The row's regimens for this patient: none where the treat table has none, no cyanocobalamin with Leber's."""
         regimens = [self.pathway.regimens[choice.id] for choice in row.regimens if matches(choice, self.found)]
-        if "cobalamin_hypersensitivity" in self.found:
+        if self.none_fits:
             return []
         cyano = self.pathway.groups.get("cyanocobalamin", frozenset()) if "leber" in self.found else frozenset()
         return [each for each in regimens if each.ingredient not in cyano]
@@ -145,11 +152,11 @@ class Writer:
         return "\n".join(f"- {each.words.strip()}" for each in self.suitable(row))
 
     def medicines(self, row: Row) -> list[Draft]:
-        """The regimens to draft, unless what is known (or not known) of the patient forbids a draft."""
-        if "no_medicine_draft" in self.found or "cobalamin_or_cobalt_allergy" in self.found:
-            return []
-        return [Draft("medicine", each.id) for each in self.suitable(row) if not self.forbidden(each)]
+        """The regimens to draft."""
+        return [Draft("medicine", each.id) for each in self.suitable(row) if self.may_draft(each)]
 
-    def forbidden(self, regimen: Regimen) -> bool:
-        """An intramuscular injection with very low platelets."""
-        return "platelets_below_im" in self.found and any(phase.route == "im" for phase in regimen.phases)
+    def may_draft(self, regimen: Regimen) -> bool:
+        """Not with medicines unknown or an allergy; no intramuscular injection with very low platelets."""
+        if "no_medicine_draft" in self.found or "cobalamin_or_cobalt_allergy" in self.found:
+            return False
+        return "platelets_below_im" not in self.found or all(phase.route != "im" for phase in regimen.phases)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from .record import LabResult, Medication, PatientRecord, Problem
+from .record import LabResult, Medication, PartDate, PatientRecord, Problem
 from .tables import Pathway, Plausible
 from .units import normalise_unit
 
@@ -28,7 +28,9 @@ SILENT: Evidence = (Because("", ""),)  # true, with nothing in the record to poi
 
 
 def written(day: date | None) -> str:
-    """A day as a clinician reads it, "10 Jan 2026"; "undated" when it is not known."""
+    """A day as a clinician reads it, "10 Jan 2026"; the month or year that is known; "undated" when none is."""
+    if isinstance(day, PartDate):
+        return str(day.year) if day.whole_year else f"{MONTHS[day.month - 1]} {day.year}"
     return f"{day.day} {MONTHS[day.month - 1]} {day.year}" if day else "undated"
 
 

@@ -5,10 +5,9 @@ Pure. One answer carries the regimen of one row only, and each test draft once (
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .advice import Advice, Writer, matches, named
+from .advice import Advice, Writer, first_match, matches, named
 from .case import Because
 from .findings import Assessment, Finding
 from .tables import Pathway, Row
@@ -25,11 +24,6 @@ class Decision:
     rows: tuple[str, ...]
     advice: tuple[Advice, ...]
     findings: dict[str, Finding]
-
-
-def first_match(table: tuple[Row, ...], found: Iterable[str]) -> Row:
-    """The first row that holds; the loader has made sure that the last one always does."""
-    return next(row for row in table if matches(row, found))
 
 
 def decide(assessment: Assessment, pathway: Pathway) -> Decision:
@@ -55,14 +49,16 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
 
 
 def decide_without(assessment: Assessment, pathway: Pathway, missing: str) -> Decision:
-    """What can be said when required data is missing: the safety rows that speak alone, and what is missing.
+    """What can be said when required data is missing: the safety rows that speak alone, and what is missing. Where
+    orders are asked about these are the safety rows of the orders table.
 
     `missing` names it in our own words. `advice` is empty when no safety row speaks: the caller answers 412.
     """
     found = dict(assessment.findings)
     found["no_medicine_draft"] = Finding("no_medicine_draft", (Because("", missing),))
     writer = Writer(assessment.case, pathway, found, assessment.values | {"missing": missing})
-    chosen = [row for row in pathway.safety if row.speaks_alone and matches(row, found)]
+    table = pathway.orders if assessment.case.record.selected else pathway.safety
+    chosen = [row for row in table if row.speaks_alone and matches(row, found)]
     advice = one_regimen([writer.advice(row, level(row, found)) for row in chosen])
     if "out_of_scope" in found or not advice:
         return Decision("not-assessable", (), (), found)
@@ -112,8 +108,9 @@ def note_staleness(row: Row, found: dict[str, Finding]) -> None:
 
 def one_regimen(advice: list[Advice]) -> list[Advice]:
     """Leave the medicine drafts of one row only, and each test draft on the first card that has it."""
-    bearing = {each.row for each in advice if any(draft.kind == "medicine" for draft in each.drafts)}
-    chosen = next((row for first in REGIMEN_FIRST for row in bearing if row == first or row.split("/")[0] == first), "")
+    bearing = [each.row for each in sorted(advice, key=urgency) if any(d.kind == "medicine" for d in each.drafts)]
+    ranked = [row for first in REGIMEN_FIRST for row in bearing if row == first or row.split("/")[0] == first]
+    chosen = next(iter((*ranked, *bearing)), "")
     kept, seen = [], set()
     for each in sorted(advice, key=urgency):
         drafts = [draft for draft in each.drafts if draft not in seen and (draft.kind == "test" or each.row == chosen)]

@@ -1,120 +1,71 @@
-"""The decision about orders (6.5): every row of the orders table that matches, and the check of a B12 order.
+"""The decision about orders (6.5): every row of the orders table that holds.
 
-A clinician's own cobalamin order is compared with the regimens that the pathway would choose for this patient; each
-difference that matters is one phrase of messages.toml, and the suggestion replaces the draft.
+A clinician's own B12 order is checked on the way: what differs becomes findings and words, and the suggestion of its
+row replaces the clinician's draft.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
+from dataclasses import replace
 
-from .advice import Draft, Writer, matches, named
+from .advice import Advice, Draft, Writer, first_match, matches, named
 from .case import Because
-from .decide import Decision, first_match, level, one_regimen, treatment, urgency
+from .decide import Decision, level, note_staleness, one_regimen, treatment, urgency
 from .findings import Assessment, Finding
-from .ordered import by_injection, of_group
-from .record import Order
-from .tables import Pathway, Phase, Regimen
+from .order_check import UNCHECKED, Difference, check_orders, fit_for
+from .tables import Pathway
 
-SLOWEST_LOADING = Decimal(7) / 3 + Decimal("0.01")  # three times a week
-FORTNIGHT = Decimal(14)
-DAYS = {"d": Decimal(1), "wk": Decimal(7), "mo": Decimal("30.4375"), "a": Decimal("365.25")}
-MICROGRAMS = {"mg": Decimal(1000), "microgram": Decimal(1)}
+DIFFERS, UNSURE = "order_differs", "order_unchecked"
 
 
 def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
-    """All rows of the orders table that match; the label is that of the interpretation."""
-    found = dict(assessment.findings)
+    """All rows of the orders table that hold; the label is that of the interpretation."""
+    found, values = dict(assessment.findings), dict(assessment.values)
     interpret = first_match(pathway.interpret, found)
+    note_staleness(interpret, found)
     if "out_of_scope" in found:
         return Decision(interpret.label, (), (), found)
-    writer = Writer(assessment.case, pathway, found, dict(assessment.values))
-    replacements = check_orders(writer, treatment(interpret, found))
+    checker = Writer(assessment.case, pathway, found, values)
+    fit = fit_for(checker, treatment(interpret, found))
+    differing = check_orders(checker, fit)
+    note_differences(differing, found, values, pathway)
+    values["fitting"] = "\n".join(f"- {each.words.strip()}" for each in fit.regimens)
+    writer = Writer(assessment.case, pathway, found, values)
     rows = [row for row in pathway.orders if matches(row, found)]
-    advice = [writer.advice(row, level(row, found)) for row in rows]
-    advice = [with_replacements(each, replacements) for each in one_regimen(advice) if each.indicator != "none"]
+    advice = [each for each in (writer.advice(row, level(row, found)) for row in rows) if each.indicator != "none"]
+    checking = {named(row) for row in rows if DIFFERS in row.when}
+    advice = [with_replacements(each, differing) if each.row in checking else each for each in one_regimen(advice)]
+    advice = advice or unseen(writer)
     return Decision(interpret.label, tuple(named(row) for row in rows), tuple(sorted(advice, key=urgency)), found)
 
 
-def with_replacements(advice, replacements: list[Draft]):
-    """The O7 advice carries the drafts that replace the clinician's own."""
-    if advice.row != "orders/O7":
-        return advice
-    return type(advice)(
-        advice.row,
-        advice.indicator,
-        advice.summary,
-        advice.detail,
-        advice.topic,
-        advice.provenance,
-        tuple(replacements),
-    )
+def note_differences(
+    differing: list[Difference], found: dict[str, Finding], values: dict[str, str], pathway: Pathway
+) -> None:
+    """Findings order_differs and order_unchecked, and the words of {differences}."""
+    told: dict[str, list[Because]] = {DIFFERS: [], UNSURE: []}
+    for each in differing:
+        texts = [pathway.messages[f"difference.{key}"] for key in each.keys]
+        name = UNSURE if each.keys == (UNCHECKED,) else DIFFERS
+        told[name] += [Because(each.order.reference, text) for text in texts]
+    found.update((name, Finding(name, tuple(because))) for name, because in told.items() if because)
+    words = dict.fromkeys(each.text for each in (*told[DIFFERS], *told[UNSURE]))
+    values["differences"] = "\n".join(f"- {text}" for text in words)
 
 
-def check_orders(writer: Writer, treat: str) -> list[Draft]:
-    """Findings order_differs and order_unchecked, the words of {differences}, and what would replace the orders."""
-    case, found = writer.case, writer.found
-    urgent = any(name in found for name in ("cord_or_nitrous_neuro", "megaloblastic_neuro"))
-    lifelong = "must_im_disease" in found or "bariatric" in found
-    if "on_im" in found or (treat not in ("now", "consider") and not urgent):
+def with_replacements(advice: Advice, differing: list[Difference]) -> Advice:
+    """The advice on the regimen, with the drafts that replace the clinician's own."""
+    drafts = [Draft("medicine", each.regimen.id, each.order.reference) for each in differing if each.regimen]
+    return replace(advice, drafts=(*advice.drafts, *dict.fromkeys(drafts)))
+
+
+def unseen(writer: Writer) -> list[Advice]:
+    """No row holds. Where something could not be seen that a row may rest on, the card that says so."""
+    found, record = writer.found, writer.case.record
+    missing = [each.text for each in found["record_incomplete"].because] if "record_incomplete" in found else []
+    if "cobalamin_ordered" in found and "allergies" in record.published & (record.unavailable | record.incomplete):
+        missing.append(writer.pathway.messages["prefetch.allergies"])
+    if not missing:
         return []
-    regimens = writer.suitable(first_match(writer.pathway.treat, found))
-    replacements, words = [], []
-    for order in of_group(case, "cobalamin", case.record.selected):
-        keys = differences(order, regimens, "neuro" in found) if regimens else []
-        if lifelong and keys == ["loading"] and treat not in ("now", "consider"):
-            continue
-        texts = [writer.pathway.messages[f"difference.{key}"] for key in keys]
-        if not texts:
-            continue
-        name = "order_unchecked" if keys == ["unchecked"] else "order_differs"
-        found[name] = Finding(name, tuple(Because(order.reference, text) for text in texts))
-        found["order_differs_or_unchecked"] = found[name]
-        words += texts
-        if name == "order_differs" and not writer.forbidden(regimens[0]) and "no_medicine_draft" not in found:
-            replacements.append(Draft("medicine", regimens[0].id, order.reference))
-    writer.values["fitting"] = "\n".join(f"- {each.words.strip()}" for each in regimens)
-    writer.values["differences"] = "\n".join(f"- {text}" for text in dict.fromkeys(words))
-    return replacements
-
-
-def differences(order: Order, regimens: list[Regimen], neuro: bool) -> list[str]:
-    """In what the order differs from the regimens that fit, as keys of messages.toml [difference]."""
-    alike = [each for each in regimens if (each.phases[0].route != "oral") == by_injection(order)]
-    if not alike:
-        return ["route-oral" if not by_injection(order) else "route-injection"]
-    regimen, found = alike[0], []
-    if order.ingredient not in {each.ingredient for each in alike}:
-        found.append("substance")
-    if not order.phases or all(phase.interval is None for phase in order.phases):
-        return found or ["unchecked"]
-    return found + schedule_differences(order, regimen, neuro)
-
-
-def schedule_differences(order: Order, regimen: Regimen, neuro: bool) -> list[str]:
-    """Dose and timing against the regimen of the same route."""
-    first, wanted, found = order.phases[0], regimen.phases[0], []
-    if too_little(order, wanted):
-        found.append("dose")
-    if not by_injection(order) or first.interval is None:
-        return found
-    loading = interval(wanted)
-    if loading <= SLOWEST_LOADING < first.interval:
-        found.append("slow" if neuro else "loading")
-    elif neuro and wanted.count is None and first.days is not None and first.days <= FORTNIGHT:
-        found.append("limited")
-    return found
-
-
-def too_little(order: Order, wanted: Phase) -> bool:
-    """Less in a dose (injections), or less in a day (by mouth), than the regimen's lowest dose."""
-    needed = wanted.dose * MICROGRAMS[wanted.dose_unit]
-    if by_injection(order):
-        dose = order.phases[0].dose
-        return dose is not None and dose < needed
-    return order.per_day is not None and order.per_day < needed / interval(wanted)
-
-
-def interval(phase: Phase) -> Decimal:
-    """Days between two doses of a phase."""
-    return phase.period * DAYS[phase.period_unit] / phase.frequency
+    writer.values = writer.values | {"missing": ", ".join(missing)}
+    return [writer.fixed(writer.pathway.fixed["incomplete"])]

@@ -46,13 +46,12 @@ NAMES = frozenset(
     old_b12 was_deficient stale_exempt repeat_first repeat_first_without_neuro b12_range_differs
     mma_raised mma_normal mma_unclear mma_by_homocysteine mma_egfr_unknown marker_stale homocysteine_raised
     nitrous_marker_raised
-    deteriorating injection_preferred injection_first symptoms_or_no_dose megaloblastic_neuro hb_severe_to_treat cytopenia_to_treat
-    deficient_or_grey
+    deteriorating injection_preferred injection_first symptoms_or_no_dose megaloblastic_neuro hb_severe_to_treat
+    cytopenia_to_treat deficient_or_grey
     box2_ordered metformin_ordered cobalamin_ordered cyanocobalamin_ordered nitrous_ordered chloramphenicol_order_blunts
     b12_total_ordered b12_not_measured_for_a_year other_box2_medicine other_risk_or_symptom b12_repeat_early
-    b12_repeat_grey_symptoms folate_ordered folate_order_matters folate_order_after_b12 folate_order_warning
-    folate_order_critical treated_before_sample order_differs order_unchecked
-    order_differs_or_unchecked""".split()
+    b12_repeat_grey_symptoms marker_at_hand folate_ordered folate_order_matters folate_order_after_b12 folate_order_warning
+    folate_order_critical treated_before_sample order_differs order_unchecked""".split()
 )
 
 

@@ -65,7 +65,7 @@ REQUIRED: dict[str, str] = {
         "days",
     ),
     **dict.fromkeys(
-        ("symptom-current", "sacd-current", "breastfeeding-current", "oral-review", "oral-review-pregnant", "no-dose"),
+        ("symptom-current", "sacd-current", "breastfeeding-current", "oral-review", "oral-review-pregnant"),
         "months",
     ),
     "im-window-factor": "times",
@@ -80,13 +80,24 @@ OPTIONAL: dict[str, str] = {
     "metformin-long": "months",
     "acid-suppressant-long": "months",
     "high-risk-age": "years",
+    "no-dose": "months",
+    "b12-begun": "days",
+    "loading-doses": "doses a week",
+    "loading-short": "days",
 }
+LOADING = ("loading-doses", "loading-short")
 LASTING = ("metformin-long", "acid-suppressant-long", "high-risk-age")
 RESTS_ON: dict[str, tuple[str, ...]] = {  # a finding -> the optional numbers without which it is never made
     "b12_high_twice": ("b12-high-mass", "b12-high-molar"),
     "on_oral_high": ("oral-dose-high",),
+    **dict.fromkeys(("no_dose_for_a_year", "symptoms_or_no_dose"), ("no-dose",)),
     **dict.fromkeys(("long_term_medicine", "length_unknown", "older_age"), LASTING),
     **dict.fromkeys(("high_risk_history", "high_risk", "lasting_risk"), LASTING),
+    **dict.fromkeys(("order_differs", "order_unchecked"), LOADING),
+    **dict.fromkeys(
+        ("folate_order_matters", "folate_order_after_b12", "folate_order_warning", "folate_order_critical"),
+        ("b12-begun",),
+    ),
 }
 
 

@@ -1,47 +1,153 @@
-"""The check of a clinician's own B12 order (6.5, O7): against the regimens that the pathway would choose.
+"""The check of a clinician's own B12 order (6.5, O7) against the regimens that the pathway would choose.
 
-Each difference that matters is one phrase of messages.toml [difference]; a regimen that may be drafted replaces the
-order. Several drafts of one session are one plan: the loading doses may be an order of their own.
+What differs is named by keys of messages.toml [difference]. The drafts of one session are one plan: the loading doses
+may be an order of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
-from .advice import Draft, Writer, matches
+from .advice import Writer, first_match, matches, named
+from .decide import REGIMEN_FIRST
+from .limits import Limits
 from .ordered import of_group
 from .record import Order
 from .tables import Phase, Regimen
-from .treatment import PARENTERAL
+from .treatment import by_injection
 
 WEEK = Decimal(7)
 DAYS = {"d": Decimal(1), "wk": WEEK, "mo": Decimal("30.4375"), "a": Decimal("365.25")}
 MICROGRAMS = {"mg": Decimal(1000), "microgram": Decimal(1)}
-INJECTED = (*PARENTERAL,)
+LIFELONG, PREVENTION = "safety/S8", "safety/S7"
 UNCHECKED = "unchecked"
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The regimens that fit this patient, and what an order is held against."""
+    """The regimens that fit this patient; none where an order is not judged."""
 
     regimens: Sequence[Regimen] = ()
     neuro: bool = False  # loading goes on until there is no further improvement
-    untreated: bool = False  # deficient and not treated yet: loading comes first
-    replaces: bool = True  # a draft may be offered in the order's place
+    untreated: bool = False  # deficient and not treated yet: the loading doses come first
+    on_injections: bool = False  # renewals are not judged, tablets in place of injections are
 
 
-@dataclass(slots=True)
-class Checked:
-    """Per order the keys of what differs, and the drafts that would replace orders."""
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is wrong with one order, by keys, and the regimen that would replace it (None: nothing may be drafted)."""
 
-    fit: Fit
-    differences: dict[str, list[str]] = field(default_factory=dict)  # reference -> keys
-    replacements: list[Draft] = field(default_factory=list)
+    order: Order
+    keys: tuple[str, ...]
+    regimen: Regimen | None
 
 
-def check_orders(writer: Writer, row_of: dict, treat: str) -> Checked:
-    """Every selected B12 order. `row_of` holds the rows that bring a regimen, the one that counts first."""
-    return Checked(Fit())
+def fit_for(writer: Writer, treat: str) -> Fit:
+    """The regimens of the row whose regimen an answer would carry. Prevention alone is not judged."""
+    found, pathway = writer.found, writer.pathway
+    if "on_im" in found:
+        return fit_on_injections(writer)
+    rows = {named(row): row for row in pathway.safety if row.regimens and matches(row, found)}
+    if treat in ("now", "consider"):
+        rows["treat"] = first_match(pathway.treat, found)
+    name = next((each for each in REGIMEN_FIRST if each in rows), PREVENTION)
+    if name == PREVENTION:
+        return Fit()
+    return Fit(writer.suitable(rows[name]), "neuro" in found, name == "treat" and treat == "now")
+
+
+def fit_on_injections(writer: Writer) -> Fit:
+    """For whoever is on injections for life: what keeps them up."""
+    settled = {name: told for name, told in writer.found.items() if name not in ("on_im", "neuro", "symptoms_or_no_dose")}
+    row = next((row for row in writer.pathway.safety if named(row) == LIFELONG), None)
+    if row is None or not matches(row, settled):
+        return Fit()
+    upkeep = Writer(writer.case, writer.pathway, settled, writer.values)
+    return Fit(upkeep.suitable(row), on_injections=True)
+
+
+def check_orders(writer: Writer, fit: Fit) -> list[Difference]:
+    """The selected B12 orders that differ from what fits, or could not be checked."""
+    case, limits = writer.case, writer.pathway.limits
+    if not fit.regimens or not limits.states("order_differs"):
+        return []
+    orders = of_group(case.pathway, "cobalamin", case.record.selected)
+    plan = [each for each in of_group(case.pathway, "cobalamin", case.record.selected + case.record.beside)]
+    injected = [each for each in plan if by_injection(each)]
+    if fit.on_injections:
+        orders = [each for each in orders if not by_injection(each)]
+    differing = []
+    for order in orders:
+        alike = [each for each in fit.regimens if is_injected(each) == by_injection(order)]
+        if keys := differences(order, alike, injected, fit, limits):
+            regimen = next((each for each in (*alike, *fit.regimens) if writer.may_draft(each)), None)
+            offered = None if fit.on_injections or keys == [UNCHECKED] else regimen
+            differing.append(Difference(order, tuple(keys), offered))
+    return differing
+
+
+def differences(order: Order, alike: list[Regimen], injected: list[Order], fit: Fit, limits: Limits) -> list[str]:
+    """Route, substance, dose and schedule of one order. `alike` are the regimens of its route."""
+    if not order.route and not by_injection(order) and len(alike) < len(fit.regimens):
+        return [UNCHECKED]
+    if not alike:
+        return ["route-injection" if by_injection(order) else "route-oral"]
+    found = [] if order.ingredient in {each.ingredient for each in alike} else ["substance"]
+    if not is_comparable(order):
+        return [*found, UNCHECKED]
+    if too_little(order, alike[0].phases[0]):
+        found.append("dose")
+    if by_injection(order):
+        found += schedule_differences(order, alike[0].phases[0], injected, fit, limits)
+    return found
+
+
+def schedule_differences(order: Order, wanted: Phase, injected: list[Order], fit: Fit, limits: Limits) -> list[str]:
+    """Are the loading doses there, somewhere in the plan, often enough and for long enough?"""
+    if not is_often(interval(wanted), limits) or not (fit.neuro or fit.untreated):
+        return []
+    loading = [each for each in injected if is_comparable(each) and is_often(each.phases[0].interval, limits)]
+    if not loading:
+        if not all(is_comparable(each) for each in injected):
+            return [UNCHECKED]
+        return ["slow" if fit.neuro else "loading"]
+    open_ended = wanted.count is None and wanted.duration is None
+    if fit.neuro and open_ended and order in loading and all(is_short(each, limits) for each in loading):
+        return ["limited"]
+    return []
+
+
+def is_comparable(order: Order) -> bool:
+    """Is it said how often the first doses come, and not in words alone?"""
+    return bool(order.phases) and order.phases[0].interval is not None and not order.phases[0].in_words
+
+
+def is_often(days: Decimal | None, limits: Limits) -> bool:
+    """Doses as close together as loading doses are."""
+    return days is not None and days * limits["loading-doses"] <= WEEK
+
+
+def is_short(order: Order, limits: Limits) -> bool:
+    """Do the loading doses of the order end too soon?"""
+    days = [phase.days for phase in order.phases if is_often(phase.interval, limits)]
+    return None not in days and sum(days) <= limits["loading-short"]
+
+
+def is_injected(regimen: Regimen) -> bool:
+    return regimen.phases[0].route != "oral"
+
+
+def too_little(order: Order, wanted: Phase) -> bool:
+    """Less in a dose (injections), or less in a day (by mouth), than the regimen's lowest dose."""
+    needed = wanted.dose * MICROGRAMS[wanted.dose_unit]
+    if by_injection(order):
+        dose = order.phases[0].dose
+        return dose is not None and dose < needed
+    return order.per_day is not None and order.per_day < needed / interval(wanted)
+
+
+def interval(phase: Phase) -> Decimal:
+    """Days between two doses of a phase."""
+    return phase.period * DAYS[phase.period_unit] / phase.frequency

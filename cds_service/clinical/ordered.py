@@ -145,7 +145,7 @@ def assess_folic_order(case: Case) -> None:
     """S2 for folic acid that is ordered: treatment dose or no dose stated, and what it means without B12 cover."""
     folic = of_group(case.pathway, "folic", case.record.selected)
     orders = [each for each in folic if is_treatment(case.pathway, each)]
-    if not orders:
+    if not orders or not case.limits.states("folate_order_matters"):
         return
     case.add("folate_ordered", told(case, orders))
     expecting = case.has("pregnant", "pregnancy_planned")

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from .case import Because, Case, Evidence, written
 from .limits import days_before, months_before
-from .record import Medication
+from .record import Medication, Order
 
 PARENTERAL = ("im", "sc", "iv", "injection")
 
@@ -17,7 +17,7 @@ def treats(entry: Medication) -> bool:
     return not entry.multivitamin and not entry.antidote
 
 
-def by_injection(entry: Medication) -> bool:
+def by_injection(entry: Medication | Order) -> bool:
     """Given by injection; hydroxocobalamin of no stated route is an injection, the tablet being rare."""
     return entry.route in PARENTERAL or (not entry.route and entry.ingredient == "hydroxocobalamin")
 
@@ -100,9 +100,10 @@ def assess_injections(case: Case) -> None:
     ] + [Because(reference, f"B12 injection on {written(day)}") for day, reference in case.doses[-1:]]
     if ever and not case.has("on_im"):
         case.add("lapsed", ever[-1:])
-    year_ago = months_before(case.today, case.limits.days("no-dose"))
-    if not any(day >= year_ago for day, _ in case.doses):
-        case.add("no_dose_for_a_year", ever[-1:] or (Because("", "no B12 injection recorded"),))
+    if case.limits.states("no_dose_for_a_year"):
+        year_ago = months_before(case.today, case.limits.days("no-dose"))
+        if not any(day >= year_ago for day, _ in case.doses):
+            case.add("no_dose_for_a_year", ever[-1:] or (Because("", "no B12 injection recorded"),))
 
 
 def assess_oral(case: Case) -> None:

@@ -20,12 +20,20 @@ NOT_FHIR = "what it answers is not FHIR in JSON"
 NO_TIME = "the time for this examination was over"
 
 
-class BadAddress(Exception):
-    """The address or the token cannot be used: the person has to name another. One line."""
+class CannotExamine(Exception):
+    """There will be no examination. One line for the person, and the exit code."""
+
+    code = 1
 
 
-class NoServer(Exception):
-    """There is no FHIR server that could be examined. One line for the person."""
+class BadAddress(CannotExamine):
+    """The address, the token or a file cannot be used: the person has to name another."""
+
+    code = 2
+
+
+class NoServer(CannotExamine):
+    """There is no FHIR server that could be examined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,10 @@ class Server:
     def __init__(self, base: Base, token: str, outgoing: Outgoing, limits: Limits):
         self.base, self._token, self._outgoing, self.limits = base, token, outgoing, limits
         self._latest = time.monotonic() + limits.total_seconds
+
+    @property
+    def has_token(self) -> bool:
+        return bool(self._token)
 
     def fetch(self) -> Fetch:
         """A fetch as a hook call has one, with the same caps."""
@@ -137,9 +149,9 @@ def server_at(url: str, token: str, limits: Limits) -> Server:
     try:
         base = parse_base(url.strip())
     except AddressRefused as refused:
-        raise BadAddress(f"this is {refused}; give a FHIR base URL such as https://ehr.example.org/fhir") from None
+        raise BadAddress(f"--fhir: {refused}; give a FHIR base URL such as https://ehr.example.org/fhir") from None
     if base.scheme != "https" and not base.loopback_name:
-        raise BadAddress("an address without encryption (http) is called on this machine only; use https")
+        raise BadAddress("--fhir: an address without encryption (http) is called on this machine only; use https")
     server = Server(base, token, Outgoing(Policy(bases=(base,))), limits)
     server.fetch()  # says at once what is wrong with a token
     return server

@@ -44,7 +44,8 @@ class Privacy:
 
     def hides(self, text: str) -> bool:
         """Does an id stand in this text?"""
-        return text in self._ids or any(part in self._ids or part.strip("._-") in self._ids for part in PARTS.split(text))
+        parts = (text, *PARTS.split(text))
+        return any(part in self._ids or part.strip("._-") in self._ids for part in parts)
 
     def show(self, text: str) -> str:
         """The text to show, or that it is withheld."""

@@ -10,6 +10,7 @@ from calendar import monthrange
 from datetime import date, datetime, time, tzinfo
 from typing import NamedTuple
 
+from ..clinical.record import PartDate
 from .resources import Period
 
 LONGEST = 40  # no dateTime of FHIR is longer
@@ -55,7 +56,10 @@ class Calendar:
         """The same for what was read."""
         if when is None:
             return None
-        return when.day or max(when.first, min(when.last, self.today))
+        if when.day is not None:
+            return when.day
+        known = "month" if when.first.month == when.last.month else "year"
+        return PartDate.of(max(when.first, min(when.last, self.today)), known)
 
     def starts(self, period: Period | None) -> date | None:
         """The day on which a period begins."""

@@ -114,13 +114,15 @@ def weigh(issue: Issue) -> str:
     """What one issue means for the completeness of an answer."""
     if issue.severity in ("error", "fatal"):
         return ERROR
-    if issue.code in _PARTIAL_CODES:
-        return PARTIAL
     details = issue.details
     codes = {coding.code for coding in listed(details.coding)} if details else set()
     if _NOTHING_FOUND_CODE in codes:
         return NOTHING_FOUND
-    if _ROUTINE_CODE in codes or issue.severity in ("information", "success"):
+    if _ROUTINE_CODE in codes:
+        return ROUTINE
+    if issue.code in _PARTIAL_CODES:
+        return PARTIAL
+    if issue.severity in ("information", "success"):
         return ROUTINE
     words = f"{(details.text if details else None) or ''} {issue.diagnostics or ''}"[:1000].casefold()
     return NOTHING_FOUND if any(phrase in words for phrase in _NOTHING_FOUND_WORDS) else UNKNOWN

@@ -6,20 +6,23 @@ import re
 from decimal import Decimal
 from typing import NamedTuple
 
-from ..clinical.record import LabResult
+from ..clinical.record import LabResult, Unmapped
 from ..clinical.tables import Analyte
+from ..knowledge.codes import name_of
 from . import reasons
 from .answers import NO, YES, answer, interpreted
 from .dates import When
 from .reading import Reading, reference_of, status_of
-from .recognise import Matches
-from .resources import Component, Resource
+from .recognise import Matches, concepts, texts
+from .resources import Component, Resource, listed
 from .specimens import other_specimen
 from .values import NO_RANGE, Amount, amount_of, flag_of, range_of
 
 COUNTS = {"final": False, "amended": False, "corrected": False, "preliminary": True}  # status -> preliminary?
 OUTCOMES = frozenset(("intrinsic-factor-antibody", "parietal-cell-antibody", "coeliac-antibody"))
 B12 = "b12"
+DECIDING = ("b12", "active-b12", "mma", "homocysteine")
+NOT_SERUM = re.compile(r"urin|ratio|creat|csf|spinal|amnio|spot|antibod|defici|folate|folic")
 NOT_B12 = re.compile(  # named beside it, the text is about more than the total B12 in serum, or about something else
     r"folate|folic|active|holo|binding|urin|absorption|schilling|ratio|intake|dose|antibod|defici"
 )
@@ -51,7 +54,7 @@ def test_in(matches: Matches, reading: Reading) -> tuple[Test | None, str]:
     analyte = reading.analytes.get(found.concept[4:]) if found is not None else None
     if analyte is None:
         return None, ""
-    return Test(analyte, found.use, f"{coding.system}|{coding.code}", ""), ""
+    return Test(analyte, found.use, name_of(coding.system, coding.code), ""), ""
 
 
 def test_by_words(text: str, names: tuple[str, ...], reading: Reading) -> Test | None:
@@ -59,6 +62,28 @@ def test_by_words(text: str, names: tuple[str, ...], reading: Reading) -> Test |
     if B12 in names and B12 in reading.analytes and not NOT_B12.search(text.casefold()):
         return Test(reading.analytes[B12], "", "", "words-only")
     return None
+
+
+def looks_like(text: str, names: tuple[str, ...]) -> str:
+    """The analyte that decides and that the text names, and no other; "" if it is about another fluid or share."""
+    if len(names) != 1 or names[0] not in DECIDING:
+        return ""
+    other = NOT_B12 if names[0] == B12 else NOT_SERUM
+    return "" if other.search(text.casefold()) else names[0]
+
+
+def unmapped(source: Resource | Component, holder: Resource, name: str, reading: Reading) -> Unmapped | None:
+    """The code under which such a result came, and what its unit promises; None if it came without any code."""
+    codings = [each for concept in concepts(source.code) for each in listed(concept.coding) if each.code]
+    if not codings or name not in reading.analytes:
+        return None
+    coding = next((each for each in codings if each.system), codings[0])
+    analyte, use = reading.analytes[name], ""
+    if {"mass", "molar"} <= analyte.bases.keys():
+        unit = amount_of(source, analyte, reading)[3]
+        use = unit.family if unit is not None else "either"
+    display = coding.display or next(iter(texts(source.code)), "") or coding.code
+    return Unmapped(reference_of(holder), name, coding.system or "", coding.code, display, use)
 
 
 def read_result(source: Resource | Component, holder: Resource, test: Test, reading: Reading) -> None:

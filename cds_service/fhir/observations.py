@@ -7,9 +7,9 @@ from typing import NamedTuple
 import msgspec
 
 from . import reasons
-from .labs import Test, read_result, test_by_words, test_in
+from .labs import Test, looks_like, read_result, test_by_words, test_in, unmapped
 from .reading import Reading, reference_of
-from .recognise import Concept, Matches, concepts, find_codes, is_local, texts
+from .recognise import Concept, Matches, find_codes, in_loinc, texts
 from .resources import CodeableConcept, Component, Resource, listed
 from .states import read_state, read_state_by_words
 
@@ -21,6 +21,7 @@ class Recognition(NamedTuple):
     reason: str  # why it looks like one and is none
     matches: Matches  # symptoms and states
     named: bool  # no code is ours, but the name is that of one of our tests
+    looks_like: str = ""  # the analyte, if that test is one of those that decide
 
 
 def read_observation(resource: Resource, reading: Reading) -> None:
@@ -52,7 +53,9 @@ def inherited(member: Resource, panel: Resource) -> Resource:
 
 def read_part(source: Resource | Component, holder: Resource, reading: Reading) -> None:
     """One code with its value: by its codes, else by its words."""
-    test, reason, matches, named = recognised(source.code, reading)
+    test, reason, matches, named, alike = recognised(source.code, reading)
+    if alike and has_value(source) and (found := unmapped(source, holder, alike, reading)):
+        reading.unmapped.append(found)
     if test is None and not reason and not matches:
         if source.value_quantity is None and source.value_string is None and source.value_integer is None:
             read_state_by_words(source, holder, reading)
@@ -103,6 +106,5 @@ def recognise(code: Concept, reading: Reading) -> Recognition:
         names = reading.words.find(text, "analyte")
         if names:
             test = test_by_words(text, names, reading)
-            local = all(is_local(coding.system) for each in concepts(code) for coding in listed(each.coding))
-            return Recognition(test, "", matches, test is None and local)
+            return Recognition(test, "", matches, test is None and not in_loinc(code), looks_like(text, names))
     return Recognition(None, "", matches, False)

@@ -93,6 +93,9 @@ def read_procedure(resource: Resource, reading: Reading) -> None:
     if not names:
         return
     reference, status = reference_of(resource), status_of(resource)
+    if resource.not_done or resource.not_performed:
+        reading.ignore(reference, reasons.NOT_DONE)
+        return
     if resource.do_not_perform or status not in PERFORMED:
         reading.ignore(reference, reasons.DO_NOT_PERFORM if resource.do_not_perform else reasons.of_status(status))
         return

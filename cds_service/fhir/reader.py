@@ -147,6 +147,7 @@ def assembled(reading: Reading, gathered: Gathered, patient: Patient) -> Patient
         allergies=tuple(sorted(reading.allergies, key=lambda each: (each.reference, each.substance))),
         orders=tuple(sorted(reading.orders, key=lambda each: (each.reference, each.orderable))),
         ignored=tuple(sorted({*gathered.ignored, *reading.ignored}, key=lambda each: (each.reference, each.reason))),
+        unmapped=tuple(sorted(reading.unmapped, key=lambda each: (each.reference, each.analyte, each.code))),
         published=gathered.published,
         unavailable=gathered.unavailable,
         incomplete=gathered.incomplete,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING
 
-from ..clinical.record import Allergy, Ignored, LabResult, Medication, OpenOrder, Problem
+from ..clinical.record import Allergy, Ignored, LabResult, Medication, OpenOrder, Problem, Unmapped
 from ..clinical.tables import Pathway
 from . import reasons
 from .dates import Calendar
@@ -25,7 +25,7 @@ class Reading:
     __slots__ = (
         "codes", "find", "words", "analytes", "groups", "orderables", "site_limits", "calendar", "today",
         "find_resource", "units", "recognised", "specimens", "labs", "lab_sources", "corrected", "problems", "ended",
-        "medications", "allergies", "orders", "ignored",
+        "medications", "allergies", "orders", "ignored", "unmapped",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +53,7 @@ class Reading:
         self.allergies: list[Allergy] = []
         self.orders: list[OpenOrder] = []
         self.ignored: list[Ignored] = []
+        self.unmapped: list[Unmapped] = []
 
     def ignore(self, reference: str, reason: str) -> None:
         """Report that something was not used."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ..knowledge.codes import ICD_10, ICD_10_CM, NDC, CodeUse, canonical_system
+from ..knowledge.codes import ICD_10, ICD_10_CM, LOINC, NDC, CodeUse, canonical_system
 from .resources import CodeableConcept, Coding, listed
 
 Find = Callable[[str | None, str | None], tuple[CodeUse, ...]]
@@ -67,6 +67,12 @@ def find_bare_ndc(find: Find, concept: Concept) -> Matches:
 def is_local(system: str | None) -> bool:
     """Is this a code system of which we know nothing?"""
     return not system or not canonical_system(system[:200])
+
+
+def in_loinc(concept: Concept) -> bool:
+    """Has the concept a code of LOINC? Then it names a question or a test, and that is not one of ours."""
+    codings = (coding for each in concepts(concept) for coding in listed(each.coding))
+    return any(coding.system and canonical_system(coding.system[:200]) == LOINC for coding in codings)
 
 
 def texts(concept: Concept) -> list[str]:

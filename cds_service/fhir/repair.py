@@ -26,6 +26,10 @@ DECISIVE = frozenset(
         "status",
         "intent",
         "doNotPerform",
+        "taken",
+        "wasNotTaken",
+        "notGiven",
+        "wasNotGiven",
         "subject",
         "patient",
         "comparator",
@@ -36,10 +40,6 @@ DECISIVE = frozenset(
         "abatementPeriod",
         "abatementString",
         "abatementAge",
-        "taken",
-        "wasNotTaken",
-        "notGiven",
-        "wasNotGiven",
         "mode",
     }
 )

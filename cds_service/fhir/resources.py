@@ -202,6 +202,8 @@ class Resource(Fhir):
     was_not_taken: bool | None = None  # DSTU2 MedicationStatement
     not_given: bool | None = None  # STU3 MedicationAdministration
     was_not_given: bool | None = None  # DSTU2 MedicationAdministration
+    not_done: bool | None = None  # STU3 Procedure
+    not_performed: bool | None = None  # DSTU2 Procedure
     # Procedure
     performed_date_time: str | None = None
     performed_period: Period | None = None

@@ -7,8 +7,8 @@ from . import reasons
 from .answers import NO, UNKNOWN, YES, answer, interpreted
 from .labs import COUNTS, taken
 from .reading import Reading, reference_of, status_of
-from .recognise import Matches, concepts, is_local, texts
-from .resources import Component, Resource, listed
+from .recognise import Matches, in_loinc, texts
+from .resources import Component, Resource
 
 QUESTIONS = {"status-pregnancy": "pregnancy", "status-breastfeeding": "breastfeeding"}  # their value is the answer
 ENDED = {"status-not-pregnant": "pregnancy", "status-not-breastfeeding": "breastfeeding"}  # said by the code itself
@@ -41,15 +41,12 @@ def read_state(source: Resource | Component, holder: Resource, matches: Matches,
 
 
 def read_state_by_words(source: Resource | Component, holder: Resource, reading: Reading) -> None:
-    """A symptom of which only the name is known. A code of LOINC or SNOMED CT that is not ours says it is another."""
+    """A symptom of which only the name is known. A code of LOINC names a question about it: its answer is not read."""
     found: dict[str, None] = {}
-    for concept in concepts(source.code):
-        if not all(is_local(coding.system) for coding in listed(concept.coding)):
-            return
     for text in texts(source.code):
         found.update(dict.fromkeys(reading.words.find(text, "problem")))
     found.pop("look-alike", None)
-    if not found:
+    if not found or in_loinc(source.code):
         return
     if COUNTS.get(status_of(holder)) is None:
         reading.ignore(reference_of(holder), reasons.of_status(status_of(holder)))

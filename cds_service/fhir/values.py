@@ -23,7 +23,9 @@ UCUM = "unitsofmeasure.org"
 COMPARATORS = {
     "<": "<", "<=": "<=", ">=": ">=", ">": ">", "=<": "<=", "=>": ">=", "\u2264": "<=", "\u2265": ">=", "": "",
 }  # fmt: skip
-WRITTEN = re.compile(r"(<=|>=|=<|=>|<|>|\u2264|\u2265)? ?([0-9]{1,15}(?:[.,][0-9]{1,14})?)(?: ?([^ 0-9.,<>].*))?")
+WRITTEN = re.compile(
+    r"(<=|>=|=<|=>|<|>|\u2264|\u2265)? ?([0-9]{1,15}(?:[.,][0-9]{1,14})?)(?: ?([A-Za-z%\u00b5\u03bc][^ ]*))?"
+)
 PENDING = (
     "pending", "awaited", "awaiting", "to follow", "in progress", "in process", "not yet", "volgt", "en cours", "folgt",
     "a suivre", "tba",

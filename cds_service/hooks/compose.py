@@ -15,6 +15,7 @@ from cds_service.clinical.advice import Advice, Draft
 from cds_service.clinical.decide import SEVERITY
 from cds_service.clinical.tables import Pathway, Source
 
+from .actions import UPDATE, Title, actions, is_taken
 from .messages import HookRequest
 
 Json = dict[str, Any]
@@ -35,6 +36,10 @@ class Options:
     closing: str = ""  # the sentence on every card: that nobody has approved the content yet
     selection_behaviour: str = ANY  # any | alternatives (at-most-one where the drafts exclude each other) | at-most-one
     max_cards: int = 3
+    max_suggestions: int | None = None  # on one card; the rest stands in its text. None: all of them
+    further: str = "{drafts}"  # the words for the rest
+    replacing: str = UPDATE  # update | delete-and-create | create: how a clinician's own draft may be replaced
+    order_details: bool = True  # False: the client takes an item of its preference list, and nothing else of an order
     client: str = "demo"
     service: str = "b12-patient-view"
 
@@ -47,17 +52,18 @@ def options_for(pathway: Pathway, approved: bool, **more: Any) -> Options:
         if key.startswith("override.")
     )
     closing = "" if approved else pathway.messages["not-approved"]
-    return Options(pathway.sources[pathway.card_source], reasons, closing, **more)
+    further = pathway.messages.get("further-suggestions", Options.further)
+    return Options(pathway.sources[pathway.card_source], reasons, closing, **{"further": further, **more})
 
 
 def compose(
     advice: Sequence[Advice],
     resources: Mapping[Draft, Json],
-    titles: Mapping[Draft, tuple[str, str]],
+    titles: Mapping[Draft, tuple[str, ...]],
     request: HookRequest,
     options: Options,
 ) -> list[Json]:
-    """The cards of an answer. `advice` comes most severe first; `titles` are label and description of each draft."""
+    """The cards of an answer. `advice` comes most severe first; `titles` are the words of each draft (`Title`)."""
     layout = _Layout(resources, titles, request, options)
     return [layout.card(group) for group in _grouped(advice, options.max_cards)]
 
@@ -75,29 +81,31 @@ class _Layout:
     def __init__(
         self,
         resources: Mapping[Draft, Json],
-        titles: Mapping[Draft, tuple[str, str]],
+        titles: Mapping[Draft, tuple[str, ...]],
         request: HookRequest,
         options: Options,
     ):
         self.resources, self.titles, self.request, self.options = resources, titles, request, options
-        self.offered: set[Draft] = set()
+        self.offered: set[Draft] = set()  # as suggestions
+        self.told: set[Draft] = set()  # in words
 
     def card(self, group: Sequence[Advice]) -> Json:
         """One card from one advice, or from several that share the last place."""
         first, options = group[0], self.options
         whole = readable(first.summary)
         summary = shortened(whole)
+        drafts, rest = self.fresh(group)
         card: Json = {
             "uuid": self.stable_id(first.row),
             "summary": summary,
-            "detail": self.detail(group, cut=summary != whole),
+            "detail": self.detail(group, rest, cut=summary != whole),
             "indicator": max((each.indicator for each in group), key=SEVERITY.__getitem__),
             "source": {
                 **_named(options.guideline),
                 "topic": {"system": TOPIC_SYSTEM, "code": first.topic},
             },
         }
-        if drafts := self.fresh(group):
+        if drafts:
             card["suggestions"] = [self.suggestion(first.row, draft) for draft in drafts]
             card["suggestions"][0]["isRecommended"] = True
             card["selectionBehavior"] = self.selection_behaviour(drafts)
@@ -107,29 +115,35 @@ class _Layout:
             card["links"] = [{**_named(options.guideline), "type": "absolute"}]
         return card
 
-    def detail(self, group: Sequence[Advice], cut: bool) -> str:
+    def detail(self, group: Sequence[Advice], rest: Sequence[Draft], cut: bool) -> str:
         """All that the group says, and who has approved it. An advice without a card of its own keeps its summary."""
         parts = [readable(group[0].summary)] if cut else []
         for place, advice in enumerate(group):
             if place:
                 parts.append(f"**{readable(advice.summary)}**")
             parts.append(readable(advice.detail))
+        if rest:
+            words = "; ".join(self.titles[draft][1].rstrip(".") for draft in rest)
+            parts.append(self.options.further.replace("{drafts}", readable(words)))
         parts.append(self.options.closing)
         return "\n\n".join(dict.fromkeys(part for part in parts if part)) or readable(group[0].summary)
 
-    def fresh(self, group: Sequence[Advice]) -> list[Draft]:
-        """The drafts of a group that no earlier card has offered, each once."""
-        drafts = dict.fromkeys(draft for each in group for draft in each.drafts if draft not in self.offered)
-        self.offered.update(drafts)
-        return list(drafts)
+    def fresh(self, group: Sequence[Advice]) -> tuple[list[Draft], list[Draft]]:
+        """The drafts of a group that no earlier card has offered, each once: as suggestions, and those for the text."""
+        drafts = list(dict.fromkeys(draft for each in group for draft in each.drafts if draft not in self.offered))
+        taken = [draft for draft in drafts if is_taken(self.resources[draft], self.options.order_details)]
+        chosen = taken if self.options.max_suggestions is None else taken[: self.options.max_suggestions]
+        rest = [draft for draft in drafts if draft not in chosen and draft not in self.told]
+        self.offered.update(chosen)
+        self.told.update(rest)
+        return chosen, rest
 
     def suggestion(self, row: str, draft: Draft) -> Json:
-        """A suggestion with its one action: to create the draft, described in words that stand alone (item 98)."""
-        label, description = self.titles[draft]
-        resource = self.resources[draft]
-        kind = {"resourceType": resource["resourceType"], "id": self.stable_id("draft", draft.kind, draft.id)}
-        action = {"type": "create", "description": description, "resource": {**resource, **kind}}
-        return {"label": label, "uuid": self.stable_id(row, draft.kind, draft.id), "actions": [action]}
+        """A suggestion and what it does, described in words that stand alone (item 98)."""
+        title, resource = Title(*self.titles[draft]), self.resources[draft]
+        key = (draft.kind, draft.id, draft.replaces) if draft.replaces else (draft.kind, draft.id)
+        done = actions(draft, self.options.replacing, title, resource, self.stable_id("draft", *key))
+        return {"label": title.label, "uuid": self.stable_id(row, *key), "actions": done}
 
     def selection_behaviour(self, drafts: Sequence[Draft]) -> str:
         """How many suggestions may be taken. Only regimens exclude each other; tests never do."""

@@ -10,22 +10,21 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from jsonschema import Draft202012Validator
 
 from .depth import too_deep
+from .envelopes import DECODERS, Envelope, SelectContext, SignContext
 from .schemas import load_schema
 
-# A bare id, or "Patient/id": whatever could lead to another address or header line is no id.
-PATIENT_ID = r"^(Patient/)?[^\s/?#\x00-\x1f]+$(?!\n)"
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 TOKEN = re.compile(r"[\x21-\x7e]+")
-
-HookInstance = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
-PatientId = Annotated[str, msgspec.Meta(max_length=1024, pattern=PATIENT_ID)]
+DRAFT_ORDERS = "context.draftOrders"
+EXPLAINED = {  # path of what is missing -> why it may be
+    DRAFT_ORDERS: "a client leaves it out where it has not granted this service the scopes for unsigned orders"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,11 @@ class BadRequest(Exception):
         self.faults = faults
         super().__init__("; ".join(f"{fault.path}: {fault.keyword}" for fault in faults))
 
+    @property
+    def lacks_draft_orders(self) -> bool:
+        """Does an order hook come without its orders? The operator must hear of it: the scopes are not granted."""
+        return any(fault.path == DRAFT_ORDERS and fault.keyword == "required" for fault in self.faults)
+
 
 @dataclass(frozen=True, slots=True)
 class FhirAccess:
@@ -60,7 +64,10 @@ class FhirAccess:
 
 
 class HookRequest(msgspec.Struct, frozen=True, gc=False):
-    """One call of a CDS service. `tokens` are the context fields that prefetch templates may name, `patientId` bare."""
+    """One call of a CDS service. `tokens` are the context fields that prefetch templates may name, `patientId` bare.
+
+    `draft_orders` is None for a hook without orders; `selections` is None where every draft drives the call.
+    """
 
     hook: str
     hook_instance: str
@@ -69,38 +76,24 @@ class HookRequest(msgspec.Struct, frozen=True, gc=False):
     prefetch: dict[str, msgspec.Raw]
     fhir_access: FhirAccess | None = None
     warnings: tuple[str, ...] = ()  # keys of what was odd and put right, for the log
+    draft_orders: msgspec.Raw | None = None
+    selections: tuple[str, ...] | None = None
 
 
-class Context(msgspec.Struct, rename="camel", gc=False):
-    """The context of patient-view. `encounterId` is optional and not typed: what is not needed cannot be wrong."""
-
-    user_id: UserId
-    patient_id: PatientId
-    encounter_id: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class Envelope(msgspec.Struct, rename="camel", gc=False):
-    """The request as it is on the wire; unknown fields are skipped unread."""
-
-    hook: str
-    hook_instance: HookInstance
-    context: Context
-    fhir_server: str | None = None
-    fhir_authorization: dict[str, msgspec.Raw] | None = None
-    prefetch: dict[str, msgspec.Raw] | None = None
-
-
-ENVELOPE = msgspec.json.Decoder(Envelope)
 SHALLOW = msgspec.json.Decoder(dict[str, msgspec.Raw])
+PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 SCHEMA = Draft202012Validator(load_schema("request"))
 
 
 def read_request(body: bytes, hook: str) -> HookRequest:
     """The request of a call to an endpoint of `hook`; BadRequest if it cannot be read or is meant for another hook."""
-    envelope = _envelope(body)
+    envelope = _envelope(body, hook)
     if envelope.hook != hook:
-        raise BadRequest(Fault("hook", "const", f"hook: is not the hook of this service, {hook}"))
-    patient_id = envelope.context.patient_id
+        raise BadRequest(_other_hook(hook))
+    context = envelope.context
+    if isinstance(context, SignContext) and _outline(context.draft_orders) != {}:
+        raise BadRequest(*_faults(body, hook))
+    patient_id = context.patient_id
     warnings = []
     if patient_id.startswith("Patient/"):
         patient_id = patient_id.removeprefix("Patient/")
@@ -108,8 +101,8 @@ def read_request(body: bytes, hook: str) -> HookRequest:
     access, refused = _fhir_access(envelope, patient_id)
     if refused:
         warnings.append(refused)
-    tokens = {"userId": envelope.context.user_id, "patientId": patient_id}
-    if encounter_id := _text(envelope.context.encounter_id):
+    tokens = {"userId": context.user_id, "patientId": patient_id}
+    if encounter_id := _text(context.encounter_id):
         tokens["encounterId"] = encounter_id
     return HookRequest(
         hook=hook,
@@ -119,7 +112,18 @@ def read_request(body: bytes, hook: str) -> HookRequest:
         prefetch=envelope.prefetch or {},
         fhir_access=access,
         warnings=tuple(warnings),
+        draft_orders=context.draft_orders if isinstance(context, SignContext) else None,
+        selections=tuple(context.selections) if isinstance(context, SelectContext) else None,
     )
+
+
+def named_hook(body: bytes, otherwise: str) -> str:
+    """The hook that a saved request names, if we know it."""
+    try:
+        hook = _text(SHALLOW.decode(body).get("hook"))
+    except msgspec.DecodeError:
+        return otherwise
+    return hook if hook in DECODERS else otherwise
 
 
 def log_name(hook_instance: str) -> str:
@@ -129,22 +133,26 @@ def log_name(hook_instance: str) -> str:
     return "sha256:" + hashlib.sha256(hook_instance.encode()).hexdigest()[:16]
 
 
-def _envelope(body: bytes) -> Envelope:
+def _envelope(body: bytes, hook: str) -> Envelope:
     try:
         if too_deep(body):
             raise BadRequest(TOO_DEEP)
         if not body.isascii():
             body.decode()  # the parts that are not decoded here must be text too
-        return ENVELOPE.decode(body)
+        return DECODERS[hook].decode(body)
     except msgspec.ValidationError:
-        raise BadRequest(*_faults(body)) from None
+        raise BadRequest(*_faults(body, hook)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadRequest(NOT_JSON) from None
     except RecursionError:
         raise BadRequest(TOO_DEEP) from None
 
 
-def _faults(body: bytes) -> tuple[Fault, ...]:
+def _other_hook(hook: str) -> Fault:
+    return Fault("hook", "const", f"hook: is not the hook of this service, {hook}")
+
+
+def _faults(body: bytes, hook: str) -> tuple[Fault, ...]:
     """What the schema says of a body that is JSON but no request. Only the envelope is looked at."""
     try:
         fields = SHALLOW.decode(body)
@@ -154,12 +162,25 @@ def _faults(body: bytes) -> tuple[Fault, ...]:
         return (NOT_JSON,)
     outline = {name: _outline(raw) for name, raw in fields.items() if name != "context"}
     if "context" in fields:
-        context = _outline(fields["context"])
-        if context == {}:
-            context = {name: _outline(raw) for name, raw in SHALLOW.decode(fields["context"]).items()}
-        outline["context"] = context
+        outline["context"] = _context_outline(fields["context"])
     found = dict.fromkeys(fault for error in SCHEMA.iter_errors(outline) for fault in _told(error))
+    if outline.get("hook", hook) != hook and isinstance(outline["hook"], str):
+        return (_other_hook(hook), *found)
     return tuple(found) or (Fault("", "type", "the body is not a hook request"),)
+
+
+def _context_outline(raw: msgspec.Raw) -> Any:
+    """The outlines of the context's fields, and of each selection. Draft orders that are null are none at all."""
+    context = _outline(raw)
+    if context != {}:
+        return context
+    fields = SHALLOW.decode(raw)
+    context = {name: _outline(part) for name, part in fields.items()}
+    if context.get("selections") == []:
+        context["selections"] = [_outline(part) for part in PARTS.decode(fields["selections"])]
+    if context.get("draftOrders", 0) is None:
+        del context["draftOrders"]
+    return context
 
 
 def _outline(raw: msgspec.Raw) -> Any:
@@ -179,7 +200,7 @@ def _told(error: Any) -> list[Fault]:
     limit = error.validator_value
     if error.validator == "required":
         missing = [f"{path}.{name}" if path else name for name in limit if name not in error.instance]
-        return [Fault(name, "required", f"{name}: is missing") for name in missing]
+        return [Fault(name, "required", _missing(name)) for name in missing]
     kinds = " or ".join(limit) if isinstance(limit, list) else limit
     words = {
         "type": f"is not of type {kinds}",
@@ -188,6 +209,11 @@ def _told(error: Any) -> list[Fault]:
         "pattern": "is not of the form that is allowed",
     }
     return [Fault(path, error.validator, f"{path}: {words[error.validator]}")]
+
+
+def _missing(name: str) -> str:
+    """That a field is missing, and where it is known why."""
+    return f"{name}: is missing; {EXPLAINED[name]}" if name in EXPLAINED else f"{name}: is missing"
 
 
 def _fhir_access(envelope: Envelope, patient_id: str) -> tuple[FhirAccess | None, str]:

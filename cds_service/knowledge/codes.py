@@ -144,6 +144,12 @@ def eleven_digits(code: str) -> str:
     return code.replace("-", "")
 
 
+def name_of(system: str, code: str) -> str:
+    """A code as we name it, "system|code", however the record spells its system."""
+    known = canonical_system(system[:LONGEST_SYSTEM]) or system
+    return f"{known}|{bare(known, code)}"
+
+
 @lru_cache(maxsize=512)
 def canonical_system(system: str) -> str:
     """The known code system that a URL, OID or local name means, or "". Bounded: the caller is not trusted."""

@@ -16,11 +16,12 @@ from .build import Coding
 from .check import check_orders
 from .codes import Codes
 from .faults import Faults
-from .files import read_files
+from .files import Toml, read_files
 from .pathways import build_pathway
 from .prefetch import Templates
-from .shapes import Shapes
+from .shapes import Element, Shapes, sound
 from .shared import Shared
+from .site import SiteSettings
 from .vocabulary import Vocabulary, clinical_vocabulary
 from .words import Words
 
@@ -36,6 +37,8 @@ class Content:
     intended_use: str
     owners: tuple[str, ...]
     approver: str  # "" until a site fills it
+    approved: date | None
+    approved_version: str
     review_by: date
     analytes: dict[str, Analyte]
     codes: Codes
@@ -47,6 +50,12 @@ class Content:
     prefetch: dict[str, dict[str, str]]  # set -> key -> template
     route_codings: dict[str, Coding]  # route -> the coding that a draft carries
     remarks: tuple[str, ...]  # no faults, but a reader of `check` should know
+    site: SiteSettings = SiteSettings()
+
+    @property
+    def is_approved(self) -> bool:
+        """Has somebody approved this version? An approval does not pass on to the next one."""
+        return bool(self.approver) and self.approved_version == self.version
 
 
 def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary | None = None) -> Content:
@@ -56,7 +65,8 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
     files = read_files(folder, site, faults)
     shapes = Shapes()
     elements = {place: shapes.elements(place, table, faults) for place, table in files.tables.items()}
-    shared = Shared(files, elements, words_known, faults)
+    shared = Shared(files, elements, words_known, faults, site)
+    check_approval(elements["content.toml"], faults)
     pathways = {name: build_pathway(name, shared, faults) for name in files.pathways}
     for pathway in pathways.values():
         if pathway is not None:
@@ -72,6 +82,8 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
         intended_use=about["intended_use"].strip(),
         owners=tuple(about["owners"]),
         approver=about["approver"].strip(),
+        approved=about.get("approved"),
+        approved_version=about.get("approved_version", "").strip(),
         review_by=about["review_by"],
         analytes=shared.analytes,
         codes=shared.codes,
@@ -82,7 +94,8 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
         pathways=pathways,
         prefetch=templates.sets,
         route_codings=shared.route_codings(),
-        remarks=remarks(templates, about["approver"]),
+        remarks=remarks(templates, about),
+        site=shared.site,
     )
 
 
@@ -90,12 +103,25 @@ def every_orderable(pathways: Iterable[Pathway | None]) -> list[Orderable]:
     return [orderable for pathway in pathways if pathway for orderable in pathway.orderables.values()]
 
 
-def remarks(templates: Templates, approver: str) -> tuple[str, ...]:
+def check_approval(about: list[Element], faults: Faults) -> None:
+    """An approval is somebody's, of a day, and of the version that was read: all three or none."""
+    if not sound(about):
+        return
+    stated = {key: str(about[0].table.get(key, "")).strip() for key in ("approver", "approved", "approved_version")}
+    if any(stated.values()) and not all(stated.values()):
+        missing = ", ".join(key for key, value in stated.items() if not value)
+        faults.add("content.toml", f"an approval has approver, approved and approved_version; missing: {missing}")
+
+
+def remarks(templates: Templates, about: Toml) -> tuple[str, ...]:
     """What is no fault, but must not stay unsaid."""
     lines = [
         f"prefetch key {key!r}: {len(codes)} codes did not fit and are not asked for: {', '.join(codes)}"
         for key, codes in templates.left_out.items()
     ]
-    if not approver.strip():
+    approver, version = about["approver"].strip(), about.get("approved_version", "").strip()
+    if not approver:
         lines.append("the content is not yet locally approved: content.toml approver is empty")
+    elif version != about["version"]:
+        lines.append(f"the approval by {approver} was of version {version}; this is {about['version']}: not approved")
     return tuple(lines)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import re
+import io
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .faults import Faults, listing, nearest
+from .overlay import READ, SITE_FILE, VALUE_SETS, Toml, check_site_names, checked_overlay, hidden, inside, lay_over
 
 SHARED_FILES = ("content.toml", "sources.toml", "analytes.toml", "problems.toml", "medicines.toml", "messages.toml")
 PATHWAY_FILES = (
@@ -23,13 +24,8 @@ PATHWAY_FILES = (
     "interpret.toml", "treat.toml", "safety.toml", "orders.toml", "notes.toml",
 )  # fmt: skip
 MAY_BE_MISSING = ("orders.toml", "notes.toml")  # a pathway may have neither
-VALUE_SETS = "value-sets"
 PATHWAYS = "pathways"
 HEADER = ["system", "code", "display", "use", "source"]
-PLAIN_NAME = re.compile(r"[a-z0-9-]+(\.[a-z]+)?")  # a site's folder names nothing outside itself
-IDENTITIES = ("id", "spelling", "family")  # what tells the entries of a TOML array apart when a site changes one
-
-Toml = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,9 @@ class CodeLine:
 class Files:
     """Everything that was read: TOML by its short place ("uk-ng239/interpret.toml"), value sets by their name."""
 
-    tables: dict[str, Toml]
+    tables: dict[str, Toml]  # ours with the site's laid over them, and site.toml
+    ours: dict[str, Toml]  # the same without the site
+    theirs: dict[str, Toml]  # what the site's files say by themselves
     value_sets: dict[str, tuple[tuple[Path, bool], ...]]  # ours, then the site's (True)
     pathways: tuple[str, ...]
     digest: str  # sha256 over every TOML and CSV file, names included, in sorted order
@@ -57,85 +55,53 @@ class Files:
 
 def read_files(folder: Path, site: Path | None, faults: Faults) -> Files:
     """Read the content folder and, laid over it, the site's. Missing and unreadable files are faults."""
-    roots = [folder] if site is None else [folder, site]
-    if site is not None:
-        check_site_names(folder, site, faults)
     pathways = tuple(sorted(path.name for path in (folder / PATHWAYS).glob("*") if path.is_dir()))
     if not pathways:
         faults.add(PATHWAYS, "there is no pathway; each is a folder with " + listing(PATHWAY_FILES))
-    tables = {name: read_over(roots, Path(name), name, faults) for name in SHARED_FILES}
-    for pathway in pathways:
-        for name in PATHWAY_FILES:
-            tables[f"{pathway}/{name}"] = read_over(roots, Path(PATHWAYS, pathway, name), f"{pathway}/{name}", faults)
+    names = {name: name for name in SHARED_FILES}  # short place -> name below the folder
+    names |= {f"{pathway}/{name}": f"{PATHWAYS}/{pathway}/{name}" for pathway in pathways for name in PATHWAY_FILES}
     report_strangers(folder, pathways, faults)
+    ours = {place: read_ours(folder / name, place, faults) for place, name in names.items()}
+    theirs: dict[str, Toml] = {}
+    if site is not None:
+        check_site_names([path.relative_to(folder).as_posix() for path in content_files(folder)], site, faults)
+        theirs = read_theirs(site, {**names, SITE_FILE: SITE_FILE}, faults)
+    tables = {
+        place: lay_over(table, checked_overlay(place, table, theirs[place], faults)) if place in theirs else table
+        for place, table in ours.items()
+    }
+    roots = [folder] if site is None else [folder, site]
     value_sets: dict[str, tuple[tuple[Path, bool], ...]] = {}
     for root in roots:
         for path in sorted((root / VALUE_SETS).glob("*.csv")):
-            value_sets[path.stem] = (*value_sets.get(path.stem, ()), (path, root is site))
-    return Files(tables, value_sets, pathways, digest(roots))
+            if inside(root, path):
+                value_sets[path.stem] = (*value_sets.get(path.stem, ()), (path, root is site))
+    return Files(tables | {SITE_FILE: theirs.get(SITE_FILE, {})}, ours, theirs, value_sets, pathways, digest(roots))
 
 
-def read_over(roots: list[Path], name: Path, place: str, faults: Faults) -> Toml:
-    """One TOML file of ours with the site's laid over it; empty where it could not be read."""
-    merged: Toml = {}
-    for number, root in enumerate(roots):
-        path = root / name
-        if not path.is_file():
-            if number == 0 and name.name not in MAY_BE_MISSING:
-                faults.add(place, "the file is missing")
-            continue
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            faults.add(place if number == 0 else f"site {place}", f"not readable as TOML: {error}")
-            continue
-        if number:
-            require_units(table, place, faults)
-        merged = lay_over(merged, table)
-    return merged
+def read_ours(path: Path, place: str, faults: Faults) -> Toml:
+    """One of our files; empty where it could not be read."""
+    if path.is_file():
+        return read_toml(path, place, faults)
+    if path.name not in MAY_BE_MISSING:
+        faults.add(place, "the file is missing")
+    return {}
 
 
-def lay_over(ours: Any, theirs: Any) -> Any:
-    """Tables are merged key by key, arrays of tables entry by entry (by id); anything else is replaced."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return ours | {key: lay_over(ours[key], value) if key in ours else value for key, value in theirs.items()}
-    if is_entries(ours) and is_entries(theirs):
-        entries = {identity(entry): entry for entry in ours}
-        for entry in theirs:
-            entries[identity(entry)] = lay_over(entries.get(identity(entry), {}), entry)
-        return list(entries.values())
-    return theirs
+def read_theirs(site: Path, names: dict[str, str], faults: Faults) -> dict[str, Toml]:
+    """The site's files, by place."""
+    present = {place: site / name for place, name in names.items() if (site / name).is_file()}
+    return {place: read_toml(path, f"site {place}", faults) for place, path in present.items() if inside(site, path)}
 
 
-def is_entries(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
-
-
-def identity(entry: Toml) -> Any:
-    """What names an entry of an array; an entry without a name is itself only."""
-    return next((entry[key] for key in IDENTITIES if key in entry), id(entry))
-
-
-def require_units(table: Toml, place: str, faults: Faults) -> None:
-    """A site that changes a threshold states its unit, or a limit in the other unit could slip in unseen."""
-    entries = table.get("threshold", [])
-    for entry in entries if is_entries(entries) else []:
-        if "value" in entry and "unit" not in entry:
-            faults.add(f'site {place} threshold "{entry.get("id")}"', "a changed value must state its unit")
-
-
-def check_site_names(folder: Path, site: Path, faults: Faults) -> None:
-    """A site changes files that exist and adds value sets; no name and no link leaves its folder."""
-    known = {path.relative_to(folder).as_posix() for path in content_files(folder)}
-    through_links = [site / name for name in known if (site / name).is_file()] + list((site / VALUE_SETS).glob("*.csv"))
-    for path in sorted({*content_files(site), *through_links}):
-        name = path.relative_to(site).as_posix()
-        if any(not PLAIN_NAME.fullmatch(part) for part in name.split("/")):
-            faults.add(f"site {name}", "a name may hold a-z, 0-9 and - only")
-        elif not path.resolve().is_relative_to(site.resolve()):
-            faults.add(f"site {name}", "the link leaves the site's folder")
-        elif name not in known and not name.startswith(VALUE_SETS + "/"):
-            faults.add(f"site {name}", f"there is no such file to change.{nearest(name, known)}")
+def read_toml(path: Path, place: str, faults: Faults) -> Toml:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except OSError as error:
+        faults.add(place, f"cannot be read: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        faults.add(place, f"not readable as TOML: {error}")
+    return {}
 
 
 def report_strangers(folder: Path, pathways: tuple[str, ...], faults: Faults) -> None:
@@ -148,7 +114,12 @@ def report_strangers(folder: Path, pathways: tuple[str, ...], faults: Faults) ->
 
 
 def content_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in (".toml", ".csv") and path.is_file())
+    """Every TOML and CSV file of a folder. What is hidden (a repository's own files) does not belong to it."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix in READ and path.is_file() and inside(folder, path) and not hidden(path.relative_to(folder))
+    )
 
 
 def digest(roots: list[Path]) -> str:
@@ -165,15 +136,35 @@ def digest(roots: list[Path]) -> str:
 def code_lines(name: str, paths: tuple[tuple[Path, bool], ...], faults: Faults) -> Iterator[CodeLine]:
     """The lines of a value set, ours and then the site's. A bad header or a short line is a fault."""
     for path, local in paths:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = csv.reader(stream)
-            header = next(rows, [])
-            if header != HEADER:
-                faults.add(f"{VALUE_SETS}/{name}.csv", f"the header is {','.join(header)!r}, not {','.join(HEADER)!r}")
-                continue
-            for row in rows:
-                place = f"{'site ' if local else ''}{VALUE_SETS}/{name}.csv line {rows.line_num}"
-                if len(row) != len(HEADER):
-                    faults.add(place, f"{len(row)} columns, not {len(HEADER)}; a text with a comma needs quotes")
-                    continue
-                yield CodeLine(place, *(cell.strip() for cell in row), local)
+        file = f"{'site ' if local else ''}{VALUE_SETS}/{name}.csv"
+        try:
+            with path.open(encoding="utf-8", newline="") as stream:
+                yield from lines_of(csv.reader(stream), file, local, faults)
+        except OSError as error:
+            faults.add(file, f"cannot be read: {error.strerror}")
+        except (UnicodeDecodeError, csv.Error) as error:
+            faults.add(file, f"not readable as CSV in UTF-8: {error}")
+
+
+def written_line(*cells: str) -> str:
+    """One line of a value set, ready to be pasted: quotes where CSV needs them, nothing unseen, no end of line."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(" ".join(plain(cell).split()) for cell in cells)
+    return out.getvalue()
+
+
+def plain(text: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def lines_of(rows: Any, file: str, local: bool, faults: Faults) -> Iterator[CodeLine]:
+    header = next(rows, [])
+    if header != HEADER:
+        faults.add(file, f"the header is {','.join(header)!r}, not {','.join(HEADER)!r}")
+        return
+    for row in rows:
+        place = f"{file} line {rows.line_num}"
+        if len(row) != len(HEADER):
+            faults.add(place, f"{len(row)} columns, not {len(HEADER)}; a text with a comma needs quotes")
+            continue
+        yield CodeLine(place, *(cell.strip() for cell in row), local)

@@ -43,6 +43,7 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
         orderables={each.id: build.orderable(each) for each in sound(parts["orderables"])},
         fixed={key: build.fixed_card(key, table) for key, table in about["fixed"].items()},
         **tables,
+        site_limits=shared.site.limits_for(name),
     )
     known = {
         "orderables": [each.id for each in parts["orderables"]],

@@ -111,7 +111,8 @@ class Templates:
 
 def search(codes: Sequence[str]) -> str:
     """`_count` is a page size, not a limit: the newest is chosen by the reader, not by the server's order."""
-    return f"Observation?patient={PATIENT}&code={','.join(codes)}&_sort=-date&_count=200"
+    written = ",".join(quote(code, safe=".-_~") for code in codes)
+    return f"Observation?patient={PATIENT}&code={written}&_sort=-date&_count=200"
 
 
 def encoded_length(template: str) -> int:

@@ -22,6 +22,7 @@ TITLES = {
     "orders": "Orders: every row that holds",
     "notes": "Notes: added to the cards of the rows they name",
 }
+NOT_APPROVED = "Not yet locally approved."
 STYLE = """body{font:11pt/1.4 sans-serif;margin:2em;max-width:75em}
 table{border-collapse:collapse;width:100%;margin:1em 0}
 th,td{border:1px solid #999;padding:.25em .5em;text-align:left;vertical-align:top}th{background:#eee}
@@ -82,7 +83,7 @@ def heading(content: Content, pathway: Pathway) -> str:
 
 def about(content: Content, pathway: Pathway) -> str:
     """Which content this is, and whether anybody has approved it."""
-    approval = f"Approved by {content.approver}." if content.approver else "Not yet locally approved."
+    approval = f"Approved by {content.approver} on {content.approved}." if content.is_approved else NOT_APPROVED
     source = pathway.sources[pathway.card_source]
     return (
         f"{content.title}, version {content.version}, to be reviewed by {content.review_by}. {approval} "

@@ -21,7 +21,7 @@ from jsonschema.validators import extend
 from .faults import Faults, listing, nearest
 from .files import Toml
 
-WHOLE = {"content.toml": "content", "messages.toml": "messages", "pathway.toml": "pathway"}
+WHOLE = {"content.toml": "content", "messages.toml": "messages", "pathway.toml": "pathway", "site.toml": "site"}
 KEYED = {"sources.toml": "source", "analytes.toml": "analyte", "problems.toml": "problem", "medicines.toml": "medicine"}
 LISTED = {
     "thresholds.toml": ("threshold", "threshold"),

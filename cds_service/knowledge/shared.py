@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
 
 from cds_service.clinical.tables import Analyte, Source
 
@@ -12,7 +14,8 @@ from .faults import Faults
 from .files import Files, Toml
 from .prefetch import KEYS
 from .shapes import Element, sound
-from .valuesets import ALLERGIES, CodeRow, read_value_sets
+from .site import read_site
+from .valuesets import ALLERGIES, CodeRow, drafted_rows, read_value_sets
 from .vocabulary import ROUTES, Vocabulary
 from .words import Words
 
@@ -23,7 +26,9 @@ NAMED = ("analytes", "problems", "medicines")
 class Shared:
     """What all pathways share, built from the elements; lives while the content is loaded, no longer."""
 
-    def __init__(self, files: Files, elements: Elements, vocabulary: Vocabulary, faults: Faults):
+    def __init__(
+        self, files: Files, elements: Elements, vocabulary: Vocabulary, faults: Faults, site: Path | None = None
+    ):
         self.elements, self.vocabulary, self.faults = elements, vocabulary, faults
         self.sources: dict[str, Source] = {each.id: build.source(each) for each in sound(elements["sources.toml"])}
         self.analytes = self._analytes()
@@ -36,9 +41,13 @@ class Shared:
             if sound(messages) and f"prefetch.{key}" not in self.messages:
                 faults.add("messages.toml", f"[prefetch] says nothing for {key!r}, which a card may have to name")
         self.rows = read_value_sets(files, self._concepts(files), faults)
+        self.rows += drafted_rows(self._drafted(files), self.rows, faults)
         self.codes = Codes(self.rows)
         self.words = self._words(files.tables["problems.toml"], problems, medicines)
         self._check_recognised()
+        about = elements["site.toml"]
+        own = about[0].table if sound(about) else {}
+        self.site = read_site(site, own, files.theirs, self.analytes, self.codes, faults)
 
     def _analytes(self) -> dict[str, Analyte]:
         found = {}
@@ -77,6 +86,17 @@ class Shared:
             "specimen": frozenset(),
             "status": frozenset(),
         }
+
+    def _drafted(self, files: Files) -> Iterator[tuple[str, str, Toml]]:
+        """(place, concept, coding) of everything that a draft carries because the site says so."""
+        for name, (kind, key) in product(files.pathways, (("orderable", "more_codings"), ("regimen", "codings"))):
+            place = f"{name}/{kind}s.toml"
+            added = [each.get(key, []) for each in files.theirs.get(place, {}).get(kind, [])]
+            for each in sound(self.elements[place]):
+                concept = f"order-{each.id}" if kind == "orderable" else f"medicine-{each.table['ingredient']}"
+                for coding in each.table.get(key, []):
+                    if any(coding in codings for codings in added):
+                        yield each.place, concept, coding
 
     def _words(self, settings: Toml, problems: list[Element], medicines: list[Element]) -> Words:
         phrases = {

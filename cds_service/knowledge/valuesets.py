@@ -6,19 +6,20 @@ The file name is the concept ("lab-b12", "problem-fatigue"). A line that fails i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from sys import intern
 
 from .codes import ATC, DISPLAYABLE, ICD, KNOWN_SYSTEMS, LOINC, SNOMED, bare, canonical_system
 from .faults import Faults, listing, nearest
-from .files import VALUE_SETS, CodeLine, Files, code_lines
+from .files import VALUE_SETS, CodeLine, Files, Toml, code_lines
 
 LAB_USES = ("", "mass", "molar", "either", "ordinal")
 MEDICINE_USES = ("", "prefix", "multivitamin", "antidote", "component")
 USES = {"lab": LAB_USES, "medicine": MEDICINE_USES, "problem": ("", "prefix"), "allergy": ("", "prefix")}
 ALLERGIES = ("cobalamin", "cobalt")
 SNOMED_ID = re.compile(r"[1-9][0-9]{5,17}")
+UNASKED = re.compile(r"[,|$\\\x00-\x1f\x7f]")  # they separate codes in a FHIR search, or cannot be seen
 LOINC_CODE = re.compile(r"[1-9][0-9]{0,6}-[0-9]")
 
 
@@ -59,6 +60,25 @@ def read_value_sets(files: Files, concepts: Mapping[str, frozenset[str]], faults
     return rows
 
 
+def drafted_rows(drafted: Iterable[tuple[str, str, Toml]], rows: list[CodeRow], faults: Faults) -> list[CodeRow]:
+    """What a site's drafts carry in a system of its own (a key of a preference list) is recognised when it comes back.
+
+    `drafted`: (place, concept, coding). A code stands for one test or one medicine.
+    """
+    meanings = {(row.system, row.code): row.concept for row in rows if row.concept.startswith(("order-", "medicine-"))}
+    found = []
+    for place, concept, coding in drafted:
+        system, code = coding["system"], coding["code"]
+        if canonical_system(system):
+            continue
+        known = meanings.setdefault((system, code), concept)
+        if known != concept:
+            faults.add(place, f"the code {code!r} of {system} already stands for {known!r}")
+        elif (system, code) not in {(row.system, row.code) for row in found}:
+            found.append(CodeRow(intern(concept), intern(system), intern(code), coding["display"], "", True))
+    return found
+
+
 def code_row(name: str, line: CodeLine) -> CodeRow:
     """The line as it is kept; texts that recur are kept once."""
     return CodeRow(intern(name), intern(line.system), intern(line.code), line.display, intern(line.use), line.local)
@@ -67,9 +87,8 @@ def code_row(name: str, line: CodeLine) -> CodeRow:
 def sound_line(line: CodeLine, uses: tuple[str, ...], faults: Faults) -> bool:
     """Is the line complete, of a known system (a site may add its own), and its code well formed?"""
     problems = []
-    if line.system not in KNOWN_SYSTEMS and not (line.local and canonical_system(line.system) == ""):
-        hint = nearest(line.system, KNOWN_SYSTEMS)
-        problems.append(f"no code system {line.system!r}.{hint} Known: {listing(KNOWN_SYSTEMS)}")
+    if fault := system_fault(line):
+        problems.append(fault)
     if not line.code or not line.display or not line.source:
         problems.append("code, display and source must be given")
     if line.use not in uses:
@@ -78,9 +97,24 @@ def sound_line(line: CodeLine, uses: tuple[str, ...], faults: Faults) -> bool:
         problems.append("use 'prefix' is for ICD and ATC, whose codes are built like that")
     elif fault := code_fault(line.system, line.code):
         problems.append(fault)
+    elif line.local and UNASKED.search(line.code):
+        problems.append(f"the code {line.code!r} holds a sign that no search can ask for: , | $ \\ or one unseen")
     for problem in problems:
         faults.add(line.place, problem)
     return not problems
+
+
+def system_fault(line: CodeLine) -> str:
+    """What is wrong with the code system, or "". A site may add its own: the text that its records send."""
+    if line.system in KNOWN_SYSTEMS:
+        return ""
+    known = canonical_system(line.system)
+    if line.local and line.system and not known and line.system.isprintable() and " " not in line.system:
+        return ""
+    if line.local and known:
+        return f"the code system {line.system!r} is read as {known}: write that"
+    hint = nearest(line.system, KNOWN_SYSTEMS)
+    return f"no code system {line.system!r}.{hint} Known: {listing(KNOWN_SYSTEMS)}"
 
 
 def code_fault(system: str, code: str) -> str:

@@ -14,7 +14,7 @@ from cds_service.knowledge.faults import ContentError
 from cds_service.knowledge.locate import cards_folder, shipped_folder
 from cds_service.knowledge.prefetch import BY_PATIENT, KEYS, SETS, encoded_length, scopes
 from cds_service.knowledge.print import as_html, as_markdown
-from tests.cards.small_content import SmallContent
+from tests.cards.small_content import ORIGIN, SmallContent
 
 PATHWAY = "uk-small"
 B12 = "value-sets/lab-b12.csv"
@@ -70,7 +70,8 @@ def test_the_digest_names_the_content_wherever_it_lies(small: SmallContent, tmp_
 
 def test_content_that_nobody_has_approved_is_remarked(small: SmallContent):
     assert any("not yet locally approved" in remark for remark in small.load().remarks)
-    small.change("content.toml", 'approver = ""', 'approver = "A. Lead"')
+    approval = 'approver = "A. Lead"\napproved = 2026-12-01\napproved_version = "1.2.3"'
+    small.change("content.toml", 'approver = ""', approval)
     assert small.load().remarks == ()
 
 
@@ -150,7 +151,7 @@ def test_html_on_paper_is_escaped(small: SmallContent):
     assert "src=" not in page
 
 
-SITE_THRESHOLD = '[[threshold]]\nid = "b12-deficient-mass"\nvalue = 145\nunit = "ng/L"\n'
+SITE_THRESHOLD = f'[[threshold]]\nid = "b12-deficient-mass"\nvalue = 145\nunit = "ng/L"\n{ORIGIN}'
 
 
 def test_a_site_changes_a_threshold_and_nothing_else(small: SmallContent):
@@ -200,8 +201,9 @@ def test_a_site_switches_a_row_off_and_another_on(small: SmallContent):
 
 
 def test_a_site_fills_the_approver(small: SmallContent):
-    small.site("content.toml", 'approver = "A. Lead"\n')
-    assert small.load().approver == "A. Lead"
+    small.site("content.toml", 'approver = "A. Lead"\napproved = 2026-12-01\napproved_version = "1.2.3"\n')
+    content = small.load()
+    assert (content.approver, content.is_approved) == ("A. Lead", True)
 
 
 @pytest.mark.parametrize("name", ["pathways/uk-small/Interpret.toml", "pathways/uk_small/interpret.toml"])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cds_service.clinical.tables import Choice, Pathway, Row
-from tests.book import Told, content, decide_with, faults, told, with_row
+from tests.book import PATHWAYS, Told, content, decide_with, faults, told, with_row
 
 TABLES = ("interpret", "treat", "safety", "notes")
 
@@ -114,11 +114,12 @@ def survivors(mutants: Iterator[tuple[str, Pathway]], tellings: list[Told]) -> l
     ]
 
 
-@pytest.fixture(scope="module")
-def tellings():
-    return told("uk-ng239")
+@pytest.fixture(scope="module", params=PATHWAYS)
+def tellings(request):
+    return request.param, told(request.param)
 
 
 @pytest.mark.parametrize("change", [moved_thresholds, without_conditions, swapped], ids=lambda change: change.__name__)
 def test_every_small_change_breaks_a_vignette(change, tellings):
-    assert survivors(change(content().pathways["uk-ng239"]), tellings) == []
+    pathway, every = tellings
+    assert survivors(change(content().pathways[pathway]), every) == []

@@ -6,12 +6,13 @@ import pytest
 
 from cds_service.hooks import invariants
 from cds_service.vignette_fhir import PATIENT
-from tests.book import book, faults, play
+from tests.book import PATHWAYS, book, content, faults, play
 
-VIGNETTES = book("uk-ng239")
+BOOKS = {pathway: book(pathway) for pathway in PATHWAYS}
+VIGNETTES = [vignette for told in BOOKS.values() for vignette in told]
 
 
-@pytest.mark.parametrize("vignette", VIGNETTES, ids=lambda vignette: vignette.name)
+@pytest.mark.parametrize("vignette", VIGNETTES, ids=lambda vignette: f"{vignette.pathway}/{vignette.name}")
 def test_the_vignette_is_answered_as_told(vignette):
     answer = play(vignette)
     if "missing" in vignette.expect:
@@ -21,10 +22,14 @@ def test_the_vignette_is_answered_as_told(vignette):
     assert invariants.faults({"cards": answer.cards}, PATIENT) == []
 
 
-def test_every_row_of_every_table_is_shown_by_a_vignette():
-    from tests.book import content
+def test_every_pathway_that_is_shipped_has_its_vignettes_and_each_says_which_it_is_of():
+    assert set(content().pathways) == set(PATHWAYS)
+    assert all(vignette.pathway == pathway for pathway, told in BOOKS.items() for vignette in told)
 
-    pathway = content().pathways["uk-ng239"]
-    shown = {row for vignette in VIGNETTES for row in vignette.expect["rows"]}
+
+@pytest.mark.parametrize("name", PATHWAYS)
+def test_every_row_of_every_table_is_shown_by_a_vignette(name):
+    pathway = content().pathways[name]
+    shown = {row for vignette in BOOKS[name] for row in vignette.expect["rows"]}
     rows = {f"{row.table}/{row.id}" for table in ("interpret", "treat", "safety") for row in getattr(pathway, table)}
     assert rows - shown == set()

@@ -107,7 +107,8 @@ def later(record: PatientRecord, years: int) -> PatientRecord:
             Problem: ("onset", "recorded", "end"),
             Medication: ("start", "last", "end"),
         }[type(part)]
-        return replace(part, **{name: moved(getattr(part, name), years) for name in names})
+        changed = {name: moved(getattr(part, name), years) for name in names}
+        return part._replace(**changed) if isinstance(part, LabResult) else replace(part, **changed)
 
     return replace(
         record,

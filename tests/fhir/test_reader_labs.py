@@ -116,8 +116,9 @@ def test_a_comparator_that_fhir_does_not_know_puts_the_result_in_question() -> N
         ("150,5 ng/L", "150.5", "", "ng/L", ""),
         (">20", "20", ">", "", "no-unit"),
         ("150", "150", "", "", "no-unit"),
-        ("150 - 200", "150", "", "", "unit-unknown"),
+        ("150 - 200", "", "", "", "no-number"),
         ("150 apples", "150", "", "", "unit-unknown"),
+        ("150 or more", "", "", "", "no-number"),
         ("1,234 ng/L", "", "", "", "no-number"),
         ("volgt", "", "", "", "pending"),
         ("Result pending", "", "", "", "pending"),
@@ -287,10 +288,15 @@ def test_a_b12_recognised_by_its_name_is_kept_in_doubt(code: dict) -> None:
 
 
 @pytest.mark.parametrize("text", ["Active B12", "Folate and vitamin B12", "MCV", "Methylmalonic acid"])
-def test_any_other_test_recognised_by_its_name_is_listed_and_not_used(text: str) -> None:
-    record = read(observation(concept(text=text)))
+@pytest.mark.parametrize("coded", [{}, {"coding": [{"system": SNOMED, "code": "999000000"}]}])
+def test_any_other_test_recognised_by_its_name_is_listed_and_not_used(text: str, coded: dict) -> None:
+    record = read(observation({"text": text} | coded))
     assert not record.labs
     assert "words" in record.ignored[0].reason
+
+
+def test_another_test_of_loinc_is_not_listed_for_its_name() -> None:
+    assert not read(observation(concept("785-6", LOINC, text="MCH, not MCV"))).ignored
 
 
 def test_what_is_none_of_our_business_is_skipped_without_a_word() -> None:

@@ -217,6 +217,7 @@ def test_a_symptom_of_a_status_that_does_not_count_is_listed(status: str) -> Non
 def test_a_symptom_known_by_its_name_counts_if_it_is_affirmed_or_merely_stated() -> None:
     named = concept(text="Numbness of the feet")
     assert problem_of(symptom({}, named)).by_words
+    assert problem_of(symptom({}, concept("999000000", SNOMED, display="Numbness of thumb"))).by_words
     assert problem_of(symptom({"valueBoolean": True}, named)).by_words
     for value in ({"valueBoolean": False}, {"valueCodeableConcept": {"text": "Mild"}}, {"valueString": "?"}):
         assert not read(symptom(value, named)).problems

@@ -21,10 +21,7 @@ UNIT = {"value": 1, "unit": "/" * 5000}
         [observation(value=None, name=f"o{n}", valueString=f"1{SPACES}a{SPACES}\n{n}") for n in range(MANY // 8)],
         [observation(concept(text=f"b12 {n} " + "no " * 300), name=f"o{n}") for n in range(MANY // 8)],
         [observation(value=quantity(n, f"unit {n} " + "x" * 500), name=f"o{n}") for n in range(MANY)],
-        [
-            observation(value=n, name=f"o{n}", status="corrected", identifier=[{"value": "1"}], specimen={"display": "S"})
-            for n in range(MANY)
-        ],
+        [observation(value=n, name=f"o{n}", status="corrected", identifier={"value": "1"}) for n in range(MANY)],
         [observation(contained=[{"resourceType": "Specimen", "id": f"s{n}"} for n in range(MANY)],
                      specimen=[{"reference": "#none"}] * MANY)],
         [observation(contained=[{"resourceType": "Patient", "id": f"s{n}"} for n in range(MANY)],

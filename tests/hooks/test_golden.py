@@ -1,4 +1,4 @@
-"""Golden pairs: what a client sends, and byte by byte what it is answered (fixtures/golden/README.md says how to renew)."""
+"""Golden pairs: what a client sends, and byte by byte what it is answered. fixtures/golden/README.md: how to renew."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_requests_and_answers_keep_our_schemas(name):
     response = answer(pair)
     if response.status_code == 200:
         assert not list(RESPONSE.iter_errors(response.json))
-    assert not list(REQUEST.iter_errors(golden.msgspec.json.decode(pair.request.read_bytes())))
+    assert not list(REQUEST.iter_errors(golden.decoded(name)))
 
 
 def test_no_answer_is_left_without_its_request():

@@ -1,0 +1,145 @@
+"""The examination: the questions that a person has before go-live, one after the other. Read this first.
+
+What does the server say of itself; which patients can it be tried with; how long does a call take; does it answer
+each template; does it use each parameter; what does it give by category; which codes and units are there, and which
+of them are not mapped?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from ..knowledge.overlay import VALUE_SETS
+from ..pipeline import Service
+from .access import NoServer, Server
+from .capability import Capability, read_capability
+from .categories import Category, try_categories
+from .effects import Effect, try_parameters
+from .labs import LabTally
+from .medicines import MedicineTally
+from .overlay import Lines, Overlay, code_lines, code_questions, in_files
+from .patients import Sample, choose_patients
+from .survey import Asked, Survey
+from .timing import Timing, time_calls
+from .trials import Trial, try_templates
+from .unit_lines import unit_faults, unit_lines, unit_questions, unit_remarks
+from .verdict import Fit, Verdict, doubts_of, fit_of, verdict_of
+
+QUESTIONS = 8
+UNITS_FILE = "analytes.toml"
+ASKED_401 = "the FHIR server asks for a token: give one (--token-file, or CDS_FHIR_TOKEN)"
+REFUSED_401 = "the FHIR server does not accept the token"
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is examined, and with what: the service as it would run there."""
+
+    service: Service
+    timed_sets: tuple[str, ...]  # which prefetch sets are timed
+    patients: tuple[str, ...] = field(default=(), repr=False)
+    site: Path | None = None
+    call_seconds: float = 2.0
+    has_token: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Everything that was found out."""
+
+    capability: Capability
+    sample: Sample
+    verdict: Verdict
+    fits: Mapping[str, Fit]
+    trials: Mapping[str, Trial]
+    effects: list[Effect]
+    categories: list[Category]
+    timings: list[Timing]
+    labs: LabTally
+    medicines: MedicineTally
+    asked: list[Asked]
+    overlay: Overlay
+    remarks: list[str]
+    survey: Survey
+
+
+def examine(server: Server, request: Request, now: datetime, tell: Tell) -> Examination:
+    """Ask everything. `tell` hears what is asked next, QUESTIONS times. Raises NoServer."""
+    service, content = request.service, request.service.content
+    published = content.prefetch["full"]  # the minimal set is a part of it
+    tell("what the server says of itself")
+    capability = read_capability(server)
+    tell("which patients it shows")
+    sample = choose_patients(server, published, request.patients)
+    if sample.refused:
+        raise NoServer(f"{server.base.url}: {REFUSED_401 if request.has_token else ASKED_401}")
+    tell("how long a call takes")
+    timings = [
+        time_calls(server, name, with_set(service, name), sample.ids, now, request.call_seconds)
+        for name in request.timed_sets
+    ]
+    tell("each prefetch template")
+    tried = try_templates(server, published, capability, sample.ids)
+    tell("each search parameter")
+    effects = try_parameters(server, published, tried.gathered)
+    tell("each category")
+    categories = try_categories(server, sample.ids)
+    tell("codes and units of laboratory results")
+    survey = Survey(server, content, service.pathway, now.astimezone(service.zone).date(), service.zone, sample.ids)
+    survey.gathered(tried.gathered.values())
+    survey.laboratory(published)
+    tell("codes of medicines")
+    survey.all_medicines()
+    fits = {name: fit_of(keys, tried.trials, len(sample.ids)) for name, keys in content.prefetch.items()}
+    doubts = doubts_of(effects, categories, survey.labs)
+    overlay, remarks = unmapped_of(survey, request, now)
+    return Examination(
+        capability=capability,
+        sample=sample,
+        verdict=verdict_of(capability, fits, doubts, content.messages),
+        fits=fits,
+        trials=tried.trials,
+        effects=effects,
+        categories=categories,
+        timings=timings,
+        labs=survey.labs,
+        medicines=survey.medicines,
+        asked=survey.asked,
+        overlay=overlay,
+        remarks=[*capability.remarks, *remarks],
+        survey=survey,
+    )
+
+
+def with_set(service: Service, name: str) -> Service:
+    """The service as it is when this prefetch set is published."""
+    return replace(service, templates=service.content.prefetch[name])
+
+
+def unmapped_of(survey: Survey, request: Request, now: datetime) -> tuple[Overlay, list[str]]:
+    """What is not mapped, as lines and questions; and what no overlay can mend."""
+    content, analytes = request.service.content, request.service.pathway.analytes
+    today = now.astimezone(request.service.zone).date()
+    codes = code_lines(survey.labs, survey.medicines, analytes, Lines(survey.privacy, today))
+    faults = unit_faults(survey.labs, {each.identity for each in codes if each.why_not})
+    files = in_files(codes, present_in(request.site))
+    units = unit_lines(faults, analytes, survey.privacy)
+    if units:
+        files[UNITS_FILE] = units
+    questions = code_questions(codes, content.displays) + unit_questions(faults, analytes, survey.privacy)
+    remarks = unit_remarks(faults, analytes, survey.privacy)
+    for name, times in survey.labs.uncoded.most_common():
+        remarks.append(f"{content.displays[name]}: {times} results without any code; no line can map them.")
+    if survey.unreadable:
+        remarks.append(f"{survey.unreadable} resources could not be read.")
+    return Overlay(files, codes, questions), remarks
+
+
+def present_in(site: Path | None) -> frozenset[str]:
+    """The value sets that the site's folder has already."""
+    found: Iterable[Path] = [] if site is None else (site / VALUE_SETS).glob("*.csv")
+    return frozenset(f"{VALUE_SETS}/{path.name}" for path in found)

@@ -1,0 +1,214 @@
+"""What a site's folder changes, in words that a clinical safety officer can read and sign.
+
+Found by comparing the content with and without the folder, key by key, so that nothing changes unseen: what has no
+words of its own is told as file, name and value before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.clinical.bands import BOUNDS
+from cds_service.clinical.tables import Pathway, Threshold
+
+from .content import Content
+from .faults import Faults, listing
+from .files import Files, code_lines, read_files
+from .overlay import identity, is_entries
+
+SECTIONS = (
+    "Approval", "Settings", "Limits", "Rows", "Wording", "Orders", "Codes", "Units and words", "Prefetch", "Other",
+)  # fmt: skip
+TEXTS = ("summary", "detail", "title", "words", "text", "display", "intended_use")
+SAID_OTHERWISE = ("approver", "approved", "approved_version")  # content.toml: the approval as a whole
+ROWS = ("interpret", "treat", "safety", "orders", "notes")
+USES = {"mass": ", in mass units", "molar": ", in molar units", "either": ", in either kind of unit"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value that differs. `path` leads to it inside the file; None: it was not there, or is there no more."""
+
+    place: str
+    path: tuple[str, ...]
+    before: Any
+    after: Any
+
+
+def difference(ours: Content, theirs: Content) -> dict[str, list[str]]:
+    """Section -> sentences, of what the site's folder changes; no section where nothing changes."""
+    files = read_files(theirs.folder, theirs.site.folder, Faults())
+    found: dict[str, list[str]] = {section: [] for section in SECTIONS}
+    found["Approval"] += approval(ours, theirs)
+    found["Settings"] += settings(theirs)
+    found["Codes"] += codes(files, theirs)
+    found["Prefetch"] += prefetch(ours, theirs)
+    for change in (each for place in files.ours for each in changes(place, files.ours[place], files.tables[place])):
+        section, text = told(change, theirs)
+        if text:
+            found[section].append(text)
+    for name, pathway in theirs.pathways.items():
+        found["Limits"] += limits(ours.pathways[name], pathway, theirs, files.tables[f"{name}/thresholds.toml"])
+    return {section: list(dict.fromkeys(lines)) for section, lines in found.items() if lines}
+
+
+def changes(place: str, before: Any, after: Any, path: tuple[str, ...] = ()) -> Iterator[Change]:
+    """Every value that differs, as deep as both sides have the same shape."""
+    if before == after:
+        return
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys((*before, *after)):
+            yield from changes(place, before.get(key), after.get(key), (*path, key))
+    elif is_entries(after) and (is_entries(before) or not before):
+        own, new = named(before or []), named(after)
+        for name in dict.fromkeys((*own, *new)):
+            yield from changes(place, own.get(name), new.get(name), (*path, name))
+    else:
+        yield Change(place, path, before, after)
+
+
+def named(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name if isinstance(name := identity(entry), str) else " ".join(name): entry for entry in entries}
+
+
+def told(change: Change, content: Content) -> tuple[str, str]:
+    """The section and the sentence of one change; "" where another sentence tells it."""
+    pathway, _, file = change.place.rpartition("/")
+    key = change.path[-1]
+    if file == "thresholds.toml" or (file == "content.toml" and key in SAID_OTHERWISE):
+        return "Limits", ""
+    if file.removesuffix(".toml") in ROWS:
+        return told_row(change, file.removesuffix(".toml"), pathway)
+    if isinstance(change.after, dict) and {"system", "code"} <= change.after.keys():
+        kind = "order" if file == "orderables.toml" else "prescription"
+        coding = f"{change.after['code']} ({change.after['display']}) of {change.after['system']}"
+        return "Orders", f"{pathway}: the draft {kind} {change.path[1]!r} also carries the code {coding}."
+    if isinstance(change.after, list) and key in ("accepts", "words", "brands", "negations", "past"):
+        added = ", ".join(repr(each) for each in change.after if each not in (change.before or ()))
+        return "Units and words", f"{change.place} {' '.join(change.path)}: also {added}."
+    if file == "messages.toml" or key in TEXTS:
+        return "Wording", wording(f"{change.place} {' '.join(change.path)}", change)
+    section = "Orders" if file in ("orderables.toml", "regimens.toml") else "Other"
+    return ("Units and words" if file == "analytes.toml" else section), replaced(change)
+
+
+def told_row(change: Change, table: str, pathway: str) -> tuple[str, str]:
+    """A row: switched on or off, another indicator, other words, other conditions."""
+    row = f"{pathway}: row {table}/{change.path[1]}"
+    if len(change.path) == 2:
+        return "Rows", f"{row} is new: {value(change.after)}."
+    key = change.path[2]
+    if key == "off":
+        return "Rows", f"{row} is switched {'off' if change.after else 'on'}."
+    if key == "indicator":
+        now = " and so makes no card" if change.after == "none" else " and so makes a card" * (change.before == "none")
+        return "Rows", f"{row} has the indicator {change.after} instead of {change.before}{now}."
+    if key in TEXTS:
+        return "Wording", wording(f"{row}, {key}", change)
+    return "Rows", f"{row}, {' '.join(change.path[2:])}: {value(change.after)} instead of {value(change.before)}."
+
+
+def wording(what: str, change: Change) -> str:
+    return f"{what}\n    before: {value(change.before)}\n    after:  {value(change.after)}"
+
+
+def replaced(change: Change) -> str:
+    return f"{change.place} {' '.join(change.path)}: {value(change.after)} instead of {value(change.before)}."
+
+
+def value(given: Any) -> str:
+    """A value of TOML on one line."""
+    if given is None or given == []:
+        return "nothing"
+    if isinstance(given, dict):
+        return ", ".join(f"{key} = {value(each)}" for key, each in given.items())
+    if isinstance(given, list):
+        return "; ".join(value(each) for each in given)
+    return " ".join(str(given).split())
+
+
+def approval(ours: Content, theirs: Content) -> list[str]:
+    if theirs.is_approved:
+        stated = f"approved by {theirs.approver} on {theirs.approved}, for version {theirs.version}"
+        return [f"The content is {stated}: cards no longer say that it is not."]
+    if theirs.approver and theirs.approver != ours.approver:
+        return [f"Not approved: {theirs.approver} approved version {theirs.approved_version}, and this is "
+                f"{theirs.version}. Cards say that the content is not approved."]  # fmt: skip
+    return []
+
+
+def settings(theirs: Content) -> list[str]:
+    site, lines = theirs.site, []
+    if site.time_zone:
+        lines.append(f"A day begins and ends by the clock of {site.time_zone}.")
+    for name, words in (
+        ("max_cards", "At most {} cards on one answer; what no longer fits stands on the last one."),
+        ("max_suggestions", "At most {} suggestions on one card; the rest stands in its text."),
+        ("selection_behaviour", "Suggestions on one card may be taken: {}."),
+    ):
+        if name in site.cards:
+            lines.append(words.format(site.cards[name]))
+    for own in site.own_limits:
+        coded = listing(f"{code} of {system}" for system, code in own.codes)
+        lines.append(f"The laboratory reports {theirs.displays[own.analyte]} under {coded} in {own.unit}, and its "
+                     "limits are set here: neither its reference range nor its flag puts that unit in doubt.")  # fmt: skip
+    return lines
+
+
+def limits(ours: Pathway, theirs: Pathway, content: Content, table: Mapping[str, Any]) -> list[str]:
+    """Every threshold that differs, and the bands that follow from it."""
+    notes = {entry["id"]: entry.get("note", "") for entry in table.get("threshold", [])}
+    changed = [name for name, each in theirs.thresholds.items() if each != ours.thresholds.get(name)]
+    lines = [
+        f"{theirs.id}: {limit(name, ours.thresholds.get(name), theirs.thresholds[name], content, notes[name])}"
+        for name in changed
+    ]
+    for (analyte, _), (low, high) in BOUNDS.items():
+        if {low, high} & set(changed):
+            below, above = theirs.thresholds[low], theirs.thresholds[high]
+            lines.append(f"{theirs.id}: {content.displays[analyte]} in {below.unit} is now deficient below {below.value}, "
+                         f"uncertain from {below.value} to {above.value}, unlikely above {above.value}.")  # fmt: skip
+    return lines
+
+
+def limit(name: str, before: Threshold | None, after: Threshold, content: Content, note: str) -> str:
+    """ "total B12 deficient: below 145 ng/L instead of below 180 ng/L. Source: ..."."""
+    words, side = f"{name} ({note})" if note else name, ""
+    for (analyte, _), (low, high) in BOUNDS.items():
+        if name in (low, high):
+            display = content.displays[analyte]
+            words, side = (f"{display} deficient", "below ") if name == low else (f"{display} unlikely", "above ")
+    old = f"{side}{before.value} {before.unit}" if before else "nothing"
+    origin, new = after.provenance, f"{side}{after.value} {after.unit}"
+    change = f"{new} instead of {old}" if new != old else f"{new}, as before"
+    title = next(p.sources[origin.source].title for p in content.pathways.values())
+    return f"{words}: {change}. Source: {title} ({origin.evidence}, checked {origin.checked})."
+
+
+def codes(files: Files, content: Content) -> list[str]:
+    """Every code that the site's value sets add."""
+    lines = []
+    for name, paths in files.value_sets.items():
+        kind, _, concept = name.partition("-")
+        meaning = content.displays.get(concept, concept) if kind in ("lab", "problem", "medicine") else name
+        for line in code_lines(name, tuple(path for path in paths if path[1]), Faults()):
+            told_use = USES.get(line.use, f", use {line.use}" if line.use else "")
+            lines.append(f"{line.code} ({line.display}) of {line.system} is read as {meaning}{told_use}. "
+                         f"Seen: {line.source}.")  # fmt: skip
+    return lines
+
+
+def prefetch(ours: Content, theirs: Content) -> list[str]:
+    """Templates that change: where they were typed by hand, they must be typed anew."""
+    lines = []
+    for key, template in theirs.prefetch["full"].items():
+        before = ours.prefetch["full"].get(key, "")
+        if template != before:
+            old, new = (each.partition("code=")[2].partition("&")[0].split(",") for each in (before, template))
+            more, fewer = ([code for code in one if code not in other] for one, other in ((new, old), (old, new)))
+            lost = f", and no longer for {', '.join(fewer)}" if fewer else ""
+            lines.append(f"Key {key!r} asks for {', '.join(more) or 'no further code'}{lost}. Clients that have the "
+                         "template typed in need the new one: b12-cds prefetch.")  # fmt: skip
+    return lines
