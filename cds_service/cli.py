@@ -82,7 +82,7 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
         refuse(str(error))
     announce = f"DEMO MODE on {host} port {port}: this machine only, no client authentication, not for real patients."
     if not settings.demo:
-        announce = f"Serving the clients of {settings.clients} on {host} port {port}, unencrypted: for a proxy in front."
+        announce = f"Serving the clients of {settings.clients} on {host} port {port}. TLS is for a proxy in front."
     Server(app, listening, on_ready=lambda: click.echo(announce, err=True), workers=settings.workers).run()
 
 
@@ -113,22 +113,14 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
 
 
 @main.command()
-def check() -> None:
-    """Load the content and name every fault in it."""
-    from .knowledge.content import load_content
-    from .knowledge.faults import ContentError
-    from .knowledge.locate import cards_folder
+@click.option("--site", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another CDS_SITE_DIR.")
+def check(site: Path | None) -> None:
+    """Load the content and name every fault in it; of a site's folder, tell what it changes and try its limits."""
+    from .site_check import check_ours, check_site
 
     settings = read_settings()
-    try:
-        content = load_content(cards_folder(), settings.site_dir)
-    except ContentError as error:
-        for fault in error.faults:
-            click.echo(fault, err=True)
-        refuse(f"faults in the content: {len(error.faults)}", code=1)
-    for remark in content.remarks:
-        click.echo(f"note: {remark}")
-    click.echo(f"The content {content.version} is sound: {', '.join(content.pathways)}.")
+    folder = site or settings.site_dir
+    sys.exit(check_site(folder, settings, click.echo) if folder else check_ours(click.echo))
 
 
 @main.command()
@@ -173,9 +165,9 @@ def doctor(url: str, site: Path | None, **options: Any) -> None:
     from .doctor.command import Asked, CannotExamine, run
 
     settings = read_settings(**({"site_dir": site} if site else {}))
-    service = read_service(settings, read_content(settings), "")
+    asked = Asked(url=url, site=settings.site_dir, **options)
     try:
-        run(Asked(url=url, site=settings.site_dir, **options), service, datetime.now(settings.zone), SECONDS)
+        run(asked, lambda: read_service(settings, read_content(settings), ""), datetime.now(settings.zone), SECONDS)
     except CannotExamine as error:
         refuse(f"doctor: {error}", error.code)
 

@@ -20,7 +20,7 @@ from .knowledge.faults import ContentError
 from .knowledge.files import VALUE_SETS, written_line
 from .pipeline import Answer, Service, answer
 from .vignette_fhir import request_bytes
-from .vignettes import VignetteError, overlay_folder, read_vignette
+from .vignettes import Vignette, VignetteError, overlay_folder, read_vignette
 
 Json = dict[str, Any]
 LONGEST_DISPLAY = 100
@@ -56,9 +56,7 @@ def read_saved(path: Path, content: Content) -> Saved:
     """A hook request as JSON, or a vignette's TOML."""
     try:
         if path.suffix == ".toml":
-            vignette = read_vignette(path)
-            request = read_request(request_bytes(vignette, content), vignette.hook)
-            return Saved(request, vignette.as_of, vignette.pathway)
+            return saved_vignette(read_vignette(path), content)
         body = path.read_bytes()
         return Saved(read_request(body, named_hook(body, otherwise="patient-view")))
     except OSError as error:
@@ -67,6 +65,12 @@ def read_saved(path: Path, content: Content) -> Saved:
         raise CannotExplain(f"{path}: {'; '.join(fault.text for fault in error.faults)}") from None
     except (VignetteError, ValueError, KeyError) as error:  # TOML that is no TOML, or tells of nothing we know
         raise CannotExplain(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def saved_vignette(vignette: Vignette, content: Content) -> Saved:
+    """The call about a vignette's patient."""
+    request = read_request(request_bytes(vignette, content), vignette.hook)
+    return Saved(request, vignette.as_of, vignette.pathway)
 
 
 def explain(request: HookRequest, service: Service, fetch: Fetch | None, day: date, zone: tzinfo) -> Answer:

@@ -112,7 +112,7 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
 
 
 def decide_with(told_one: Told, pathway: Pathway) -> Decision:
-    """The decision on a record by a (perhaps changed) pathway. Findings follow from its thresholds, not from its rows."""
+    """The decision on a record by a (perhaps changed) pathway. Findings follow from thresholds, never from rows."""
     judge = decide_orders if told_one.record.selected else decide
     if pathway.thresholds is told_one.assessment.case.pathway.thresholds:
         return judge(told_one.assessment, pathway)

@@ -27,6 +27,8 @@ LONGEST: dict[str, str] = {
     "differences": "",
     "fitting": "",
     "ordered": "hydroxocobalamin, cyanocobalamin, phenobarbital and 9 more",
+    "ordered_b12": "hydroxocobalamin, cyanocobalamin, mecobalamin and 9 more",
+    "ordered_box2": "metformin, esomeprazole, phenobarbital and 9 more",
     "mma": ">=1234567.8 nmol/L",
     "mma_date": "30 Sep 2026",
     "mma_limit": "1234.56 nmol/L",
@@ -64,6 +66,8 @@ def values(case: Case) -> dict[str, str]:
     found["ordered"] = ", ".join(
         dict.fromkeys(case.display(each.ingredient) for each in case.record.selected if each.ingredient)
     )
+    found["ordered_b12"] = listed(case, "cobalamin_ordered")
+    found["ordered_box2"] = listed(case, "box2_ordered")
     found["risks"] = listed(case, "risk_factor")
     found["lasting_risks"] = listed(case, "lasting_risk")
     found["recognised_causes"] = listed(case, "recognised_cause")

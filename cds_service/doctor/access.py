@@ -81,6 +81,10 @@ class Server:
     def has_token(self) -> bool:
         return bool(self._token)
 
+    def until(self, seconds: float) -> float:
+        """The moment on the monotonic clock that lies so far ahead, or the end of the examination."""
+        return min(time.monotonic() + seconds, self._latest)
+
     def fetch(self) -> Fetch:
         """A fetch as a hook call has one, with the same caps."""
         fetch, why = self._outgoing.fetch_for(self.base.url, self._token)
@@ -90,7 +94,7 @@ class Server:
 
     def raw(self, target: str) -> bytes:
         """One answer. Raises FetchFailed."""
-        return self.fetch()(target, min(time.monotonic() + self.limits.answer_seconds, self._latest))
+        return self.fetch()(target, self.until(self.limits.answer_seconds))
 
     def ask(self, target: str) -> Reply:
         """The first page of a search, or one resource."""
@@ -99,7 +103,7 @@ class Server:
     def read(self, target: str, pages: int = 0) -> Reply:
         """A search with its further pages, until there are no more or enough."""
         fetch, started = self.fetch(), time.monotonic()
-        latest = min(started + self.limits.reading_seconds, self._latest)
+        latest = self.until(self.limits.reading_seconds)
         reply = self._first(fetch, target, started)
         seen = {target}
         while reply.pages and (url := next(iter(reply.pages[-1].next_urls), "")):
@@ -123,7 +127,7 @@ class Server:
         if time.monotonic() >= self._latest:
             return None, NO_TIME, None
         try:
-            page = sort(decode(fetch(target, min(time.monotonic() + self.limits.answer_seconds, latest))))
+            page = sort(decode(fetch(target, min(self.until(self.limits.answer_seconds), latest))))
         except FetchFailed as failed:
             return None, told(failed), failed.status
         except UnreadableError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from .document import document
 from .examine import QUESTIONS, Request, Tell, examine
 
 TOKEN = "CDS_FHIR_TOKEN"  # noqa: S105 (the name of a variable, not a token)
+LIMITS = Limits()
 LONGEST_TOKEN = 20_000
 LONGEST_LIST = 100_000
 
@@ -40,13 +41,15 @@ class Asked:
     as_json: bool
 
 
-def run(asked: Asked, service: Service, now: datetime, call_seconds: float) -> None:
-    """Examine and print. Raises CannotExamine."""
-    server = server_at(asked.url, read_token(asked.token_file), Limits())
+def run(asked: Asked, load: Callable[[], Service], now: datetime, call_seconds: float) -> None:
+    """Examine and print. Raises CannotExamine. The service is loaded when the address has proved to be one."""
+    server = server_at(asked.url, read_token(asked.token_file), LIMITS)
+    patients = read_patients(asked.patients_file)
+    service = load()
     request = Request(
         service=service,
         timed_sets=(asked.prefetch,) if asked.prefetch else tuple(service.content.prefetch),
-        patients=read_patients(asked.patients_file),
+        patients=patients,
         site=asked.site,
         call_seconds=call_seconds,
         has_token=server.has_token,
@@ -55,7 +58,7 @@ def run(asked: Asked, service: Service, now: datetime, call_seconds: float) -> N
         found = examine(server, request, now, tell)
     told = document(found, service.content)
     if asked.as_json:
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(told, indent=2))
     else:
         report.show(console(), told)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..fhir.labs import OUTCOMES
 from ..knowledge.content import Content
 from .cleaning import Privacy, shown
 from .examine import Examination
@@ -13,6 +14,7 @@ from .labs import Code, Seen, families_of
 from .overlay import Unmapped
 from .timing import Timing
 from .trials import Trial
+from .unit_lines import UNIT_DOUBTS
 
 Json = dict[str, Any]
 OTHERS = 200  # codes of what is none of ours that are listed
@@ -43,7 +45,7 @@ def document(found: Examination, content: Content) -> Json:
         "calls": [of_timing(timing) for timing in found.timings],
         "asked": [
             {"what": each.what, "over": each.over, "found": each.found, "failure": each.failure, "cut": each.cut}
-            for each in found.asked
+            for each in found.survey.asked
         ],
         "analytes": of_analytes(found, content, privacy),
         "medicines": of_medicines(found, content, privacy),
@@ -93,17 +95,17 @@ def of_analytes(found: Examination, content: Content, privacy: Privacy) -> list[
     """Each analyte, those that were not found too: that is what a person looks for."""
     rows = []
     for name in content.analytes:
-        seen = found.labs.mapped.get(name, Counter())
+        seen = found.survey.labs.mapped.get(name, Counter())
         rows.append(
             {
                 "id": name,
                 "display": content.displays[name],
                 "results": sum(seen.values()),
                 "codes": [of_code(code, times, privacy) for code, times in by_code(seen).most_common()],
-                "units": of_units(seen, privacy),
+                "units": of_units(name, seen, privacy),
                 "families": sorted(families_of(seen)),
-                "notMapped": sum(found.labs.suspected.get(name, Counter()).values()),
-                "withoutCode": found.labs.uncoded[name],
+                "notMapped": sum(found.survey.labs.suspected.get(name, Counter()).values()),
+                "withoutCode": found.survey.labs.uncoded[name],
             }
         )
     return rows
@@ -111,7 +113,7 @@ def of_analytes(found: Examination, content: Content, privacy: Privacy) -> list[
 
 def of_medicines(found: Examination, content: Content, privacy: Privacy) -> list[Json]:
     """Each ingredient that was found."""
-    tally = found.medicines
+    tally = found.survey.medicines
     names = dict.fromkeys([*tally.by_code, *tally.by_words, *tally.uncoded])
     return [
         {
@@ -134,13 +136,13 @@ def by_code(seen: Mapping[Seen, int]) -> Counter[Code]:
     return found
 
 
-def of_units(seen: Mapping[Seen, int], privacy: Privacy) -> list[Json]:
-    """Each text of a unit, how often, and whether it is accepted."""
+def of_units(analyte: str, seen: Mapping[Seen, int], privacy: Privacy) -> list[Json]:
+    """Each text of a unit, how often, and whether it is accepted. A test that is positive or negative needs none."""
     counts: Counter[tuple[str, str]] = Counter()
     for each, times in seen.items():
-        counts[each.unit, (each.family and "accepted") or each.doubt or "not needed"] += times
+        counts[each.unit, "" if analyte in OUTCOMES else each.doubt] += times
     return [
-        {"unit": privacy.show(unit), "count": times, "accepted": doubt in ("accepted", "not needed"), "doubt": doubt}
+        {"unit": privacy.show(unit), "count": times, "accepted": doubt not in UNIT_DOUBTS, "doubt": doubt}
         for (unit, doubt), times in counts.most_common()
     ]
 
@@ -169,7 +171,7 @@ def of_unmapped(each: Unmapped) -> Json:
 
 def other_codes(found: Examination, privacy: Privacy) -> list[Json]:
     """Local codes of results that are none of ours as far as their name says: worth a look by one who knows them."""
-    counts = [(code, unit, times) for (code, unit), times in found.labs.others.items() if not code.known_system]
+    counts = [(code, unit, times) for (code, unit), times in found.survey.labs.others.items() if not code.known_system]
     counts.sort(key=lambda each: (-each[2], each[0], each[1]))
     return [{**of_code(code, times, privacy), "unit": privacy.show(unit)} for code, unit, times in counts[:OTHERS]]
 

@@ -82,7 +82,7 @@ def by_code_and_order(server: Server, template: str, patient: str) -> list[Effec
     else:
         none = server.ask(re.sub(r"([?&]code=)[^&]*", rf"\g<1>{NO_CODE}", query))
         effects = [judged(kind, "code", reply, none, "a search for a code that does not exist")]
-    return [*effects, of_order(kind, reply), of_page_size(server, kind, query, reply)]
+    return [*effects, of_order(server, kind, patient, reply), of_page_size(server, kind, query, reply)]
 
 
 def judged(kind: str, parameter: str, reply: Reply, probe: Reply, what: str) -> Effect:
@@ -111,14 +111,20 @@ def codes_of(resource: Resource) -> set[str]:
     return {coding.code or "" for each in concepts if not isinstance(each, str) for coding in listed(each.coding)}
 
 
-def of_order(kind: str, reply: Reply) -> Effect:
+def of_order(server: Server, kind: str, patient: str, reply: Reply) -> Effect:
     """`_sort=-date`: what is cut off must be the oldest. The service itself chooses the newest, whatever the order."""
-    days = [(each.effective_date_time or "")[:10] for each in reply.resources if each.effective_date_time]
+    days = days_of(reply)
+    if len(set(days)) < 2:  # all of one day; of everything that the patient has some may be of another
+        days = days_of(server.ask(category_query(kind, patient, "") + "&_sort=-date"))
     if len(set(days)) < 2:
         return Effect(kind, "_sort", UNCLEAR, "too few dated results")
     if days == sorted(days, reverse=True):
         return Effect(kind, "_sort", USED, "the newest came first")
     return Effect(kind, "_sort", IGNORED, "not newest first; harmless unless pages are cut off")
+
+
+def days_of(reply: Reply) -> list[str]:
+    return [each.effective_date_time[:10] for each in reply.resources if each.effective_date_time]
 
 
 def of_page_size(server: Server, kind: str, query: str, reply: Reply) -> Effect:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from ..knowledge.overlay import VALUE_SETS
@@ -18,11 +18,9 @@ from .access import NoServer, Server
 from .capability import Capability, read_capability
 from .categories import Category, try_categories
 from .effects import Effect, try_parameters
-from .labs import LabTally
-from .medicines import MedicineTally
 from .overlay import Lines, Overlay, code_lines, code_questions, in_files
 from .patients import Sample, choose_patients
-from .survey import Asked, Survey
+from .survey import Survey
 from .timing import Timing, time_calls
 from .trials import Trial, try_templates
 from .unit_lines import unit_faults, unit_lines, unit_questions, unit_remarks
@@ -59,29 +57,21 @@ class Examination:
     effects: list[Effect]
     categories: list[Category]
     timings: list[Timing]
-    labs: LabTally
-    medicines: MedicineTally
-    asked: list[Asked]
+    survey: Survey
     overlay: Overlay
     remarks: list[str]
-    survey: Survey
 
 
 def examine(server: Server, request: Request, now: datetime, tell: Tell) -> Examination:
     """Ask everything. `tell` hears what is asked next, QUESTIONS times. Raises NoServer."""
-    service, content = request.service, request.service.content
+    content = request.service.content
     published = content.prefetch["full"]  # the minimal set is a part of it
     tell("what the server says of itself")
     capability = read_capability(server)
     tell("which patients it shows")
-    sample = choose_patients(server, published, request.patients)
-    if sample.refused:
-        raise NoServer(f"{server.base.url}: {REFUSED_401 if request.has_token else ASKED_401}")
+    sample = sample_of(server, request)
     tell("how long a call takes")
-    timings = [
-        time_calls(server, name, with_set(service, name), sample.ids, now, request.call_seconds)
-        for name in request.timed_sets
-    ]
+    timings = [timed(server, request, name, sample, now) for name in request.timed_sets]
     tell("each prefetch template")
     tried = try_templates(server, published, capability, sample.ids)
     tell("each search parameter")
@@ -89,30 +79,36 @@ def examine(server: Server, request: Request, now: datetime, tell: Tell) -> Exam
     tell("each category")
     categories = try_categories(server, sample.ids)
     tell("codes and units of laboratory results")
-    survey = Survey(server, content, service.pathway, now.astimezone(service.zone).date(), service.zone, sample.ids)
+    survey = Survey(server, request.service, day_of(request, now), sample.ids)
     survey.gathered(tried.gathered.values())
     survey.laboratory(published)
     tell("codes of medicines")
     survey.all_medicines()
     fits = {name: fit_of(keys, tried.trials, len(sample.ids)) for name, keys in content.prefetch.items()}
-    doubts = doubts_of(effects, categories, survey.labs)
-    overlay, remarks = unmapped_of(survey, request, now)
+    verdict = verdict_of(capability, fits, doubts_of(effects, categories, survey.labs), content.messages)
+    overlay, remarks = unmapped_of(survey, request, day_of(request, now))
+    remarks = [*capability.remarks, *remarks]
     return Examination(
-        capability=capability,
-        sample=sample,
-        verdict=verdict_of(capability, fits, doubts, content.messages),
-        fits=fits,
-        trials=tried.trials,
-        effects=effects,
-        categories=categories,
-        timings=timings,
-        labs=survey.labs,
-        medicines=survey.medicines,
-        asked=survey.asked,
-        overlay=overlay,
-        remarks=[*capability.remarks, *remarks],
-        survey=survey,
+        capability, sample, verdict, fits, tried.trials, effects, categories, timings, survey, overlay, remarks
     )
+
+
+def sample_of(server: Server, request: Request) -> Sample:
+    """Patients to try the server with. Raises NoServer where it gives nothing at all for want of a token."""
+    sample = choose_patients(server, request.service.content.prefetch["full"], request.patients)
+    if sample.refused:
+        raise NoServer(f"{server.base.url}: {REFUSED_401 if request.has_token else ASKED_401}")
+    return sample
+
+
+def timed(server: Server, request: Request, name: str, sample: Sample, now: datetime) -> Timing:
+    """Calls with this prefetch set."""
+    return time_calls(server, name, with_set(request.service, name), sample.ids, now, request.call_seconds)
+
+
+def day_of(request: Request, now: datetime) -> date:
+    """The calendar day where the service stands."""
+    return now.astimezone(request.service.zone).date()
 
 
 def with_set(service: Service, name: str) -> Service:
@@ -120,10 +116,9 @@ def with_set(service: Service, name: str) -> Service:
     return replace(service, templates=service.content.prefetch[name])
 
 
-def unmapped_of(survey: Survey, request: Request, now: datetime) -> tuple[Overlay, list[str]]:
+def unmapped_of(survey: Survey, request: Request, today: date) -> tuple[Overlay, list[str]]:
     """What is not mapped, as lines and questions; and what no overlay can mend."""
     content, analytes = request.service.content, request.service.pathway.analytes
-    today = now.astimezone(request.service.zone).date()
     codes = code_lines(survey.labs, survey.medicines, analytes, Lines(survey.privacy, today))
     faults = unit_faults(survey.labs, {each.identity for each in codes if each.why_not})
     files = in_files(codes, present_in(request.site))

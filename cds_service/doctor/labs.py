@@ -23,6 +23,7 @@ from .names import suspected
 LONGEST = 300  # characters of a code or system that are kept
 DIFFERENT = 20_000  # codes and units that are counted apart
 TEXTUAL = "(text)"
+SHARE = "%"
 
 
 class Code(NamedTuple):
@@ -83,6 +84,8 @@ class LabTally:
         codes = codings_of(code)
         names = dict.fromkeys(name for text in texts(code) if (name := suspected(text, reading.words)))
         analyte = next(iter(names)) if len(names) == 1 else ""
+        if analyte and unit_text(source) == SHARE and SHARE not in reading.analytes[analyte].units:
+            analyte = ""  # a share of something, not the amount that the limits are about
         if not codes:
             if analyte:
                 self.uncoded[analyte] += 1

@@ -70,10 +70,8 @@ class Lines:
         for analyte, counter in labs.suspected.items():
             for identity, seen in by_identity(counter).items():
                 units = units_of(seen)
-                if set(units) == {"%"} and not families_of(seen):
-                    continue  # a share of something, not the amount that the limits are about
                 why = TWO_TESTS if claims[identity] > 1 else unlike(seen, analytes[analyte])
-                yield self._of(f"lab-{analyte}", identity, lab_use(analyte, seen), names(seen), units, why)
+                yield self._of(f"lab-{analyte}", identity, lab_use(analytes[analyte], seen), names(seen), units, why)
 
     def of_medicines(self, medicines: MedicineTally) -> Iterator[Unmapped]:
         """Every code of a medicine that is recognised by its name only."""
@@ -168,11 +166,12 @@ def claimed(labs: LabTally) -> Counter[Identity]:
     return Counter(identity for counter in labs.suspected.values() for identity in by_identity(counter))
 
 
-def lab_use(analyte: str, seen: Iterable[Seen]) -> str:
+def lab_use(analyte: Analyte, seen: Iterable[Seen]) -> str:
     """What the units that came with the code promise: mass, molar, either of them, or nothing."""
-    families = families_of(seen) & {"mass", "molar"}
+    spelt = {unit.family for each in seen if each.doubt == UNKNOWN and (unit := alike(each.unit, analyte))}
+    families = (families_of(seen) | spelt) & {"mass", "molar"}
     if not families:
-        return "ordinal" if analyte in OUTCOMES and not families_of(seen) else ""
+        return "ordinal" if analyte.id in OUTCOMES and not families_of(seen) else ""
     return "either" if len(families) == 2 else next(iter(families))
 
 

@@ -57,8 +57,8 @@ def subjects(resources: Iterable[Resource]) -> list[str]:
 
 
 def without_patient(template: str) -> str:
-    """The same search over all patients, which some servers answer and some refuse."""
-    return PATIENT.sub("", template).rstrip("?&")
+    """The same search over all patients, which some servers answer and some refuse. To sort all would be a burden."""
+    return PATIENT.sub("", template).replace("&_sort=-date", "").rstrip("?&")
 
 
 def context_of(patient: str) -> dict[str, str]:

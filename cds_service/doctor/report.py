@@ -107,7 +107,7 @@ def show_analytes(out: Console, analytes: Iterable[Json]) -> None:
     for each in analytes:
         codes = "\n".join(f"{code['code']} ({code['count']})" for code in each["codes"])
         units = "\n".join(
-            f"{unit['unit'] or '(none)'} ({unit['count']})" + ("" if unit["accepted"] else f" {unit['doubt']}")
+            f"{unit['unit'] or '(none)'} ({unit['count']})" + (f" {unit['doubt']}" if unit["doubt"] else "")
             for unit in each["units"]
         )
         missing = each["notMapped"] + each["withoutCode"]

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, tzinfo
+from datetime import date
 from urllib.parse import quote
 
-from ..clinical.tables import Pathway
 from ..fetching import FetchFailed
 from ..fhir.bundles import UnreadableError, decode
 from ..fhir.dates import Calendar
@@ -19,7 +18,7 @@ from ..fhir.key_states import sort
 from ..fhir.reading import Reading
 from ..fhir.resources import Resource
 from ..fhir.shelf import Shelf, can_be_fetched, medication_to_look_up
-from ..knowledge.content import Content
+from ..pipeline import Service
 from .access import Reply, Server
 from .cleaning import Privacy
 from .labs import LabTally
@@ -45,12 +44,11 @@ class Asked:
 class Survey:
     """What was read and counted so far."""
 
-    def __init__(
-        self, server: Server, content: Content, pathway: Pathway, today: date, zone: tzinfo, patients: tuple[str, ...]
-    ):
+    def __init__(self, server: Server, service: Service, today: date, patients: tuple[str, ...]):
         self._server, self._patients = server, patients
         self._shelf = Shelf("")
-        self._reading = Reading(content, pathway, Calendar(zone, today), self._shelf.find)
+        calendar = Calendar(service.zone, today)
+        self._reading = Reading(service.content, service.pathway, calendar, self._shelf.find)
         self._counted: set[tuple[str | None, str]] = set()
         self.labs, self.medicines = LabTally(), MedicineTally()
         self.asked: list[Asked] = []

@@ -77,7 +77,7 @@ def try_templates(
     gathered = {}
     for patient in patients:
         clock = Clock(server.fetch(), {query_of(template, patient): key for key, template in published.items()})
-        latest = time.monotonic() + server.limits.reading_seconds
+        latest = server.until(server.limits.reading_seconds)
         found = gathered[patient] = gather({}, published, context_of(patient), clock, latest, latest)
         for key, trial in trials.items():
             state = found.states[key]

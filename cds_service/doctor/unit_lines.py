@@ -16,6 +16,7 @@ from .overlay import UNKNOWN, Identity, identity_of
 from .units import alike
 
 CONFLICT, MISSING = "unit-conflict", "no-unit"
+UNIT_DOUBTS = (UNKNOWN, CONFLICT, MISSING)
 
 
 @dataclass(slots=True)

@@ -59,10 +59,13 @@ def by_its_own_words(resource: Resource) -> Resource:
 
 
 def phases(dosages: list[Dosage], content: Content, reading: Reading) -> tuple[OrderedPhase, ...]:
-    """The dosage instructions in sequence, for ingredients whose dose decides something."""
+    """The dosage instructions in sequence, for ingredients whose dose decides something.
+
+    While nothing is filled in yet, one tablet or ampoule of the product is what is ordered.
+    """
     if not is_dosed(content.ingredient, reading):
         return ()
-    return tuple(phase_of(dosage, content, reading) for dosage in dosages)
+    return tuple(phase_of(dosage, content, reading) for dosage in dosages or [Dosage()])
 
 
 def phase_of(dosage: Dosage, content: Content, reading: Reading) -> OrderedPhase:

@@ -14,6 +14,7 @@ from .compose import LONGEST_SUMMARY, utf16_units
 Json = dict[str, Any]
 HTML_OR_IMAGE = re.compile(r"<[A-Za-z/!?]|!\[")
 SEVERITY_FIRST = {"critical": 0, "warning": 1, "info": 2}
+TRANSACTION = ("delete", "create", "update")
 MAY_BE_EMPTY = ("cards", "services")
 
 
@@ -83,6 +84,10 @@ def _draft_faults(card: Json, patient_id: str) -> Iterator[str]:
                 yield "an action without description (cds-resp-5)"
             if action["type"] == "delete" and ("resource" in action or "resourceId" not in action):
                 yield "a delete action names its resource by resourceId (cds-resp-2)"
-            subject = action.get("resource", {}).get("subject", {}).get("reference")
-            if patient_id and "resource" in action and subject != f"Patient/{patient_id}":
+            subject = action.get("resource", {}).get("subject", {}).get("reference", "")
+            own = action["type"] == "update" and subject.endswith(f"/Patient/{patient_id}")  # as the client wrote it
+            if patient_id and "resource" in action and subject != f"Patient/{patient_id}" and not own:
                 yield "a draft for another patient (item 102)"
+        kinds = [action["type"] for action in suggestion["actions"]]
+        if kinds != sorted(kinds, key=TRANSACTION.index):
+            yield "actions are not in the order of a transaction (item 95)"

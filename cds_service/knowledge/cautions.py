@@ -9,7 +9,6 @@ from cds_service.clinical.bands import BOUNDS
 from cds_service.clinical.tables import Pathway, Row
 
 from .content import Content
-from .site import OwnLimits
 
 OTHER_KIND = {"mass": "molar", "molar": "mass"}
 GUIDELINE = re.compile(r"\b(NICE|NG239|AAFP)\b[^.]{0,30}\bthreshold|\bthresholds?[^.]{0,20}\b(NICE|NG239|AAFP)\b")
@@ -18,11 +17,14 @@ GUIDELINE = re.compile(r"\b(NICE|NG239|AAFP)\b[^.]{0,30}\bthreshold|\bthresholds
 def cautions(ours: Content, theirs: Content) -> list[str]:
     """Sentences, each naming its pathway."""
     found: dict[str, None] = {}
+    elsewhere = [name for name, each in theirs.pathways.items() if each.thresholds != ours.pathways[name].thresholds]
     for name, pathway in theirs.pathways.items():
         before = ours.pathways[name]
-        changed = {key for key, each in pathway.thresholds.items() if each.value != before.thresholds[key].value}
+        changed = {key for key, each in before.thresholds.items() if each.value != pathway.thresholds[key].value}
         lines = [*half_changed(pathway, changed), *guideline_named(pathway, changed), *switched_off(before, pathway)]
         lines += looks_molar(pathway, theirs)
+        if not changed and elsewhere:
+            lines.append(f"no limit is changed here, only in {', '.join(elsewhere)}")
         found |= dict.fromkeys(f"{name}: {line}" for line in lines)
     return list(found)
 
@@ -34,8 +36,9 @@ def half_changed(pathway: Pathway, changed: set[str]) -> Iterator[str]:
         other = BOUNDS.get((analyte, OTHER_KIND[family]))
         if set(edges) & changed and other and not set(other) & changed:
             low, high = (pathway.thresholds[name] for name in other)
-            yield (f"{display} that is reported in {low.unit} is still compared with {low.value} and {high.value} "
-                   f"{low.unit}. If the laboratory's assay needs other limits, state them in {low.unit} too.")  # fmt: skip
+            compared = f"{low.value} and {high.value} {low.unit}"
+            yield (f"{display} that is reported in {low.unit} is still compared with {compared}. If the laboratory's "
+                   f"assay needs other limits, state them in {low.unit} too.")  # fmt: skip
         for one, two in (edges, edges[::-1]):
             if one in changed and two not in changed:
                 kept = pathway.thresholds[two]
@@ -76,8 +79,3 @@ def looks_molar(pathway: Pathway, content: Content) -> Iterator[str]:
         yield (f"a total B12 in {unit} whose reference range begins at {limits[low]} and ends below "
                f"{limits['range-molar-high']} looks like one in pmol/L and is in doubt. If the laboratory confirms the "
                "unit, name its codes in site.toml [[own_limits]].")  # fmt: skip
-
-
-def own_limits_elsewhere(own: OwnLimits, content: Content) -> list[str]:
-    """The pathways in which these limits are not stated, so that the codes are not settled there."""
-    return [name for name in content.pathways if not content.site.states(own, name)]

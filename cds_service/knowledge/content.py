@@ -6,7 +6,7 @@ Loaded once at start; every call reads it and none changes it. What a row may na
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Content:
     prefetch: dict[str, dict[str, str]]  # set -> key -> template
     route_codings: dict[str, Coding]  # route -> the coding that a draft carries
     remarks: tuple[str, ...]  # no faults, but a reader of `check` should know
-    site: SiteSettings = SiteSettings()
+    site: SiteSettings = field(default_factory=SiteSettings)
 
     @property
     def is_approved(self) -> bool:

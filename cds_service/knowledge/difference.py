@@ -152,8 +152,9 @@ def settings(theirs: Content) -> list[str]:
             lines.append(words.format(site.cards[name]))
     for own in site.own_limits:
         coded = listing(f"{code} of {system}" for system, code in own.codes)
-        lines.append(f"The laboratory reports {theirs.displays[own.analyte]} under {coded} in {own.unit}, and its "
-                     "limits are set here: neither its reference range nor its flag puts that unit in doubt.")  # fmt: skip
+        display = theirs.displays[own.analyte]
+        lines.append(f"The laboratory reports {display} under {coded} in {own.unit}, and its limits are set here: "
+                     "neither its reference range nor its flag puts that unit in doubt.")  # fmt: skip
     return lines
 
 
@@ -167,9 +168,10 @@ def limits(ours: Pathway, theirs: Pathway, content: Content, table: Mapping[str,
     ]
     for (analyte, _), (low, high) in BOUNDS.items():
         if {low, high} & set(changed):
-            below, above = theirs.thresholds[low], theirs.thresholds[high]
-            lines.append(f"{theirs.id}: {content.displays[analyte]} in {below.unit} is now deficient below {below.value}, "
-                         f"uncertain from {below.value} to {above.value}, unlikely above {above.value}.")  # fmt: skip
+            below, above = (theirs.thresholds[name].value for name in (low, high))
+            in_unit = f"{content.displays[analyte]} in {theirs.thresholds[low].unit}"
+            lines.append(f"{theirs.id}: {in_unit} is now deficient below {below}, uncertain from {below} to {above}, "
+                         f"unlikely above {above}.")  # fmt: skip
     return lines
 
 

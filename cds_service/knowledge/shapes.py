@@ -138,6 +138,8 @@ def worded(rule: str, value: object, allowed: object, message: str) -> str:
         return f"is {value}; it must be above {allowed}"
     if rule == "minimum":
         return f"is {value}; it must be at least {allowed}"
+    if rule == "maximum":
+        return f"is {value}; it must be at most {allowed}"
     if rule == "type":
         return f"is {value!r}; it must be {' or '.join(allowed) if isinstance(allowed, list) else allowed}"
     if rule == "pattern":

@@ -10,7 +10,7 @@ import pytest
 from cds_service.clinical.tables import Choice, Pathway, Row
 from tests.book import PATHWAYS, Told, content, decide_with, faults, told, with_row
 
-TABLES = ("interpret", "treat", "safety", "notes")
+TABLES = ("interpret", "treat", "safety", "orders", "notes")
 
 
 def moved_thresholds(pathway: Pathway) -> Iterator[tuple[str, Pathway]]:
@@ -95,7 +95,10 @@ def disjoint(first: Row, second: Row) -> bool:
     ) and not {"b12_grey", "b12_grey_or_above"} <= set(first.when) | set(second.when)
 
 
-IMPLIES = {"deteriorating": {"symptoms_or_active"}}  # disturbed gait, cord signs and anaemia are symptoms (6.1)
+IMPLIES = {
+    "deteriorating": {"symptoms_or_active"},  # disturbed gait, cord signs and anaemia are symptoms (6.1)
+    "high_risk": {"lasting_risk"},
+}
 
 
 def taken_before(earlier: tuple[Row, ...], first: Row, second: Row) -> bool:

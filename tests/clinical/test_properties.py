@@ -14,64 +14,68 @@ from cds_service.clinical.bands import doubt
 from cds_service.clinical.decide import SEVERITY, decide
 from cds_service.clinical.findings import NAMES, assess
 from cds_service.clinical.record import Ignored, LabResult, Medication, PatientRecord, Problem
-from tests.book import content
+from cds_service.clinical.tables import Pathway
+from tests.book import PATHWAYS, content
 from tests.clinical.patients import INGREDIENTS, TODAY, days, lab, medicine, records
 
-PATHWAY = content().pathways["uk-ng239"]
-LABELS = {row.label for row in PATHWAY.interpret}
 often = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 untreated = st.builds(medicine, st.sampled_from(INGREDIENTS), st.one_of(st.none(), days))
 
 
-def outcome(record: PatientRecord, today: date = TODAY):
+@pytest.fixture(scope="module", params=PATHWAYS)
+def pathway(request: pytest.FixtureRequest) -> Pathway:
+    return content().pathways[request.param]
+
+
+def outcome(record: PatientRecord, pathway: Pathway, today: date = TODAY):
     """Everything that the clinician would be told, and why."""
-    decision = decide(assess(record, PATHWAY, today), PATHWAY)
+    decision = decide(assess(record, pathway, today), pathway)
     return decision.label, decision.rows, [(each.row, each.indicator, each.drafts) for each in decision.advice]
 
 
-def worst(record: PatientRecord) -> int:
+def worst(record: PatientRecord, pathway: Pathway) -> int:
     """The most severe indicator."""
-    decision = decide(assess(record, PATHWAY, TODAY), PATHWAY)
+    decision = decide(assess(record, pathway, TODAY), pathway)
     return max((SEVERITY[each.indicator] for each in decision.advice), default=0)
 
 
 @often
 @given(records())
-def test_every_patient_gets_exactly_one_label_and_one_interpretation(record):
-    label, rows, _ = outcome(record)
-    assert label in LABELS
+def test_every_patient_gets_exactly_one_label_and_one_interpretation(pathway, record):
+    label, rows, _ = outcome(record, pathway)
+    assert label in {row.label for row in pathway.interpret}
     assert len([row for row in rows if row.startswith("interpret/")]) == 1
 
 
 @often
 @given(records())
-def test_every_finding_is_one_that_the_content_may_name_and_has_evidence(record):
-    findings = assess(record, PATHWAY, TODAY).findings
+def test_every_finding_is_one_that_the_content_may_name_and_has_evidence(pathway, record):
+    findings = assess(record, pathway, TODAY).findings
     assert set(findings) <= NAMES
     assert all(finding.because for finding in findings.values())
 
 
 @often
 @given(records())
-def test_no_card_leaves_a_placeholder_unfilled_or_a_summary_too_long(record):
-    for advice in decide(assess(record, PATHWAY, TODAY), PATHWAY).advice:
+def test_no_card_leaves_a_placeholder_unfilled_or_a_summary_too_long(pathway, record):
+    for advice in decide(assess(record, pathway, TODAY), pathway).advice:
         assert "{" not in advice.summary + advice.detail
         assert len(advice.summary.encode("utf-16-le")) // 2 <= 139
 
 
 @often
 @given(records(untreated), st.integers(0, 300), st.integers(0, 360))
-def test_lowering_the_b12_of_an_untreated_patient_never_lowers_the_worst_indicator(record, lower, when):
+def test_lowering_the_b12_of_an_untreated_patient_never_lowers_the_worst_indicator(pathway, record, lower, when):
     higher = lower + 1 + (when * 7) % 900
     assume(not any(each.analyte in ("b12", "active-b12") for each in record.labs))
     with_low = replace(record, labs=(*record.labs, lab("b12", max(lower, 20), "ng/L", when)))
     with_high = replace(record, labs=(*record.labs, lab("b12", max(higher, 21), "ng/L", when)))
-    assert worst(with_low) >= worst(with_high)
+    assert worst(with_low, pathway) >= worst(with_high, pathway)
 
 
 @often
 @given(records(), st.randoms(use_true_random=False))
-def test_the_order_of_the_resources_changes_nothing(record, random):
+def test_the_order_of_the_resources_changes_nothing(pathway, record, random):
     def shuffled(parts):
         return tuple(random.sample(parts, len(parts)))
 
@@ -82,16 +86,16 @@ def test_the_order_of_the_resources_changes_nothing(record, random):
         medications=shuffled(record.medications),
         allergies=shuffled(record.allergies),
     )
-    first, second = outcome(record), outcome(mixed)
+    first, second = outcome(record, pathway), outcome(mixed, pathway)
     assert (first[0], sorted(first[1]), first[2]) == (second[0], sorted(second[1]), second[2])
 
 
 @often
 @given(records())
-def test_ignored_resources_and_repeated_ones_change_nothing(record):
+def test_ignored_resources_and_repeated_ones_change_nothing(pathway, record):
     twice = replace(record, labs=record.labs * 2, problems=record.problems * 2, medications=record.medications * 2)
     noted = replace(record, ignored=(Ignored("Observation/x", "of another patient"),))
-    assert outcome(twice) == outcome(record) == outcome(noted)
+    assert outcome(twice, pathway) == outcome(record, pathway) == outcome(noted, pathway)
 
 
 def moved(day: date | None, years: int) -> date | None:
@@ -121,24 +125,24 @@ def later(record: PatientRecord, years: int) -> PatientRecord:
 
 @often
 @given(records())
-def test_shifting_every_date_by_a_whole_cycle_of_400_years_changes_nothing(record):
-    assert outcome(later(record, 400), moved(TODAY, 400)) == outcome(record)
+def test_shifting_every_date_by_a_whole_cycle_of_400_years_changes_nothing(pathway, record):
+    assert outcome(later(record, 400), pathway, moved(TODAY, 400)) == outcome(record, pathway)
 
 
 @often
 @given(st.integers(20, 1000), st.sampled_from(["ng/L", "pg/mL"]), st.sampled_from(["ng/L", "pg/mL"]))
-def test_units_with_the_same_threshold_change_nothing(value, one, other):
+def test_units_with_the_same_threshold_change_nothing(pathway, value, one, other):
     from tests.clinical.patients import record
 
-    assert outcome(record(lab("b12", value, one))) == outcome(record(lab("b12", value, other)))
+    assert outcome(record(lab("b12", value, one)), pathway) == outcome(record(lab("b12", value, other)), pathway)
 
 
 @often
 @given(records())
-def test_a_blocked_draft_is_never_made(record):
-    assessment = assess(record, PATHWAY, TODAY)
-    drafts = [draft for each in decide(assessment, PATHWAY).advice for draft in each.drafts if draft.kind == "medicine"]
-    regimens = [PATHWAY.regimens[draft.id] for draft in drafts]
+def test_a_blocked_draft_is_never_made(pathway, record):
+    assessment = assess(record, pathway, TODAY)
+    drafts = [draft for each in decide(assessment, pathway).advice for draft in each.drafts if draft.kind == "medicine"]
+    regimens = [pathway.regimens[draft.id] for draft in drafts]
     if assessment.case.has("no_medicine_draft", "cobalamin_hypersensitivity", "cobalt_allergy"):
         assert not regimens
     if assessment.case.has("leber"):
@@ -148,8 +152,8 @@ def test_a_blocked_draft_is_never_made(record):
 
 
 @pytest.mark.parametrize("value, unit", [("180", "ng/L"), ("133", "pmol/L"), ("258", "pmol/L"), ("350", "pg/mL")])
-def test_the_edges_are_grey_in_the_unit_that_was_reported(value, unit):
+def test_the_edges_are_grey_in_the_unit_that_was_reported(pathway, value, unit):
     from tests.clinical.patients import record
 
-    case = assess(record(lab("b12", Decimal(value), unit)), PATHWAY, TODAY).case
+    case = assess(record(lab("b12", Decimal(value), unit)), pathway, TODAY).case
     assert case.has("b12_grey") and not doubt(case, case.b12)

@@ -9,16 +9,16 @@ import pytest
 from cds_service.clinical.decide import decide
 from cds_service.clinical.findings import assess
 from cds_service.clinical.record import Allergy
-from tests.book import content
+from cds_service.clinical.tables import Pathway
+from tests.book import PATHWAYS, content
 from tests.clinical.patients import KEYS, TODAY, injection, lab, medicine, oral, problem, record
-
-PATHWAY = content().pathways["uk-ng239"]
 
 B12 = {
     "untested": [],
     "deficient": [lab("b12", 150, "ng/L")],
     "grey": [lab("b12", 240, "ng/L")],
     "above": [lab("b12", 500, "ng/L")],
+    "high twice": [lab("b12", 1500, "ng/L"), lab("b12", 1400, "ng/L", 60)],
     "straddling": [lab("b12", 200, "ng/L", comparator="<")],
     "active-deficient": [lab("active-b12", 20, "pmol/L")],
     "active-grey": [lab("active-b12", 40, "pmol/L")],
@@ -31,6 +31,7 @@ B12 = {
 MARKER = {
     "none": [],
     "raised": [lab("mma", 500, "nmol/L")],
+    "raised, good kidneys": [lab("mma", 500, "nmol/L"), lab("egfr", 90, "mL/min/1.73 m2")],
     "normal": [lab("mma", 200, "nmol/L")],
     "unclear": [lab("mma", 500, "nmol/L"), lab("egfr", 25, "mL/min/1.73 m2")],
 }
@@ -69,38 +70,43 @@ STATE = {
 UNSEEN = {"all seen": frozenset(), "no medicines": frozenset({"medications", "medicationRequests"})}
 
 
-def reached() -> tuple[set[str], int]:
+def reached(pathway: Pathway) -> tuple[set[str], int]:
     """The rows that the enumerated patients match, and how many patients there were."""
     rows, patients = set(), 0
     for parts in product(B12.values(), MARKER.values(), SIGNS.values(), CAUSE.values(), STATE.values()):
         patients += 1
         unseen = UNSEEN["no medicines"] if patients % 7 == 0 else UNSEEN["all seen"]
         found = record(*(each for part in parts for each in part), unavailable=unseen & KEYS)
-        decision = decide(assess(found, PATHWAY, TODAY), PATHWAY)
+        decision = decide(assess(found, pathway, TODAY), pathway)
         interpretations = [row for row in decision.rows if row.startswith("interpret/")]
         assert len(interpretations) == 1 and decision.label
         rows.update(decision.rows)
     return rows, patients
 
 
+@pytest.fixture(scope="module", params=PATHWAYS)
+def pathway(request: pytest.FixtureRequest) -> Pathway:
+    return content().pathways[request.param]
+
+
 @pytest.fixture(scope="module")
-def enumerated():
-    return reached()
+def enumerated(pathway):
+    return reached(pathway)
 
 
-def test_every_interpretation_row_in_scope_is_reached_by_an_enumerated_patient(enumerated):
+def test_every_interpretation_row_in_scope_is_reached_by_an_enumerated_patient(pathway, enumerated):
     rows, patients = enumerated
-    wanted = {f"interpret/{row.id}" for row in PATHWAY.interpret} - {"interpret/out-of-scope"}
+    wanted = {f"interpret/{row.id}" for row in pathway.interpret} - {"interpret/out-of-scope"}
     assert patients > 20_000
     assert wanted - rows == set()
 
 
-def test_every_treatment_row_is_reached_by_an_enumerated_patient(enumerated):
+def test_every_treatment_row_is_reached_by_an_enumerated_patient(pathway, enumerated):
     rows, _ = enumerated
-    assert {f"treat/{row.id}" for row in PATHWAY.treat} - rows == set()
+    assert {f"treat/{row.id}" for row in pathway.treat} - rows == set()
 
 
-def test_the_last_row_of_each_first_match_table_has_no_condition():
-    for table in (PATHWAY.interpret, PATHWAY.treat):
+def test_the_last_row_of_each_first_match_table_has_no_condition(pathway):
+    for table in (pathway.interpret, pathway.treat):
         assert not table[-1].when and not table[-1].unless
         assert all(row.when or row.unless for row in table[:-1])

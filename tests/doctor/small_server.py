@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +33,7 @@ class Record:
     capability: Mapping[str, Any] = field(default_factory=dict)  # changes to its CapabilityStatement
     token: str = ""
     denied: tuple[str, ...] = ()  # categories to which no access is granted
+    next_base: str = ""  # where its links to further pages lead, if not to itself
     delay: float = 0.0  # seconds before an answer of one of the types `delayed`
     delayed: tuple[str, ...] = ()
 
@@ -86,7 +87,7 @@ class Record:
         links = [{"relation": "self", "url": f"{base_of(handler)}/{kind}?{query}"}] if self.says_self else []
         if offset + size < len(found):
             rest = "&".join(f"{name}={value}" for name, value in {**wanted, "offset": offset + size}.items())
-            links.append({"relation": "next", "url": f"{base_of(handler)}/{kind}?{rest}"})
+            links.append({"relation": "next", "url": f"{self.next_base or base_of(handler)}/{kind}?{rest}"})
         entries = [{"resource": each, "search": {"mode": "match"}} for each in found[offset : offset + size]]
         return send(handler, {"resourceType": "Bundle", "type": "searchset", "link": links, "entry": entries})
 
@@ -154,19 +155,15 @@ def result(name: str, of: str, code: Json, value: Any = 150, unit: str = "ng/L",
     return {key: each for key, each in {**found, **fields}.items() if each is not None}
 
 
-def order(name: str, of: str, medicine: Json) -> Json:
-    """An active order of a medicine."""
+def order(name: str, of: str, medicine: Json | str) -> Json:
+    """An active order of a medicine; a text is the reference of a Medication."""
+    named = "medicationReference" if isinstance(medicine, str) else "medicationCodeableConcept"
     return {
         "resourceType": "MedicationRequest",
         "id": name,
         "status": "active",
         "intent": "order",
         "authoredOn": "2026-01-01",
-        "medicationCodeableConcept": medicine,
+        named: {"reference": medicine} if isinstance(medicine, str) else medicine,
         "subject": {"reference": f"Patient/{of}"},
     }
-
-
-def with_ids(resources: Iterable[Json]) -> list[Json]:
-    """Ids of their own for resources that have none."""
-    return [{**each, "id": each.get("id") or f"r{number}"} for number, each in enumerate(resources)]

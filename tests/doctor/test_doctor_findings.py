@@ -52,7 +52,7 @@ def test_codes_and_units_are_counted_for_each_analyte_and_each_medicine():
     b12 = next(each for each in told["analytes"] if each["id"] == "b12")
     assert b12["results"] == 8
     assert b12["codes"] == [{"system": LOINC, "code": "2132-9", "display": "Vitamin B12", "count": 8}]
-    assert b12["units"] == [{"unit": "ng/L", "count": 8, "accepted": True, "doubt": "accepted"}]
+    assert b12["units"] == [{"unit": "ng/L", "count": 8, "accepted": True, "doubt": ""}]
     (metformin,) = told["medicines"]
     assert (metformin["id"], metformin["byCode"], metformin["byWords"]) == ("metformin", 4, 0)
 
@@ -148,6 +148,25 @@ def test_a_survey_is_bounded_and_says_so():
     told = examined(record, limits=Limits(answer_seconds=5, reading_seconds=5, pages=2, patients=1))
     row = next(each for each in told["asked"] if each["what"] == "laboratory results")
     assert (row["found"], row["cut"]) == (4, "only the first 2 pages were read")
+
+
+def test_a_further_page_is_never_read_from_another_address():
+    with small_server(Record([])) as other:
+        told = examined(Record(mapped(), page=2, next_base=other.base))
+        assert other.requests == []
+    row = next(each for each in told["asked"] if each["what"] == "laboratory results")
+    assert row["found"] == 2
+    assert row["cut"] == "a further page was not read: an address of another origin than the FHIR base"
+
+
+def test_a_medicine_that_is_only_referred_to_is_looked_up():
+    medication = {"resourceType": "Medication", "id": "med-1", "code": coded("MF", LOCAL, "Metformin 500 mg")}
+    orders = [order(f"ref-{name}", name, "Medication/med-1") for name in PATIENTS]
+    told = examined(Record([*mapped(), *orders, medication]))
+    (metformin,) = told["medicines"]
+    assert (metformin["byCode"], metformin["byWords"]) == (4, 4)
+    (unmapped,) = told["unmapped"]
+    assert (unmapped["concept"], unmapped["code"], unmapped["count"]) == ("medicine-metformin", "MF", 4)
 
 
 def test_no_id_of_a_patient_is_told():

@@ -19,7 +19,7 @@ from werkzeug.test import Client, TestResponse
 
 from cds_service.clinical.advice import Advice, Draft
 from cds_service.clinical.tables import Provenance, Source
-from cds_service.hooks.catalogue import PATIENT_VIEW, discovery, listed_patient_view
+from cds_service.hooks.catalogue import PATIENT_VIEW, SERVICES, discovery, listed_patient_view
 from cds_service.hooks.compose import OVERRIDE_SYSTEM, Options, compose
 from cds_service.hooks.messages import HookRequest, read_request
 from cds_service.outgoing import Outgoing, Policy
@@ -133,7 +133,7 @@ class Caller:
         listed = listed_patient_view("UK", TEMPLATES, ("patient", "b12"))
         log = structlog.wrap_logger(structlog.PrintLogger(self.log), processors=[structlog.processors.JSONRenderer()])
         site = Site(
-            endpoints={PATIENT_VIEW: Endpoint("patient-view", None)},
+            endpoints={each: Endpoint(hook, None) for hook, each in SERVICES.items()},
             discovery=msgspec.json.encode(discovery([listed])),
             welcome="B12 CDS: this is a test.\n",
             answer=self.answers,

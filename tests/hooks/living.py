@@ -32,11 +32,11 @@ def get(path: str) -> TestResponse:
     return Client(app()).get(path, environ_overrides=ENVIRON)
 
 
-def post(request: Any, prefetch: str = "full", **environ: str) -> TestResponse:
+def post(request: Any, prefetch: str = "full", path: str = PATH, **environ: str) -> TestResponse:
     """A call of the service; the answer of an app with another prefetch set where that is said."""
     data = request if isinstance(request, bytes) else json.dumps(request).encode()
     return Client(app(prefetch)).post(
-        PATH, data=data, content_type="application/json", environ_overrides={**ENVIRON, **environ}
+        path, data=data, content_type="application/json", environ_overrides={**ENVIRON, **environ}
     )
 
 

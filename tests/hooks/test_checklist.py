@@ -34,8 +34,8 @@ def templates(published: str = "full") -> dict[str, str]:
     return book.content().prefetch[published]
 
 
-def entry() -> dict[str, Any]:
-    (only,) = get("/cds-services").json["services"]
+def entry(service: str = PATIENT_VIEW) -> dict[str, Any]:
+    (only,) = [each for each in get("/cds-services").json["services"] if each["id"] == service]
     return only
 
 

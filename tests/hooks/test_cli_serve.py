@@ -31,7 +31,7 @@ from tests.hooks.processes import (
 
 def test_without_demo_mode_it_refuses_to_start():
     one_line(run("serve"), "without demo mode the service does not start")
-    one_line(run("serve", CDS_DEMO="0", CDS_CLIENTS="clients.toml"), "without demo mode the service does not start")
+    one_line(run("serve", CDS_DEMO="0"), "without demo mode the service does not start")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.org"])

@@ -107,7 +107,7 @@ def test_what_the_service_would_answer_with_412_is_exit_3(saved):
     ("request_", "says"),
     [
         (b"no JSON", "the body is not JSON in UTF-8"),
-        (body(hook="order-sign"), "hook: is not the hook of this service"),
+        (body(hook="appointment-book"), "hook: is not the hook of this service"),
         (body(context={"userId": SECRET}), "context.patientId: is missing"),
         (body(prefetch=[SECRET]), "prefetch: is not of type object or null"),
     ],

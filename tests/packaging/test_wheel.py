@@ -16,7 +16,7 @@ import cds_service
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(sys.executable).parent / "b12-cds"
 # what lies at the top and is shipped inside the package
-SHIPPED = ("cards", "fixtures/patients", "fixtures/vignettes")
+SHIPPED = ("cards", "fixtures/patients", "fixtures/sites", "fixtures/vignettes")
 
 
 def contents(folder: Path) -> dict[str, str]:

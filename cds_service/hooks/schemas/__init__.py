@@ -1,4 +1,4 @@
-"""Our own JSON Schemas (2020-12) of the messages: discovery, request, response, feedback."""
+"""Our own JSON Schemas (2020-12) of the messages (discovery, request, response, feedback) and of clients.toml."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import msgspec
 
 
 def load_schema(name: str) -> dict[str, Any]:
-    """The schema of one kind of message."""
+    """The schema of that name."""
     return msgspec.json.decode(files(__package__).joinpath(f"{name}.json").read_bytes())
