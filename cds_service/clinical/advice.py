@@ -13,6 +13,7 @@ from .case import B12_ANALYTES, Case
 from .findings import Finding
 from .tables import Choice, FixedCard, Orderable, Pathway, Provenance, Regimen, Row
 
+TOTAL_B12, MARKERS = "b12-total", ("mma", "homocysteine")
 MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homocysteine": "homocysteine"}
 
 
@@ -100,7 +101,13 @@ class Writer:
         elif row.table == "interpret" and "stale_exempt" in self.found:
             named_tests = ["repeat", *named_tests]
         wanted = dict.fromkeys(each for name in named_tests for each in self.resolved(name))
+        if TOTAL_B12 in wanted and "nitrous_oxide" in self.found and not self.marker_at_hand(wanted):
+            wanted["homocysteine"] = None  # beside nitrous oxide total B12 alone misleads (6.5, O4)
         return [Draft("test", each) for each in wanted if not self.superfluous(self.pathway.orderables[each])]
+
+    def marker_at_hand(self, wanted: Iterable[str]) -> bool:
+        """Is MMA or homocysteine wanted anyway, asked for, or measured not long ago?"""
+        return any(name in wanted or self.superfluous(self.pathway.orderables[name]) for name in MARKERS)
 
     def resolved(self, name: str) -> list[str]:
         """The orderable behind a name: `repeat` and `first-test` depend on the patient."""

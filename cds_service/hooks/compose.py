@@ -122,11 +122,15 @@ class _Layout:
             if place:
                 parts.append(f"**{readable(advice.summary)}**")
             parts.append(readable(advice.detail))
-        if rest:
-            words = "; ".join(self.titles[draft][1].rstrip(".") for draft in rest)
-            parts.append(self.options.further.replace("{drafts}", readable(words)))
+        parts.append(self.further(rest, "\n".join(parts)))
         parts.append(self.options.closing)
         return "\n\n".join(dict.fromkeys(part for part in parts if part)) or readable(group[0].summary)
+
+    def further(self, rest: Sequence[Draft], said: str) -> str:
+        """What is not offered as a suggestion, in words; a regimen that the text states already is not stated twice."""
+        words = [(draft.kind, readable(self.titles[draft][1]).strip()) for draft in rest]
+        left = [each.rstrip(".") for kind, each in words if kind == "test" or each not in said]
+        return self.options.further.replace("{drafts}", "; ".join(left)) if left else ""
 
     def fresh(self, group: Sequence[Advice]) -> tuple[list[Draft], list[Draft]]:
         """The drafts of a group that no earlier card has offered, each once: as suggestions, and those for the text."""

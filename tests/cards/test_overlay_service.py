@@ -112,6 +112,22 @@ def test_a_test_that_is_ordered_by_its_local_key_is_not_suggested_again():
     assert not any("MMA" in label for label in labels)
 
 
+@pytest.mark.parametrize(
+    ("told", "kind", "key", "row"),
+    [
+        ({"orderable": "b12-total"}, "code", "LAB-4710", "orders/O3"),
+        ({"ingredient": "hydroxocobalamin"}, "medicationCodeableConcept", "MED-0815", "orders/O8"),
+    ],
+)
+def test_a_selected_order_is_recognised_by_the_sites_own_key_alone(told: Any, kind: str, key: str, row: str):
+    asked = patient(problem=[{"concept": "pregnancy", "days_ago": 30}], selected=[told])
+    request = request_of(replace(asked, hook="order-select"))
+    (drafted,) = request["context"]["draftOrders"]["entry"]
+    drafted["resource"][kind] = {"coding": [{"system": LIST, "code": key}]}
+    assert row in answered_json(request, BATH)["rows"]
+    assert row not in answered_json(request, None)["rows"]
+
+
 def request_of(vignette: Vignette, **more: Any) -> dict[str, Any]:
     """The call about a vignette's patient, with one more resource under some keys."""
     request = json.loads(request_bytes(vignette, content()))

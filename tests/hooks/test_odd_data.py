@@ -21,6 +21,7 @@ SCHEMA = Draft202012Validator(load_schema("response"))
 REQUESTS = [
     json.loads(json.dumps(hook_request(replace(each, as_of=living.TODAY.date()), book.content()), default=str))
     for each in book.book("uk-ng239")
+    if each.hook == "patient-view" and not each.overlay
 ]
 TEXTS = (
     "|2026-01-10|2026-13-45|0000-00-00T99:99:99Z|9999-12-31|Patient/pt-1|Patient/pt-2|#x|ng/L|pmol/L|final|2132-9|"

@@ -11,6 +11,7 @@ from tests.hooks.ordering import FOLATE_FIRST, FOLIC, call, cards, draft, drafts
 
 BARE = {"medicationCodeableConcept": ..., "medicationReference": {"reference": "Medication/med-1"}}
 FOLIC_MEDICATION = {"resourceType": "Medication", "id": "med-1", "code": FOLIC}
+CORD = "60576007"  # subacute combined degeneration of the spinal cord
 AMOXICILLIN = {"text": "Amoxicillin 500 mg capsules"}
 IRRELEVANT = {
     "another medicine": select(drafts(draft(medicationCodeableConcept=AMOXICILLIN)), prefetch=...),

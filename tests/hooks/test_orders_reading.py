@@ -13,6 +13,7 @@ from tests.hooks.ordering import (
     FOLIC,
     LONG_ID,
     RXNORM,
+    call,
     cards,
     dosage,
     draft,
@@ -166,8 +167,6 @@ def test_numbers_beyond_all_sense_are_no_dose():
 
 
 def test_a_bundle_with_half_a_surrogate_pair_is_400():
-    from tests.hooks.ordering import call
-
     request = select(drafts(draft(medicationCodeableConcept={"text": "\ud800"})))
     assert call(request).status_code == 400
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import uuid
@@ -17,6 +18,8 @@ from werkzeug.test import Client, TestResponse
 
 from cds_service.app import create_app
 from cds_service.config import Settings
+from cds_service.hooks.jwks import ALGORITHMS, chosen, read_keys
+from cds_service.hooks.trust import Issuer, NotTrusted, check_claims, check_header, check_signature, read_token
 from tests.hooks.calling import PATH
 from tests.hooks.living import TODAY
 

@@ -1,0 +1,125 @@
+"""What must hold of orders for every patient (design.md 8): our own advice, taken, is never held against the clinician."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+from functools import cache
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_service.clinical.advice import Draft
+from cds_service.clinical.decide import Decision, decide
+from cds_service.clinical.decide_orders import decide_orders
+from cds_service.clinical.findings import NAMES, assess
+from cds_service.clinical.record import Order, OrderedPhase, PatientRecord
+from cds_service.fhir.drafted import read_drafted
+from cds_service.fhir.drafts import build_drafts
+from tests.book import NEVER, PATHWAYS, content
+from tests.clinical.patients import TODAY, records
+from tests.clinical.test_properties import often
+
+SEVERE = ("warning", "critical")
+
+
+@cache
+def returned(pathway: str, draft: Draft) -> tuple[Order, ...]:
+    """Our own draft, written as FHIR and read back as an order."""
+    templates = build_drafts(content(), content().pathways[pathway])
+    make = templates.test if draft.kind == "test" else templates.medicine
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": make(draft.id, "Patient/p", draft.id, TODAY)}]}
+    raw = msgspec.Raw(msgspec.json.encode(bundle))
+    pathway_content = content().pathways[pathway]
+    return read_drafted(raw, None, "p", content(), pathway_content, TODAY, UTC, None, NEVER).selected
+
+
+def judged(record: PatientRecord, pathway: str, selected: list[Draft], beside: list[Draft] = []) -> Decision:  # noqa: B006
+    """The decision on these drafts of ours."""
+    orders = [tuple(order for draft in drafts for order in returned(pathway, draft)) for drafts in (selected, beside)]
+    asked = replace(record, selected=orders[0], beside=orders[1])
+    known = content().pathways[pathway]
+    return decide_orders(assess(asked, known, TODAY), known)
+
+
+def severe(decision: Decision) -> list[str]:
+    return [each.row for each in decision.advice if each.indicator in SEVERE]
+
+
+@pytest.mark.parametrize("pathway", PATHWAYS)
+@often
+@given(records())
+def test_our_own_drafts_sent_back_raise_no_warning_or_critical_card(pathway, record):
+    known = content().pathways[pathway]
+    drafts = [draft for each in decide(assess(record, known, TODAY), known).advice for draft in each.drafts]
+    tests = [draft for draft in drafts if draft.kind == "test"]
+    medicines = [draft for draft in drafts if draft.kind == "medicine"]
+    assert severe(judged(record, pathway, tests)) == []
+    for medicine in medicines:  # two regimens are alternatives
+        assert severe(judged(record, pathway, [medicine])) == []
+        assert severe(judged(record, pathway, [medicine, *tests])) == []
+        assert severe(judged(record, pathway, [medicine], tests)) == []
+
+
+@pytest.mark.parametrize("pathway", PATHWAYS)
+@often
+@given(records(), st.data())
+def test_what_replaces_an_order_raises_no_warning_or_critical_card(pathway, record, data):
+    orders = tuple(data.draw(st.lists(orders_of_b12, min_size=1, max_size=2, unique_by=lambda each: each.reference)))
+    known = content().pathways[pathway]
+    decision = decide_orders(assess(replace(record, selected=orders), known, TODAY), known)
+    for draft in {replace(draft, replaces="") for each in decision.advice for draft in each.drafts if draft.replaces}:
+        assert severe(judged(record, pathway, [draft])) == []
+
+
+amounts = st.sampled_from([None, 25, 50, 500, 1000, 2000])
+intervals = st.sampled_from([None, 1, 2, 3, 7, 30, 61, 91])
+lengths = st.sampled_from([None, 7, 14, 21, 60])
+phases = st.builds(OrderedPhase, amounts, intervals, lengths, st.booleans())
+orders_of_b12 = st.builds(
+    lambda reference, ingredient, route, given: Order(f"MedicationRequest/{reference}", ingredient, "", route,
+                                                      given[0].dose if given else None, tuple(given)),
+    st.integers(1, 9),
+    st.sampled_from(["cyanocobalamin", "hydroxocobalamin", "mecobalamin"]),
+    st.sampled_from(["im", "oral", "injection", "sublingual", ""]),
+    st.lists(phases, max_size=3),
+)  # fmt: skip
+other_orders = st.one_of(
+    st.builds(
+        lambda ingredient, per_day: Order(f"MedicationRequest/{ingredient}", ingredient, per_day=per_day),
+        st.sampled_from(["folic-acid", "metformin", "omeprazole", "nitrous-oxide", "chloramphenicol"]),
+        st.sampled_from([None, 400, 5000]),
+    ),
+    st.builds(lambda name: Order(f"ServiceRequest/{name}", orderable=name), st.sampled_from(["b12-total", "mma", "fbc"])),
+)
+any_order = st.one_of(orders_of_b12, other_orders)
+
+
+@pytest.mark.parametrize("pathway", PATHWAYS)
+@often
+@given(records(), st.lists(any_order, min_size=1, max_size=3), st.lists(any_order, max_size=2))
+def test_every_order_is_judged_without_a_placeholder_left_or_a_finding_unknown(pathway, record, selected, beside):
+    known = content().pathways[pathway]
+    decision = decide_orders(assess(replace(record, selected=tuple(selected), beside=tuple(beside)), known, TODAY), known)
+    assert set(decision.findings) <= NAMES
+    assert all(finding.because for finding in decision.findings.values())
+    for advice in decision.advice:
+        assert "{" not in advice.summary + advice.detail
+        assert len(advice.summary.encode("utf-16-le")) // 2 <= 139
+    allergic = {"cobalamin_or_cobalt_allergy", "no_medicine_draft"} & set(decision.findings)
+    medicines = [draft for each in decision.advice for draft in each.drafts if draft.kind == "medicine"]
+    assert not (allergic and medicines)
+
+
+@pytest.mark.parametrize("pathway", PATHWAYS)
+@often
+@given(records(), st.lists(any_order, min_size=2, max_size=3), st.randoms(use_true_random=False))
+def test_the_order_of_the_orders_changes_no_row_and_no_indicator(pathway, record, selected, random):
+    known = content().pathways[pathway]
+    told = []
+    for orders in (selected, random.sample(selected, len(selected))):
+        decision = decide_orders(assess(replace(record, selected=tuple(orders)), known, TODAY), known)
+        told.append(sorted((each.row, each.indicator) for each in decision.advice))
+    assert told[0] == told[1]
