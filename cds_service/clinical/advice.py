@@ -101,7 +101,8 @@ class Writer:
         elif row.table == "interpret" and "stale_exempt" in self.found:
             named_tests = ["repeat", *named_tests]
         wanted = dict.fromkeys(each for name in named_tests for each in self.resolved(name))
-        if TOTAL_B12 in wanted and "nitrous_oxide" in self.found and not self.marker_at_hand(wanted):
+        alone = TOTAL_B12 in wanted and row.table != "safety"  # the safety rows name what goes with it
+        if alone and "nitrous_oxide" in self.found and not self.marker_at_hand(wanted):
             wanted["homocysteine"] = None  # beside nitrous oxide total B12 alone misleads (6.5, O4)
         return [Draft("test", each) for each in wanted if not self.superfluous(self.pathway.orderables[each])]
 

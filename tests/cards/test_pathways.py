@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from cds_service.app import build_service
+from cds_service.cli import main
 from cds_service.config import Settings, load_settings
 from cds_service.hooks.messages import read_request
 from cds_service.knowledge.content import Content, load_content
@@ -65,6 +68,13 @@ def test_a_third_pathway_is_added_as_a_folder_and_decides_by_its_own_limit(with_
 def test_the_pathway_is_chosen_by_the_environment(with_third: Content, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CDS_PATHWAY", THIRD)
     assert build_service(load_settings(demo=True), with_third).pathway.title.startswith("A third pathway")
+
+
+def test_a_vignette_is_explained_by_its_own_pathway(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CDS_PATHWAY", "uk-ng239")
+    vignette = FIXTURES / "vignettes" / "us-aafp" / "16-metformin-six-years.toml"
+    done = CliRunner().invoke(main, ["explain", str(vignette), "--json"])
+    assert (json.loads(done.stdout)["pathway"], json.loads(done.stdout)["label"]) == ("us-aafp", "confirmed")
 
 
 def test_a_pathway_may_spell_a_display_and_word_a_phrase_in_its_own_way(small: SmallContent):

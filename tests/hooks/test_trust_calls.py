@@ -101,6 +101,15 @@ def test_item_121_the_host_header_and_forwarded_headers_change_nothing(gated):
     assert gated.post(CALL, signed(), headers=forged).status_code == 200
 
 
+def test_items_117_and_121_every_service_wants_a_token_for_its_own_address(gated):
+    paths = [f"/cds-services/{each['id']}" for each in gated.open("GET", DISCOVERY).json["services"]]
+    assert len(paths) == 3
+    for path, other in zip(paths, paths[1:] + paths[:1], strict=True):
+        assert is_401(gated.post(CALL, None, path))
+        assert is_401(gated.post(CALL, signed(claims(aud=PUBLIC + other)), path))
+        assert gated.post(CALL, signed(claims(aud=PUBLIC + path)), path).status_code in (200, 400)
+
+
 def test_item_121_an_alias_is_an_audience_of_that_client_only(tmp_path):
     other = "https://other.example.org"
     gated = Gated(tmp_path, main={"audiences": ["sand_man"]}, other={"iss": other, "public_base_url": other})

@@ -70,7 +70,8 @@ def pattern(template: str) -> re.Pattern[str]:
 
 def shipped_lines() -> list[re.Pattern[str]]:
     """Every line that the content can say."""
-    rows = [*PATHWAY.interpret, *PATHWAY.treat, *PATHWAY.safety, *PATHWAY.orders, *PATHWAY.notes, *PATHWAY.fixed.values()]
+    rows = [*PATHWAY.interpret, *PATHWAY.treat, *PATHWAY.safety, *PATHWAY.orders, *PATHWAY.notes]
+    rows += PATHWAY.fixed.values()
     texts = [text for row in rows for text in (row.summary, *row.detail.splitlines())]
     texts += [f"- {regimen.words.strip()}" for regimen in PATHWAY.regimens.values()]
     texts += [f"**{row.summary}**" for row in rows]  # as the last card absorbs another
