@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # a pathway carries its limits: at run time tables.py needs this module first
-    from .tables import Threshold
 
 REQUIRED: dict[str, str] = {
     "b12-deficient-mass": "ng/L",
@@ -106,8 +102,8 @@ class Limits:
 
     __slots__ = ("_numbers", "_whole")
 
-    def __init__(self, thresholds: Mapping[str, Threshold]):
-        self._numbers = {name: threshold.value for name, threshold in thresholds.items()}
+    def __init__(self, numbers: Mapping[str, Decimal]):
+        self._numbers = dict(numbers)
         self._whole = {name: int(value) for name, value in self._numbers.items()}
 
     def __getitem__(self, name: str) -> Decimal:

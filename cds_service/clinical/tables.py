@@ -193,4 +193,5 @@ class Pathway:
     site_limits: frozenset[str] = field(default_factory=frozenset)  # "system|code|unit" whose limits a site has set
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "limits", Limits(self.thresholds))
+        numbers = {name: threshold.value for name, threshold in self.thresholds.items()}
+        object.__setattr__(self, "limits", Limits(numbers))
