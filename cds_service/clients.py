@@ -26,7 +26,8 @@ from .knowledge.shapes import phrase
 
 SANDBOX = "https://sandbox.cds-hooks.org"
 SANDBOX_KID = "44823f3d-0b01-4a6c-a80e-b9d3e8a7226f"  # its private half is public
-CARDS = ("selection_behaviour", "max_cards", "max_suggestions", "replacing")  # as hooks.compose.Options names them
+# as hooks.compose.Options names them
+CARDS = ("selection_behaviour", "max_cards", "max_suggestions", "replacing", "order_details")
 RATE = 1200  # calls per minute
 SECONDS = 2.0
 HTTPS = "an https address such as https://cds.example.org"

@@ -83,9 +83,7 @@ def answer(
     return told(request, service, decision, assessment, gathered, missing, today)
 
 
-def read_orders(
-    request: HookRequest, service: Service, today: date, fetch: Fetch | None, deadline: float
-) -> Drafted:
+def read_orders(request: HookRequest, service: Service, today: date, fetch: Fetch | None, deadline: float) -> Drafted:
     """The orders of an order hook; none of patient-view."""
     if request.draft_orders is None:
         return NO_ORDERS

@@ -41,9 +41,7 @@ def draft(told: Json, build: Builder) -> Json:
     found = build.begin("MedicationRequest", told, status=status, intent="order", medicationCodeableConcept=medicine)
     instructions = [instruction({"route": told.get("route"), **each}) for each in told.get("phases", [told])]
     if any(instructions):
-        found["dosageInstruction"] = [
-            {"sequence": number, **each} for number, each in enumerate(instructions, start=1)
-        ]
+        found["dosageInstruction"] = [{"sequence": number, **each} for number, each in enumerate(instructions, start=1)]
     return found
 
 

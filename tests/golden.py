@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from cds_service.fixture_patients import read_patient, request_bytes
+from cds_service.hooks.catalogue import SERVICES
 from tests.book import FIXTURES, content
 
 FOLDER = FIXTURES / "golden"
@@ -33,6 +34,11 @@ class Pair:
     @property
     def response(self) -> Path:
         return FOLDER / f"{self.name}.response.json"
+
+    @property
+    def address(self) -> str:
+        """Where the request goes: to the service of its hook."""
+        return f"/cds-services/{SERVICES[decoded(self.name)['hook']]}"
 
     @property
     def now(self) -> datetime:

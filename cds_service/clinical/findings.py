@@ -50,7 +50,8 @@ NAMES = frozenset(
     cytopenia_to_treat deficient_or_grey
     box2_ordered metformin_ordered cobalamin_ordered cyanocobalamin_ordered nitrous_ordered chloramphenicol_order_blunts
     b12_total_ordered b12_not_measured_for_a_year other_box2_medicine other_risk_or_symptom b12_repeat_early
-    b12_repeat_grey_symptoms marker_at_hand folate_ordered folate_order_matters folate_order_after_b12 folate_order_warning
+    b12_repeat_grey_symptoms marker_at_hand
+    folate_ordered folate_order_matters folate_order_after_b12 folate_order_warning
     folate_order_critical treated_before_sample order_differs order_unchecked""".split()
 )
 

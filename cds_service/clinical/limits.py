@@ -81,7 +81,6 @@ OPTIONAL: dict[str, str] = {
     "loading-doses": "doses a week",
     "loading-short": "days",
 }
-LOADING = ("loading-doses", "loading-short")
 LASTING = ("metformin-long", "acid-suppressant-long", "high-risk-age")
 RESTS_ON: dict[str, tuple[str, ...]] = {  # a finding -> the optional numbers without which it is never made
     "b12_high_twice": ("b12-high-mass", "b12-high-molar"),
@@ -89,7 +88,7 @@ RESTS_ON: dict[str, tuple[str, ...]] = {  # a finding -> the optional numbers wi
     **dict.fromkeys(("no_dose_for_a_year", "symptoms_or_no_dose"), ("no-dose",)),
     **dict.fromkeys(("long_term_medicine", "length_unknown", "older_age"), LASTING),
     **dict.fromkeys(("high_risk_history", "high_risk", "lasting_risk"), LASTING),
-    **dict.fromkeys(("order_differs", "order_unchecked"), LOADING),
+    **dict.fromkeys(("order_differs", "order_unchecked"), ("loading-doses",)),
     **dict.fromkeys(
         ("folate_order_matters", "folate_order_after_b12", "folate_order_warning", "folate_order_critical"),
         ("b12-begun",),
@@ -108,6 +107,9 @@ class Limits:
 
     def __getitem__(self, name: str) -> Decimal:
         return self._numbers[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._numbers
 
     def states(self, finding: str) -> bool:
         """Does the pathway state every optional number on which this finding rests?"""

@@ -60,7 +60,8 @@ def fit_for(writer: Writer, treat: str) -> Fit:
 
 def fit_on_injections(writer: Writer) -> Fit:
     """For whoever is on injections for life: what keeps them up."""
-    settled = {name: told for name, told in writer.found.items() if name not in ("on_im", "neuro", "symptoms_or_no_dose")}
+    unsettled = ("on_im", "neuro", "symptoms_or_no_dose")
+    settled = {name: told for name, told in writer.found.items() if name not in unsettled}
     row = next((row for row in writer.pathway.safety if named(row) == LIFELONG), None)
     if row is None or not matches(row, settled):
         return Fit()
@@ -74,7 +75,7 @@ def check_orders(writer: Writer, fit: Fit) -> list[Difference]:
     if not fit.regimens or not limits.states("order_differs"):
         return []
     orders = of_group(case.pathway, "cobalamin", case.record.selected)
-    plan = [each for each in of_group(case.pathway, "cobalamin", case.record.selected + case.record.beside)]
+    plan = of_group(case.pathway, "cobalamin", case.record.selected + case.record.beside)
     injected = [each for each in plan if by_injection(each)]
     if fit.on_injections:
         orders = [each for each in orders if not by_injection(each)]
@@ -130,9 +131,9 @@ def is_often(days: Decimal | None, limits: Limits) -> bool:
 
 
 def is_short(order: Order, limits: Limits) -> bool:
-    """Do the loading doses of the order end too soon?"""
+    """Do the loading doses of the order end too soon? A pathway whose own end by themselves states no number for it."""
     days = [phase.days for phase in order.phases if is_often(phase.interval, limits)]
-    return None not in days and sum(days) <= limits["loading-short"]
+    return "loading-short" in limits and None not in days and sum(days) <= limits["loading-short"]
 
 
 def is_injected(regimen: Regimen) -> bool:

@@ -100,9 +100,7 @@ def placed(resource: Resource, patient_id: str, reading: Reading) -> bool:
     return False
 
 
-def chosen(
-    drafts: list[Resource], selections: Sequence[str] | None, shelf: Shelf, reading: Reading
-) -> list[Resource]:
+def chosen(drafts: list[Resource], selections: Sequence[str] | None, shelf: Shelf, reading: Reading) -> list[Resource]:
     """The drafts that were selected, each once; what was selected and is not there is reported."""
     if selections is None:
         return drafts

@@ -1,4 +1,4 @@
-"""Hook requests as they are on the wire, by hook. Unknown fields are skipped unread; prefetch and orders stay undecoded."""
+"""Hook requests as they are on the wire, by hook. Unknown fields are skipped; prefetch and orders stay undecoded."""
 
 from __future__ import annotations
 

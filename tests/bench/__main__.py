@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from tests.bench.body import request_body
+from tests.bench.body import ORDERS, request_body
 from tests.bench.measure import Figures, compare, places
 
 ROWS = (
@@ -24,10 +24,11 @@ console = Console(stderr=True)
 @click.command()
 @click.option("--seconds", default=60.0, show_default=True, help="How long to measure in all.")
 @click.option("--rounds", default=20, show_default=True, help="How often the two take turns.")
-def main(seconds: float, rounds: int) -> None:
+@click.option("--call", type=click.Choice(list(ORDERS)), default="patient-view", show_default=True, help="What to ask.")
+def main(seconds: float, rounds: int, call: str) -> None:
     """Measure the service, on this machine only."""
-    body = request_body(datetime.now(UTC).date())
-    print(f"{len(body)} bytes, 1 Patient, 200 Observations, 10 MedicationStatements; one gunicorn sync worker each")
+    body = request_body(datetime.now(UTC).date(), call)
+    print(f"{call}: {len(body)} bytes, 1 Patient, 200 Observations, 10 MedicationStatements; one sync worker each")
     print(f"measured: {places()}\n")
     turns = lambda count: track(range(count), "measuring", console=console)  # noqa: E731
     service, constant = compare(body, seconds, rounds, turns)

@@ -1,7 +1,8 @@
-"""The body that is measured: a patient-view call with its prefetch, 256 kB, 211 resources, as a hospital sends it.
+"""The body that is measured: a call with its prefetch, 256 kB, 211 resources, as a hospital sends it.
 
 1 Patient, 200 Observations (12 blood counts, 8 chemistry panels, vital signs, B12 and MMA over three years) and 10
-MedicationStatements. The patient is deficient, so that findings, drafts and cards are all made.
+MedicationStatements. The patient is deficient, so that findings, drafts and cards are all made; the order that is
+about B12 lacks its loading doses, so that it is checked and replaced.
 """
 
 from __future__ import annotations
@@ -70,14 +71,21 @@ MEDICINES = (
 )
 
 
-def request_body(today: date, size: int = SIZE) -> bytes:
+ORDERS = {  # what is measured -> the medicine that is ordered in it
+    "patient-view": "",
+    "order-select": "Hydroxocobalamin 1 mg/1 ml solution for injection",
+    "irrelevant-order": "Amoxicillin 500 mg capsules",
+}
+
+
+def request_body(today: date, call: str = "patient-view", size: int = SIZE) -> bytes:
     """The hook request, padded to `size` bytes with the narratives that real resources carry."""
-    share = (size - len(json.dumps(hook_request(today, "")))) // RESOURCES
+    share = (size - len(json.dumps(hook_request(today, "", ORDERS[call])))) // RESOURCES
     words = "Result as reported by the laboratory and checked by the duty biochemist. " * 20
-    return json.dumps(hook_request(today, words[:share])).encode().ljust(size)
+    return json.dumps(hook_request(today, words[:share], ORDERS[call])).encode().ljust(size)
 
 
-def hook_request(today: date, narrative: str) -> dict[str, Any]:
+def hook_request(today: date, narrative: str, ordered: str = "") -> dict[str, Any]:
     prefetch = {
         "patient": patient(narrative),
         "b12": bundle(observations(B12, 5, 180, today, narrative) + observations(MMA, 3, 300, today, narrative)),
@@ -89,10 +97,28 @@ def hook_request(today: date, narrative: str) -> dict[str, Any]:
         "medications": bundle([statement(n, today, narrative) for n in range(len(MEDICINES))]),
     }
     return {
-        "hook": "patient-view",
+        "hook": "order-select" if ordered else "patient-view",
         "hookInstance": "0b0e7f0a-6a3c-4b52-9a70-3e1f6f6f6b12",
-        "context": {"userId": "Practitioner/bench", "patientId": PATIENT},
+        "context": {"userId": "Practitioner/bench", "patientId": PATIENT} | (orders(ordered) if ordered else {}),
         "prefetch": prefetch | {key: bundle([]) for key in NO_ENTRIES},
+    }
+
+
+def orders(medicine: str) -> dict[str, Any]:
+    """One selected draft: every 2 months, by injection."""
+    draft = resource("MedicationRequest", "draft-1", "") | {
+        "status": "draft",
+        "intent": "order",
+        "medicationCodeableConcept": {"text": medicine},
+        "subject": {"reference": f"Patient/{PATIENT}"},
+        "dosageInstruction": [{
+            "timing": {"repeat": {"frequency": 1, "period": 2, "periodUnit": "mo"}},
+            "doseAndRate": [{"doseQuantity": {"value": 1, "unit": "mg"}}],
+        }],
+    }  # fmt: skip
+    return {
+        "selections": ["MedicationRequest/draft-1"],
+        "draftOrders": {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": draft}]},
     }
 
 

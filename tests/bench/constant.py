@@ -25,8 +25,8 @@ def create_app() -> Flask:
     """The app, with the garbage collector set as the service sets it."""
     app = Flask("constant", static_folder=None)
 
-    @app.post("/cds-services/b12-patient-view")
-    def patient_view() -> Response:
+    @app.post("/cds-services/<service>")
+    def call(service: str) -> Response:
         asked = orjson.loads(request.get_data())
         assert asked["prefetch"]
         return Response(orjson.dumps(CARD), mimetype="application/json")

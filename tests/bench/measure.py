@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cds_service.app import GC_THRESHOLDS
-from tests.bench.worker import PATH, Server
+from cds_service.hooks.catalogue import SERVICES
+from tests.bench.worker import Server
 
 WARM_UP = 30
 HERE = Path(__file__).resolve().parent
@@ -26,6 +27,7 @@ class Side:
     """One of the two, and what it has taken so far."""
 
     server: Server
+    path: str
     latencies: list[float] = field(default_factory=list)
     cpu: float = 0.0
     answer: bytes = b""
@@ -37,7 +39,7 @@ class Side:
         self.cpu += self.server.cpu_seconds() - before
 
     def ask(self, body: bytes) -> float:
-        reply = self.server.call("POST", PATH, body)
+        reply = self.server.call("POST", self.path, body)
         if reply.status != 200:
             raise RuntimeError(f"{self.server.app} answered {reply.status}: {reply.body[:300]!r}\n{self.server.log()}")
         self.answer = reply.body
@@ -61,9 +63,10 @@ def compare(
     body: bytes, seconds: float, rounds: int, turns: Callable[[int], Iterable[int]] = range
 ) -> tuple[Figures, Figures]:
     """The service and the constant card. `turns(rounds)` counts the rounds, and may show them."""
+    path = f"/cds-services/{SERVICES[json.loads(body)['hook']]}"
     with ExitStack() as stack:
-        service = Side(stack.enter_context(started("cds_service.app:create_app()", PACKAGE.parent, stack)))
-        constant = Side(stack.enter_context(started("constant:create_app()", HERE, stack)))
+        service = Side(stack.enter_context(started("cds_service.app:create_app()", PACKAGE.parent, stack)), path)
+        constant = Side(stack.enter_context(started("constant:create_app()", HERE, stack)), path)
         sides = (service, constant)
         each = warm_up(sides, body, seconds / rounds)
         for number in turns(rounds):
@@ -86,7 +89,8 @@ def warm_up(sides: tuple[Side, Side], body: bytes, seconds: float) -> int:
         for _ in range(WARM_UP):
             side.ask(body)
     per_pair = (time.perf_counter() - start) / WARM_UP
-    if not any(card.get("suggestions") for card in json.loads(sides[0].answer)["cards"]):
+    cards = json.loads(sides[0].answer)["cards"]
+    if cards and not any(card.get("suggestions") for card in cards):
         raise RuntimeError("the service suggested nothing: this body does not measure the whole decision")
     return max(1, round(seconds / per_pair))
 

@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cds_service.app import create_app
+from cds_service.config import Settings
 from tests.bench.__main__ import table
-from tests.bench.body import SIZE, request_body
+from tests.bench.body import ORDERS, SIZE, request_body
 from tests.bench.measure import compare
+from tests.hooks.calling import ENVIRON
 
-BODY = request_body(datetime.now(UTC).date())
+TODAY = datetime.now(UTC).date()
+BODY = request_body(TODAY)
 
 
 def test_the_body_is_what_the_benchmark_says_it_is():
@@ -25,9 +29,21 @@ def test_the_body_is_what_the_benchmark_says_it_is():
     }
 
 
+def test_the_bodies_of_the_orders_are_as_large_and_one_is_about_b12():
+    for call, cards in (("order-select", 1), ("irrelevant-order", 0)):
+        body = request_body(TODAY, call)
+        assert len(body) == SIZE
+        app = create_app(Settings(demo=True))
+        answer = app.test_client().post(
+            "/cds-services/b12-order-select", data=body, content_type="application/json", environ_overrides=ENVIRON
+        )
+        assert len(answer.json["cards"]) == cards
+
+
 @pytest.mark.needs("linux")
-def test_the_benchmark_measures_both_sides():
-    service, constant = compare(BODY, seconds=0.5, rounds=2)
+@pytest.mark.parametrize("call", ORDERS)
+def test_the_benchmark_measures_both_sides(call):
+    service, constant = compare(request_body(TODAY, call), seconds=0.5, rounds=2)
     assert service.requests == constant.requests > 0
     assert min(service.memory_mib, constant.memory_mib, service.p50_ms, constant.p50_ms) > 0
     assert table(service, constant).count("\n") == 6

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
-PATH = "/cds-services/b12-patient-view"
 JSON = {"Content-Type": "application/json"}
 
 

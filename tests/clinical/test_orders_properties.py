@@ -1,4 +1,4 @@
-"""What must hold of orders for every patient (design.md 8): our own advice, taken, is never held against the clinician."""
+"""What must hold of orders for every patient (design.md 8): our own advice, once taken, is not held against anybody."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ other_orders = st.one_of(
         st.sampled_from(["folic-acid", "metformin", "omeprazole", "nitrous-oxide", "chloramphenicol"]),
         st.sampled_from([None, 400, 5000]),
     ),
-    st.builds(lambda name: Order(f"ServiceRequest/{name}", orderable=name), st.sampled_from(["b12-total", "mma", "fbc"])),
+    st.builds(lambda test: Order(f"ServiceRequest/{test}", orderable=test), st.sampled_from(["b12-total", "mma"])),
 )
 any_order = st.one_of(orders_of_b12, other_orders)
 
@@ -102,7 +102,8 @@ any_order = st.one_of(orders_of_b12, other_orders)
 @given(records(), st.lists(any_order, min_size=1, max_size=3), st.lists(any_order, max_size=2))
 def test_every_order_is_judged_without_a_placeholder_left_or_a_finding_unknown(pathway, record, selected, beside):
     known = content().pathways[pathway]
-    decision = decide_orders(assess(replace(record, selected=tuple(selected), beside=tuple(beside)), known, TODAY), known)
+    asked = replace(record, selected=tuple(selected), beside=tuple(beside))
+    decision = decide_orders(assess(asked, known, TODAY), known)
     assert set(decision.findings) <= NAMES
     assert all(finding.because for finding in decision.findings.values())
     for advice in decision.advice:

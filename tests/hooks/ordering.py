@@ -61,7 +61,8 @@ def select(bundle: Any, *selections: Any, **changed: Any) -> Json:
 
 def sign(bundle: Any, **changed: Any) -> Json:
     """An order-sign body."""
-    return body(**{"hook": "order-sign", "context": {**CONTEXT, "draftOrders": bundle}, "prefetch": prefetch(), **changed})
+    context = {**CONTEXT, "draftOrders": bundle}
+    return body(**{"hook": "order-sign", "context": context, "prefetch": prefetch(), **changed})
 
 
 def call(request: Json, **given: Any) -> TestResponse:

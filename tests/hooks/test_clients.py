@@ -69,6 +69,7 @@ def test_everything_that_can_be_said_of_a_client_is_read(tmp_path):
         seconds={"patient-view": 0.8, "order-sign": 3},
         selection_behaviour="at-most-one",
         replacing="delete-and-create",
+        order_details=False,
         max_cards=2,
         max_suggestions=1,
         jti="until-exp",

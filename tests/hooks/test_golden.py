@@ -14,7 +14,7 @@ from cds_service.app import create_app
 from cds_service.config import Settings
 from cds_service.hooks.schemas import load_schema
 from tests import golden
-from tests.hooks.calling import ENVIRON, PATH
+from tests.hooks.calling import ENVIRON
 
 REQUEST, RESPONSE = (Draft202012Validator(load_schema(name)) for name in ("request", "response"))
 RENEWED = "it was missing and has been written: read it, then run this again"
@@ -28,7 +28,8 @@ def app(now: datetime) -> Flask:
 def answer(pair: golden.Pair) -> TestResponse:
     """What the service answers to the request on its day."""
     body = pair.request.read_bytes()
-    return Client(app(pair.now)).post(PATH, data=body, content_type="application/json", environ_overrides=ENVIRON)
+    client = Client(app(pair.now))
+    return client.post(pair.address, data=body, content_type="application/json", environ_overrides=ENVIRON)
 
 
 @pytest.mark.parametrize("patient", golden.patients())

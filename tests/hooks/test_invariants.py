@@ -38,6 +38,12 @@ MISTAKES = {
     "item 81, image": (card(detail="![x](y)"), "detail with HTML or an image (item 81)"),
     "item 88": (lambda answer: answer["cards"][1].update(selectionBehavior="any"), "go together (cds-resp-6, item 88)"),
     "item 102": (action(resource={"subject": {"reference": "Patient/pt-2"}, "id": "x"}), "another patient (item 102)"),
+    "item 95": (
+        lambda answer: answer["cards"][0]["suggestions"][0]["actions"].append(
+            {"type": "delete", "description": "x", "resourceId": "MedicationRequest/1"}
+        ),
+        "not in the order of a transaction (item 95)",
+    ),
     "cds-resp-1": (both_recommended, "cds-resp-1"),
     "cds-resp-2": (action(type="delete"), "cds-resp-2"),
     "cds-resp-3": (card(links=[{"type": "absolute", "appContext": "x"}]), "cds-resp-3"),

@@ -22,7 +22,7 @@ IRRELEVANT = {
     "a low dose": select(drafts(draft(medicationCodeableConcept={"text": "Folic acid 400 micrograms"})), prefetch=...),
     "signed": sign(drafts(draft(medicationCodeableConcept=AMOXICILLIN)), prefetch=...),
     "another patient's": sign(drafts(draft(subject={"reference": "Patient/pt-2"})), prefetch=...),
-    "ours beside it, a bare reference": select(drafts(lab_draft("718-7"), draft(**BARE)), "ServiceRequest/lab-1", prefetch=...),
+    "bare beside it": select(drafts(lab_draft("718-7"), draft(**BARE)), "ServiceRequest/lab-1", prefetch=...),
 }  # fmt: skip
 
 

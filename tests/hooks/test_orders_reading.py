@@ -1,4 +1,4 @@
-"""Draft orders as real clients send them (cds-hooks.md 4.3, 6, 7.1; items 34, 35, 37, 76): odd ones cost nothing more."""
+"""Draft orders as real clients send them (cds-hooks.md 4.3, 6, 7.1; items 34, 35, 37, 76): odd ones cost no others."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from tests.hooks.ordering import (
     topics,
 )
 
+FOLIC_CODE = {"system": RXNORM, "code": "4511"}
 SERVER = "https://ehr.example.org/fhir"
 FOLIC_MEDICATION = {"resourceType": "Medication", "id": "med-1", "code": FOLIC}
 IN_BUNDLE = {"medicationReference": {"reference": "Medication/med-1"}, "medicationCodeableConcept": ...}
-NUTRITION = {"resourceType": "NutritionOrder", "id": "diet", "status": "draft", "patient": {"reference": "Patient/pt-1"}}
+NUTRITION = {"resourceType": "NutritionOrder", "id": "diet", "patient": {"reference": "Patient/pt-1"}}
 
 
 def test_a_selected_order_drives_and_the_others_are_only_beside_it():
@@ -90,15 +91,17 @@ SPOKEN: dict[str, Any] = {
     "dosageInstruction as an object": select(drafts(draft(dosageInstruction=dosage(5, "mg")[0]))),
     "no status, no intent, no subject": select(drafts(draft(status=..., intent=..., subject=...))),
     "an absolute subject": select(drafts(draft(subject={"reference": f"{SERVER}/Patient/pt-1"}))),
-    "a code of RxNorm": select(drafts(draft(medicationCodeableConcept={"coding": [{"system": RXNORM, "code": "4511"}]}))),
+    "a code of RxNorm": select(drafts(draft(medicationCodeableConcept={"coding": [FOLIC_CODE]}))),
     "a contained Medication": select(
         drafts(draft(contained=[FOLIC_MEDICATION], **{**IN_BUNDLE, "medicationReference": {"reference": "#med-1"}}))
     ),
     "a Medication in the Bundle": select(drafts(draft(**IN_BUNDLE), FOLIC_MEDICATION), "MedicationRequest/draft-1"),
     "an absolute reference to it": select(
-        drafts(draft(**{**IN_BUNDLE, "medicationReference": {"reference": f"{SERVER}/Medication/med-1"}}),
-               FOLIC_MEDICATION), "MedicationRequest/draft-1",
-    ),  # fmt: skip
+        drafts(
+            draft(**IN_BUNDLE | {"medicationReference": {"reference": f"{SERVER}/Medication/med-1"}}), FOLIC_MEDICATION
+        ),
+        "MedicationRequest/draft-1",
+    ),
     "a reference with a display alone": select(
         drafts(draft(**{**IN_BUNDLE, "medicationReference": {"reference": "Medication/x", "display": FOLIC["text"]}}))
     ),
