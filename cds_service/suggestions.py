@@ -20,20 +20,18 @@ Json = dict[str, Any]
 def resources(
     drafts: Iterable[Draft], templates: Drafts, taken: str, request: HookRequest, record: PatientRecord, today: date
 ) -> dict[Draft, Json]:
-    """The resource of each suggestion; of one that is created, `compose` gives it the id of this call."""
-    return {draft: resource(draft, templates, taken, request, record, today) for draft in drafts}
-
-
-def resource(
-    draft: Draft, templates: Drafts, taken: str, request: HookRequest, record: PatientRecord, today: date
-) -> Json:
-    """A new order from its template, or the clinician's draft with another medicine and dosage."""
-    make = templates.test if draft.kind == "test" else templates.medicine
-    ours = make(draft.id, record.patient.reference, draft.id, today)
-    if not draft.replaces or request.draft_orders is None or form_of(draft, taken) != UPDATE:
-        return ours
-    own = received(request.draft_orders, draft.replaces) or {"id": draft.replaces.partition("/")[2]}
-    return patched(own, ours)
+    """The resource of each suggestion: a new order, which `compose` gives the id of this call, or a clinician's own."""
+    drafts = list(drafts)
+    changed = {draft.replaces for draft in drafts if draft.replaces and form_of(draft, taken) == UPDATE}
+    own = received(request.draft_orders, changed) if request.draft_orders is not None else {}
+    found = {}
+    for draft in drafts:
+        make = templates.test if draft.kind == "test" else templates.medicine
+        ours = make(draft.id, record.patient.reference, draft.id, today)
+        if draft.replaces in changed:
+            ours = patched(own.get(draft.replaces) or {"id": draft.replaces.partition("/")[2]}, ours)
+        found[draft] = ours
+    return found
 
 
 def titles(drafts: Iterable[Draft], pathway: Pathway, taken: str, record: PatientRecord) -> dict[Draft, Title]:

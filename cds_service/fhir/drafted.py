@@ -38,6 +38,7 @@ KINDS = {  # what older versions of FHIR call it, too
     "ServiceRequest": test_orders, "ProcedureRequest": test_orders,
 }  # fmt: skip
 WITHDRAWN = ("cancelled", "stopped", "revoked", "entered-in-error")  # signed again to end it: nothing is ordered
+DRAFTS = 500  # of those that drive a call, and of those beside them
 NOT_IN_BUNDLE = "selected, but not among the draft orders"
 UNREAD = "its medicine is only a reference that could not be read"
 
@@ -71,7 +72,8 @@ def read_drafted(
     reading = Reading(content, pathway, Calendar(zone, today), shelf.find)
     drafts = [each for each in shelf.resources if placed(each, patient_id, reading)]
     driving = chosen(drafts, selections, shelf, reading)
-    others = [each for each in drafts if not any(each is other for other in driving)]
+    names = {id(each) for each in driving}
+    others = cut([each for each in drafts if id(each) not in names], reading)
     look_up(driving, shelf, fetch, deadline)
     selected = orders(driving, reading)
     unread = [each for each in driving if medication_to_look_up(each, shelf)]
@@ -103,11 +105,18 @@ def placed(resource: Resource, patient_id: str, reading: Reading) -> bool:
 def chosen(drafts: list[Resource], selections: Sequence[str] | None, shelf: Shelf, reading: Reading) -> list[Resource]:
     """The drafts that were selected, each once; what was selected and is not there is reported."""
     if selections is None:
-        return drafts
-    found = [shelf.find(selection) for selection in dict.fromkeys(selections)]
-    if None in found:
+        return cut(drafts, reading)
+    names = {id(shelf.find(selection)) for selection in selections}
+    if id(None) in names:
         reading.ignore("", NOT_IN_BUNDLE)
-    return [each for each in drafts if any(each is other for other in found)]
+    return cut([each for each in drafts if id(each) in names], reading)
+
+
+def cut(drafts: list[Resource], reading: Reading) -> list[Resource]:
+    """As many as anybody drafts in one session; a request could hold tens of thousands."""
+    if len(drafts) > DRAFTS:
+        reading.ignore("", f"more than {DRAFTS} draft orders")
+    return drafts[:DRAFTS]
 
 
 def look_up(drafts: Iterable[Resource], shelf: Shelf, fetch: Fetch | None, deadline: float) -> None:

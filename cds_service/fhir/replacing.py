@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -33,17 +33,18 @@ _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 _EXACT = msgspec.json.Decoder(Json, float_hook=Decimal)
 
 
-def received(raw: bytes | msgspec.Raw, reference: str) -> Json:
-    """The draft of that reference ("MedicationRequest/1") as the client sent it; empty if it cannot be found."""
-    kind, _, name = reference.partition("/")
-    for resource in resources_in(raw):
+def received(raw: bytes | msgspec.Raw, references: Collection[str]) -> dict[str, Json]:
+    """The drafts of these references ("MedicationRequest/1") as the client sent them, as far as they can be found."""
+    found: dict[str, Json] = {}
+    for resource in resources_in(raw) if references else ():
         try:
             outline = _BUNDLE.decode(resource)
-            if outline.resource_type == kind and outline.id == name:
-                return _EXACT.decode(resource)
+            name = f"{outline.resource_type}/{outline.id}"
+            if name in references and name not in found:
+                found[name] = _EXACT.decode(resource)
         except msgspec.DecodeError:
             continue
-    return {}
+    return found
 
 
 def resources_in(raw: bytes | msgspec.Raw) -> Iterator[msgspec.Raw]:

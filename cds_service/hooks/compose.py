@@ -137,7 +137,8 @@ class _Layout:
         drafts = list(dict.fromkeys(draft for each in group for draft in each.drafts if draft not in self.offered))
         taken = [draft for draft in drafts if is_taken(self.resources[draft], self.options.order_details)]
         chosen = taken if self.options.max_suggestions is None else taken[: self.options.max_suggestions]
-        rest = [draft for draft in drafts if draft not in chosen and draft not in self.told]
+        apart = self.told.union(chosen)
+        rest = [draft for draft in drafts if draft not in apart]
         self.offered.update(chosen)
         self.told.update(rest)
         return chosen, rest

@@ -218,7 +218,7 @@ OURS = {
     ids=["Bundle", "lone entry", "lone resource", "Bundle within a Bundle"],
 )
 def test_the_received_draft_is_found_as_it_was_sent(bundle_):
-    own = received(bundle_, "MedicationRequest/1")
-    assert str(own["x"]) == "1.10"
-    assert received(bundle_, "MedicationRequest/2") == received(bundle_, "Medication/1") == {}
-    assert patched(own, OURS)["id"] == "1"
+    found = received(bundle_, {"MedicationRequest/1", "MedicationRequest/2", "Medication/1"})
+    assert list(found) == ["MedicationRequest/1"]
+    assert str(found["MedicationRequest/1"]["x"]) == "1.10"
+    assert patched(found["MedicationRequest/1"], OURS)["id"] == "1"
