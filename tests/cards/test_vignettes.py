@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cds_service.clinical.advice import named
 from cds_service.hooks import invariants
 from cds_service.vignette_fhir import PATIENT
 from tests.book import PATHWAYS, book, content, faults, play
@@ -33,3 +34,9 @@ def test_every_row_of_every_table_is_shown_by_a_vignette(name):
     shown = {row for vignette in BOOKS[name] for row in vignette.expect["rows"]}
     rows = {f"{row.table}/{row.id}" for table in ("interpret", "treat", "safety") for row in getattr(pathway, table)}
     assert rows - shown == set()
+
+
+@pytest.mark.parametrize("name", PATHWAYS)
+def test_every_row_about_orders_is_shown_by_a_vignette_about_orders(name):
+    shown = {row for each in BOOKS[name] if each.hook != "patient-view" for row in each.expect["rows"]}
+    assert {named(row) for row in content().pathways[name].orders} - shown == set()

@@ -11,7 +11,7 @@ import pytest
 
 from cds_service.clinical.record import Ignored, Order, OrderedPhase
 from cds_service.fhir import reasons
-from cds_service.fhir.drafted import NOT_IN_BUNDLE, UNREAD, Drafted, read_drafted
+from cds_service.fhir.drafted import DRAFTS, NOT_IN_BUNDLE, UNREAD, Drafted, read_drafted
 from tests.book import NEVER, content
 
 Json = dict[str, Any]
@@ -149,3 +149,9 @@ def test_a_medicine_that_cannot_be_looked_up_is_reported():
 def test_what_is_beside_orders_of_others_is_not_read_at_all():
     found = read(medicine({"text": "Amoxicillin"}), medicine() | {"id": "n"}, selections=("MedicationRequest/m",))
     assert (found.selected, found.beside, found.relevant) == ((), (), False)
+
+
+def test_more_drafts_than_anybody_makes_are_cut_and_reported():
+    found = read(*[medicine() | {"id": str(number)} for number in range(DRAFTS + 1)])
+    assert len(found.selected) == DRAFTS
+    assert found.ignored == (Ignored("", f"more than {DRAFTS} draft orders"),)
