@@ -95,10 +95,11 @@ def differences(order: Order, alike: list[Regimen], injected: list[Order], fit: 
         return [UNCHECKED]
     if not alike:
         return ["route-injection" if by_injection(order) else "route-oral"]
-    found = [] if order.ingredient in {each.ingredient for each in alike} else ["substance"]
+    fitting = {name for each in alike for name in (each.ingredient, *each.also)}
+    found = [] if order.ingredient in fitting else ["substance"]
     if not is_comparable(order):
         return [*found, UNCHECKED]
-    if too_little(order, alike[0].phases[0]):
+    if too_little(order, alike[0]):
         found.append("dose")
     if by_injection(order):
         found += schedule_differences(order, alike[0].phases[0], injected, fit, limits)
@@ -140,9 +141,10 @@ def is_injected(regimen: Regimen) -> bool:
     return regimen.phases[0].route != "oral"
 
 
-def too_little(order: Order, wanted: Phase) -> bool:
-    """Less in a dose (injections), or less in a day (by mouth), than the regimen's lowest dose."""
-    needed = wanted.dose * MICROGRAMS[wanted.dose_unit]
+def too_little(order: Order, regimen: Regimen) -> bool:
+    """Less in a dose (injections), or less in a day (by mouth), than the lowest dose that counts as the regimen's."""
+    wanted = regimen.phases[0]
+    needed = (regimen.least_dose or wanted.dose) * MICROGRAMS[wanted.dose_unit]
     if by_injection(order):
         dose = order.phases[0].dose
         return dose is not None and dose < needed

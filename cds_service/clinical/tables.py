@@ -130,6 +130,8 @@ class Regimen:
     phases: tuple[Phase, ...]
     provenance: Provenance
     codings: tuple[tuple[str, str, str], ...] = ()  # (system, code, display)
+    also: tuple[str, ...] = ()  # ingredients that a clinician's own order may have instead
+    least_dose: Decimal | None = None  # the first dose of another recognised schedule, in the phase's unit
 
 
 @dataclass(frozen=True, slots=True)

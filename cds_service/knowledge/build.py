@@ -124,6 +124,8 @@ def regimen(element: Element, faults: Faults) -> Regimen:
         phases=tuple(phase(entry, element, faults) for entry in table["phase"]),
         provenance=provenance(table),
         codings=tuple(coding(entry) for entry in table.get("codings", [])),
+        also=tuple(table.get("also", ())),
+        least_dose=number(table["least_dose"]) if "least_dose" in table else None,
     )
 
 

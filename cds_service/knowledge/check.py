@@ -145,6 +145,9 @@ def check_regimen(place: str, regimen: Regimen, pathway: Pathway, codes: Codes, 
     if regimen.ingredient not in known:
         faults.unknown(place, "ingredient", regimen.ingredient, known)
         return
+    for other in regimen.also:
+        if other not in known:
+            faults.unknown(place, "ingredient", other, known)
     if not regimen.text.lower().startswith(pathway.displays[regimen.ingredient].lower()):
         faults.add(place, f"text must begin with the ingredient, {pathway.displays[regimen.ingredient]!r}")
     if words.find(regimen.text, "medicine") != (regimen.ingredient,):
