@@ -71,11 +71,11 @@ class Service:
         }
         return self.post(msgspec.json.encode(body | changed))
 
-    def post(self, body: bytes) -> Answer:
+    def post(self, body: bytes, path: str = PATH) -> Answer:
         begun = time.monotonic()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
         try:
-            connection.request("POST", PATH, body, {"Content-Type": "application/json"})
+            connection.request("POST", path, body, {"Content-Type": "application/json"})
             response = connection.getresponse()
             return Answer(response.status, response.read(), time.monotonic() - begun)
         finally:
