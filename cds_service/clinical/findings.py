@@ -38,7 +38,7 @@ NAMES = frozenset(
     recorded_risk recognised_cause risk_factor risk_or_irreversible leber dialysis
     long_term_medicine length_unknown older_age high_risk_history high_risk lasting_risk on_oral_high b12_high_twice
     macrocytosis hb_severe hb_same_day neutrophils_severe platelets_severe platelets_below_im iron_deficiency cytopenia
-    pancytopenia single_cytopenia severe anaemia anaemia_not_iron blood neuro_or_blood neuro_or_severe folate_low
+    pancytopenia single_cytopenia severe anaemia anaemia_not_iron blood neuro_or_blood folate_low
     potassium_low egfr_reduced egfr_severe kidneys_good ifab_positive ifab_negative anaemia_ifab_not_negative
     b12_deficient b12_grey b12_above b12_grey_or_above b12_straddling b12_verify b12_stale b12_active_measured
     b12_discordant b12_earlier_differs deficient_by_total_only symptoms_or_active symptoms_or_straddling
@@ -48,10 +48,10 @@ NAMES = frozenset(
     nitrous_marker_raised
     deteriorating injection_preferred injection_first symptoms_or_no_dose megaloblastic_neuro hb_severe_to_treat
     cytopenia_to_treat deficient_or_grey
-    box2_ordered metformin_ordered cobalamin_ordered cyanocobalamin_ordered nitrous_ordered chloramphenicol_order_blunts
+    box2_ordered cobalamin_ordered cyanocobalamin_ordered nitrous_ordered chloramphenicol_order_blunts
     b12_total_ordered b12_not_measured_for_a_year other_box2_medicine other_risk_or_symptom b12_repeat_early
     b12_repeat_grey_symptoms marker_at_hand
-    folate_ordered folate_order_matters folate_order_after_b12 folate_order_warning
+    folate_order_matters folate_order_after_b12 folate_order_warning
     folate_order_critical treated_before_sample order_differs order_unchecked""".split()
 )
 
@@ -94,7 +94,6 @@ def assess_combined(case: Case) -> None:
     case.either("symptoms", "symptoms", "cord")
     case.either("symptoms_or_active", "symptoms", "b12_active_measured")
     case.either("neuro_or_blood", "neuro", "macrocytosis", "severe")
-    case.either("neuro_or_severe", "neuro", "severe")
     case.either("symptoms_or_straddling", "symptoms", "b12_straddling")
     case.both("nitrous_with_symptoms", "nitrous_oxide", "symptoms")
     case.either("deteriorating", "gait", "cord", "anaemia_not_iron")

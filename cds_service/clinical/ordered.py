@@ -68,7 +68,7 @@ def told(case: Case, orders: Iterable[Order]) -> list[Because]:
 def assess_medicines(case: Case) -> None:
     """Which of our medicines are selected."""
     selected, groups = case.record.selected, case.pathway.groups
-    for name, group in (("box2_ordered", "box2"), ("metformin_ordered", "metformin"), ("nitrous_ordered", "nitrous")):
+    for name, group in (("box2_ordered", "box2"), ("nitrous_ordered", "nitrous")):
         case.add(name, told(case, of_group(case.pathway, group, selected)))
     holding = cobalamin_products(case.pathway, selected)
     case.add("cobalamin_ordered", told(case, holding))
@@ -147,7 +147,6 @@ def assess_folic_order(case: Case) -> None:
     orders = [each for each in folic if is_treatment(case.pathway, each)]
     if not orders or not case.limits.states("folate_order_matters"):
         return
-    case.add("folate_ordered", told(case, orders))
     expecting = case.has("pregnant", "pregnancy_planned")
     uncertain = case.has("b12_grey", "b12_not_known")
     severe = case.has("b12_deficient") or (case.has("neuro") and uncertain)
