@@ -202,3 +202,12 @@ def _check_path(path: str) -> None:
         plain = unquote(part, errors="replace")
         if plain in (".", "..") or any(sign in plain for sign in "/\\%#?") or any(ord(sign) < 33 for sign in plain):
             raise AddressRefused("a path with hidden signs")
+
+
+def leads_here(base: str, port: str) -> bool:
+    """Would a call to this FHIR base come back to the service on that port of this machine?"""
+    try:
+        parsed = parse_base(base)
+    except AddressRefused:
+        return False
+    return parsed.loopback_name and str(parsed.port) == port

@@ -8,10 +8,12 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.request import getproxies_environment
 
 import msgspec
 import structlog
 from flask import Flask
+from structlog.contextvars import merge_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from . import __version__
@@ -19,28 +21,28 @@ from .addresses import parse_base
 from .callers import Caller, Callers, remarks
 from .client_access import ClientAccess
 from .clients import Client, Clients, load_clients
-from .config import Settings, SettingsError, load_settings
+from .config import NO_CLIENTS, Settings, SettingsError, load_settings
 from .fhir.drafts import build_drafts
 from .gate import Gate
 from .hooks.catalogue import LISTINGS, SERVICES, discovery
 from .hooks.compose import options_for
-from .hooks.replay import MemoryOfTokens
+from .hooks.replay import MemoryOfTokens, SeenTokens
 from .knowledge.content import Content, load_content
 from .knowledge.locate import cards_folder
-from .outgoing import Outgoing, Policy
+from .observing import add_observation
+from .outgoing import Outgoing, Policy, unused_proxies
 from .pipeline import REQUIRED, Service, answer
-from .web import READ_AT_MOST, Endpoint, Site, add_routes
-from .web_errors import add_error_handlers
+from .remembering import TokensInStore
+from .store.kept import Keeper
+from .store.opening import NONE, CannotOpen, open_store
+from .web import Endpoint, Site, add_routes
+from .web_bytes import READ_AT_MOST
 
 Clock = Callable[[], datetime]
 SECONDS, DEMO_SECONDS = 2.0, 8.0
 GC_THRESHOLDS = (50_000, 50, 50)
-NO_CLIENTS = (
-    "without demo mode the service does not start unless CDS_CLIENTS names a clients.toml, which says who may call. "
-    "With --demo (CDS_DEMO=1) it answers this machine only."
-)
 FORGETFUL = (
-    'CDS_WORKERS: clients with jti = "once" need one worker, or the shared store, which is not built yet; allowed: '
+    'CDS_WORKERS: without a store (CDS_STORE_URL=none) clients with jti = "once" need one worker; allowed: a store, '
     'CDS_WORKERS=1, jti = "until-exp", or jti_memory = "per-process" at the top of clients.toml (a token is then '
     "accepted once by each worker)"
 )
@@ -65,11 +67,12 @@ def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     log = call_log(clock)
     content = load_content(cards_folder(), settings.site_dir)
     service = build_service(settings, content)
+    store = store_of(settings, clock)
     app = Flask("cds_service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
-    add_error_handlers(app, log)
-    site = build_site(service, settings, clock, log)
-    add_routes(app, site if clients is None else behind_the_gate(site, clients, settings, content))
+    site = replace(build_site(service, settings, clock, log), store=store)
+    site = site if clients is None else behind_the_gate(site, clients, settings, content)
+    add_routes(app, add_observation(app, site, service, measured=bool(settings.metrics_port)))
     settle_memory()
     return app
 
@@ -80,9 +83,32 @@ def read_clients(settings: Settings) -> Clients:
         raise SettingsError(NO_CLIENTS)
     clients = load_clients(settings.clients)
     once = any(client.once for client in clients.all)
-    if once and settings.workers > 1 and not clients.memory_per_process:
+    if once and settings.store_url == NONE and settings.workers > 1 and not clients.memory_per_process:
         raise SettingsError(FORGETFUL)
     return clients
+
+
+def store_of(settings: Settings, clock: Clock) -> Keeper | None:
+    """The store that the settings name, which is not touched before a process uses it; None where nothing is kept."""
+    try:
+        return open_store(
+            settings.store_url,
+            settings.store_keys,
+            demo=settings.demo,
+            clock=clock,
+            days=settings.store_days,
+            override_days=settings.override_days,
+            accepted_days=settings.accepted_days,
+        )
+    except CannotOpen as error:
+        raise SettingsError(str(error)) from None
+
+
+def tokens_seen(store: Keeper | None, clients: Clients) -> SeenTokens:
+    """What remembers tokens: the store for all processes, and this one's memory where there is none or it may help."""
+    if store is None:
+        return MemoryOfTokens()
+    return TokensInStore(store, MemoryOfTokens() if clients.memory_per_process else None)
 
 
 def behind_the_gate(site: Site, clients: Clients, settings: Settings, content: Content) -> Site:
@@ -98,9 +124,10 @@ def behind_the_gate(site: Site, clients: Clients, settings: Settings, content: C
         callers[client.name] = Caller(
             client.name, theirs.endpoints, theirs.discovery, way, client.seconds_for, client.silent
         )
-    for remark in remarks(clients):
+    told = [*remarks(clients, kept=site.store is not None), unused_proxies(getproxies_environment())]
+    for remark in filter(None, told):
         site.log.warning("start", remark=remark)
-    gate = Gate(clients.all, MemoryOfTokens(), site.log.info)
+    gate = Gate(clients.all, tokens_seen(site.store, clients), site.log.info)
     catalogue = theirs.discovery if len(callers) == 1 else site.discovery
     return replace(site, discovery=catalogue, callers=Callers(gate, callers, clients.discovery_open, site.log))
 
@@ -171,7 +198,8 @@ def call_log(clock: Clock) -> FilteringBoundLogger:
         return first | event
 
     render = structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event))
-    return structlog.wrap_logger(structlog.BytesLogger(sys.stderr.buffer), processors=[stamped, render])
+    steps = [merge_contextvars, stamped, render]
+    return structlog.wrap_logger(structlog.BytesLogger(sys.stderr.buffer), processors=steps)
 
 
 def settle_memory() -> None:

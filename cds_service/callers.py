@@ -88,8 +88,10 @@ def headers(error: NotAdmitted) -> dict[str, str]:
     return {} if error.wait is None else {"Retry-After": str(error.wait)}
 
 
-def remarks(clients: Clients) -> Iterator[str]:
-    """What an operator should read at every start."""
+def remarks(clients: Clients, kept: bool) -> Iterator[str]:
+    """What an operator should read at every start. `kept`: is there a store?"""
+    if not kept:
+        yield "CDS_STORE_URL=none: no decision is kept for an incident, no feedback is taken, no override remembered"
     for client in clients.all:
         if client.issuer.iss.rstrip("/") == SANDBOX:
             yield f"client {client.name}: the Sandbox's private key is public, so anybody can call: for testing only"
@@ -98,8 +100,8 @@ def remarks(clients: Clients) -> Iterator[str]:
         for each in client.bases:
             if each.base.scheme == "http" and not each.base.loopback_name:
                 yield f"client {client.name}: {each.base.url} is not encrypted, no token is sent there"
-    if any(client.once for client in clients.all):
+    if any(client.once for client in clients.all) and not kept:
         yield (
-            'jti = "once": tokens are remembered in the memory of each process; a restart forgets them, and several '
-            "workers do not tell each other until there is a store"
+            'jti = "once": without a store tokens are remembered in the memory of each process; a restart forgets '
+            "them, and several workers do not tell each other"
         )

@@ -1,4 +1,4 @@
-"""The command line: `b12-cds demo | serve | explain | check | table | prefetch | doctor`.
+"""The command line: `b12-cds demo | serve | explain | check | table | prefetch | doctor | feedback | store`.
 
 What is imported here at the top is little, so that a signal during a slow start already ends the service well.
 """
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from . import __version__
+from .cli_feedback import feedback
+from .cli_store import store
 
 if TYPE_CHECKING:
     from .config import Settings
@@ -43,6 +45,10 @@ def main() -> None:
     """A CDS Hooks service for vitamin B12 deficiency."""
 
 
+main.add_command(feedback)
+main.add_command(store)
+
+
 @main.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="The port; without it the next free one from 8000.")
 def demo(port: int | None) -> None:
@@ -66,24 +72,25 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
     """Run the service."""
     stop_on_signals()
     settings = read_settings(**({"demo": True} if demo else {}))
+    from .config import NO_CLIENTS
     from .demo_guard import is_loopback
 
     if settings.demo and not is_loopback(host):
         refuse(f"demo mode answers this machine only: --host {host} is not a loopback address")
-    from .app import NO_CLIENTS, create_app
-    from .server import PortTaken, Server, listen
-
     if not settings.demo and settings.clients is None:
         refuse(NO_CLIENTS)
+    from .server import PortTaken, listen
+    from .serving import answer_calls
+
     try:
         listening = listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)
-        app = guarded(create_app, settings)
+        asked = listen(settings.metrics_host, settings.metrics_port) if settings.metrics_port else None
     except PortTaken as error:
         refuse(str(error))
     announce = f"DEMO MODE on {host} port {port}: this machine only, no client authentication, not for real patients."
     if not settings.demo:
         announce = f"Serving the clients of {settings.clients} on {host} port {port}. TLS is for a proxy in front."
-    Server(app, listening, on_ready=lambda: click.echo(announce, err=True), workers=settings.workers).run()
+    guarded(answer_calls, settings, listening, asked, lambda: click.echo(announce, err=True))
 
 
 @main.command()
@@ -94,8 +101,9 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
 @click.option("--fetch", "fetching", is_flag=True, help="Read what is missing from the request's fhirServer.")
 def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bool, fetching: bool) -> None:
     """Explain what the service answers to a saved request (JSON) or a vignette (TOML)."""
-    from .explain import CannotExplain, explanation, overlay_of, read_saved
+    from .explain import CannotExplain, overlay_of, read_saved
     from .explain import explain as explained
+    from .explanation import explanation
 
     settings = read_settings()
     try:

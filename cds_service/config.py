@@ -17,6 +17,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from .addresses import AddressRefused, parse_base
 
 PREFIX = "CDS_"
+NO_CLIENTS = (
+    "without demo mode the service does not start unless CDS_CLIENTS names a clients.toml, which says who may call. "
+    "With --demo (CDS_DEMO=1) it answers this machine only."
+)
 Listed = Annotated[tuple[str, ...], NoDecode]  # a comma list, not JSON
 
 
@@ -36,9 +40,16 @@ class Settings(BaseSettings):
     fhir_bases: Listed = ()
     origins: Listed = ()
     site_dir: Path | None = None
+    secrets_dir: Path | None = None  # files named CDS_STORE_URL and so on: what is set in neither place is our default
     clients: Path | None = None
     workers: int = Field(1, ge=1, le=64)
-    store_url: str = ""
+    metrics_port: int = Field(0, ge=0, le=65_535)  # 0: none
+    metrics_host: str = "127.0.0.1"
+    store_url: str = Field("", repr=False)  # "": sqlite:///b12-cds.sqlite; in a demo a temporary file. Holds a password
+    store_keys: Path | None = None
+    store_days: int = Field(400, ge=0, le=36_500)  # 0: for ever
+    override_days: int = Field(90, ge=0, le=3_650)  # 0: an override is not remembered
+    accepted_days: int = Field(14, ge=0, le=3_650)
 
     @field_validator("fhir_bases", "origins", mode="before")
     @classmethod
@@ -69,7 +80,7 @@ class Settings(BaseSettings):
             raise ValueError("allowed: a name of the time zone database, such as Europe/London or UTC") from None
         return name
 
-    @field_validator("site_dir")
+    @field_validator("site_dir", "secrets_dir")
     @classmethod
     def _folder(cls, folder: Path | None) -> Path | None:
         if folder is not None and not folder.is_dir():
@@ -92,9 +103,11 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: Any) -> Settings:
-    """The settings of this environment, with what is given instead. SettingsError says in one line what is wrong."""
+    """The settings of this environment, then of CDS_SECRETS_DIR, with what is given instead. SettingsError says in one
+    line what is wrong."""
     try:
-        return Settings(**given)
+        found = Settings(**given)
+        return found if found.secrets_dir is None else Settings(_secrets_dir=found.secrets_dir, **given)
     except ValidationError as error:
         raise SettingsError("; ".join(_line(fault) for fault in error.errors())) from None
 

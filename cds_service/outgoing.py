@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from socket import getaddrinfo
 from weakref import WeakValueDictionary
@@ -38,6 +38,16 @@ _REASONS = {
     410: "it was deleted on the FHIR server",
     429: "the FHIR server is asked too often",
 }
+
+
+def unused_proxies(named: Mapping[str, str]) -> str:
+    """What an operator should know whose environment names proxies, by scheme ("" without any): a proxy would choose
+    the address that is connected to, and make its check void."""
+    schemes = ", ".join(sorted(set(named) - {"no"}))
+    return schemes and (
+        f"the environment names a proxy ({schemes}): it is not used. FHIR and key servers are called directly, because "
+        "the address that is connected to is checked; where only a proxy leads out, they cannot be reached"
+    )
 
 
 class Outgoing:

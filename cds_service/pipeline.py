@@ -1,19 +1,20 @@
 """One request, from what the client sent to what it is told. Read this first.
 
-HookRequest -> relevant? -> gather -> read_record -> assess -> decide -> draft -> compose -> cards. Every step is a
-plain function; the only effect is `fetch`, which is made for this call and passed in, and time is an argument. The one
-branch: an order that is none of our business is answered before anything is gathered.
+HookRequest -> relevant? -> gather -> read_record -> assess -> decide -> recall -> draft -> compose -> cards. Every step
+is a plain function; the only effects are `fetch` and `recall`, which are made for this call and passed in, and time is
+an argument. The one branch: an order that is none of our business is answered before anything is gathered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, tzinfo
 from typing import Any
 
 from .clinical.decide import Decision, decide, decide_without, unavailable
 from .clinical.decide_orders import decide_orders
+from .clinical.dismissals import Quieter, evidence_of, may_be_quiet, quieter
 from .clinical.findings import Assessment, assess
 from .clinical.record import Patient, PatientRecord
 from .clinical.tables import Pathway
@@ -21,9 +22,10 @@ from .fhir.drafted import Drafted, read_drafted
 from .fhir.drafts import Drafts
 from .fhir.gather import Fetch, Gathered, KeyState, gather
 from .fhir.reader import read_record
-from .hooks.compose import Options, compose
+from .hooks.compose import Options, laid_out
 from .hooks.messages import HookRequest
 from .knowledge.content import Content
+from .store.kept import Offered, Remembered, Shown, Suppressed
 from .suggestions import resources, titles
 
 REQUIRED = ("patient", "b12")
@@ -31,6 +33,8 @@ MISSING = ("absent", "failed")
 DRAFT_ORDERS = "draftOrders"
 NO_ORDERS = Drafted()
 NOTHING_GATHERED = Gathered((), (), {}, (), {})
+
+Recall = Callable[[], Remembered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,12 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer and everything that explains it. `missing` names required keys that could not be had, when 412."""
+    """The answer and everything that explains it. `missing` names required keys that could not be had, when 412.
+
+    `decision` is what follows from the record, whatever is remembered; `shown` and `offered` are what the cards say,
+    and `suppressed` what they leave out of it. `evidence` is what an override of these cards holds for, and
+    `remembered` is False where what is remembered was asked for and could not be had.
+    """
 
     status: int
     cards: list[dict[str, Any]]
@@ -57,6 +66,11 @@ class Answer:
     record: PatientRecord
     gathered: Gathered
     missing: tuple[str, ...] = ()
+    shown: tuple[Shown, ...] = ()
+    offered: tuple[Offered, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
+    evidence: str = ""
+    remembered: bool = True
 
 
 def answer(
@@ -66,8 +80,10 @@ def answer(
     now: datetime,
     deadline: float,
     optional_deadline: float,
+    recall: Recall | None = None,
 ) -> Answer:
-    """Answer one call. `now` decides what is in the future; the deadlines are monotonic seconds."""
+    """Answer one call. `now` decides what is in the future; the deadlines are monotonic seconds. `recall` is asked at
+    most once, and only where something could be left out; None: nothing is remembered, and no evidence is written."""
     today = now.astimezone(service.zone).date()
     ordered = read_orders(request, service, today, fetch, optional_deadline)
     if request.draft_orders is not None and not ordered.relevant:
@@ -80,7 +96,7 @@ def answer(
     decision = judge(assessment, gathered, service, missing)
     if ordered.unread and not (missing or decision.advice):
         return answer_unread(request, service, assessment, gathered, today)
-    return told(request, service, decision, assessment, gathered, missing, today)
+    return told(request, service, decision, assessment, gathered, missing, today, recall)
 
 
 def read_orders(request: HookRequest, service: Service, today: date, fetch: Fetch | None, deadline: float) -> Drafted:
@@ -135,16 +151,45 @@ def told(
     gathered: Gathered,
     missing: tuple[str, ...],
     today: date,
+    recall: Recall | None = None,
 ) -> Answer:
     """The decision as cards; 412 where required data is missing and nothing can be said without it."""
     record, pathway, options = assessment.case.record, service.pathway, service.options
     if missing and not decision.advice:
         return Answer(412, [], decision, assessment, record, gathered, missing)
-    drafts = dict.fromkeys(draft for advice in decision.advice for draft in advice.drafts)
+    evidence = evidence_of(decision, assessment, service.content.version) if recall and decision.advice else ""
+    quiet, remembered = remember(decision, assessment, evidence, None if missing else recall)
+    drafts = dict.fromkeys(draft for advice in quiet.advice for draft in advice.drafts)
     suggested = resources(drafts, service.drafts, options.replacing, request, record, today)
     words = titles(drafts, pathway, options.replacing, record)
-    cards = compose(decision.advice, suggested, words, request, options)
-    return Answer(200, cards, decision, assessment, record, gathered, missing)
+    composed = laid_out(quiet.advice, suggested, words, request, options)
+    return Answer(
+        200,
+        composed.cards,
+        decision,
+        assessment,
+        record,
+        gathered,
+        missing,
+        shown=tuple(Shown(each.card, each.row, each.indicator) for each in composed.placed),
+        offered=tuple(
+            Offered(each.card, each.suggestion, each.draft.kind, each.draft.id) for each in composed.suggested
+        ),
+        suppressed=tuple(Suppressed(each.what, each.why, each.on) for each in quiet.left),
+        evidence=evidence,
+        remembered=remembered,
+    )
+
+
+def remember(
+    decision: Decision, assessment: Assessment, evidence: str, recall: Recall | None
+) -> tuple[Quieter, bool]:
+    """The advice without what was dismissed or accepted before, and whether what is remembered could be had."""
+    everything = Quieter(decision.advice, ())
+    if recall is None or not may_be_quiet(decision, assessment):
+        return everything, True
+    memory = recall()
+    return (quieter(decision, assessment, evidence, memory), True) if memory.known else (everything, False)
 
 
 def missing_keys(gathered: Gathered, assessment: Assessment) -> tuple[str, ...]:

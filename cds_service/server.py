@@ -6,20 +6,26 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from .worker import Worker
+
 HOST, PORT = "127.0.0.1", 8000
 GRACE = 7  # seconds for calls under way when the service is stopped; a stop takes less than 10
 SETTINGS = {
-    "worker_class": "gthread",
+    "worker_class": Worker,
     "workers": 1,
-    "threads": 8,
+    "threads": 40,  # more than calls are answered at once (room.AT_ONCE), and those more than wait for FHIR servers
     "timeout": 30,
     "graceful_timeout": GRACE,
     "keepalive": 5,
+    "limit_request_line": 4094,
+    "limit_request_fields": 60,
+    "limit_request_field_size": 16_380,  # a token with a long list of scopes
     "preload_app": True,  # loaded once, shared by workers
     "forwarded_allow_ips": "",  # nobody is believed about whom he calls for
     "proxy_allow_ips": "",
@@ -49,6 +55,10 @@ def listen(host: str, port: int) -> socket.socket:
     return taken
 
 
+def nothing(*_: Any) -> None:
+    """Nothing is to be done."""
+
+
 def wait_for_workers() -> None:
     """gunicorn kills a worker that does not end in time, but does not wait for its end: nobody is to be left."""
     with suppress(ChildProcessError):
@@ -56,13 +66,30 @@ def wait_for_workers() -> None:
             os.waitpid(-1, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """What is to be done when: `ready` once, when calls can come; `begin` and `end` in each worker; `gone` when the
+    worker of that process id has ended, however that came about."""
+
+    ready: Callable[[], None]
+    begin: Callable[[], None] = nothing
+    end: Callable[[], None] = nothing
+    gone: Callable[[int], None] = nothing
+
+
 class Server(BaseApplication):
     """gunicorn with our settings on a socket that is already listening."""
 
-    def __init__(self, app: Flask, listening: socket.socket, on_ready: Callable[[], None], **changed: Any):
+    def __init__(self, app: Flask, listening: socket.socket, moments: Moments, **changed: Any):
         self.app = app
         descriptor = listening.detach()  # gunicorn closes it
-        hooks = {"when_ready": lambda _: on_ready(), "on_exit": lambda _: wait_for_workers()}
+        hooks = {
+            "when_ready": lambda _: moments.ready(),
+            "post_worker_init": lambda _: moments.begin(),
+            "worker_exit": lambda _, worker: moments.end(),
+            "child_exit": lambda _, worker: moments.gone(worker.pid),
+            "on_exit": lambda _: wait_for_workers(),
+        }
         self.changed = {"bind": f"fd://{descriptor}", **hooks, **changed}
         super().__init__()
 

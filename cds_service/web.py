@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from flask import Flask, Response, request
+from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.typing import FilteringBoundLogger
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from .addresses import AddressRefused, parse_base
 from .callers import Caller, Callers, Endpoint
 from .cors import cors_headers
+from .crowds import Crowds
 from .demo_guard import refusal
 from .fetching import Fetch
 from .hooks.depth import surely_too_deep
 from .hooks.messages import TOO_DEEP, BadRequest, HookRequest, log_name, read_request
+from .metrics import Measures, NotMeasured
 from .outgoing import Outgoing
-from .web_errors import JSON, Refused, refused
+from .remembering import kept, recall_for, who
+from .room import WAITED, Room
+from .store.kept import Keeper
+from .web_bytes import instance_in, read_body, silence, timing, told
+from .web_errors import JSON, Refused
+from .web_feedback import FeedbackDesk
 
 if TYPE_CHECKING:
     from .pipeline import Answer
-
-LARGEST_BODY = 5_000_000
-READ_AT_MOST = LARGEST_BODY + 1  # for Flask, which cuts a body of unknown length at its limit without a word
-MEDIA_TYPES = ("application/json", "application/fhir+json")
-ENCODER = msgspec.json.Encoder(decimal_format="number")
-WRONG_PATIENT = "patient: the Patient that was sent or read is not the one of context.patientId"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,10 @@ class Site:
     demo: bool
     origins: Collection[str]
     callers: Callers | None = None  # the clients, behind their gate; None in demo mode, where anybody here may call
+    store: Keeper | None = None  # None: nothing is kept
+    metrics: Measures = field(default_factory=NotMeasured)
+    room: Room = field(default_factory=Room)  # how many calls are answered at once
+    crowds: Crowds = field(default_factory=Crowds)  # how many calls may be with one FHIR server
 
 
 def add_routes(app: Flask, site: Site) -> None:
@@ -58,6 +62,7 @@ def add_routes(app: Flask, site: Site) -> None:
     app.add_url_rule("/", "welcome", calls.welcome, methods=["GET"])
     app.add_url_rule("/cds-services", "discovery", calls.discovery, methods=["GET"], strict_slashes=False)
     app.add_url_rule("/cds-services/<service_id>", "call", calls.call, methods=["POST"])
+    app.add_url_rule("/cds-services/<service_id>/feedback", "feedback", calls.feedback, methods=["POST"])
 
 
 class Calls:
@@ -75,6 +80,7 @@ class Calls:
 
     def admit(self) -> None:
         """In demo mode nobody from outside is answered, on any address."""
+        clear_contextvars()  # what the log says of every call: nothing is known of this one yet
         if self.site.demo and (why := refusal(request.environ, self.site.origins)):
             raise Refused(403, why)
 
@@ -96,17 +102,24 @@ class Calls:
 
     def call(self, service_id: str) -> Response:
         """POST /cds-services/{id}"""
-        arrived = time.monotonic()
-        if service_id not in self.site.endpoints:
-            raise Refused(404, "there is no such service; GET /cds-services lists the services")
+        with self.site.room.place(request.environ):
+            return self.taken(service_id, time.monotonic() - request.environ.get(WAITED, 0.0))
+
+    def taken(self, service_id: str, arrived: float) -> Response:
+        """A call for which there is room."""
+        self.known(service_id)
+        bind_contextvars(service=service_id)
         caller = self.caller(f"/cds-services/{service_id}")
+        bind_contextvars(client=caller.name)
         endpoint = caller.endpoints[service_id]
         body = read_body()
         try:
             hook_request = read_request(body, endpoint.hook)
             read = time.monotonic()
-            found, fetched = self.answered(hook_request, endpoint, caller, arrived)
+            bind_contextvars(hookInstance=log_name(hook_request.hook_instance))
+            found, fetched, now = self.answered(hook_request, endpoint, caller, arrived)
         except BadRequest as error:
+            bind_contextvars(hookInstance=instance_in(body))
             if error.lacks_draft_orders:
                 self.site.log.warning("no-draft-orders", service=service_id)  # to be counted: a scope is not granted
             raise Refused(400, faults=error.faults) from None
@@ -118,7 +131,22 @@ class Calls:
         done = time.monotonic()
         response.headers["Server-Timing"] = timing(read=read - arrived, decide=done - read, total=done - arrived)
         self.note(service_id, hook_request, found, fetched, done - arrived, caller)
+        self.site.metrics.parts(read=read - arrived, decide=done - read)
+        self.keep(hook_request, endpoint, found, caller, now, done - arrived)
         return response
+
+    def feedback(self, service_id: str) -> Response:
+        """POST /cds-services/{id}/feedback"""
+        with self.site.room.place(request.environ):
+            self.known(service_id)
+            caller = self.caller(f"/cds-services/{service_id}/feedback")
+            desk = FeedbackDesk(self.site.store, self.site.clock, self.site.log, self.site.metrics.feedback)
+            return desk.take(service_id, caller.name)
+
+    def known(self, service_id: str) -> None:
+        """404 for a service that we do not have."""
+        if service_id not in self.site.endpoints:
+            raise Refused(404, "there is no such service; GET /cds-services lists the services")
 
     def caller(self, path: str) -> Caller:
         """Who calls this address of ours. In demo mode it may be anybody on this machine."""
@@ -132,13 +160,33 @@ class Calls:
 
     def answered(
         self, hook_request: HookRequest, endpoint: Endpoint, caller: Caller, arrived: float
-    ) -> tuple[Answer, str]:
-        """The answer, and how FHIR access stood: "ready", or why there was none."""
+    ) -> tuple[Answer, str, datetime]:
+        """The answer, how FHIR access stood ("ready", or why there was none), and as of when it was made."""
         fetch, why = self.fetch_for(hook_request, caller)
-        seconds = caller.seconds(endpoint.hook)
+        seconds, now = caller.seconds(endpoint.hook), self.site.clock()
         deadlines = arrived + seconds, arrived + seconds / 2
-        found = self.site.answer(hook_request, endpoint.service, fetch, self.site.clock(), *deadlines)
-        return found, why or "ready"
+        memory = None if caller.silent else self.site.store  # what was never shown cannot have been dismissed
+        recall = recall_for(memory, who(hook_request, caller.name, caller.tenant), now)
+        base = hook_request.fhir_access.base if hook_request.fhir_access else ""
+        with self.site.crowds.visit(base, fetch) as fetch:
+            found = self.site.answer(hook_request, endpoint.service, fetch, now, *deadlines, recall)
+        return found, why or "ready", now
+
+    def keep(
+        self,
+        hook_request: HookRequest,
+        endpoint: Endpoint,
+        found: Answer,
+        caller: Caller,
+        now: datetime,
+        seconds: float,
+    ) -> None:
+        """Hand the decision to the store, which neither waits nor fails."""
+        if self.site.store is not None:
+            asked = who(hook_request, caller.name, caller.tenant)
+            self.site.store.keep(
+                kept(found, hook_request, endpoint.service, asked, now, seconds=seconds, silent=caller.silent)
+            )
 
     def fetch_for(self, hook_request: HookRequest, caller: Caller) -> tuple[Fetch | None, str]:
         """The way to the FHIR server that the client names, if it may be called."""
@@ -152,7 +200,8 @@ class Calls:
     def note(
         self, service_id: str, hook_request: HookRequest, found: Answer, fetched: str, seconds: float, caller: Caller
     ) -> None:
-        """One line in the log: about the call, never about the patient."""
+        """One line in the log: about the call, never about the patient. And the metrics count it."""
+        self.site.metrics.call(caller.name, hook_request.hook, caller.silent, found, fetched, seconds)
         self.site.log.info(
             "call",
             client=caller.name,
@@ -170,45 +219,6 @@ class Calls:
         )
 
 
-def read_body() -> bytes:
-    """The body of a call, if it is what we read: JSON, not encoded, not too large (also if it does not say so)."""
-    if request.mimetype not in MEDIA_TYPES:
-        raise Refused(415, f"the body must be {' or '.join(MEDIA_TYPES)}")
-    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-        raise Refused(415, "an encoded body (Content-Encoding) is not read")
-    length = request.content_length
-    if length is not None and length <= LARGEST_BODY:
-        body = request.environ["wsgi.input"].read(length)  # in one piece: the server need not copy it in parts
-        if len(body) < length:
-            raise ClientDisconnected
-        return body
-    body = request.get_data(cache=False)
-    if len(body) > LARGEST_BODY:
-        raise RequestEntityTooLarge
-    return body
-
-
-def told(found: Answer) -> Response:
-    """The answer as bytes: cards, or 412 with what is missing."""
-    if found.status == 412:
-        return refused(Refused(412, *missing(found)))
-    body = ENCODER.encode({"cards": found.cards})
-    return Response(body, 200, {"Cache-Control": "no-store"}, content_type=JSON)
-
-
-def silence() -> Response:
-    """The answer of silent mode, whatever was decided: the one exception from never being silent."""
-    return Response(b'{"cards":[]}', 200, {"Cache-Control": "no-store"}, content_type=JSON)
-
-
-def missing(found: Answer) -> list[str]:
-    """What could not be had, key by key, and why."""
-    if found.gathered.wrong_patient:
-        return [WRONG_PATIENT]
-    states = found.gathered.states
-    return [f"{key}: {states[key].reason or 'was not sent'}" for key in found.missing]
-
-
 def is_this_service(base: str, environ: Mapping[str, Any]) -> bool:
     """Would a call to this FHIR base come back to us? Only asked of loopback addresses."""
     try:
@@ -216,8 +226,3 @@ def is_this_service(base: str, environ: Mapping[str, Any]) -> bool:
     except AddressRefused:
         return False
     return parsed.loopback_name and str(parsed.port) == environ.get("SERVER_PORT")
-
-
-def timing(**seconds: float) -> str:
-    """A Server-Timing header: where the time went, in milliseconds."""
-    return ", ".join(f"{name};dur={value * 1000:.2f}" for name, value in seconds.items())

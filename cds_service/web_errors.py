@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ ISSUE_TYPE = {
     403: "forbidden",
     404: "not-found",
     405: "not-supported",
+    408: "timeout",
     412: "incomplete",
     413: "too-long",
     415: "not-supported",
@@ -31,6 +32,7 @@ KEYWORD_TYPE = {"required": "required", "json": "structure", "depth": "structure
 TEXTS = {
     404: "there is no such address here; GET /cds-services lists the services",
     405: "this address does not take that method",
+    408: "the body did not come in time",
     413: "the body is larger than is allowed",
     500: "the service failed; the fault is ours and has been logged",
 }
@@ -55,17 +57,23 @@ def refused(error: Refused) -> Response:
     return answer
 
 
-def add_error_handlers(app: Flask, log: FilteringBoundLogger) -> None:
-    """Every error, ours, Flask's or a bug's, becomes an OperationOutcome."""
+def uncounted(_status: int) -> None:
+    """Nobody counts."""
+
+
+def add_error_handlers(app: Flask, log: FilteringBoundLogger, count: Callable[[int], None] = uncounted) -> None:
+    """Every error, ours, Flask's or a bug's, becomes an OperationOutcome. `count` is told its status."""
 
     def on_refused(error: Refused) -> Response:
         why = [*error.texts, *(f"{fault.path}: {fault.keyword}" for fault in error.faults)]
         log.warning("refused", status=error.status, why=why)
+        count(error.status)
         return refused(error)
 
     def on_http(error: HTTPException) -> Response:
         status = error.code or 500
         log.warning("refused", status=status, why=[error.name])
+        count(status)
         answer = _outcome(status, [_issue(ISSUE_TYPE.get(status, "invalid"), TEXTS.get(status, error.name))])
         if status == 405:
             answer.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
@@ -73,6 +81,7 @@ def add_error_handlers(app: Flask, log: FilteringBoundLogger) -> None:
 
     def on_bug(error: Exception) -> Response:
         log.error("bug", kind=type(error).__name__, at=places(error))
+        count(500)
         return _outcome(500, [_issue("exception", TEXTS[500])])
 
     app.register_error_handler(Refused, on_refused)

@@ -47,6 +47,11 @@ def package_registry() -> bool:
     return subprocess.run(asked, capture_output=True).returncode == 0
 
 
+def postgresql() -> bool:
+    """True where PostgreSQL's programs are, on the path or where Debian puts them."""
+    return bool(shutil.which("initdb") or shutil.which("pg_config") or [*Path("/usr/lib/postgresql").glob("*/bin/initdb")])
+
+
 # name -> (what a person must provide, whether it is here)
 NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "java": ("Java 17 or newer with its compiler (javac)", program("javac")),
@@ -54,6 +59,8 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "corpora": ("CORPUS_DIR set to the folder of test corpora", corpora),
     "wheel": ("the installed wheel (python3 tests/run.py)", wheel),
     "packages": ("a package registry that pip reaches", package_registry),
+    "nginx": ("nginx", lambda: shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is not None),
+    "postgresql": ("PostgreSQL's programs (initdb, postgres)", postgresql),
     "linux": ("Linux (/proc)", lambda: Path("/proc/self/smaps_rollup").exists()),
 }
 IN_CI = os.environ.get("CI") == "true"

@@ -30,6 +30,7 @@ class Threshold:
     unit: str
     step: Decimal
     provenance: Provenance
+    note: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ LONGEST: dict[str, str] = {
     "marker": "homocysteine >=1234.5 nmol/L",
     "marker_date": "30 Sep 2026",
     "marker_limit": "1234.56 nmol/L",
+    "dismissed": "",  # a summary: what then is too long is shortened, and stands whole in the text
+    "dismissed_on": "30 Sep 2026",
     "regimens": "",
     "differences": "",
     "fitting": "",

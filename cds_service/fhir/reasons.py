@@ -40,6 +40,11 @@ STATUS = {  # a status that does not count -> why
     "health-unknown": "says that nothing is known",
 }
 
+REASONS = frozenset(  # all but those that name a specimen; the metrics may count them by name
+    {ANOTHER_PATIENT, UNREADABLE, FUTURE, ANOTHER_TEST, TWO_TESTS, WORDS_ONLY, REPLACED, NO_OUTCOME, NUMBER, REFUTED}
+    | {DO_NOT_PERFORM, *STATUS.values()}
+)
+
 
 def of_status(status: str) -> str:
     """The reason for a status that does not count. A status that FHIR does not know is not repeated."""

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 from cds_service.clinical.advice import Advice, Draft
 from cds_service.clinical.decide import SEVERITY
+from cds_service.clinical.dismissals import is_line
 from cds_service.clinical.tables import Pathway, Source
 
 from .actions import UPDATE, Title, actions, is_taken
@@ -44,6 +45,33 @@ class Options:
     service: str = "b12-patient-view"
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One row on a card: a card that absorbed several rows is several of these."""
+
+    card: str
+    row: str
+    indicator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """One suggestion of a card: the draft that it offers."""
+
+    card: str
+    suggestion: str
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """The cards of an answer, and what each of them carries."""
+
+    cards: list[Json]
+    placed: tuple[Placed, ...] = ()
+    suggested: tuple[Suggested, ...] = ()
+
+
 def options_for(pathway: Pathway, approved: bool, **more: Any) -> Options:
     """The options that follow from a pathway's content; `more` is what differs by client."""
     reasons = tuple(
@@ -64,15 +92,36 @@ def compose(
     options: Options,
 ) -> list[Json]:
     """The cards of an answer. `advice` comes most severe first; `titles` are the words of each draft (`Title`)."""
+    return laid_out(advice, resources, titles, request, options).cards
+
+
+def laid_out(
+    advice: Sequence[Advice],
+    resources: Mapping[Draft, Json],
+    titles: Mapping[Draft, tuple[str, ...]],
+    request: HookRequest,
+    options: Options,
+) -> Composed:
+    """The same, with the rows and the drafts of each card, by the ids that feedback will name."""
     layout = _Layout(resources, titles, request, options)
-    return [layout.card(group) for group in _grouped(advice, options.max_cards)]
+    groups = _grouped(advice, options.max_cards)
+    cards = [layout.card(group) for group in groups]
+    placed = [
+        Placed(card["uuid"], each.row, each.indicator)
+        for card, group in zip(cards, groups, strict=True)
+        for each in group
+    ]
+    return Composed(cards, tuple(placed), tuple(layout.suggested))
 
 
 def _grouped(advice: Sequence[Advice], most: int) -> list[Sequence[Advice]]:
-    """One group per card: the last one holds all that no longer fits."""
-    alone = len(advice) if len(advice) <= most else most - 1
-    groups: list[Sequence[Advice]] = [(each,) for each in advice[:alone]]
-    return [*groups, advice[alone:]] if advice[alone:] else groups
+    """One group per card: all that was dismissed before shares one, and the last card holds all that no longer fits."""
+    lines = tuple(each for each in advice if is_line(each.row))
+    groups: list[Sequence[Advice]] = [(each,) for each in advice if not is_line(each.row)]
+    groups += [lines] if lines else []
+    if len(groups) <= most:
+        return groups
+    return [*groups[: most - 1], tuple(each for group in groups[most - 1 :] for each in group)]
 
 
 class _Layout:
@@ -88,6 +137,7 @@ class _Layout:
         self.resources, self.titles, self.request, self.options = resources, titles, request, options
         self.offered: set[Draft] = set()  # as suggestions
         self.told: set[Draft] = set()  # in words
+        self.suggested: list[Suggested] = []
 
     def card(self, group: Sequence[Advice]) -> Json:
         """One card from one advice, or from several that share the last place."""
@@ -107,6 +157,10 @@ class _Layout:
         }
         if drafts:
             card["suggestions"] = [self.suggestion(first.row, draft) for draft in drafts]
+            self.suggested += [
+                Suggested(card["uuid"], each["uuid"], draft)
+                for each, draft in zip(card["suggestions"], drafts, strict=True)
+            ]
             card["suggestions"][0]["isRecommended"] = True
             card["selectionBehavior"] = self.selection_behaviour(drafts)
         if options.override_reasons:

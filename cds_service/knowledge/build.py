@@ -47,8 +47,8 @@ def source(element: Element) -> Source:
 
 
 def threshold(element: Element) -> Threshold:
-    table = element.table
-    return Threshold(element.id, number(table["value"]), table["unit"], number(table["step"]), provenance(table))
+    table, note = element.table, " ".join(element.table.get("note", "").split())
+    return Threshold(element.id, number(table["value"]), table["unit"], number(table["step"]), provenance(table), note)
 
 
 def analyte(element: Element, faults: Faults) -> Analyte:

@@ -46,6 +46,7 @@ class Content:
     groups: dict[str, frozenset[str]]  # group -> problem concepts and ingredients
     displays: dict[str, str]  # concept, ingredient or analyte -> our display
     messages: dict[str, str]  # our short phrases; those of a section as "doubt.no-unit"
+    plain_words: dict[str, str]  # what a name in a table means: "findings.b12_grey", "thresholds.hb-men"
     pathways: dict[str, Pathway]
     prefetch: dict[str, dict[str, str]]  # set -> key -> template
     route_codings: dict[str, Coding]  # route -> the coding that a draft carries
@@ -91,6 +92,7 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
         groups=shared.groups,
         displays=shared.displays,
         messages=shared.messages,
+        plain_words=shared.plain_words,
         pathways=pathways,
         prefetch=templates.sets,
         route_codings=shared.route_codings(),

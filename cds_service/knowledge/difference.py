@@ -16,7 +16,7 @@ from cds_service.clinical.tables import Pathway, Threshold
 from .content import Content
 from .faults import Faults, listing
 from .files import Files, code_lines, read_files
-from .overlay import identity, is_entries
+from .overlay import PHRASES, identity, is_entries
 
 SECTIONS = (
     "Approval", "Settings", "Limits", "Rows", "Wording", "Orders", "Codes", "Units and words", "Prefetch", "Other",
@@ -88,7 +88,7 @@ def told(change: Change, content: Content) -> tuple[str, str]:
     if isinstance(change.after, list) and key in ("accepts", "words", "brands", "negations", "past"):
         added = ", ".join(repr(each) for each in change.after if each not in (change.before or ()))
         return "Units and words", f"{change.place} {' '.join(change.path)}: also {added}."
-    if file == "messages.toml" or key in TEXTS:
+    if file in PHRASES or key in TEXTS:
         return "Wording", wording(f"{change.place} {' '.join(change.path)}", change)
     section = "Orders" if file in ("orderables.toml", "regimens.toml") else "Other"
     return ("Units and words" if file == "analytes.toml" else section), replaced(change)

@@ -18,7 +18,10 @@ from typing import Any
 from .faults import Faults, listing, nearest
 from .overlay import READ, SITE_FILE, VALUE_SETS, Toml, check_site_names, checked_overlay, hidden, inside, lay_over
 
-SHARED_FILES = ("content.toml", "sources.toml", "analytes.toml", "problems.toml", "medicines.toml", "messages.toml")
+SHARED_FILES = (
+    "content.toml", "sources.toml", "analytes.toml", "problems.toml", "medicines.toml", "messages.toml",
+    "plain-words.toml",
+)  # fmt: skip
 PATHWAY_FILES = (
     "pathway.toml", "thresholds.toml", "orderables.toml", "regimens.toml",
     "interpret.toml", "treat.toml", "safety.toml", "orders.toml", "notes.toml",
@@ -71,12 +74,18 @@ def read_files(folder: Path, site: Path | None, faults: Faults) -> Files:
         for place, table in ours.items()
     }
     roots = [folder] if site is None else [folder, site]
-    value_sets: dict[str, tuple[tuple[Path, bool], ...]] = {}
-    for root in roots:
+    value_sets = value_set_files(roots)
+    return Files(tables | {SITE_FILE: theirs.get(SITE_FILE, {})}, ours, theirs, value_sets, pathways, digest(roots))
+
+
+def value_set_files(roots: list[Path]) -> dict[str, tuple[tuple[Path, bool], ...]]:
+    """The files of each value set by its name: ours, then the site's (True), which is the second of `roots`."""
+    found: dict[str, tuple[tuple[Path, bool], ...]] = {}
+    for local, root in enumerate(roots):
         for path in sorted((root / VALUE_SETS).glob("*.csv")):
             if inside(root, path):
-                value_sets[path.stem] = (*value_sets.get(path.stem, ()), (path, root is site))
-    return Files(tables | {SITE_FILE: theirs.get(SITE_FILE, {})}, ours, theirs, value_sets, pathways, digest(roots))
+                found[path.stem] = (*found.get(path.stem, ()), (path, bool(local)))
+    return found
 
 
 def read_ours(path: Path, place: str, faults: Faults) -> Toml:

@@ -21,6 +21,7 @@ VALUE_SETS = "value-sets"
 PLAIN_NAME = re.compile(r"[a-z0-9-]+(\.[a-z]+)?")
 READ = (".toml", ".csv")
 FOR_PEOPLE = (".md", ".txt")
+PHRASES = ("messages.toml", "plain-words.toml")
 IDENTITIES = ("id", "spelling", "family")  # what tells the entries of a TOML array apart when a site changes one
 ADDED = ("accepts", "words", "brands", "negations", "past")  # lists that recognise something: a site adds, never takes
 SIGNED = ("source", "evidence", "checked")  # a site's number is not ours any more: it needs its own
@@ -68,7 +69,7 @@ def checked_overlay(place: str, ours: Toml, theirs: Toml, faults: Faults) -> Tom
         tables = {key: value for key, value in theirs.items() if isinstance(value, dict)}
         misspelt = unknown_entries(place, name.removesuffix(".toml"), tables, ours, KEY_OF_NEW[name], faults)
         return {key: value for key, value in theirs.items() if key not in misspelt}
-    if name == "messages.toml":
+    if name in PHRASES:
         check_phrases(place, theirs, ours, faults)
         return theirs
     checked = {key: checked_entries(place, key, ours.get(key, []), value, faults) for key, value in theirs.items()}

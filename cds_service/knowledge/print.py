@@ -1,27 +1,21 @@
 """The content on paper: every table of a pathway as Markdown or as one HTML page, for clinicians to review.
 
-One neutral structure (sections of tables and texts) is made from the content and written in either form.
+The sheets of `review`, which the content pages show too, are written here in either form; columns that no entry fills
+are left out, and the wording follows below each table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from html import escape
 
-from cds_service.clinical.tables import Choice, Orderable, Pathway, Phase, Provenance, Row
+from cds_service.clinical.tables import Pathway, Provenance
 
 from .content import Content
-from .vocabulary import TABLES
+from .review import Entry, Fact, Said, Sheet
+from .review_rows import sheets
 
 ORIGIN = ("Source", "Evidence", "Checked")
-TITLES = {
-    "interpret": "Interpretation: the first row that holds",
-    "treat": "Treatment: the first row that holds, for rows that say now or consider",
-    "safety": "Safety: every row that holds",
-    "orders": "Orders: every row that holds",
-    "notes": "Notes: added to the cards of the rows they name",
-}
 NOT_APPROVED = "Not yet locally approved."
 STYLE = """body{font:11pt/1.4 sans-serif;margin:2em;max-width:75em}
 table{border-collapse:collapse;width:100%;margin:1em 0}
@@ -30,26 +24,16 @@ tr,blockquote{page-break-inside:avoid}blockquote{border-left:3px solid #999;marg
 white-space:pre-line}@page{size:A4 landscape;margin:15mm}"""
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """A table with its heading; `texts` are (title, wording) pairs printed below it."""
-
-    title: str
-    head: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-    texts: tuple[tuple[str, str], ...] = ()
-
-
 def as_markdown(content: Content, pathway: Pathway) -> str:
     """The whole pathway as Markdown."""
     parts = [f"# {heading(content, pathway)}", about(content, pathway)]
-    for sheet in sheets(pathway):
-        parts.append(f"## {sheet.title}")
-        rule = "|" + " --- |" * len(sheet.head)
-        lines = [markdown_line(sheet.head), rule, *(markdown_line(line) for line in sheet.lines)]
-        parts.append("\n".join(lines))
-        parts += [f"**{title}**\n\n" + "\n".join(f"> {line}".rstrip() for line in text.splitlines()) for title, text in
-                  sheet.texts]  # fmt: skip
+    for sheet in sheets(content, pathway):
+        parts += [f"## {sheet.title}", sheet.about]
+        head, *lines = cells_of(sheet)
+        rule = "|" + " --- |" * len(head)
+        parts.append("\n".join([markdown_line(head), rule, *(markdown_line(line) for line in lines)]))
+        parts += [f"**{entry.id}**\n\n" + "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+                  for entry, text in texts_of(sheet)]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
@@ -60,12 +44,14 @@ def markdown_line(cells: Iterable[str]) -> str:
 def as_html(content: Content, pathway: Pathway) -> str:
     """The whole pathway as one HTML page without outside parts."""
     body = [f"<h1>{escape(heading(content, pathway))}</h1>", f"<p>{escape(about(content, pathway))}</p>"]
-    for sheet in sheets(pathway):
-        body.append(f"<h2>{escape(sheet.title)}</h2>")
-        head = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in sheet.head)
-        lines = "\n".join(html_line(line) for line in sheet.lines)
-        body.append(f"<table><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table>")
-        body += [f"<h3>{escape(title)}</h3><blockquote>{escape(text)}</blockquote>" for title, text in sheet.texts]
+    for sheet in sheets(content, pathway):
+        head, *lines = cells_of(sheet)
+        body += [f"<h2>{escape(sheet.title)}</h2>", f"<p>{escape(sheet.about)}</p>"]
+        columns = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in head)
+        rows = "\n".join(html_line(line) for line in lines)
+        body.append(f"<table><thead><tr>{columns}</tr></thead><tbody>\n{rows}\n</tbody></table>")
+        body += [f"<h3>{escape(entry.id)}</h3><blockquote>{escape(text)}</blockquote>"
+                 for entry, text in texts_of(sheet)]  # fmt: skip
     title = escape(heading(content, pathway))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
@@ -91,126 +77,40 @@ def about(content: Content, pathway: Pathway) -> str:
     )
 
 
-def sheets(pathway: Pathway) -> Iterable[Sheet]:
-    """Every table of the pathway."""
-    for table in TABLES:
-        rows: tuple[Row, ...] = getattr(pathway, table)
-        if rows:
-            yield rows_sheet(TITLES[table], rows)
-    yield Sheet(
-        "Thresholds",
-        ("Threshold", "Value", "Unit", "Step", *ORIGIN),
-        tuple((each.id, str(each.value), each.unit, str(each.step), *origin(each.provenance))
-              for each in pathway.thresholds.values()),
-    )  # fmt: skip
-    yield regimens_sheet(pathway)
-    yield Sheet(
-        "Tests that can be ordered",
-        ("Test", "Title", "Code", "Measures", "A result serves for", *ORIGIN),
-        tuple(
-            (each.id, each.title, code_of(each), ", ".join(each.measures), f"{each.current_days} days",
-             *origin(each.provenance))
-            for each in pathway.orderables.values()
-        ),
-    )  # fmt: skip
-    yield analytes_sheet(pathway)
-    yield Sheet(
-        "Fixed cards",
-        ("Card", "Indicator", *ORIGIN),
-        tuple((each.id, each.indicator, *origin(each.provenance)) for each in pathway.fixed.values()),
-        tuple((each.id, f"{each.summary}\n\n{each.detail}") for each in pathway.fixed.values()),
-    )
-    yield Sheet(
-        "Sources",
-        ("Source", "Title", "Published", "Address"),
-        tuple((each.id, each.title, each.published, each.url) for each in pathway.sources.values()),
-    )
+def cells_of(sheet: Sheet) -> Iterator[tuple[str, ...]]:
+    """The head of the table, then its lines."""
+    titled = any(entry.title for entry in sheet.entries)
+    sourced = any(entry.provenance for entry in sheet.entries)
+    yield (sheet.key, *(("In words",) if titled else ()), *sheet.columns, *(ORIGIN if sourced else ()))
+    for entry in sheet.entries:
+        facts = (written(entry.fact(title)) for title in sheet.columns)
+        where_from = origin(entry.provenance) if sourced else ()
+        yield (entry.id, *((entry.title,) if titled else ()), *facts, *where_from)
 
 
-def code_of(orderable: Orderable) -> str:
-    return " ".join(orderable.coding[:2]) if orderable.coding else "text alone"
+def written(fact: Fact | None) -> str:
+    """A fact as one text."""
+    return joined(fact.said, fact.joined) if fact else ""
+
+
+def joined(said: Iterable[Said], word: str) -> str:
+    return (f" {word} " if word else "; ").join(said_in_full(each) for each in said)
+
+
+def said_in_full(each: Said) -> str:
+    """ "neurological signs are recorded (neuro)", with the conditions of its own by their names."""
+    text = f"{each.text} ({each.name})" if each.name and each.name != each.text else each.text
+    if each.when:
+        text += " if " + f" {each.joined} ".join(one.name for one in each.when)
+    return text + (" unless " + " or ".join(one.name for one in each.unless) if each.unless else "")
 
 
 def origin(provenance: Provenance | None) -> tuple[str, str, str]:
     return (provenance.source, provenance.evidence, str(provenance.checked)) if provenance else ("", "", "")
 
 
-def rows_sheet(title: str, rows: Sequence[Row]) -> Sheet:
-    """A decision table; columns that no row fills are left out, the wording follows below."""
-    columns = ("Row", "When", "Unless", "Label", "On", "Tests", "Treat", "Regimens", "Review", "Card", *ORIGIN)
-    lines = [row_cells(row) for row in rows]
-    filled = [number for number in range(len(columns)) if any(line[number] for line in lines)]
-    return Sheet(
-        title,
-        tuple(columns[number] for number in filled),
-        tuple(tuple(line[number] for number in filled) for line in lines),
-        tuple((row.id, "\n\n".join(text for text in (row.summary, row.detail) if text)) for row in rows
-              if row.summary or row.detail),
-    )  # fmt: skip
-
-
-def row_cells(row: Row) -> tuple[str, ...]:
-    return (
-        row.id,
-        " and ".join(row.when),
-        " or ".join(row.unless),
-        row.label,
-        ", ".join(row.on),
-        "; ".join(chosen(each) for each in row.tests),
-        "; ".join((*(f"{treat} if {' or '.join(names)}" for treat, names in row.treat_when), row.treat))
-        if row.table == "interpret"
-        else "",
-        "; ".join(chosen(each) for each in row.regimens),
-        row.review,
-        indicator(row),
-        *origin(row.provenance),
-    )
-
-
-def chosen(choice: Choice) -> str:
-    """A test or regimen with its own conditions."""
-    text = choice.id
-    if choice.when:
-        text += f" if {' and '.join(choice.when)}"
-    return text + (f" unless {' or '.join(choice.unless)}" if choice.unless else "")
-
-
-def indicator(row: Row) -> str:
-    """The card's indicator as the table gives it; a note and most treatment rows leave it to the card they are on."""
-    if row.table in ("notes", "treat") and not row.raised and row.indicator == "none":
-        return ""
-    parts = [row.indicator if row.indicator != "none" else "no card"]
-    parts += [f"{name} if {' or '.join(names)}" for name, names in row.raised]
-    return "; ".join(parts) + (f"; no card if {' or '.join(row.no_card)}" if row.no_card else "")
-
-
-def regimens_sheet(pathway: Pathway) -> Sheet:
-    """One line per phase."""
-    return Sheet(
-        "Regimens",
-        ("Regimen", "Medicine", "Phase", "Dose", "Route", "How often", "Until", *ORIGIN),
-        tuple((each.id, each.text, phase.id, *phase_cells(phase), *origin(each.provenance))
-              for each in pathway.regimens.values() for phase in each.phases),
-        tuple((each.id, each.words) for each in pathway.regimens.values()),
-    )  # fmt: skip
-
-
-def phase_cells(phase: Phase) -> tuple[str, str, str, str]:
-    high = f" to {phase.dose_high}" if phase.dose_high is not None else ""
-    longest = f" to {phase.period_high}" if phase.period_high is not None else ""
-    until = [f"{phase.count} doses"] if phase.count is not None else []
-    until += [f"{phase.duration[0]} {phase.duration[1]}"] if phase.duration else []
-    until += [phase.ends] if phase.ends else []
-    often = f"{phase.frequency} x per {phase.period}{longest} {phase.period_unit}"
-    return f"{phase.dose}{high} {phase.dose_unit}", phase.route, often, "; ".join(until)
-
-
-def analytes_sheet(pathway: Pathway) -> Sheet:
-    """Units with their factors, and what is plausible, per analyte."""
-    lines = []
-    for each in pathway.analytes.values():
-        units = dict.fromkeys(f"{unit.spelling} x {unit.factor} ({unit.family})" for unit in each.units.values())
-        ranges = [f"{entry.low if entry.low is not None else ''} to {entry.high if entry.high is not None else ''} "
-                  f"{each.bases.get(entry.family, '')}" for entry in each.plausible]  # fmt: skip
-        lines.append((each.display, "; ".join(units), "; ".join(ranges), *origin(each.provenance)))
-    return Sheet("Analytes", ("Analyte", "Units", "Plausible", *ORIGIN), tuple(lines))
+def texts_of(sheet: Sheet) -> Iterator[tuple[Entry, str]]:
+    """The wording of each entry that has any."""
+    for entry in sheet.entries:
+        if entry.texts:
+            yield entry, "\n\n".join(text for _, text in entry.texts)

@@ -21,7 +21,10 @@ from jsonschema.validators import extend
 from .faults import Faults, listing, nearest
 from .files import Toml
 
-WHOLE = {"content.toml": "content", "messages.toml": "messages", "pathway.toml": "pathway", "site.toml": "site"}
+WHOLE = {
+    "content.toml": "content", "messages.toml": "messages", "plain-words.toml": "messages", "pathway.toml": "pathway",
+    "site.toml": "site",
+}  # fmt: skip
 KEYED = {"sources.toml": "source", "analytes.toml": "analyte", "problems.toml": "problem", "medicines.toml": "medicine"}
 LISTED = {
     "thresholds.toml": ("threshold", "threshold"),

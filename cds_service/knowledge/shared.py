@@ -10,7 +10,7 @@ from cds_service.clinical.tables import Analyte, Source
 
 from . import build
 from .codes import ROUTE_CODES, SNOMED, Codes
-from .faults import Faults
+from .faults import Faults, listing
 from .files import Files, Toml
 from .prefetch import KEYS
 from .shapes import Element, sound
@@ -37,9 +37,9 @@ class Shared:
         self.groups = self._groups(problems, medicines)
         messages = elements["messages.toml"]
         self.messages = build.messages(messages[0].table) if sound(messages) else {}
-        for key in KEYS:
-            if sound(messages) and f"prefetch.{key}" not in self.messages:
-                faults.add("messages.toml", f"[prefetch] says nothing for {key!r}, which a card may have to name")
+        if sound(messages):
+            self._check_messages()
+        self.plain_words = self._plain_words(elements["plain-words.toml"])
         self.rows = read_value_sets(files, self._concepts(files), faults)
         self.rows += drafted_rows(self._drafted(files), self.rows, faults)
         self.codes = Codes(self.rows)
@@ -48,6 +48,35 @@ class Shared:
         about = elements["site.toml"]
         own = about[0].table if sound(about) else {}
         self.site = read_site(site, own, files.theirs, self.analytes, self.codes, faults)
+
+    def _check_messages(self) -> None:
+        """What a card may have to say is there, and what settles a dismissed warning is a reason that can be given."""
+        words = self.messages
+        for key in KEYS:
+            if f"prefetch.{key}" not in words:
+                self.faults.add("messages.toml", f"[prefetch] says nothing for {key!r}, which a card may have to name")
+        if "accepted-earlier" not in words:
+            self.faults.add("messages.toml", "'accepted-earlier' is missing, which a card may have to say")
+        reasons = {key.removeprefix("override.") for key in words if key.startswith("override.")}
+        for key in (key.removeprefix("settles.") for key in words if key.startswith("settles.")):
+            if key not in reasons:
+                self.faults.unknown("messages.toml [settles]", "override reason", key, reasons)
+
+    def _plain_words(self, elements: list[Element]) -> dict[str, str]:
+        """What each finding and threshold means; one that has no words, or is none of ours, is a fault."""
+        if not sound(elements):
+            return {}
+        known = self.vocabulary
+        for section, needed, more in (
+            ("findings", known.findings, ()),
+            ("thresholds", known.thresholds.keys(), known.optional),
+        ):
+            place, told = f"plain-words.toml [{section}]", elements[0].table.get(section, {})
+            for name in sorted(told.keys() - needed - set(more)):
+                self.faults.unknown(place, section.removesuffix("s"), name, {*needed, *more})
+            if missing := needed - told.keys():
+                self.faults.add(place, f"says nothing of {listing(missing)}")
+        return build.messages(elements[0].table)
 
     def _analytes(self) -> dict[str, Analyte]:
         found = {}

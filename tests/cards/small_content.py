@@ -26,8 +26,17 @@ approver = ""
 review_by = 2027-05-21
 """,
     "sources.toml": '[guide]\ntitle = "A guide"\nurl = "https://guide.example/"\npublished = "2024"\n',
-    "messages.toml": 'not-recorded = "not recorded"\n[doubt]\nno-unit = "the result has no unit"\n[prefetch]\n'
+    "messages.toml": 'not-recorded = "not recorded"\naccepted-earlier = "{order} on {date}"\n[doubt]\nno-unit = "the result has no unit"\n[prefetch]\n'
     + "".join(f'{key} = "our words for {key}"\n' for key in KEYS),
+    "plain-words.toml": """[findings]
+b12_deficient = "B12 is below the limit"
+b12_grey = "B12 is uncertain"
+neuro = "neurological signs are recorded"
+symptoms = "symptoms are recorded"
+[thresholds]
+b12-deficient-mass = "Deficient below"
+b12-grey-mass = "Unlikely above"
+""",
     "analytes.toml": f"""[b12]
 display = "total B12"
 chart = "ng/L"
@@ -134,6 +143,18 @@ indicator = "info"
 summary = "B12 cannot be judged"
 detail = "The results could not be had."
 topic = "B12Unavailable"
+{ORIGIN}
+[fixed.dismissed]
+indicator = "info"
+summary = "Dismissed"
+detail = "You dismissed it."
+topic = "B12Dismissed"
+{ORIGIN}
+[fixed.dismissed-untreated]
+indicator = "info"
+summary = "Dismissed and untreated"
+detail = "You dismissed it, and nothing is given."
+topic = "B12DismissedUntreated"
 {ORIGIN}
 """,
     "thresholds.toml": f"""[[threshold]]

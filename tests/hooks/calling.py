@@ -23,7 +23,8 @@ from cds_service.hooks.catalogue import PATIENT_VIEW, SERVICES, discovery, liste
 from cds_service.hooks.compose import OVERRIDE_SYSTEM, Options, compose
 from cds_service.hooks.messages import HookRequest, read_request
 from cds_service.outgoing import Outgoing, Policy
-from cds_service.web import READ_AT_MOST, Endpoint, Site, add_routes
+from cds_service.web import Endpoint, Site, add_routes
+from cds_service.web_bytes import READ_AT_MOST
 from cds_service.web_errors import add_error_handlers
 
 PATH = f"/cds-services/{PATIENT_VIEW}"
@@ -104,7 +105,17 @@ class Answers:
     bug: Exception | None = None
     calls: list[dict[str, Any]] = field(default_factory=list)
 
-    def __call__(self, hook_request: HookRequest, service: Any, fetch: Any, now: datetime, *deadlines: float) -> Any:
+    def __call__(
+        self,
+        hook_request: HookRequest,
+        service: Any,
+        fetch: Any,
+        now: datetime,
+        deadline: float,
+        optional_deadline: float,
+        recall: Any,
+    ) -> Any:
+        deadlines = deadline, optional_deadline
         self.calls.append({"request": hook_request, "fetch": fetch, "now": now, "deadlines": deadlines})
         if self.bug:
             raise self.bug
@@ -127,6 +138,7 @@ class Caller:
     answers: Answers = field(default_factory=Answers)
     demo: bool = True
     origins: frozenset[str] = frozenset()
+    store: Any = None
     log: io.StringIO = field(default_factory=io.StringIO)
 
     def __post_init__(self) -> None:
@@ -143,6 +155,7 @@ class Caller:
             seconds=8.0,
             demo=self.demo,
             origins=self.origins,
+            store=self.store,
         )
         self.app = Flask("cds_service", static_folder=None)
         self.app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.explain import explanation
+from cds_service.explanation import explanation
 from cds_service.vignette_fhir import request_bytes
 from tests.book import book, content, play, service
 from tests.fhir import loopback

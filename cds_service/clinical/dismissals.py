@@ -1,0 +1,195 @@
+"""Less noise: what a clinician has dismissed is not shown again on the same evidence, what was accepted not offered.
+
+Pure. It only ever takes away: no other advice is raised, lowered or given the drafts of one that went. Nothing goes
+while a neurological sign is recorded, or while nobody can tell because the part of the record where it would stand
+could not be read; no critical advice goes, and no card that says what could not be judged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Protocol
+
+from .advice import Advice, Draft
+from .case import Because, written
+from .decide import Decision
+from .findings import Assessment
+from .record import Order
+from .tables import Pathway
+
+LINE = "dismissed/"  # before the name of the row, where one line is left of a warning
+FIXED = "fixed/"
+DISMISSED, ACCEPTED = "dismissed", "accepted"  # why something is not shown
+NEUROLOGICAL = (
+    "neuro", "gait", "cord", "cord_on_treatment", "cord_or_nitrous_neuro", "nitrous_with_neuro", "megaloblastic_neuro",
+)  # fmt: skip
+SIGNS_STAND_IN = frozenset({"conditions", "status"})  # the prefetch keys in which a neurological sign is recorded
+ABOUT_ACCESS = frozenset(  # whether something could be read: it may differ from one call to the next
+    "record_incomplete medicines_unknown allergies_unknown b12_incomplete no_medicine_draft".split()
+)
+
+
+class Override(Protocol):
+    """A card that was dismissed: the day, and the code of the reason given ("" for none)."""
+
+    @property
+    def on(self) -> date: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+class Memory(Protocol):
+    """What is remembered of one user and one patient."""
+
+    def dismissed(self, row: str, evidence: str) -> Override | None:
+        """The override of this row on the same evidence, if it is still in force."""
+
+    def accepted(self, kind: str, draft: str) -> date | None:
+        """The day on which a suggestion of this order was accepted, if it is not long ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is not shown, and why: a row, or an order ("test:fbc", "medicine:neuro")."""
+
+    what: str
+    why: str  # dismissed | accepted
+    on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Quieter:
+    """The advice that is left, and what was taken away."""
+
+    advice: tuple[Advice, ...]
+    left: tuple[Left, ...]
+
+
+def is_line(row: str) -> bool:
+    """Is this the line that is left of a dismissed warning?"""
+    return row.startswith(LINE)
+
+
+def evidence_of(decision: Decision, assessment: Assessment, content: str) -> str:
+    """What the decision rests on, as one text that is the same for as long as all of it is the same.
+
+    Every finding with its evidence, the orders that the call is about, the rows that speak and how loudly, and the
+    version of the content. Not in it: what the day alone changes (an age), and what could not be read. A finding that
+    comes or goes with time (a result gone stale, injections lapsed) changes what is advised, and counts.
+    """
+    found = {name: pieces(each.because) for name, each in decision.findings.items() if name not in ABOUT_ACCESS}
+    rows = sorted([each.row, each.indicator] for each in decision.advice if not each.row.startswith(FIXED))
+    orders = sorted((ordered(each) for each in assessment.case.record.selected), key=json.dumps)
+    pathway = assessment.case.pathway
+    told = {"content": content, "findings": found, "orders": orders, "pathway": pathway.id, "rows": rows}
+    return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def pieces(because: Iterable[Because]) -> list[list[str]]:
+    """References and texts, sorted. Of the patient the reference alone: the text is the age."""
+    told = {(each.reference, "" if each.reference.startswith("Patient/") else each.text) for each in because}
+    return [list(each) for each in sorted(told)]
+
+
+def ordered(order: Order) -> list[Any]:
+    """An order as far as it is judged. Its reference too: a new draft is a new decision."""
+    phases = [[str(each.dose), str(each.interval), str(each.days)] for each in order.phases]
+    return [order.reference, order.ingredient, order.orderable, order.route, str(order.per_day), phases]
+
+
+def may_be_quiet(decision: Decision, assessment: Assessment) -> bool:
+    """Is there anything that may go at all? Without it nobody need ask what is remembered."""
+    record = assessment.case.record
+    if any(name in decision.findings for name in NEUROLOGICAL):
+        return False
+    if SIGNS_STAND_IN & record.published & (record.unavailable | record.incomplete):
+        return False
+    return any(may_go(each) for each in decision.advice)
+
+
+def may_go(advice: Advice) -> bool:
+    """Never what is critical, and never what says that something could not be judged."""
+    return advice.indicator != "critical" and not advice.row.startswith(FIXED)
+
+
+def quieter(decision: Decision, assessment: Assessment, evidence: str, memory: Memory) -> Quieter:
+    """The advice of a decision without what was dismissed on this evidence, or accepted. See `may_be_quiet`."""
+    if not may_be_quiet(decision, assessment):
+        return Quieter(decision.advice, ())
+    kept: list[Advice] = []
+    lines: list[Advice] = []
+    left: list[Left] = []
+    for advice in decision.advice:
+        override = memory.dismissed(advice.row, evidence) if may_go(advice) else None
+        if override is None:
+            less, gone = without_accepted(advice, assessment.case.pathway, memory)
+            kept.append(less)
+            left += gone
+            continue
+        left.append(Left(advice.row, DISMISSED, override.on))
+        if advice.indicator == "warning" and not settles(override, assessment.case.pathway):
+            line = line_for(advice, override.on, decision, assessment)
+            again = memory.dismissed(line.row, evidence)
+            lines += [] if again else [line]
+            left += [Left(line.row, DISMISSED, again.on)] if again else []
+    return Quieter((*kept, *lines), tuple(left))
+
+
+def settles(override: Override, pathway: Pathway) -> bool:
+    """Does the reason settle the matter, so that no line is left? Which reasons do is content."""
+    return f"settles.{override.reason}" in pathway.messages
+
+
+def line_for(advice: Advice, on: date, decision: Decision, assessment: Assessment) -> Advice:
+    """The one line that is left of a dismissed warning, without drafts."""
+    pathway, found = assessment.case.pathway, decision.findings
+    treating = any(row.startswith("treat/") for row in decision.rows) and not {"on_im", "on_oral"} & found.keys()
+    untreated = treating and advice.row.startswith(("treat/", "interpret/"))
+    card = pathway.fixed["dismissed-untreated" if untreated else "dismissed"]
+    values = assessment.values | {"dismissed_on": written(on), "dismissed": advice.summary}
+    return Advice(
+        row=f"{LINE}{advice.row}",
+        indicator=card.indicator,
+        summary=card.summary.format_map(values),
+        detail=card.detail.strip().format_map(values),
+        topic=f"{card.topic}{advice.topic}",
+        provenance=card.provenance,
+    )
+
+
+def without_accepted(advice: Advice, pathway: Pathway, memory: Memory) -> tuple[Advice, list[Left]]:
+    """The advice without drafts that were accepted before, which it names in words instead.
+
+    Regimens are alternatives: once one is accepted none is offered. A draft that replaces the clinician's own order
+    belongs to that order, whatever was accepted earlier.
+    """
+    if not advice.drafts or not may_go(advice):
+        return advice, []
+    days = {each: memory.accepted(each.kind, each.id) for each in advice.drafts if not each.replaces}
+    accepted = {draft: day for draft, day in days.items() if day is not None}
+    if not accepted:
+        return advice, []
+    gone = dict(accepted)
+    chosen = max((day for draft, day in accepted.items() if draft.kind == "medicine"), default=None)
+    if chosen is not None:
+        gone |= {each: chosen for each in days if each.kind == "medicine" and each not in accepted}
+    said = pathway.messages["accepted-earlier"]
+    words = [
+        said.replace("{order}", name_of(draft, pathway)).replace("{date}", written(day))
+        for draft, day in accepted.items()
+    ]
+    less = replace(
+        advice,
+        drafts=tuple(each for each in advice.drafts if each not in gone),
+        detail="\n\n".join(each for each in (advice.detail, *words) if each),
+    )
+    return less, [Left(f"{draft.kind}:{draft.id}", ACCEPTED, day) for draft, day in gone.items()]
+
+
+def name_of(draft: Draft, pathway: Pathway) -> str:
+    """A test or a regimen by its title."""
+    return (pathway.orderables if draft.kind == "test" else pathway.regimens)[draft.id].title

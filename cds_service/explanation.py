@@ -1,0 +1,59 @@
+"""Everything about an answer as plain values: for `b12-cds explain --json`, and for whoever asks why on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from .clinical.record import PatientRecord, Unmapped
+from .fhir import reasons
+from .knowledge.files import VALUE_SETS, written_line
+from .pipeline import Answer, Service
+
+Json = dict[str, Any]
+LONGEST_DISPLAY = 100
+
+
+def explanation(found: Answer, service: Service, day: date) -> Json:
+    """Everything about an answer, under the names that `b12-cds explain --json` prints."""
+    return {
+        "pathway": service.pathway.id,
+        "contentVersion": service.content.version,
+        "asOf": day.isoformat(),
+        "label": found.decision.label,
+        "rows": list(found.decision.rows),
+        "findings": [
+            {
+                "name": finding.name,
+                "because": [
+                    {"reference": each.reference, "text": each.text}
+                    for each in finding.because
+                    if each.reference or each.text
+                ],
+            }
+            for finding in found.decision.findings.values()
+        ],
+        "ignored": not_used(found.record, service.pathway.displays),
+        "unavailable": [key for key in service.templates if key in found.record.unavailable],
+        "cards": found.cards,
+    }
+
+
+def not_used(record: PatientRecord, displays: Mapping[str, str]) -> list[Json]:
+    """What was ignored and why; for a result that is not mapped, the line by which a site maps it."""
+    unmapped = {each.reference for each in record.unmapped}
+    told = [(each.reference, each.reason) for each in record.ignored
+            if not (each.reference in unmapped and each.reason == reasons.WORDS_ONLY)]  # fmt: skip
+    told += [(each.reference, how_to_map(each, displays)) for each in record.unmapped]
+    return [{"reference": reference, "reason": reason} for reference, reason in sorted(told)]
+
+
+def how_to_map(each: Unmapped, displays: Mapping[str, str]) -> str:
+    """The line for the site's folder. What it repeats of the record is for the operator, without unseen signs."""
+    test = displays[each.analyte]
+    if not each.system:
+        return f"not mapped: it looks like {test}, but its code has no system, so that no line can name it"
+    line = written_line(each.system, each.code, each.display[:LONGEST_DISPLAY], each.use, "site")
+    file = f"{VALUE_SETS}/lab-{each.analyte}.csv"
+    return f'not mapped: add "{line}" to {file} if it is {test} in serum or plasma'

@@ -1,0 +1,218 @@
+"""What is counted for Prometheus: calls, cards, what was missing, how long it took, how the store is.
+
+Every label comes from a closed set that is known when the service starts; whatever is not in it is "other", so that
+nothing of a request can become a label. Nothing here is about a patient.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .fhir.key_states import ABSENT, DATA, EMPTY, FAILED, INCOMPLETE, NULL
+from .fhir.reasons import REASONS
+
+if TYPE_CHECKING:
+    from .pipeline import Answer
+    from .store.kept import StoreState
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # upper bounds of the histograms
+LOOK_EVERY = 10.0  # seconds between two looks at the store
+OTHER = "other"
+STATUSES = frozenset(
+    str(status) for status in (200, 400, 401, 403, 404, 405, 408, 411, 412, 413, 414, 415, 429, 431, 500, 503)
+)
+INDICATORS = frozenset(["info", "warning", "critical"])
+KEY_STATES = frozenset([ABSENT, NULL, EMPTY, INCOMPLETE, FAILED, DATA])
+OUTCOMES = frozenset(["accepted", "overridden"])
+ACCESS = {"ready": "ready", "none passed": "none passed"}  # any other text says why the server may not be called
+IGNORED = REASONS | {"another patient", "specimen", "cannot be read", "read without what does not fit"}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The closed sets that this installation adds: they come from clients.toml and from the content, never from a
+    request. `rows` as cards name them ("interpret/deficient"), `keys` of prefetch."""
+
+    clients: frozenset[str]
+    hooks: frozenset[str]
+    rows: frozenset[str]
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What runs here. `review_passed` asks the calendar."""
+
+    version: str
+    content: str
+    pathways: frozenset[str]
+    review_passed: Callable[[], bool]
+
+
+class Measures(Protocol):
+    """What the service tells of itself. Thread safe; never raises and never waits."""
+
+    def call(self, client: str, hook: str, silent: bool, found: Answer, fhir: str, seconds: float) -> None:
+        """A call that was answered with cards or with 412. `fhir`: how FHIR access stood."""
+
+    def parts(self, **seconds: float) -> None:
+        """Where the time of one call went."""
+
+    def refused(self, status: int) -> None:
+        """A request that was answered with an error."""
+
+    def feedback(self, client: str, outcomes: Iterable[str]) -> None:
+        """Feedback that was stored."""
+
+    def begin(self, store: Callable[[], StoreState] | None) -> None:
+        """This process starts to answer; from now on the store is looked at now and then."""
+
+
+class NotMeasured:
+    """Nobody asks for metrics: nothing is counted, and the library is not loaded."""
+
+    def call(self, client: str, hook: str, silent: bool, found: Answer, fhir: str, seconds: float) -> None: ...
+
+    def parts(self, **seconds: float) -> None: ...
+
+    def refused(self, status: int) -> None: ...
+
+    def feedback(self, client: str, outcomes: Iterable[str]) -> None: ...
+
+    def begin(self, store: Callable[[], StoreState] | None) -> None: ...
+
+
+class Counted:
+    """A metric with labels from closed sets. The library finds a combination of labels slowly; here it does so once."""
+
+    def __init__(self, metric: Any, **closed: Iterable[str]) -> None:
+        self._metric, self._closed = metric, [frozenset(allowed) for allowed in closed.values()]
+        self._known: dict[tuple[str, ...], Any] = {} if closed else {(): metric}
+
+    def of(self, *values: str) -> Any:
+        """What counts for these labels; a value that is not in its set is "other"."""
+        labels = tuple(
+            value if value in allowed else OTHER for value, allowed in zip(values, self._closed, strict=True)
+        )
+        if labels not in self._known:
+            self._known[labels] = self._metric.labels(*labels)
+        return self._known[labels]
+
+
+class Metrics:
+    """Counts for Prometheus. One for all processes: prometheus_client keeps a file for each, by its id.
+
+    It decides at its import how it counts, by the environment that `metrics_server.measured` sets. So it is imported
+    here, when the first Metrics is made, and not at all where nothing is measured.
+    """
+
+    def __init__(self, names: Names, about: About) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Histogram
+
+        self.registry = CollectorRegistry()
+        self._about = about
+
+        def counter(name: str, text: str, **closed: Iterable[str]) -> Counted:
+            return Counted(Counter(f"b12_cds_{name}", text, [*closed], registry=self.registry), **closed)
+
+        def histogram(name: str, text: str, **closed: Iterable[str]) -> Counted:
+            metric = Histogram(f"b12_cds_{name}", text, [*closed], buckets=SECONDS, registry=self.registry)
+            return Counted(metric, **closed)
+
+        whose = {"client": names.clients, "hook": names.hooks}
+        self._calls = counter("calls", "Calls answered", **whose, status=STATUSES, silent=("yes", "no"))
+        self._seconds = histogram("call_seconds", "Seconds from a call's arrival to its answer", hook=names.hooks)
+        self._parts = histogram("part_seconds", "Seconds in a part of a call", part=("read", "decide"))
+        self._cards = counter("rows_shown", "Rows that cards showed", row=names.rows, indicator=INDICATORS)
+        self._missing = counter("missing", "Calls answered 412, by the key that could not be had", key=names.keys)
+        self._keys = counter("prefetch", "Prefetch keys, by what came under them", key=names.keys, state=KEY_STATES)
+        self._ignored = counter("ignored", "Data that was not used", reason=IGNORED)
+        self._access = counter("fhir_access", "Calls by how FHIR access stood", access=(*ACCESS.values(), "refused"))
+        self._refused = counter("refused", "Requests answered with an error", status=STATUSES)
+        self._feedback = counter("feedback", "Feedback stored", client=names.clients, outcome=OUTCOMES)
+        self._forgotten = counter("recall_gave_up", "Calls for which the store could not say what was overridden")
+        self._lost = counter("store_lost", "Decisions that could not be kept")
+
+    def call(self, client: str, hook: str, silent: bool, found: Answer, fhir: str, seconds: float) -> None:
+        self._calls.of(client, hook, str(found.status), "yes" if silent else "no").inc()
+        self._seconds.of(hook).observe(seconds)
+        for each in found.shown:
+            self._cards.of(each.row, each.indicator).inc()
+        for key in found.missing:
+            self._missing.of(key).inc()
+        for key, state in found.gathered.states.items():
+            self._keys.of(key, state.state).inc()
+        for each in found.record.ignored:
+            self._ignored.of(each.reason.partition(":")[0]).inc()  # what follows the colon may name what was sent
+        self._access.of(ACCESS.get(fhir, "refused")).inc()
+        if not found.remembered:
+            self._forgotten.of().inc()
+
+    def parts(self, **seconds: float) -> None:
+        for part, value in seconds.items():
+            self._parts.of(part).observe(value)
+
+    def refused(self, status: int) -> None:
+        self._refused.of(str(status)).inc()
+
+    def feedback(self, client: str, outcomes: Iterable[str]) -> None:
+        for outcome in outcomes:
+            self._feedback.of(client, outcome).inc()
+
+    def begin(self, store: Callable[[], StoreState] | None) -> None:
+        looks = Looks(self.registry, self._about, self._lost, store)
+        threading.Thread(target=looks.on, name="metrics", daemon=True).start()
+
+
+class Looks:
+    """How things stand in one process. Made in that process: in the one that it was forked from nothing stands."""
+
+    def __init__(self, registry: Any, about: About, lost: Counted, store: Callable[[], StoreState] | None) -> None:
+        from prometheus_client import Gauge
+
+        def gauge(name: str, text: str, mode: str, *labels: str) -> Any:
+            return Gauge(f"b12_cds_{name}", text, labels, registry=registry, multiprocess_mode=mode)
+
+        content = gauge("content_info", "What runs", "livemax", "version", "content", "pathway")
+        for pathway in about.pathways:
+            content.labels(about.version, about.content, pathway).set(1)
+        passed = "1 if the day has passed by which the content must be reviewed"
+        self._review = gauge("content_review_passed", passed, "livemax")
+        self._about, self._store, self._lost, self._lost_before = about, store, lost, 0
+        if store is not None:
+            self._waiting = gauge("store_waiting", "Decisions that wait to be written", "livesum")
+            self._ok = gauge("store_ok", "1 if the store answers every process", "livemin")
+
+    def on(self) -> None:
+        """Look again and again; in a thread of its own, for the store may take a while, and no call is to wait."""
+        pause = threading.Event()
+        while True:
+            self.look()
+            pause.wait(LOOK_EVERY)
+
+    def look(self) -> None:
+        """Note how the store is, and whether the content's day has passed."""
+        self._review.set(self._about.review_passed())
+        if self._store is None:
+            return
+        state = self._store()
+        self._lost.of().inc(max(state.lost - self._lost_before, 0))
+        self._lost_before = state.lost
+        self._waiting.set(state.waiting)
+        self._ok.set(state.ok)
+
+
+def names_of(clients: Iterable[str], hooks: Iterable[str], pathways: Iterable[Any], keys: Iterable[str]) -> Names:
+    """The closed sets of an installation with these pathways."""
+    rows = {row for pathway in pathways for row in rows_of(pathway)}
+    return Names(frozenset(clients), frozenset(hooks), frozenset(rows), frozenset(keys))
+
+
+def rows_of(pathway: Any) -> Iterable[str]:
+    """Every row of a pathway as a card may name it, dismissed ones too."""
+    tables: Mapping[str, Any] = {name: getattr(pathway, name) for name in ("interpret", "treat", "safety", "orders")}
+    rows = [f"{name}/{row.id}" for name, table in tables.items() for row in table]
+    return [*rows, *(f"dismissed/{row}" for row in rows), *(f"fixed/{card}" for card in pathway.fixed)]

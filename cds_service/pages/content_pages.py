@@ -1,0 +1,149 @@
+"""The content as pages, /content: every table, number, code and change for a clinician or safety officer to review.
+
+GET only and without any patient data. `?site=NAME` shows the content with that site's folder laid over it; without it,
+the content that the service answers with by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from flask import Flask, render_template, request, url_for
+
+from cds_service.clinical.tables import Pathway
+from cds_service.knowledge.cautions import cautions
+from cds_service.knowledge.content import Content
+from cds_service.knowledge.difference import difference
+from cds_service.knowledge.review import Sheet
+from cds_service.knowledge.review_codes import KINDS, USES, unchanged, value_set, value_sets
+from cds_service.knowledge.review_rows import sheets
+from cds_service.web_errors import Refused
+
+from .content_shelf import Shelf
+from .frame import shown
+from .wording import as_html, as_one_line
+
+EVIDENCE = {
+    "primary": "compared with the publication itself",
+    "secondary": "from a digest of the publication; its own words are still to be compared",
+    "design": "our own decision, or general knowledge: no publication says so",
+}
+
+
+def add_content_pages(app: Flask, contents: Mapping[str, Content], today: Callable[[], date]) -> None:
+    """The pages below /content. `contents` by the name in ?site=; "" is the one that the service answers with."""
+    pages = ContentPages(Shelf(contents), today)
+    app.add_template_filter(as_html, "wording")
+    app.add_template_filter(as_one_line, "wording_line")
+    for path, name, view in (
+        ("/content", "content_start", pages.start),
+        ("/content/pathways/<pathway>", "content_pathway", pages.pathway),
+        ("/content/pathways/<pathway>/<sheet>", "content_sheet", pages.sheet),
+        ("/content/value-sets", "content_value_sets", pages.value_sets),
+        ("/content/value-sets/<name>", "content_value_set", pages.value_set),
+        ("/content/difference", "content_difference", pages.difference),
+        ("/content/changes", "content_changes", pages.changes),
+    ):
+        app.add_url_rule(path, name, shown(view), methods=["GET"])
+
+
+class ContentPages:
+    """The routes."""
+
+    def __init__(self, shelf: Shelf, today: Callable[[], date]):
+        self.shelf, self.today = shelf, today
+
+    def start(self) -> str:
+        """GET /content: which content this is, who answers for it, and where its parts are."""
+        content = self.content()
+        pathways = [(each, sheets(content, each)) for each in content.pathways.values()]
+        counts = value_sets(content)
+        codes = sum(each.count for each in counts.values())
+        return self.page("content.html", pathways=pathways, sets=len(counts), codes=codes, evidence=EVIDENCE,
+                         overdue=content.review_by < self.today())  # fmt: skip
+
+    def pathway(self, pathway: str) -> str:
+        """GET /content/pathways/{id}: every table of the pathway on one page, as one prints it."""
+        return self.tables(self.found(pathway), None)
+
+    def sheet(self, pathway: str, sheet: str) -> str:
+        """GET /content/pathways/{id}/{table}"""
+        return self.tables(self.found(pathway), sheet)
+
+    def tables(self, pathway: Pathway, name: str | None) -> str:
+        """Every sheet of the pathway, or the one of that name."""
+        every = sheets(self.content(), pathway)
+        chosen = [each for each in every if name is None or each.id == name]
+        if not chosen:
+            raise Refused(404, f"there is no such table; known: {', '.join(each.id for each in every)}")
+        findings = finding_words(chosen)
+        return self.page("content_tables.html", pathway=pathway, every=every, chosen=chosen, name=name,
+                         findings=findings, evidence=EVIDENCE)  # fmt: skip
+
+    def value_sets(self) -> str:
+        """GET /content/value-sets"""
+        content = self.content()
+        return self.page("content_value_sets.html", sets=value_sets(content), kinds=KINDS, same=unchanged(content))
+
+    def value_set(self, name: str) -> str:
+        """GET /content/value-sets/{name}"""
+        found = value_set(self.content(), name)
+        if found is None:
+            raise Refused(404, "there is no such value set; GET /content/value-sets lists them")
+        same = unchanged(self.content())
+        return self.page("content_value_set.html", set=found, kinds=KINDS, uses=USES, same=same)
+
+    def difference(self) -> str:
+        """GET /content/difference: what a site's folder changes, sentence by sentence."""
+        theirs = self.content()
+        if theirs.site.folder is None:
+            return self.page("content_difference.html", changed={}, cautions=[])
+        ours = self.shelf.ours()
+        return self.page("content_difference.html", changed=difference(ours, theirs), cautions=cautions(ours, theirs))
+
+    def changes(self) -> str:
+        """GET /content/changes"""
+        text = (self.content().folder / "CHANGELOG.md").read_text(encoding="utf-8")
+        return self.page("content_changes.html", text=text.partition("\n")[2])
+
+    def page(self, template: str, **given: Any) -> str:
+        """A page, with what all of them show."""
+        site = self.site()
+        return render_template(template, content=self.content(), site=site, sites=self.shelf.names(), link=linked(site),
+                               here="content", **given)  # fmt: skip
+
+    def site(self) -> str:
+        return request.args.get("site", "")
+
+    def content(self) -> Content:
+        """The content that the address asks for."""
+        found = self.shelf.content(self.site())
+        if found is None:
+            raise Refused(404, f"there is no such site; known: {', '.join(filter(None, self.shelf.names()))}")
+        return found
+
+    def found(self, pathway: str) -> Pathway:
+        known = self.content().pathways
+        if pathway not in known:
+            raise Refused(404, f"there is no such pathway; known: {', '.join(known)}")
+        return known[pathway]
+
+
+def linked(site: str) -> Callable[..., str]:
+    """`url_for` that stays with the site that is looked at."""
+
+    def link(page: str, **given: Any) -> str:
+        return url_for(page, **({"site": site} if site else {}), **given)
+
+    return link
+
+
+def finding_words(chosen: list[Sheet]) -> dict[str, str]:
+    """Finding -> words, of every finding that stands in these tables: the key below them."""
+    facts = [fact for sheet in chosen if sheet.is_decision for entry in sheet.entries for fact in entry.facts]
+    said = [each for fact in facts for each in fact.said]
+    conditions = [each for fact in facts if fact.title in ("When", "Unless") for each in fact.said]
+    conditions += [each for one in said for each in (*one.when, *one.unless)]
+    return {each.name: each.text for each in sorted(conditions, key=lambda each: each.name)}

@@ -1,0 +1,142 @@
+"""One call from a page, made as a client's is: the same bytes through the same pipeline, and noted in the same store.
+
+Every visit of the playground counts as a patient's record system of its own, so that what one person dismisses or
+accepts on an example patient is not remembered for the next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
+from datetime import time as time_of_day
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from cds_service.crowds import Crowds
+from cds_service.fetching import Fetch
+from cds_service.hooks.depth import surely_too_deep
+from cds_service.hooks.messages import TOO_DEEP, BadRequest, HookRequest, named_hook, read_request
+from cds_service.pipeline import Answer, Service
+from cds_service.remembering import kept, recall_for, who
+from cds_service.store.kept import Keeper
+from cds_service.web_bytes import timing
+from cds_service.web_errors import Refused
+
+Way = Callable[[str, str, float | None], tuple[Fetch | None, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked: the body of the call, under which pathway, as of which day, and whose visit it is.
+
+    `day` is None for a call as of now. `recall`: is what this visit dismissed or accepted remembered? `keep`: is the
+    decision written to the store?
+    """
+
+    body: bytes
+    pathway: str
+    visit: str
+    day: date | None = None
+    recall: bool = True
+    keep: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call with its answer, and what a page says about both. `timing` is a Server-Timing header."""
+
+    ask: Ask
+    request: HookRequest
+    service: Service
+    found: Answer
+    day: date
+    timing: str
+    milliseconds: dict[str, float]
+    fetched: str  # "ready", or why nothing could be fetched
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Makes calls. `services` by pathway and hook; `way` leads to a FHIR server if it may be called."""
+
+    services: Mapping[tuple[str, str], Service]
+    pathway: str  # the one that clients get
+    answer: Callable[..., Answer]  # pipeline.answer
+    way: Way
+    clock: Callable[[], datetime]
+    log: FilteringBoundLogger
+    seconds: float
+    client: str
+    store: Keeper | None
+    crowds: Crowds
+
+    @property
+    def pathways(self) -> list[str]:
+        return list(dict.fromkeys(pathway for pathway, _ in self.services))
+
+    @property
+    def zone(self) -> tzinfo:
+        return self.services[self.pathway, "patient-view"].zone
+
+    def today(self) -> date:
+        return self.clock().astimezone(self.zone).date()
+
+    def service(self, pathway: str, hook: str = "patient-view") -> Service:
+        """The service of a pathway; Refused for one that we do not have."""
+        if (pathway, hook) not in self.services:
+            raise Refused(400, f"there is no such pathway; known: {', '.join(self.pathways)}")
+        return self.services[pathway, hook]
+
+    def call(self, ask: Ask) -> Called:
+        """The answer. Refused says what is wrong with the request."""
+        begun = time.monotonic()
+        hook = named_hook(ask.body, otherwise="patient-view")
+        service = self.service(ask.pathway, hook)
+        try:
+            request = read_request(ask.body, hook)
+            read = time.monotonic()
+            called = self.answered(ask, request, service, begun, read)
+        except BadRequest as error:
+            raise Refused(400, faults=error.faults) from None
+        except RecursionError:
+            if not surely_too_deep(ask.body):
+                raise
+            raise Refused(400, faults=(TOO_DEEP,)) from None
+        self.log.info("playground", hook=hook, status=called.found.status, cards=len(called.found.cards))
+        return called
+
+    def answered(self, ask: Ask, request: HookRequest, service: Service, begun: float, read: float) -> Called:
+        """The answer to a request that could be read, noted in the store."""
+        now = self.moment(ask.day)
+        fetch, why = self.fetch_for(request)
+        asked = who(request, self.client, f"visit-{ask.visit}")
+        recall = recall_for(self.store if ask.recall else None, asked, now)
+        deadlines = begun + self.seconds, begun + self.seconds / 2
+        base = request.fhir_access.base if request.fhir_access else ""
+        with self.crowds.visit(base, fetch) as fetch:
+            found = self.answer(request, service, fetch, now, *deadlines, recall)
+        done = time.monotonic()
+        if self.store is not None and ask.keep:
+            self.store.keep(kept(found, request, service, asked, self.clock(), seconds=done - begun, silent=False))
+        parts = {"read": read - begun, "decide": done - read, "total": done - begun}
+        rounded = {name: round(seconds * 1000, 1) for name, seconds in parts.items()}
+        day = now.astimezone(service.zone).date()
+        return Called(ask, request, service, found, day, timing(**parts), rounded, why or "ready")
+
+    def moment(self, day: date | None) -> datetime:
+        """Now; or noon of another day."""
+        if day is None or day == self.today():
+            return self.clock()
+        return datetime.combine(day, time_of_day(12), self.zone)
+
+    def fetch_for(self, request: HookRequest) -> tuple[Fetch | None, str]:
+        """The way to the FHIR server that the request names."""
+        access = request.fhir_access
+        return (None, "none passed") if access is None else self.way(access.base, access.token, access.lifetime)
+
+    def history(self, hook_instance: str) -> list[dict[str, Any]]:
+        """What the store holds of a call; nothing where nothing is kept."""
+        return [] if self.store is None else self.store.about(hook_instance)

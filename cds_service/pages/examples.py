@@ -1,0 +1,105 @@
+"""The example patients that are shipped: ten with a FHIR record, and the vignettes, by the name in ?patient=.
+
+All are invented, so that a name may stand in an address. A vignette that needs a site's folder is left out: these
+pages show the content with which the service runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from cds_service import fixture_patients, vignette_fhir
+from cds_service.knowledge.content import Content
+from cds_service.knowledge.locate import shipped_folder
+from cds_service.vignettes import Vignette, read_vignette
+
+RECORD, TOLD = "record", "vignette"
+DATED = ("date", "ended")  # keys by which a vignette names a day of the calendar
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example patient. `name` is "neuro-metformin" or "uk-ng239/01-deficient-vegan"."""
+
+    name: str
+    title: str
+    story: str
+    kind: str  # record | vignette
+    pathway: str
+    hook: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An example as a call: the body, and the day on which it is made."""
+
+    body: bytes
+    day: date
+
+
+class Examples:
+    """Every example. The vignettes are read when somebody first asks for one."""
+
+    def __init__(self, pathway: str, pathways: Iterable[str]) -> None:
+        self.records = {each.name: each for each in records(pathway)}
+        self._pathways = frozenset(pathways)
+        self._all: dict[str, Example] | None = None
+
+    def all(self) -> dict[str, Example]:
+        """Records first, then vignettes by pathway and name."""
+        if self._all is None:
+            self._all = self.records | {each.name: each for each in vignettes(self._pathways)}
+        return self._all
+
+    def find(self, name: str) -> Example | None:
+        return self.records.get(name) or self.all().get(name)
+
+    def search(self, words: str, pathway: str, hook: str) -> list[Example]:
+        """Examples whose title, story or name holds every word; of that pathway and hook, where one is given."""
+        wanted = words.casefold().split()
+        return [
+            each
+            for each in self.all().values()
+            if pathway in ("", each.pathway) and hook in ("", each.hook)
+            if all(word in f"{each.title} {each.story} {each.name}".casefold() for word in wanted)
+        ]
+
+
+def records(pathway: str) -> Iterator[Example]:
+    """The fixture patients; a record belongs to no pathway, so that the service's own is shown."""
+    for path in sorted(fixture_patients.patients_folder().glob("*.json")):
+        record = fixture_patients.read_patient(path, date(2000, 1, 1))
+        title, story = fixture_patients.told(record, "title"), fixture_patients.told(record, "story")
+        yield Example(path.stem, title, story, RECORD, pathway, "patient-view", path)
+
+
+def vignettes(pathways: frozenset[str]) -> Iterator[Example]:
+    """The vignettes of these pathways that need no site's folder."""
+    folder = shipped_folder("fixtures", holding="vignettes") / "vignettes"
+    for path in sorted(folder.glob("*/*.toml")):
+        told = read_vignette(path)
+        if not told.overlay and told.pathway in pathways:
+            name = f"{path.parent.name}/{path.stem}"
+            yield Example(name, told.title, "", TOLD, told.pathway, told.hook, path)
+
+
+def opened(example: Example, content: Content, today: date) -> Opened:
+    """The call about an example. Days are counted back from today, unless it names days of the calendar."""
+    if example.kind == RECORD:
+        record = fixture_patients.read_patient(example.path, today)
+        return Opened(fixture_patients.request_bytes(record, content.prefetch["full"]), today)
+    vignette = read_vignette(example.path)
+    if not is_dated(vignette):
+        vignette = replace(vignette, as_of=today)
+    return Opened(vignette_fhir.request_bytes(vignette, content), vignette.as_of)
+
+
+def is_dated(vignette: Vignette) -> bool:
+    """Does it name days of the calendar? Then it can only be told as of its own day."""
+    entries: list[Any] = [entry for table in vignette.told.values() if isinstance(table, list) for entry in table]
+    return any(key in entry for entry in entries if isinstance(entry, dict) for key in DATED)

@@ -1,0 +1,117 @@
+"""What every page shares: files that never change, headers that let nothing foreign in, the navigation, faults as pages.
+
+Pages load nothing from elsewhere and hold no script or style of their own, so that the Content-Security-Policy can
+forbid all of it. `same-origin` is the strictest Referrer-Policy under which a browser still says where a form was sent
+from: with `no-referrer` it sends `Origin: null`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, current_app, make_response, render_template, request
+from jinja2 import FileSystemLoader
+from werkzeug.exceptions import HTTPException
+
+from cds_service.web_errors import Refused
+
+HERE = Path(__file__).parent
+TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+HTML = "text/html"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+PAGES = (  # id, endpoint, what it is called
+    ("playground", "playground", "Playground"),
+    ("examples", "examples", "Example patients"),
+    ("fhir", "fhir", "FHIR server"),
+    ("content", "content_start", "Clinical content"),
+)
+DEMO = "Demo: only this machine is answered and nobody is authenticated. Do not enter real patients."
+BESIDE_CLIENTS = (
+    "This playground runs beside real clients (CDS_PLAYGROUND=1), and who may open it is up to your proxy. "
+    "Do not enter real patients."
+)
+FOREIGN = "the form was not sent from this site's own page"
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """The files of the folder `static`, read once: only these names exist."""
+
+    files: Mapping[str, tuple[bytes, str]]
+
+    def send(self, filename: str) -> Response:
+        """GET /static/{name}"""
+        if filename not in self.files:
+            raise Refused(404, "there is no such file")
+        body, kind = self.files[filename]
+        answer = Response(body, content_type=kind, headers={"Cache-Control": "no-cache"} | HEADERS)
+        answer.add_etag()
+        return answer.make_conditional(request)
+
+
+def add_frame(app: Flask, demo: bool, playground: bool) -> None:
+    """The frame of all pages: to be added once, before them."""
+    app.jinja_loader = FileSystemLoader(HERE / "templates")
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    files = {path.name: (path.read_bytes(), TYPES[path.suffix]) for path in (HERE / "static").iterdir()}
+    app.add_url_rule("/static/<filename>", "static", Static(files).send, methods=["GET"])
+    app.jinja_env.globals["navigation"] = navigation
+    app.jinja_env.globals["banner"] = (DEMO if demo else BESIDE_CLIENTS) if playground else ""
+    app.after_request(harden)
+
+
+def navigation() -> list[tuple[str, str, str]]:
+    """The pages that this service has."""
+    return [each for each in PAGES if each[1] in current_app.view_functions]
+
+
+def harden(response: Response) -> Response:
+    """No page without its headers. What a page shows is kept by nobody."""
+    if response.mimetype == HTML:
+        response.headers.update(HEADERS)
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def shown(view: Callable[..., Any]) -> Callable[..., Any]:
+    """A view whose refusals are pages too, for they are read by a person."""
+
+    def as_page(**given: Any) -> Any:
+        try:
+            return view(**given)
+        except Refused as error:
+            return fault(error.status, (*error.texts, *(each.text for each in error.faults)))
+        except HTTPException as error:
+            return fault(error.code or 500, [error.name])
+
+    return as_page
+
+
+def fault(status: int, texts: Any) -> Response:
+    """An error as a page."""
+    return make_response(render_template("fault.html", status=status, texts=list(texts)), status)
+
+
+def refuse_foreign() -> None:
+    """A form counts only if it was sent from a page of ours: Refused for one from elsewhere, or from nowhere.
+
+    Every browser says so with a form, by Sec-Fetch-Site or by Origin.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if origin is not None and origin != request.host_url.rstrip("/"):
+        raise Refused(403, FOREIGN)
+    if site != "same-origin" and (site is not None or origin is None):
+        raise Refused(403, FOREIGN)

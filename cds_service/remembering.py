@@ -1,0 +1,84 @@
+"""Between a call and the store: about whom it was, what is kept of its answer, and tokens that all processes share.
+
+The store knows neither requests nor answers; here they are put into the words it keeps (`store.kept`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from .hooks.messages import HookRequest, log_name
+from .hooks.replay import CannotTell, SeenTokens
+from .pipeline import Answer, Service
+from .store.kept import Keeper, KeptDecision, Remembered, StoreDown, Who
+
+
+def who(request: HookRequest, client: str, tenant: str | None) -> Who:
+    """About whom and by whom the call is. Without a FHIR base the client's own ids stand alone."""
+    base = "" if request.fhir_access is None else request.fhir_access.base
+    return Who(client, tenant, base, request.patient_id, request.tokens["userId"])
+
+
+def recall_for(store: Keeper | None, asked: Who, now: datetime) -> Callable[[], Remembered] | None:
+    """The look-up of what is remembered, made only if the pipeline asks; None where nothing is kept."""
+    return None if store is None else partial(store.recall, asked, milliseconds(now))
+
+
+def kept(
+    found: Answer,
+    request: HookRequest,
+    service: Service,
+    asked: Who,
+    now: datetime,
+    *,
+    seconds: float,
+    silent: bool,
+) -> KeptDecision:
+    """What is kept of an answered call. Of a silent one: what would have been shown."""
+    return KeptDecision(
+        at=milliseconds(now),
+        who=asked,
+        service=service.options.service,
+        hook=request.hook,
+        hook_instance=log_name(request.hook_instance),
+        content=service.content.version,
+        pathway=service.pathway.id,
+        label=found.decision.label,
+        status=found.status,
+        silent=silent,
+        rows=found.decision.rows,
+        missing=found.missing,
+        shown=found.shown,
+        offered=found.offered,
+        suppressed=found.suppressed,
+        evidence=found.evidence,
+        ms=round(seconds * 1000, 1),
+    )
+
+
+class TokensInStore:
+    """Tokens that were seen, remembered by the store for every process (item 123a).
+
+    `otherwise` remembers in this process's memory while the store cannot tell; without it the caller hears 503.
+    """
+
+    def __init__(self, store: Keeper, otherwise: SeenTokens | None) -> None:
+        self._store, self._otherwise = store, otherwise
+
+    def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:
+        """See `hooks.replay.SeenTokens`. What was seen in the store's absence stays known to this process."""
+        if self._otherwise is not None and not self._otherwise.first_time(issuer, jti, until, now):
+            return False
+        try:
+            return self._store.first_time(issuer, jti, until, now)
+        except StoreDown:
+            if self._otherwise is None:
+                raise CannotTell from None
+            return True
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970, UTC."""
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,104 @@
+"""The way to the database: SQLite (a file, WAL) or PostgreSQL (psycopg 3). Nothing is opened before it is asked for.
+
+Transactions are begun by us: `WRITES` takes SQLite's write lock at once (so that two writers wait instead of failing
+half-way), `DURABLY` returns from a commit only when it is on the disk even if the power fails.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+ALLOWED = "sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE, or none"
+CONNECTIONS = 6  # of one process
+BUSY_MS = 2_000  # how long SQLite waits for another writer
+STATEMENT_MS = 5_000  # after which PostgreSQL gives up on a statement; ours have limits of their own, mostly shorter
+CONNECT_SECONDS = 2
+WRITES = {"writes": True}
+DURABLY = {"writes": True, "durable": True}
+# A server that vanished from the network is noticed within seconds, not hours.
+POSTGRES: dict[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "application_name": "b12-cds",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+class UrlUnusable(Exception):
+    """A URL that names no database we can use. Its text repeats nothing of it: it may hold a password."""
+
+
+def read_url(text: str | URL) -> URL:
+    """The database that a URL names, with the driver that we use."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise UrlUnusable(f"allowed: {ALLOWED}") from None
+    name = url.get_backend_name()
+    if name not in DRIVERS or url.drivername not in (name, DRIVERS[name]):
+        raise UrlUnusable(f"allowed: {ALLOWED}")
+    if name == "sqlite" and url.database in (None, "", ":memory:"):
+        raise UrlUnusable(f"SQLite needs a file: several processes share it; allowed: {ALLOWED}")
+    return url.set(drivername=DRIVERS[name])
+
+
+def service_engine(url: URL) -> Engine:
+    """For a worker: few connections, the last used first, and statements that end."""
+    return _engine(url, STATEMENT_MS, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=1, pool_use_lifo=True)
+
+
+def command_engine(url: URL) -> Engine:
+    """For the command line: one connection, and as much time as it takes."""
+    return _engine(url, 0, pool_size=1, max_overflow=0)
+
+
+def _engine(url: URL, statement_ms: int, **pool: Any) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        # isolation_level None: sqlite3 begins no transaction by itself, `_begin` does
+        engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "isolation_level": None}, **pool)
+        event.listen(engine, "connect", _settle_sqlite)
+        event.listen(engine, "begin", _begin)
+        return engine
+    engine = create_engine(url, connect_args=POSTGRES, **pool)
+    event.listen(engine, "connect", _statement_limit(statement_ms))
+    return engine
+
+
+def _settle_sqlite(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if options.get('durable') else 'NORMAL'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
+
+
+def _statement_limit(milliseconds: int) -> Callable[[Any, Any], None]:
+    def limit(connection: Any, _record: Any) -> None:
+        """Set on the connection, not sent at its start: a pooler in between need not know the option."""
+        connection.execute(f"SET statement_timeout = {milliseconds:d}")
+        connection.commit()
+
+    return limit
+
+
+def sever(connection: Any) -> None:
+    """End what a driver's connection waits for, from another thread: its own call then fails at once."""
+    with suppress(Exception):  # it may be closed already; there is nobody left to tell
+        if hasattr(connection, "interrupt"):
+            connection.interrupt()
+        else:
+            with socket.socket(fileno=os.dup(connection.fileno())) as wire:
+                wire.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,168 @@
+"""What the store is told and what it tells: plain frozen types, so that nothing above it needs to know a database.
+
+A person appears here by identity (`Who`) only on the way in; what is kept is a pseudonym (`store.pseudonyms`).
+Moments are milliseconds since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Protocol
+
+
+class StoreDown(Exception):
+    """The store could not do it, or not in time. `why` is in our own words: no address, no password, no SQL."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """About whom and by whom a call was made, in clear. Never stored, never logged.
+
+    `base` is the FHIR base that the client named, "" for none; `user` is context.userId.
+    """
+
+    client: str
+    tenant: str | None
+    base: str
+    patient: str = field(repr=False)
+    user: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One row that a card showed. A card that absorbed several rows is several of these, under one card id."""
+
+    card: str
+    row: str  # "interpret/deficient", "safety/S1", "dismissed/treat/routine"
+    indicator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """One suggestion of a card: what it would order."""
+
+    card: str
+    suggestion: str
+    kind: str  # test | medicine
+    draft: str  # id of the orderable or the regimen
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """What would have been shown and was not. `what` is a row, or "test:fbc", "medicine:neuro" for a suggestion."""
+
+    what: str
+    why: str  # dismissed | accepted
+    on: date
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDecision:
+    """One answered call. `evidence` is the text that `clinical.dismissals.evidence_of` makes of what it rests on; it
+    is kept as a keyed digest only."""
+
+    at: int
+    who: Who
+    service: str
+    hook: str
+    hook_instance: str  # as hooks.messages.log_name gives it
+    content: str
+    pathway: str
+    label: str
+    status: int
+    silent: bool
+    rows: tuple[str, ...]
+    missing: tuple[str, ...]
+    shown: tuple[Shown, ...]
+    offered: tuple[Offered, ...]
+    suppressed: tuple[Suppressed, ...]
+    evidence: str = field(repr=False)
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFeedback:
+    """One answer of a user to a card. A comment is never kept, only that there was one (item 116)."""
+
+    card: str
+    outcome: str  # accepted | overridden
+    at: int | None  # outcomeTimestamp
+    accepted: tuple[str, ...]  # suggestion ids
+    reason: str  # a code, "" for none
+    reason_system: str
+    commented: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissal:
+    """A card that this user has overridden for this patient, on this evidence."""
+
+    on: date  # in UTC
+    reason: str
+
+
+class Remembered(Protocol):
+    """What is remembered of one user and one patient."""
+
+    known: bool  # False: the store did not answer in time, and everything is shown
+
+    def dismissed(self, row: str, evidence: str) -> Dismissal | None:
+        """The latest override of this row by this user for this patient on the same evidence, if still in force."""
+
+    def accepted(self, kind: str, draft: str) -> date | None:
+        """When a suggestion of this order was last accepted for this patient, by anybody, if not long ago."""
+
+
+class Nothing:
+    """Nothing is remembered: no store, or one that did not answer."""
+
+    def __init__(self, known: bool = True) -> None:
+        self.known = known
+
+    def dismissed(self, row: str, evidence: str) -> Dismissal | None:
+        return None
+
+    def accepted(self, kind: str, draft: str) -> date | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """How the store is, for /readyz and the metrics. `lost` counts since the start of this process."""
+
+    ok: bool
+    why: str = ""
+    lost: int = 0
+    waiting: int = 0
+
+
+class Keeper(Protocol):
+    """What the service needs of a store. Thread safe; one per process."""
+
+    def keep(self, decision: KeptDecision) -> None:
+        """Note a decision. Never waits and never raises: what cannot be kept is counted as lost."""
+
+    def keep_feedback(self, client: str, given: Sequence[KeptFeedback], at: int) -> None:
+        """Note feedback durably before returning, each once however often it is sent; else StoreDown."""
+
+    def recall(self, who: Who, now: int) -> Remembered:
+        """What is remembered; gives up after 50 ms. Never raises."""
+
+    def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:
+        """Note a token until `until` (seconds since 1970), atomically over all processes; False if it was noted
+        before; StoreDown if that cannot be told in time."""
+
+    def about(self, hook_instance: str) -> list[dict[str, Any]]:
+        """What is kept of that call, as `store.show` tells it, for a person who tries the service; else StoreDown."""
+
+    def state(self) -> StoreState:
+        """How it is. Never waits longer than 200 ms."""
+
+    def close(self) -> None:
+        """Write what waits, for a few seconds at most, and let go."""

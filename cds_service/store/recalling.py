@@ -1,0 +1,183 @@
+"""What is remembered of one user and one patient: cards that the user overrode, orders that anybody accepted.
+
+Nothing of this is kept by itself. It follows from feedback joined to what was shown, so it ends when either is deleted,
+and feedback that came before its decision was written counts from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    bindparam,
+    case,
+    false,
+    func,
+    select,
+    tuple_,
+)
+
+from .kept import Dismissal, Who
+from .pseudonyms import Keys
+from .tables import accepted, decision, feedback, offered, shown
+
+DAY = 86_400_000  # ms
+MOST = 1_000  # answers that are looked at, the newest first
+ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """For how many days an override and an accepted order count; 0 is not at all."""
+
+    override: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The latest answer of the user to one row of a card."""
+
+    at: int
+    outcome: str
+    reason: str
+    evidence: str  # digest under the key `key`
+    key: str
+
+
+class FromStore:
+    """See `kept.Remembered`."""
+
+    known = True
+
+    def __init__(
+        self,
+        who: Who,
+        keys: Keys,
+        answers: Mapping[str, tuple[Answered, ...]],
+        orders: Mapping[tuple[str, str], date],
+    ) -> None:
+        self._who, self._keys, self._answers, self._orders = who, keys, answers, orders
+
+    def dismissed(self, row: str, evidence: str) -> Dismissal | None:
+        """The latest answer to this row on this evidence decides: accepting a card ends its override."""
+        for each in self._answers.get(row, ()):
+            key = self._keys.named(each.key)
+            if key is not None and key.evidence(self._who, evidence) == each.evidence:
+                return None if each.outcome == ACCEPTED else Dismissal(day(each.at), each.reason)
+        return None
+
+    def accepted(self, kind: str, draft: str) -> date | None:
+        return self._orders.get((kind, draft))
+
+
+class Recall:
+    """The two look-ups by index that find everything, made once: a database's compiled form of them is then kept."""
+
+    def __init__(self, keys: Keys, span: Span) -> None:
+        self._keys, self._span = keys, span
+        self._answers, self._orders = answers_of_user(), orders_accepted()
+
+    def __call__(self, connection: Connection, who: Who, now: int) -> FromStore:
+        """What is remembered. `now` in ms since 1970."""
+        asked = {
+            "client": who.client,
+            "patients": [key.patient(who) for key in self._keys.all],
+            "users": [key.user(who) for key in self._keys.all],
+        }
+        answers: Iterable[Any] = ()
+        orders: Iterable[Any] = ()
+        if self._span.override:
+            answers = connection.execute(self._answers, {**asked, "since": now - self._span.override * DAY})
+        if self._span.accepted:
+            del asked["users"]
+            orders = connection.execute(self._orders, {**asked, "since": now - self._span.accepted * DAY})
+        return FromStore(who, self._keys, by_row(answers), by_order(orders))
+
+
+def answered_at(given: FromClause = feedback) -> ColumnElement[int]:
+    """When a feedback was given: as the client says, but never later than it came."""
+    told = func.coalesce(given.c.at, given.c.received)
+    return case((told < given.c.received, told), else_=given.c.received)
+
+
+def shown_for_patient() -> tuple[ColumnElement[bool], ...]:
+    """Decisions for the patient that were sent, under whatever key the pseudonym was made, and feedback of the client
+    that they were sent to: nobody else's counts."""
+    return (
+        decision.c.patient.in_(bindparam("patients", expanding=True)),
+        decision.c.client == bindparam("client"),
+        decision.c.silent == false(),
+        feedback.c.client == decision.c.client,
+        answered_at() >= bindparam("since", type_=BigInteger),
+    )
+
+
+def answers_of_user() -> Select[Any]:
+    """The user's answers to cards for the patient, the newest first."""
+    at = answered_at().label("at")
+    return (
+        select(feedback.c.card, at, feedback.c.outcome, feedback.c.reason,
+               shown.c.row, decision.c.evidence, decision.c.key)
+        .select_from(decision)
+        .join(shown, shown.c.decision == decision.c.id)
+        .join(feedback, feedback.c.card == shown.c.card)
+        .where(*shown_for_patient(), decision.c.user.in_(bindparam("users", expanding=True)))
+        .order_by(at.desc(), feedback.c.id.desc())
+        .limit(MOST)
+    )  # fmt: skip
+
+
+def orders_accepted() -> Select[Any]:
+    """Suggestions for the patient that anybody accepted, the newest first, unless the card was overridden later."""
+    at = answered_at().label("at")
+    later = feedback.alias("later")
+    overridden_later = (
+        select(later.c.id)
+        .where(later.c.client == feedback.c.client, later.c.card == feedback.c.card, later.c.outcome != ACCEPTED)
+        .where(tuple_(answered_at(later), later.c.id) > tuple_(answered_at(), feedback.c.id))
+        .exists()
+    )
+    return (
+        select(offered.c.kind, offered.c.draft, at)
+        .select_from(decision)
+        .join(offered, offered.c.decision == decision.c.id)
+        .join(accepted, accepted.c.suggestion == offered.c.suggestion)
+        .join(feedback, feedback.c.id == accepted.c.feedback)
+        .where(*shown_for_patient(), feedback.c.outcome == ACCEPTED, ~overridden_later)
+        .order_by(at.desc())
+        .limit(MOST)
+    )
+
+
+def by_row(found: Iterable[Any]) -> dict[str, tuple[Answered, ...]]:
+    """By row, the newest first; of each card only the latest answer."""
+    answers: dict[str, list[Answered]] = {}
+    seen: set[tuple[str, str]] = set()
+    for each in found:
+        if (each.row, each.card) not in seen:
+            seen.add((each.row, each.card))
+            answer = Answered(each.at, each.outcome, each.reason, each.evidence, each.key)
+            answers.setdefault(each.row, []).append(answer)
+    return {row: tuple(answered) for row, answered in answers.items()}
+
+
+def by_order(found: Iterable[Any]) -> dict[tuple[str, str], date]:
+    """The latest day of each order."""
+    orders: dict[tuple[str, str], date] = {}
+    for each in found:
+        orders.setdefault((each.kind, each.draft), day(each.at))
+    return orders
+
+
+def day(at: int) -> date:
+    """The calendar day in UTC."""
+    return datetime.fromtimestamp(at / 1000, UTC).date()

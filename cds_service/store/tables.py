@@ -1,0 +1,126 @@
+"""The tables of the store. One per fact: what was decided, what was shown of it, what came back, which token was seen.
+
+Whether an override is in force is not kept by itself: it follows from feedback joined to what was shown, so the two
+cannot contradict each other, and feedback may arrive before the decision is written.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+ONE_OF = "decision.id"
+
+decision = Table(
+    "decision",
+    METADATA,
+    Column("id", String(32), primary_key=True),  # made by the process that decided, so that a batch is one statement
+    Column("at", BigInteger, nullable=False),
+    Column("client", String(64), nullable=False),
+    Column("service", String(64), nullable=False),
+    Column("hook", String(32), nullable=False),
+    Column("hook_instance", String(64), nullable=False),
+    Column("content", String(64), nullable=False),
+    Column("pathway", String(64), nullable=False),
+    Column("label", String(32), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("silent", Boolean, nullable=False),
+    Column("rows", Text, nullable=False),  # JSON array
+    Column("missing", Text, nullable=False),  # JSON array
+    Column("ms", Float, nullable=False),
+    Column("patient", String(64), nullable=False),  # pseudonym, under the key `key`
+    Column("user", String(64), nullable=False),  # pseudonym, under the key `key`
+    Column("evidence", String(64), nullable=False),  # keyed digest, under the key `key`
+    Column("key", String(32), nullable=False),
+    Index(None, "at"),
+    Index(None, "hook_instance"),
+    Index(None, "patient", "at"),
+)
+
+shown = Table(
+    "shown",
+    METADATA,
+    Column("decision", ForeignKey(ONE_OF, ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("card", String(36), nullable=False),
+    Column("row", String(120), nullable=False),
+    Column("indicator", String(16), nullable=False),
+    Index(None, "card"),
+)
+
+offered = Table(
+    "offered",
+    METADATA,
+    Column("decision", ForeignKey(ONE_OF, ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("card", String(36), nullable=False),
+    Column("suggestion", String(36), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("draft", String(120), nullable=False),
+    Index(None, "suggestion"),
+)
+
+suppressed = Table(
+    "suppressed",
+    METADATA,
+    Column("decision", ForeignKey(ONE_OF, ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("what", String(140), nullable=False),
+    Column("why", String(16), nullable=False),
+    Column("on", String(10), nullable=False),  # ISO date
+)
+
+feedback = Table(
+    "feedback",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("received", BigInteger, nullable=False),
+    Column("client", String(64), nullable=False),
+    Column("card", String(80), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("at", BigInteger),  # outcomeTimestamp, where it could be read
+    Column("reason", String(80), nullable=False),
+    Column("reason_system", String(200), nullable=False),
+    Column("commented", Boolean, nullable=False),
+    Column("digest", String(64), nullable=False),  # of all that it says: the same feedback twice is one row
+    UniqueConstraint("digest", "client"),  # in this order: no look-up is to walk over all of a client's feedback
+    Index(None, "card"),
+    Index(None, "received"),
+)
+
+accepted = Table(
+    "accepted",
+    METADATA,
+    Column("feedback", ForeignKey("feedback.id", ondelete="CASCADE"), primary_key=True),
+    Column("suggestion", String(80), primary_key=True),
+    Index(None, "suggestion"),
+)
+
+seen_token = Table(
+    "seen_token",
+    METADATA,
+    Column("issuer", String(64), primary_key=True),  # digest
+    Column("jti", String(64), primary_key=True),  # digest
+    Column("until", BigInteger, nullable=False),  # ms since 1970
+    Index(None, "until"),
+)

@@ -1,0 +1,94 @@
+"""compose.yaml: valid by the Compose Specification, hardened, and closed but for the proxy's one port."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from typing import Any
+
+import pytest
+from compose_spec import PyCompose
+
+from tests.deploy.manifests import DEPLOY, ROOT, compose
+
+COMPOSE = compose()
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+IN_PRODUCTION = [name for name, each in SERVICES.items() if "profiles" not in each]
+
+
+def is_valid(told: dict[str, Any]) -> None:
+    PyCompose.from_json(json.dumps(told)).validate()
+
+
+def test_it_is_valid_by_the_compose_specification():
+    is_valid(COMPOSE)
+
+
+@pytest.mark.parametrize(
+    "key, value, says",
+    [
+        ("readonly", True, "`readonly`"),
+        ("networks", ["none"], "network `none`"),
+        ("secrets", ["none"], "secret `none`"),
+    ],
+)
+def test_the_check_would_refuse_what_is_misspelt_or_not_there(key: str, value: Any, says: str):
+    wrong = copy.deepcopy(COMPOSE)
+    wrong["services"]["service"][key] = value
+    with pytest.raises(ValueError, match=says):
+        is_valid(wrong)
+
+
+@pytest.mark.parametrize("name", IN_PRODUCTION)
+def test_every_service_is_hardened(name: str):
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert int(service["user"].split(":")[0]) > 0
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert service["tmpfs"]
+
+
+def test_every_image_is_a_name_and_a_tag_and_no_registry():
+    images = {service["image"] for service in SERVICES.values()}
+    assert all(re.fullmatch(r"[a-z0-9-]+(/[a-z0-9-]+)?:[\w.-]+", image) for image in images - {"b12-cds"}), images
+
+
+def test_only_the_proxy_is_reached_from_outside():
+    assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
+        "proxy": ["443:8443"]
+    }
+    closed = {name for name, network in COMPOSE["networks"].items() if network.get("internal")}
+    assert set(SERVICES["postgres"]["networks"]) == {"store"} <= closed
+    assert {"calls", "metrics", "hapi"} <= closed
+    assert not set(SERVICES["proxy"]["networks"]) & {"store", "metrics", "outside"}
+
+
+def test_what_is_waited_for_has_a_health_or_an_end():
+    for service in SERVICES.values():
+        for name, condition in service.get("depends_on", {}).items():
+            if condition["condition"] == "service_completed_successfully":
+                assert SERVICES[name]["restart"] == "no"
+            else:
+                # the service's own check stands in its Dockerfile
+                assert "test" in SERVICES[name].get("healthcheck", {}) or SERVICES[name]["image"] == "b12-cds"
+
+
+def test_no_secret_stands_in_the_file_and_git_does_not_see_where_they_lie():
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    for secret in COMPOSE["secrets"].values():
+        folder, _, _ = secret["file"].removeprefix("./").rpartition("/")
+        assert f"deploy/{folder}/" in ignored
+    said = [value for service in SERVICES.values() for value in service.get("environment", {}).items()]
+    assert not [name for name, value in said if "PASSWORD" in name and not value.startswith("/run/secrets/")]
+    assert not [value for _, value in said if "://" in value]
+
+
+def test_the_configuration_files_that_it_names_are_there():
+    for config in COMPOSE["configs"].values():
+        assert (DEPLOY / config["file"]).is_file()
+    build = SERVICES["service"]["build"]
+    assert (DEPLOY / build["context"] / build["dockerfile"]).samefile(DEPLOY / "Dockerfile")

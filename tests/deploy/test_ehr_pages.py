@@ -1,0 +1,68 @@
+"""The pages for record systems: what is to be typed in is what the service publishes, what is to be copied works."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from jsonschema import Draft202012Validator
+
+from cds_service.cli import main
+from cds_service.clients import load_clients
+from cds_service.hooks.catalogue import SERVICES
+from cds_service.hooks.schemas import load_schema
+from tests.deploy.manifests import DEPLOY, of_kind
+from tests.hooks.tokens import jwks
+
+PAGES = {path.stem: path.read_text() for path in (DEPLOY / "ehr").glob("*.md")}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGES[page], re.DOTALL)
+
+
+def test_there_is_a_page_for_each_system():
+    assert PAGES.keys() == {"epic", "oracle", "sandbox", "hapi"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_prefetch_to_type_in_is_what_the_service_publishes(page: str):
+    published = [
+        CliRunner().invoke(main, ["prefetch"], env={"CDS_PREFETCH": name}).output for name in ("minimal", "full")
+    ]
+    assert blocks(page, "text") == published, "paste the output of b12-cds prefetch"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_clients_toml_of_each_page_is_accepted(page: str, tmp_path: Path):
+    (text,) = blocks(page, "toml")
+    for name in re.findall(r'file = "([\w.]+)"', text):
+        (tmp_path / name).write_text(json.dumps(jwks()))
+    (tmp_path / "clients.toml").write_text(text)
+    (client,) = load_clients(tmp_path / "clients.toml").all
+    assert client.bases
+
+
+def test_what_kubernetes_is_given_as_clients_is_accepted(tmp_path: Path):
+    (text,) = [each["data"]["clients.toml"] for each in of_kind("ConfigMap") if "clients.toml" in each["data"]]
+    (tmp_path / "clients.toml").write_text(text)
+    assert load_clients(tmp_path / "clients.toml").all
+
+
+def test_the_example_of_all_that_can_be_said_is_of_the_right_shape():
+    told = tomllib.loads((DEPLOY / "clients.example.toml").read_text())
+    Draft202012Validator(load_schema("clients")).validate(told)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_says_what_its_reader_must_agree_on_and_where_it_is_from(page: str):
+    text = PAGES[page]
+    for word in ("`iss`", "`aud`", "`sub`", "Scopes", "Codes", "Known limits", "Source:", "replac"):
+        assert word.lower() in text.lower(), word
+    for name in re.findall(r"/cds-services/([\w-]+)", text):
+        assert name in SERVICES.values()
+    assert not [link for link in re.findall(r"\]\((?!http)([^)#]+)", text) if not (DEPLOY / "ehr" / link).exists()]

@@ -1,0 +1,121 @@
+"""A FHIR server that hangs holds up the calls that need it, and nobody else's. A real process, real connections."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cds_service.crowds import AT_ONE, FULL, IN_ALL, Crowds
+from cds_service.fetching import Fetch, FetchFailed
+from cds_service.server import SETTINGS
+from tests.fhir import loopback
+from tests.hooks.calling import PATH, body
+from tests.hooks.living import fhir_server, prefetch
+from tests.hooks.processes import call, free_port, running, until
+from tests.hooks.test_clients_serve import is_up, token
+from tests.hooks.tokens import write
+
+PATIENCE = 6.0  # seconds that the slow client allows; whoever waits as long has waited for the slow server
+MANY = 48  # calls at once, several times what one process answers at the same time
+OTHER = "https://other.example.org"
+
+
+def clients(folder: Path, slow: loopback.Server, well: loopback.Server) -> Path:
+    """One client whose FHIR server hangs, and another one."""
+    seconds = {"patient-view": PATIENCE}
+    return write(
+        folder,
+        main={"fhir": [{"base": slow.base, "private": True}], "seconds": seconds, "jti": "until-exp", "rate": 60_000},
+        other={"iss": OTHER, "fhir": [{"base": well.base, "private": True}], "seconds": seconds, "jti": "until-exp"},
+    )
+
+
+def asking(port: int, sent: dict, **claims: str) -> tuple[int, float, bytes]:
+    """The status of a call, the seconds until it came, and the body."""
+    started = time.monotonic()
+    status, _, told = call(port, "POST", PATH, json.dumps(sent).encode(), **token(**claims))
+    return status, time.monotonic() - started, told
+
+
+def granted(server: loopback.Server) -> dict:
+    access = {"access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "patient/*.read", "subject": "b"}
+    return body(prefetch=..., fhirServer=server.base, fhirAuthorization=access)
+
+
+def test_a_base_that_hangs_slows_neither_calls_that_need_none_nor_those_of_another_base(tmp_path: Path):
+    hanging = dict.fromkeys(fhir_server(), loopback.never)
+    port = free_port()
+    with loopback.serving(hanging) as slow, loopback.serving(fhir_server()) as well:
+        path = clients(tmp_path, slow, well)
+        with (
+            running("serve", "--port", str(port), CDS_CLIENTS=str(path), CDS_STORE_URL="none") as process,
+            ThreadPoolExecutor(MANY) as crowd,
+        ):
+            until(is_up(port), process)
+            stuck = [crowd.submit(asking, port, granted(slow)) for _ in range(MANY)]
+            until(lambda: bool(slow.requests), process)
+            needs_none = [asking(port, body(prefetch=prefetch()), iss=OTHER) for _ in range(5)]
+            of_another = [asking(port, granted(well), iss=OTHER) for _ in range(3)]
+            ended = [each.result() for each in stuck]
+    assert {status for status, _, _ in needs_none + of_another} == {200}
+    assert max(seconds for _, seconds, _ in needs_none + of_another) < PATIENCE / 2
+    assert {status for status, _, _ in ended} == {412}
+    assert max(seconds for _, seconds, _ in ended) < PATIENCE * 2
+
+
+def read(fetch: Fetch) -> str:
+    """What was read, or why nothing was."""
+    try:
+        return fetch("Patient/1", 0.0).decode()
+    except FetchFailed as failed:
+        return failed.reason
+
+
+def well(_target: str, _deadline: float) -> bytes:
+    return b"read"
+
+
+def test_beyond_its_number_a_call_with_one_server_reads_nothing_and_those_with_another_do():
+    crowds = Crowds(at_one=2, in_all=3)
+    with ExitStack() as calls:
+        of_one = [calls.enter_context(crowds.visit("https://one.example/fhir", well)) for _ in range(3)]
+        of_two = [calls.enter_context(crowds.visit("https://two.example:443/r4", well)) for _ in range(2)]
+        assert [read(fetch) for fetch in of_one] == ["read", "read", FULL]
+        assert [read(fetch) for fetch in of_two] == ["read", FULL]
+        assert read(of_one[0]) == "read", "a call that is inside goes on"
+    with crowds.visit("https://one.example/fhir", well) as later:
+        assert read(later) == "read", "whoever has gone leaves his place"
+
+
+def test_a_call_that_fetches_nothing_takes_no_place():
+    crowds = Crowds(at_one=1, in_all=1)
+    with crowds.visit("https://one.example/fhir", well), crowds.visit("", None) as none:
+        assert none is None
+        with crowds.visit("https://one.example/fhir", well) as another:
+            assert read(another) == "read"
+
+
+def test_a_call_that_ends_with_an_error_leaves_its_place_and_fetches_nothing_more():
+    crowds = Crowds(at_one=1, in_all=1)
+    seen = []
+
+    def broken() -> None:
+        with crowds.visit("https://one.example/fhir", well) as fetch:
+            seen.extend((fetch, read(fetch)))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
+    assert seen[1] == "read"
+    assert read(seen[0]) == FULL
+    with crowds.visit("https://one.example/fhir", well) as later:
+        assert read(later) == "read"
+
+
+def test_the_server_has_more_threads_than_may_wait_for_fhir_servers():
+    assert AT_ONE < IN_ALL < SETTINGS["threads"]

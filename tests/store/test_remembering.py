@@ -1,0 +1,167 @@
+"""What is remembered of a user and a patient (issue 5, part 5): which override counts, and until when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from cds_service.store.kept import Shown
+from tests.store.databases import (
+    AT,
+    DAY,
+    EVIDENCE,
+    ROW,
+    WHO,
+    accepted,
+    decision,
+    keep,
+    overridden,
+    recalled,
+    store_at,
+)
+
+LATER = AT + 10_000
+TODAY = date(2026, 1, 15)
+
+
+def dismissed(store, row=ROW, evidence=EVIDENCE, who=WHO, now=LATER):
+    return recalled(store, who, now).dismissed(row, evidence)
+
+
+def test_a_card_that_the_user_overrode_is_dismissed_with_day_and_reason(store):
+    keep(store, decision())
+    assert dismissed(store) is None
+    store.keep_feedback("main", [overridden()], AT + 1)
+    found = dismissed(store)
+    assert (found.on, found.reason) == (TODAY, "patient-refused")
+    assert dismissed(store, "treat/routine").on == TODAY, "a card of two rows dismisses both"
+    assert dismissed(store, "interpret/other") is None
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        replace(WHO, user="Practitioner/2"),
+        replace(WHO, patient="2"),
+        replace(WHO, tenant="other"),
+        replace(WHO, base="https://other.example.org"),
+        replace(WHO, client="other"),
+    ],
+    ids=["user", "patient", "tenant", "base", "client"],
+)
+def test_it_is_not_dismissed_for_anybody_else(store, who):
+    keep(store, decision())
+    store.keep_feedback("main", [overridden()], AT + 1)
+    assert dismissed(store, who=who) is None
+
+
+def test_new_evidence_ends_it_at_once(store):
+    keep(store, decision())
+    store.keep_feedback("main", [overridden()], AT + 1)
+    assert dismissed(store, evidence=EVIDENCE + ", a new result") is None
+
+
+def test_it_ends_after_the_configured_days(url):
+    with store_at(url, override_days=90) as store:
+        keep(store, decision())
+        store.keep_feedback("main", [overridden(at=AT)], AT)
+        assert dismissed(store, now=AT + 90 * DAY)
+        assert dismissed(store, now=AT + 90 * DAY + 1) is None
+    with store_at(url, override_days=0) as store:
+        assert dismissed(store) is None
+
+
+def test_feedback_of_another_client_counts_for_nothing(store):
+    keep(store, decision())
+    store.keep_feedback("other", [overridden(), accepted("card-1", "card-1-fbc")], AT + 1)
+    assert dismissed(store) is None
+    assert recalled(store).accepted("test", "fbc") is None
+
+
+def test_feedback_that_came_before_its_decision_was_written_counts(store):
+    store.keep_feedback("main", [overridden()], AT + 1)
+    keep(store, decision())
+    assert dismissed(store)
+
+
+def test_the_latest_answer_to_a_card_decides(store):
+    keep(store, decision())
+    store.keep_feedback("main", [overridden(at=AT + 5), accepted(at=AT + 6)], AT + 10)
+    assert dismissed(store) is None
+    store.keep_feedback("main", [overridden(at=AT + 7, reason="other")], AT + 11)
+    assert dismissed(store).reason == "other"
+
+
+def test_answers_that_arrive_in_another_order_count_in_the_order_in_which_they_were_given(store):
+    keep(store, decision())
+    store.keep_feedback("main", [accepted(at=AT + 6)], AT + 10)
+    store.keep_feedback("main", [overridden(at=AT + 5)], AT + 11)
+    assert dismissed(store) is None
+
+
+def test_an_answer_without_a_time_or_with_one_that_is_still_to_come_counts_as_of_its_arrival(store):
+    keep(store, decision(), decision("card-2"))
+    store.keep_feedback("main", [overridden(at=None)], AT + 1)
+    store.keep_feedback("main", [overridden("card-2", at=AT + 900 * DAY, reason="later")], AT + 2)
+    assert dismissed(store).reason == "later"
+    assert dismissed(store).on == TODAY
+    assert dismissed(store, now=AT + 90 * DAY + 2)
+    assert dismissed(store, now=AT + 90 * DAY + 3) is None
+
+
+def test_of_several_cards_with_a_row_the_latest_answer_decides(store):
+    keep(store, decision(), decision("card-2"))
+    store.keep_feedback("main", [overridden(at=AT + 1)], AT + 9)
+    store.keep_feedback("main", [overridden("card-2", at=AT + 2, reason="other")], AT + 9)
+    assert dismissed(store).reason == "other"
+    store.keep_feedback("main", [accepted("card-2", at=AT + 3)], AT + 9)
+    assert dismissed(store) is None, "the row was accepted after it was overridden on another card"
+
+
+def test_a_card_that_was_never_sent_cannot_be_dismissed(store):
+    keep(store, decision(silent=True))
+    store.keep_feedback("main", [overridden(), accepted("card-1", "card-1-fbc", at=AT + 2)], AT + 1)
+    assert dismissed(store) is None
+    assert recalled(store).accepted("test", "fbc") is None
+
+
+def test_an_accepted_suggestion_is_remembered_for_the_patient_whoever_accepted_it(store):
+    keep(store, decision(who=replace(WHO, user="Practitioner/2")))
+    store.keep_feedback("main", [accepted("card-1", "card-1-fbc")], AT + 1)
+    found = recalled(store)
+    assert found.accepted("test", "fbc") == TODAY
+    assert found.accepted("medicine", "neuro") is None
+    assert found.accepted("medicine", "fbc") is None
+    assert recalled(store, replace(WHO, patient="2")).accepted("test", "fbc") is None
+
+
+def test_an_accepted_suggestion_counts_for_the_configured_days(url):
+    with store_at(url, accepted_days=14) as store:
+        keep(store, decision())
+        store.keep_feedback("main", [accepted("card-1", "card-1-fbc", at=AT)], AT)
+        assert recalled(store, WHO, AT + 14 * DAY).accepted("test", "fbc")
+        assert recalled(store, WHO, AT + 14 * DAY + 1).accepted("test", "fbc") is None
+    with store_at(url, accepted_days=0) as store:
+        assert recalled(store).accepted("test", "fbc") is None
+
+
+def test_a_card_that_was_accepted_and_then_overridden_orders_nothing(store):
+    keep(store, decision())
+    store.keep_feedback("main", [accepted("card-1", "card-1-fbc", at=AT + 1)], AT + 5)
+    store.keep_feedback("main", [overridden(at=AT + 2)], AT + 6)
+    assert recalled(store).accepted("test", "fbc") is None
+    store.keep_feedback("main", [accepted("card-1", "card-1-fbc", at=AT + 3)], AT + 7)
+    assert recalled(store).accepted("test", "fbc") == TODAY
+
+
+def test_with_nothing_to_remember_the_database_is_not_asked(tmp_path):
+    with store_at(f"sqlite:///{tmp_path}/none/store.sqlite", override_days=0, accepted_days=0) as store:
+        assert store.recall(WHO, LATER).known
+
+
+def test_a_row_shown_twice_in_a_decision_is_one(store):
+    keep(store, decision(shown=(Shown("card-1", ROW, "info"), Shown("card-1", ROW, "info"))))
+    store.keep_feedback("main", [overridden()], AT + 1)
+    assert dismissed(store)
