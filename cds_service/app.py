@@ -73,8 +73,38 @@ def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     site = replace(build_site(service, settings, clock, log), store=store)
     site = site if clients is None else behind_the_gate(site, clients, settings, content)
     add_routes(app, add_observation(app, site, service, measured=bool(settings.metrics_port)))
+    if shows_pages(settings):
+        add_what_people_see(app, settings, site, content)
     settle_memory()
     return app
+
+
+def shows_pages(settings: Settings) -> bool:
+    """Pages for people: always in a demo, and where the operator has switched them on."""
+    return settings.demo or settings.playground
+
+
+def add_what_people_see(app: Flask, settings: Settings, site: Site, content: Content) -> None:
+    """The pages. Imported here, because a worker that has none need not hold them."""
+    from .pages.content_pages import add_content_pages
+    from .pages.desk import Desk
+    from .pages.routes import add_pages, way_past
+
+    built = {name: build_service(settings.model_copy(update={"pathway": name}), content) for name in content.pathways}
+    desk = Desk(
+        services={(name, hook): of_hook(each, hook) for name, each in built.items() for hook in SERVICES},
+        pathway=settings.pathway,
+        answer=answer,
+        way=way_past(site.outgoing),
+        clock=site.clock,
+        log=site.log,
+        seconds=site.seconds,
+        client="demo" if settings.demo else "playground",
+        store=site.store,
+        crowds=site.crowds,
+    )
+    add_pages(app, desk, site.room, settings.demo, settings.fhir_bases)
+    add_content_pages(app, {"": content}, desk.today)
 
 
 def read_clients(settings: Settings) -> Clients:
@@ -174,7 +204,7 @@ def build_site(service: Service, settings: Settings, clock: Clock, log: Filterin
     return Site(
         endpoints={each: Endpoint(hook, of_hook(service, hook)) for hook, each in SERVICES.items()},
         discovery=msgspec.json.encode(catalogue),
-        welcome=welcome,
+        welcome="" if shows_pages(settings) else welcome,
         answer=answer,
         outgoing=Outgoing(policy),
         clock=clock,

@@ -1,4 +1,4 @@
-"""The command line: `b12-cds demo | serve | explain | check | table | prefetch | doctor | feedback | store`.
+"""The command line: `b12-cds demo | serve | explain | check | table | prefetch | doctor | feedback | replay | store`.
 
 What is imported here at the top is little, so that a signal during a slow start already ends the service well.
 """
@@ -16,6 +16,7 @@ import click
 
 from . import __version__
 from .cli_feedback import feedback
+from .cli_replay import replay
 from .cli_store import store
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def main() -> None:
     """A CDS Hooks service for vitamin B12 deficiency."""
 
 
-main.add_command(feedback)
-main.add_command(store)
+for command in (feedback, replay, store):
+    main.add_command(command)
 
 
 @main.command()
@@ -114,7 +115,7 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
     service = read_service(settings, content, pathway or saved.pathway)
     day = as_of.date() if as_of else saved.as_of or today(service.zone)
     fetch = fetch_for(saved.request, settings) if fetching else None
-    found = explained(saved.request, service, fetch, day, service.zone)
+    found = explained(saved.request, service, fetch, day, service.zone, saved.recall)
     show(explanation(found, service, day), as_json)
     if found.status == 412:
         refuse("the service would answer 412: required data is missing: " + ", ".join(found.missing), WOULD_BE_412)
@@ -128,7 +129,8 @@ def check(site: Path | None) -> None:
 
     settings = read_settings()
     folder = site or settings.site_dir
-    sys.exit(check_site(folder, settings, click.echo) if folder else check_ours(click.echo))
+    day = today(settings.zone)
+    sys.exit(check_site(folder, settings, click.echo, day) if folder else check_ours(click.echo, day))
 
 
 @main.command()

@@ -73,6 +73,9 @@ def show_explanation(out: Console, told: Json) -> None:
     out.print(facts)
     section(out, "Findings", ((each["name"], evidence(each["because"])) for each in told["findings"]))
     section(out, "Not used", ((each["reference"] or "(no id)", each["reason"]) for each in told["ignored"]))
+    if told["suppressed"]:
+        left = ((each["what"], f"{each['why']} on {each['on']}") for each in told["suppressed"])
+        section(out, "Not shown again", left)
     out.print(Text("\nCards", style="bold"))
     show_cards(out, told["cards"])
 

@@ -13,9 +13,9 @@ from .fetching import Fetch
 from .hooks.messages import BadRequest, HookRequest, named_hook, read_request
 from .knowledge.content import Content
 from .knowledge.faults import ContentError
-from .pipeline import Answer, Service, answer
+from .pipeline import Answer, Recall, Service, answer
 from .vignette_fhir import request_bytes
-from .vignettes import Vignette, VignetteError, overlay_folder, read_vignette
+from .vignettes import Recollection, Vignette, VignetteError, overlay_folder, read_vignette
 
 SECONDS = 30.0  # for all fetches of one explanation: nobody waits for it as for a chart
 
@@ -26,11 +26,13 @@ class CannotExplain(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A request from a file, and what the file itself says about the day and the pathway (a vignette does)."""
+    """A request from a file, and what the file itself says about the day, the pathway, and what is remembered of its
+    reader (a vignette does)."""
 
     request: HookRequest
     as_of: date | None = None
     pathway: str = ""
+    recall: Recall | None = None
 
 
 def overlay_of(path: Path) -> Path | None:
@@ -63,11 +65,15 @@ def read_saved(path: Path, content: Content) -> Saved:
 def saved_vignette(vignette: Vignette, content: Content) -> Saved:
     """The call about a vignette's patient."""
     request = read_request(request_bytes(vignette, content), vignette.hook)
-    return Saved(request, vignette.as_of, vignette.pathway)
+    remembered = Recollection(vignette)
+    return Saved(request, vignette.as_of, vignette.pathway, (lambda: remembered) if remembered else None)
 
 
-def explain(request: HookRequest, service: Service, fetch: Fetch | None, day: date, zone: tzinfo) -> Answer:
-    """The answer that the service would give on that day, at noon."""
+def explain(
+    request: HookRequest, service: Service, fetch: Fetch | None, day: date, zone: tzinfo, recall: Recall | None = None
+) -> Answer:
+    """The answer that the service would give on that day, at noon; without `recall` as to somebody of whom nothing is
+    remembered."""
     moment = datetime.combine(day, time_of_day(12), zone)
     latest = time.monotonic() + SECONDS
-    return answer(request, of_hook(service, request.hook), fetch, moment, latest, latest)
+    return answer(request, of_hook(service, request.hook), fetch, moment, latest, latest, recall)

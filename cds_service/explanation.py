@@ -36,6 +36,7 @@ def explanation(found: Answer, service: Service, day: date) -> Json:
         ],
         "ignored": not_used(found.record, service.pathway.displays),
         "unavailable": [key for key in service.templates if key in found.record.unavailable],
+        "suppressed": [{"what": each.what, "why": each.why, "on": each.on.isoformat()} for each in found.suppressed],
         "cards": found.cards,
     }
 

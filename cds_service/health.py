@@ -6,7 +6,7 @@ says "degraded". Content that cannot be loaded needs no answer: then no process 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from flask import Flask, Response
 
+from .knowledge.content import overdue
 from .store.kept import Keeper, StoreState
 from .web_errors import JSON
 
@@ -29,10 +30,6 @@ class Loaded:
     pathways: tuple[str, ...]
     review_by: date
     approved: bool
-
-    def review_passed(self, today: date) -> bool:
-        """Has the day passed by which the content must be looked at again?"""
-        return today > self.review_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +51,8 @@ class Health:
     def told(self) -> dict[str, Any]:
         """The readiness. `degraded` as soon as something needs the operator."""
         store = None if self.store is None else self.store.state()
-        passed = self.loaded.review_passed(self.today())
-        why = list(reasons(store, passed, self.loaded.review_by))
+        late = overdue(self.loaded.review_by, self.today())
+        why = [*([] if store is None or store.ok else [f"store: {store.why}"]), *([late] if late else [])]
         return {
             "status": "degraded" if why else "ok",
             "why": why,
@@ -64,24 +61,11 @@ class Health:
                 "version": self.loaded.content,
                 "approved": self.loaded.approved,
                 "review_by": self.loaded.review_by,
-                "review_passed": passed,
+                "review_passed": bool(late),
             },
             "pathways": self.loaded.pathways,
             "store": {"kept": False} if store is None else kept(store),
         }
-
-
-def reasons(store: StoreState | None, passed: bool, review_by: date) -> Iterable[str]:
-    """What needs the operator, in words."""
-    if store is not None and not store.ok:
-        yield f"store: {store.why}"
-    if passed:
-        yield review_text(review_by)
-
-
-def review_text(review_by: date) -> str:
-    """What to say of content that is past its day."""
-    return f"the content was to be reviewed by {review_by:%Y-%m-%d}, and that day has passed"
 
 
 def kept(store: StoreState) -> dict[str, Any]:

@@ -6,15 +6,18 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 
-from flask import Flask
+import msgspec
+from flask import Flask, Response
 
 from . import __version__
-from .health import Health, Loaded, add_health, review_text
+from .health import Health, Loaded, add_health
 from .hooks.catalogue import SERVICES
+from .knowledge.content import overdue
 from .metrics import About, Measures, Metrics, NotMeasured, names_of
+from .openapi import Told, openapi
 from .pipeline import DRAFT_ORDERS, Service
 from .web import Site
-from .web_errors import add_error_handlers
+from .web_errors import JSON, add_error_handlers
 
 BEGIN, END = "cds-begin", "cds-end"  # app.extensions: what each process does before it answers, and when it ends
 
@@ -29,19 +32,28 @@ def add_observation(app: Flask, site: Site, service: Service, measured: bool) ->
         return site.clock().astimezone(service.zone).date()
 
     def review_passed() -> bool:
-        return loaded.review_passed(today())
+        return bool(overdue(loaded.review_by, today()))
 
     metrics: Measures = NotMeasured()
     if measured:
         keys = {key for each in services for key in each.templates} | {DRAFT_ORDERS}
         names = names_of(by_client, SERVICES, (each.pathway for each in services), keys)
         metrics = Metrics(names, About(loaded.version, loaded.content, frozenset(loaded.pathways), review_passed))
-    if review_passed():
-        site.log.warning("start", remark=review_text(loaded.review_by))
+    if late := overdue(loaded.review_by, today()):
+        site.log.warning("start", remark=late)
     add_error_handlers(app, site.log, metrics.refused)
+    add_document(app, site)
     add_health(app, Health(loaded, today, site.store))
     app.extensions[BEGIN], app.extensions[END] = partial(begin, site, metrics), partial(end, site)
     return replace(site, metrics=metrics)
+
+
+def add_document(app: Flask, site: Site) -> None:
+    """GET /openapi.json. It is made once: nothing of it changes while the service runs."""
+    services = tuple(msgspec.json.decode(site.discovery)["services"])
+    open_to_all = site.callers is None or site.callers.discovery_open
+    document = msgspec.json.encode(openapi(Told(__version__, services, site.demo, open_to_all)))
+    app.add_url_rule("/openapi.json", "openapi", lambda: Response(document, content_type=JSON), methods=["GET"])
 
 
 def services_of(site: Site) -> dict[str, list[Service]]:

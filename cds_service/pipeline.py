@@ -55,8 +55,8 @@ class Answer:
     """The answer and everything that explains it. `missing` names required keys that could not be had, when 412.
 
     `decision` is what follows from the record, whatever is remembered; `shown` and `offered` are what the cards say,
-    and `suppressed` what they leave out of it. `evidence` is what an override of these cards holds for, and
-    `remembered` is False where what is remembered was asked for and could not be had.
+    and `suppressed` what they leave out of it. `evidence` is what an override of these cards holds for ("": nothing),
+    and `remembered` is False where what is remembered was asked for and could not be had.
     """
 
     status: int
@@ -83,7 +83,7 @@ def answer(
     recall: Recall | None = None,
 ) -> Answer:
     """Answer one call. `now` decides what is in the future; the deadlines are monotonic seconds. `recall` is asked at
-    most once, and only where something could be left out; None: nothing is remembered, and no evidence is written."""
+    most once, and only where something could be left out; None: nothing is remembered."""
     today = now.astimezone(service.zone).date()
     ordered = read_orders(request, service, today, fetch, optional_deadline)
     if request.draft_orders is not None and not ordered.relevant:
@@ -157,8 +157,7 @@ def told(
     record, pathway, options = assessment.case.record, service.pathway, service.options
     if missing and not decision.advice:
         return Answer(412, [], decision, assessment, record, gathered, missing)
-    evidence = evidence_of(decision, assessment, service.content.version) if recall and decision.advice else ""
-    quiet, remembered = remember(decision, assessment, evidence, None if missing else recall)
+    quiet, evidence, remembered = remember(decision, assessment, service.content, None if missing else recall)
     drafts = dict.fromkeys(draft for advice in quiet.advice for draft in advice.drafts)
     suggested = resources(drafts, service.drafts, options.replacing, request, record, today)
     words = titles(drafts, pathway, options.replacing, record)
@@ -182,14 +181,16 @@ def told(
 
 
 def remember(
-    decision: Decision, assessment: Assessment, evidence: str, recall: Recall | None
-) -> tuple[Quieter, bool]:
-    """The advice without what was dismissed or accepted before, and whether what is remembered could be had."""
+    decision: Decision, assessment: Assessment, content: Content, recall: Recall | None
+) -> tuple[Quieter, str, bool]:
+    """The advice without what was dismissed or accepted before, the evidence that an override of it holds for, and
+    whether what is remembered could be had. Where nothing may be left out an override holds for nothing: "" it is."""
     everything = Quieter(decision.advice, ())
     if recall is None or not may_be_quiet(decision, assessment):
-        return everything, True
-    memory = recall()
-    return (quieter(decision, assessment, evidence, memory), True) if memory.known else (everything, False)
+        return everything, "", True
+    evidence, memory = evidence_of(decision, assessment, content.digest), recall()
+    quiet = quieter(decision, assessment, evidence, memory) if memory.known else everything
+    return quiet, evidence, memory.known
 
 
 def missing_keys(gathered: Gathered, assessment: Assessment) -> tuple[str, ...]:

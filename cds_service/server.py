@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -59,11 +59,11 @@ def nothing(*_: Any) -> None:
     """Nothing is to be done."""
 
 
-def wait_for_workers() -> None:
+def wait_for(workers: Iterable[int]) -> None:
     """gunicorn kills a worker that does not end in time, but does not wait for its end: nobody is to be left."""
-    with suppress(ChildProcessError):
-        while True:
-            os.waitpid(-1, 0)
+    for pid in workers:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Server(BaseApplication):
             "post_worker_init": lambda _: moments.begin(),
             "worker_exit": lambda _, worker: moments.end(),
             "child_exit": lambda _, worker: moments.gone(worker.pid),
-            "on_exit": lambda _: wait_for_workers(),
+            "on_exit": lambda arbiter: wait_for(list(arbiter.WORKERS)),
         }
         self.changed = {"bind": f"fd://{descriptor}", **hooks, **changed}
         super().__init__()

@@ -8,8 +8,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from .config import Settings
+from .config import Settings, SettingsError
 from .metrics_server import forget, measured
+from .store.opening import CannotOpen, bring_up_to_date
 
 
 def answer_calls(
@@ -19,6 +20,7 @@ def answer_calls(
 
     SettingsError or ContentError say why it cannot start.
     """
+    upgrade_store(settings)
     with measured(asked):
         from .app import create_app
         from .observing import BEGIN, END
@@ -27,3 +29,12 @@ def answer_calls(
         app = create_app(settings)
         moments = Moments(ready=ready, begin=app.extensions[BEGIN], end=app.extensions[END], gone=forget)
         Server(app, calls, moments, workers=settings.workers).run()
+
+
+def upgrade_store(settings: Settings) -> None:
+    """The tables of a SQLite file as this version needs them; a demo without a URL has none yet."""
+    try:
+        if settings.store_url or not settings.demo:
+            bring_up_to_date(settings.store_url)
+    except CannotOpen as error:
+        raise SettingsError(str(error)) from None

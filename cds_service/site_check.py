@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from .app import build_service
 from .boundaries import Boundary, Changed, answered_otherwise, boundaries, shipped, untried
 from .config import Settings, SettingsError
 from .knowledge.cautions import cautions
-from .knowledge.content import Content, load_content
+from .knowledge.content import Content, load_content, overdue
 from .knowledge.difference import difference
 from .knowledge.faults import ContentError
 from .knowledge.locate import cards_folder, shipped_folder
@@ -19,18 +20,18 @@ from .pipeline import Service
 Echo = Callable[..., None]  # click.echo: a line, on the standard error stream with err=True
 
 
-def check_ours(echo: Echo) -> int:
+def check_ours(echo: Echo, today: date) -> int:
     """Our content alone. The exit code: 0 if it is sound."""
     content = loaded(None, echo)
     if content is None:
         return 1
-    for remark in content.remarks:
+    for remark in remarks(content, today):
         echo(f"note: {remark}")
     echo(sound(content))
     return 0
 
 
-def check_site(folder: Path, settings: Settings, echo: Echo) -> int:
+def check_site(folder: Path, settings: Settings, echo: Echo, today: date) -> int:
     """Our content and a site's folder over it. The exit code: 0 if it is sound and its limits do what they say."""
     ours = loaded(None, echo)
     theirs = loaded(folder, echo) if ours else None
@@ -41,13 +42,19 @@ def check_site(folder: Path, settings: Settings, echo: Echo) -> int:
     except (ContentError, SettingsError) as error:
         echo(f"b12-cds: {error}", err=True)
         return 1
-    for line in report(ours, theirs, found):
+    for line in report(ours, theirs, found, today):
         echo(printable(line))
     if not found.holds:
         echo("b12-cds: limits that do not do what they say", err=True)
         return 1
     echo(f"\n{sound(theirs)}")
     return 0
+
+
+def remarks(content: Content, today: date) -> tuple[str, ...]:
+    """What is no fault, but must not stay unsaid; also that nobody has looked at the content in time."""
+    late = overdue(content.review_by, today)
+    return (*content.remarks, late) if late else content.remarks
 
 
 def loaded(site: Path | None, echo: Echo) -> Content | None:
@@ -103,7 +110,7 @@ def service(pathway: str, content: Content, settings: Settings) -> Service:
     return build_service(chosen, content)
 
 
-def report(ours: Content, theirs: Content, found: Tried) -> Iterator[str]:
+def report(ours: Content, theirs: Content, found: Tried, today: date) -> Iterator[str]:
     """The whole of it, line by line."""
     site = theirs.site
     yield f"Site: {site.name or 'without a name'} ({site.folder})"
@@ -113,7 +120,7 @@ def report(ours: Content, theirs: Content, found: Tried) -> Iterator[str]:
         yield from block(section, lines)
     if not changed:
         yield "\nThis folder changes nothing."
-    yield from block("Look at this before you sign", [*cautions(ours, theirs), *theirs.remarks])
+    yield from block("Look at this before you sign", [*cautions(ours, theirs), *remarks(theirs, today)])
     wrong = [each for each in found.boundaries if not each.holds]
     yield from block(
         f"Limits tried: {len(found.boundaries) - len(wrong)} of {len(found.boundaries)} as they should be",

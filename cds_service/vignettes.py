@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ KEYS = {
     "order": {"orderable"},
     "selected": DRAFT,
     "beside": DRAFT,
+    "remembered": {"row", "reason", "test", "medicine"},
 }
 HOOKS = ("patient-view", "order-select", "order-sign")
 
@@ -67,6 +68,39 @@ def read_vignette(path: Path) -> Vignette:
     if hook not in HOOKS:
         raise VignetteError(f"{path.name} hook: {hook!r}. Allowed: {', '.join(HOOKS)}")
     return Vignette(path.stem, told["title"], as_of, pathway, told, told.get("expect", {}), overlay, hook)
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissed:
+    """That a card was dismissed: the day, and the code of the reason given ("" for none)."""
+
+    on: date
+    reason: str
+
+
+class Recollection:
+    """What a vignette tells of its reader, in `[[remembered]]`: rows that were dismissed on the very evidence that it
+    tells, and tests and medicines whose suggestion was accepted."""
+
+    known = True
+
+    def __init__(self, vignette: Vignette):
+        self._rows, self._orders = {}, {}
+        for each in vignette.told.get("remembered", ()):
+            day = each.get("date") or vignette.as_of - timedelta(days=each["days_ago"])
+            if "row" in each:
+                self._rows[each["row"]] = Dismissed(day, each.get("reason", ""))
+            for kind in {"test", "medicine"} & each.keys():
+                self._orders[kind, each[kind]] = day
+
+    def __bool__(self) -> bool:
+        return bool(self._rows or self._orders)
+
+    def dismissed(self, row: str, evidence: str) -> Dismissed | None:
+        return self._rows.get(row)
+
+    def accepted(self, kind: str, draft: str) -> date | None:
+        return self._orders.get((kind, draft))
 
 
 def overlay_folder(vignette: Vignette) -> Path | None:

@@ -39,7 +39,7 @@ class Site:
 
     endpoints: Mapping[str, Endpoint]
     discovery: bytes
-    welcome: str
+    welcome: str  # "": a page is there instead
     answer: Callable[..., Answer]  # pipeline.answer
     outgoing: Outgoing
     clock: Callable[[], datetime]
@@ -59,7 +59,8 @@ def add_routes(app: Flask, site: Site) -> None:
     calls = Calls(site)
     app.before_request(calls.admit)
     app.after_request(calls.share)
-    app.add_url_rule("/", "welcome", calls.welcome, methods=["GET"])
+    if site.welcome:
+        app.add_url_rule("/", "welcome", calls.welcome, methods=["GET"])
     app.add_url_rule("/cds-services", "discovery", calls.discovery, methods=["GET"], strict_slashes=False)
     app.add_url_rule("/cds-services/<service_id>", "call", calls.call, methods=["POST"])
     app.add_url_rule("/cds-services/<service_id>/feedback", "feedback", calls.feedback, methods=["POST"])
@@ -119,7 +120,7 @@ class Calls:
             bind_contextvars(hookInstance=log_name(hook_request.hook_instance))
             found, fetched, now = self.answered(hook_request, endpoint, caller, arrived)
         except BadRequest as error:
-            bind_contextvars(hookInstance=instance_in(body))
+            bind_contextvars(**instance_in(body))
             if error.lacks_draft_orders:
                 self.site.log.warning("no-draft-orders", service=service_id)  # to be counted: a scope is not granted
             raise Refused(400, faults=error.faults) from None

@@ -47,12 +47,12 @@ def read_body() -> bytes:
     return body
 
 
-def instance_in(body: bytes) -> str | None:
-    """The hookInstance of a body that could not be read as a call, as logs name it; None if it tells none."""
+def instance_in(body: bytes) -> dict[str, str]:
+    """For the log, the hookInstance of a body that could not be read as a call; nothing if it tells none."""
     try:
-        return log_name(msgspec.json.decode(SHALLOW.decode(body)["hookInstance"], type=str))
+        return {"hookInstance": log_name(msgspec.json.decode(SHALLOW.decode(body)["hookInstance"], type=str))}
     except (msgspec.DecodeError, UnicodeError, RecursionError, KeyError):
-        return None
+        return {}
 
 
 def told(found: Answer) -> Response:

@@ -27,6 +27,10 @@ COME_AGAIN = "60"  # seconds
 MOST_LOGGED = 10  # card ids of one batch
 
 
+def uncounted(_client: str, _outcomes: Iterable[str]) -> None:
+    """Nobody counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class FeedbackDesk:
     """Takes feedback. `store` is None where nothing is kept."""
@@ -34,7 +38,7 @@ class FeedbackDesk:
     store: Keeper | None
     clock: Callable[[], datetime]
     log: FilteringBoundLogger
-    count: Callable[[str, Iterable[str]], None]  # of a client, the outcomes: for the metrics
+    count: Callable[[str, Iterable[str]], None] = uncounted  # of a client, the outcomes: for the metrics
 
     def take(self, service: str, client: str) -> Response:
         """The answer to the present request, of a client that is known, about cards of that service."""

@@ -20,7 +20,7 @@ from cds_service.knowledge.content import Content, load_content
 from cds_service.knowledge.locate import cards_folder
 from cds_service.pipeline import Answer, Service, answer
 from cds_service.vignette_fhir import request_bytes
-from cds_service.vignettes import Vignette, overlay_folder, read_vignette
+from cds_service.vignettes import Recollection, Vignette, overlay_folder, read_vignette
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 PATHWAYS = ("uk-ng239", "us-aafp")
@@ -55,7 +55,7 @@ def play(vignette: Vignette) -> Answer:
     asked = service(vignette.pathway, overlay_folder(vignette))
     request = read_request(request_bytes(vignette, asked.content), vignette.hook)
     now = datetime.combine(vignette.as_of, time(12), UTC)
-    return answer(request, asked, None, now, NEVER, NEVER)
+    return answer(request, asked, None, now, NEVER, NEVER, lambda: Recollection(vignette))
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,26 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
     found += [
         f"never: {text!r} is in:\n{said}" for text in expect.get("never", ()) if text.casefold() in said.casefold()
     ]
+    return found
+
+
+def quieter_faults(played: Answer, vignette: Vignette) -> list[str]:
+    """In what the cards differ from what is expected of them where something is remembered of their reader."""
+    expect, found = vignette.expect, []
+    said = "\n".join(f"{card['summary']}\n{card['detail']}" for card in played.cards)
+    offered = [each.draft for each in played.offered]
+    for name, actual in (
+        ("shown", [each.row for each in played.shown]),
+        ("suppressed", [each.what for each in played.suppressed]),
+        ("offered", offered),
+        ("cards", len(played.cards)),
+    ):
+        if expect.get(name, actual) != actual:
+            found.append(f"{name}: expected {expect[name]}, got {actual}")
+    found += [
+        f"has_offered: {name} is not in {offered}" for name in expect.get("has_offered", ()) if name not in offered
+    ]
+    found += [f"cards_say: {text!r} is missing in:\n{said}" for text in expect.get("cards_say", ()) if text not in said]
     return found
 
 

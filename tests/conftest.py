@@ -61,6 +61,7 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "packages": ("a package registry that pip reaches", package_registry),
     "nginx": ("nginx", lambda: shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is not None),
     "postgresql": ("PostgreSQL's programs (initdb, postgres)", postgresql),
+    "chromium": ("Chromium (Debian's package chromium)", program("chromium", "chromium-browser", "google-chrome")),
     "linux": ("Linux (/proc)", lambda: Path("/proc/self/smaps_rollup").exists()),
 }
 IN_CI = os.environ.get("CI") == "true"
@@ -72,7 +73,12 @@ settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    from tests.safety import conformance, hazards  # here, after the path to them
+    from tests.safety.shown import Shown
+
     config.stash[NOT_RUN] = {}
+    shown = Shown({**hazards.load().claims(), **conformance.claims(conformance.load())})
+    config.pluginmanager.register(shown, "safety-case")
 
 
 def pytest_report_header() -> str:

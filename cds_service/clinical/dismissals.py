@@ -78,8 +78,9 @@ def evidence_of(decision: Decision, assessment: Assessment, content: str) -> str
     """What the decision rests on, as one text that is the same for as long as all of it is the same.
 
     Every finding with its evidence, the orders that the call is about, the rows that speak and how loudly, and the
-    version of the content. Not in it: what the day alone changes (an age), and what could not be read. A finding that
-    comes or goes with time (a result gone stale, injections lapsed) changes what is advised, and counts.
+    content (its digest: what is said may have changed). Not in it: what the day alone changes (an age), and what could
+    not be read. A finding that comes or goes with time (a result gone stale, injections lapsed) changes what is
+    advised, and counts.
     """
     found = {name: pieces(each.because) for name, each in decision.findings.items() if name not in ABOUT_ACCESS}
     rows = sorted([each.row, each.indicator] for each in decision.advice if not each.row.startswith(FIXED))

@@ -84,9 +84,17 @@ def check_orders(writer: Writer, fit: Fit) -> list[Difference]:
         alike = [each for each in fit.regimens if is_injected(each) == by_injection(order)]
         if keys := differences(order, alike, injected, fit, limits):
             regimen = next((each for each in (*alike, *fit.regimens) if writer.may_draft(each)), None)
-            offered = None if fit.on_injections or keys == [UNCHECKED] else regimen
+            superfluous = regimen is not None and is_drafted(regimen, plan, injected, fit, limits)
+            offered = None if fit.on_injections or keys == [UNCHECKED] or superfluous else regimen
             differing.append(Difference(order, tuple(keys), offered))
     return differing
+
+
+def is_drafted(regimen: Regimen, plan: list[Order], injected: list[Order], fit: Fit, limits: Limits) -> bool:
+    """Is there an order in the plan that fits already? Then a suggestion would order the same a second time."""
+    alike = [each for each in fit.regimens if is_injected(each) == is_injected(regimen)]
+    same_route = [each for each in plan if by_injection(each) == is_injected(regimen)]
+    return any(is_comparable(each) and not differences(each, alike, injected, fit, limits) for each in same_route)
 
 
 def differences(order: Order, alike: list[Regimen], injected: list[Order], fit: Fit, limits: Limits) -> list[str]:

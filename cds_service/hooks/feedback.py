@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from jsonschema import Draft202012Validator
 
 from .depth import too_deep
+from .feedback_shapes import MOST_ITEMS, MOST_SUGGESTIONS, NOTHING, Batch, Item, Pieces, Reason
 from .messages import NOT_JSON, TOO_DEEP, BadRequest, Fault, log_name
 from .schemas import load_schema
 
-MOST_ITEMS, MOST_SUGGESTIONS, MOST_REASONS, LONGEST_ID = 500, 20, 10, 1024
 MOST_FAULTS = 20  # told of one body
 SKEW = timedelta(minutes=5)  # by which a workstation's clock may be fast
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
@@ -33,7 +33,6 @@ EPIC = "com.epic.cdshooks.feedback.overrideReason."
 EPIC_CATEGORY = EPIC + "reasonCategory"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-NOTHING = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,49 +49,8 @@ class Feedback:
     odd: tuple[str, ...] = ()
 
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)]
-
-
-class Suggestion(msgspec.Struct):
-    """A suggestion that was accepted."""
-
-    id: Id
-
-
-class Coding(msgspec.Struct):
-    """The reason that was chosen. Its display is not read."""
-
-    code: msgspec.Raw = NOTHING
-    system: msgspec.Raw = NOTHING
-
-
-class Reason(msgspec.Struct, rename="camel"):
-    """Why a card was overridden."""
-
-    reason: Coding | None = None
-    user_comment: msgspec.Raw = NOTHING
-    extension: msgspec.Raw = NOTHING
-
-
-class Item(msgspec.Struct, rename="camel"):
-    """One entry of the array."""
-
-    card: Id
-    outcome: Literal["accepted", "overridden"]
-    outcome_timestamp: msgspec.Raw = NOTHING
-    accepted_suggestions: Annotated[list[Suggestion], msgspec.Meta(max_length=MOST_SUGGESTIONS)] | None = None
-    override_reason: Reason | None = None
-    override_reasons: Reason | Annotated[list[Reason], msgspec.Meta(max_length=MOST_REASONS)] | None = None
-    extension: msgspec.Raw = NOTHING
-
-
-class Batch(msgspec.Struct):
-    """The body."""
-
-    feedback: Annotated[list[Item], msgspec.Meta(max_length=MOST_ITEMS)]
-
-
-DECODER = msgspec.json.Decoder(Batch)
+DECODER, PIECES, ITEM = (msgspec.json.Decoder(kind) for kind in (Batch, Pieces, Item))
+READABLE = {"card": "any", "outcome": "accepted"}
 SCHEMA = Draft202012Validator(load_schema("feedback"))
 
 
@@ -202,19 +160,37 @@ def _fields(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
 def _faults(body: bytes) -> Iterator[Fault]:
     """What the schema says of a body that is JSON but no feedback."""
     try:
-        told = json.loads(body)
-    except ValueError:
+        errors = islice(SCHEMA.iter_errors(_outline(body)), MOST_FAULTS)
+        found = dict.fromkeys(fault for error in errors for fault in _told(error))
+    except (msgspec.DecodeError, ValueError):
         return iter((NOT_JSON,))
-    errors = islice(SCHEMA.iter_errors(_cut(told)), MOST_FAULTS)
-    found = dict.fromkeys(fault for error in errors for fault in _told(error))
+    except RecursionError:
+        return iter((TOO_DEEP,))
     return iter(found or (Fault("", "type", "the body is not feedback"),))
 
 
-def _cut(told: Any, most: int = MOST_ITEMS, then: int = MOST_SUGGESTIONS) -> Any:
-    """The same with lists no longer than shows that they are too long: the schema shall not walk through more."""
+def _outline(body: bytes) -> Any:
+    """What the schema needs to see: entries that can be read, and the ends of long lists, would only take its time."""
+    try:
+        pieces = PIECES.decode(body).feedback[: MOST_ITEMS + 1]
+    except msgspec.ValidationError:
+        return _cut(json.loads(body))
+    return {"feedback": [READABLE if _reads(piece) else _cut(json.loads(bytes(piece))) for piece in pieces]}
+
+
+def _reads(piece: msgspec.Raw) -> bool:
+    try:
+        ITEM.decode(piece)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _cut(told: Any) -> Any:
+    """The same with lists no longer than shows that they are too long."""
     if isinstance(told, dict):
-        return {name: _cut(each, most, then) for name, each in told.items()}
-    return [_cut(each, then, then) for each in told[: most + 1]] if isinstance(told, list) else told
+        return {name: _cut(each) for name, each in told.items()}
+    return [_cut(each) for each in told[: MOST_SUGGESTIONS + 1]] if isinstance(told, list) else told
 
 
 def _told(error: Any) -> list[Fault]:

@@ -59,6 +59,11 @@ class Content:
         return bool(self.approver) and self.approved_version == self.version
 
 
+def overdue(review_by: date, today: date) -> str:
+    """What to say if the day has passed by which the content must be looked at again; "" if it has not."""
+    return f"the content was to be reviewed by {review_by}, and that day has passed" if today > review_by else ""
+
+
 def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary | None = None) -> Content:
     """Load and check the content. Raises ContentError with every fault that was found."""
     words_known = vocabulary or clinical_vocabulary()

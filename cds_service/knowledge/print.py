@@ -79,13 +79,12 @@ def about(content: Content, pathway: Pathway) -> str:
 
 def cells_of(sheet: Sheet) -> Iterator[tuple[str, ...]]:
     """The head of the table, then its lines."""
-    titled = any(entry.title for entry in sheet.entries)
     sourced = any(entry.provenance for entry in sheet.entries)
-    yield (sheet.key, *(("In words",) if titled else ()), *sheet.columns, *(ORIGIN if sourced else ()))
+    yield (sheet.key, *filter(None, (sheet.titled,)), *sheet.columns, *(ORIGIN if sourced else ()))
     for entry in sheet.entries:
         facts = (written(entry.fact(title)) for title in sheet.columns)
         where_from = origin(entry.provenance) if sourced else ()
-        yield (entry.id, *((entry.title,) if titled else ()), *facts, *where_from)
+        yield (entry.id, *((entry.title,) if sheet.titled else ()), *facts, *where_from)
 
 
 def written(fact: Fact | None) -> str:

@@ -49,6 +49,8 @@ ABOUT = {
 }
 KEYS = {"thresholds": "Threshold", "regimens": "Regimen", "orderables": "Test", "analytes": "Analyte", "fixed": "Card",
         "placeholders": "Placeholder", "sources": "Source"}  # fmt: skip
+TITLED = {"thresholds": "In words", "analytes": "Name"}
+LIFELONG = "lifelong"
 ROUTES = {"im": "into a muscle", "oral": "by mouth"}
 PERIODS = {"d": "day", "wk": "week", "mo": "month", "a": "year"}
 
@@ -117,6 +119,11 @@ class Sheet:
     def key(self) -> str:
         return KEYS.get(self.id, "Row")
 
+    @property
+    def titled(self) -> str:
+        """What the column of the entries' titles is called; "" where they have none."""
+        return TITLED.get(self.id, "Title") if any(entry.title for entry in self.entries) else ""
+
 
 ROW_FACTS = ("When", "Unless", "Added to", "Label", "Card", "Tests", "Treatment", "Regimens", "Review")
 
@@ -150,11 +157,11 @@ def threshold_entries(content: Content, pathway: Pathway) -> Iterator[Entry]:
 
 def regimen_entry(regimen: Regimen) -> Entry:
     """A regimen: its medicine, and its phases in sequence."""
-    codes = tuple(Said(written_coding(coding)) for coding in regimen.codings)
+    codes = (Said(written_coding(coding)) for coding in regimen.codings)
     phases = tuple(Said(phase_in_words(phase)) for phase in regimen.phases)
-    facts = (*plain(("Medicine", regimen.text)), Fact("Code", codes), Fact("Phases", phases))
+    facts = (Fact("Medicine", (Said(regimen.text), *codes)), Fact("Phases", phases))
     texts = (("In the words of a card", regimen.words),)
-    return Entry(regimen.id, regimen.title, tuple(fact for fact in facts if fact.said), regimen.provenance, texts)
+    return Entry(regimen.id, regimen.title, facts, regimen.provenance, texts)
 
 
 def written_coding(coding: tuple[str, str, str]) -> str:
@@ -168,10 +175,11 @@ def phase_in_words(phase: Phase) -> str:
     longest = f" to {phase.period_high}" if phase.period_high is not None else ""
     unit = PERIODS[phase.period_unit]
     period = unit if phase.period == 1 and not longest else f"{phase.period}{longest} {unit}s"
-    until = [f"{phase.count} doses"] if phase.count is not None else []
-    until += [periods(*phase.duration)] if phase.duration else []
-    until += [phase.ends] if phase.ends else []
-    ends = f", until: {' or '.join(until)}" if until else ""
+    bounds = [f"{phase.count} doses"] if phase.count is not None else []
+    bounds += [periods(*phase.duration)] if phase.duration else []
+    ends = f", for {' in '.join(bounds)}" if bounds else ""
+    if phase.ends:
+        ends += ", lifelong" if phase.ends == LIFELONG else f", until: {phase.ends}"
     route = ROUTES.get(phase.route, phase.route)
     return f"{phase.id}: {phase.dose}{high} {phase.dose_unit} {route}, {phase.frequency} × per {period}{ends}"
 

@@ -16,7 +16,6 @@ from cds_service.clinical.tables import Pathway
 from cds_service.knowledge.cautions import cautions
 from cds_service.knowledge.content import Content
 from cds_service.knowledge.difference import difference
-from cds_service.knowledge.review import Sheet
 from cds_service.knowledge.review_codes import KINDS, USES, unchanged, value_set, value_sets
 from cds_service.knowledge.review_rows import sheets
 from cds_service.web_errors import Refused
@@ -78,9 +77,8 @@ class ContentPages:
         chosen = [each for each in every if name is None or each.id == name]
         if not chosen:
             raise Refused(404, f"there is no such table; known: {', '.join(each.id for each in every)}")
-        findings = finding_words(chosen)
         return self.page("content_tables.html", pathway=pathway, every=every, chosen=chosen, name=name,
-                         findings=findings, evidence=EVIDENCE)  # fmt: skip
+                         evidence=EVIDENCE)  # fmt: skip
 
     def value_sets(self) -> str:
         """GET /content/value-sets"""
@@ -138,12 +136,3 @@ def linked(site: str) -> Callable[..., str]:
         return url_for(page, **({"site": site} if site else {}), **given)
 
     return link
-
-
-def finding_words(chosen: list[Sheet]) -> dict[str, str]:
-    """Finding -> words, of every finding that stands in these tables: the key below them."""
-    facts = [fact for sheet in chosen if sheet.is_decision for entry in sheet.entries for fact in entry.facts]
-    said = [each for fact in facts for each in fact.said]
-    conditions = [each for fact in facts if fact.title in ("When", "Unless") for each in fact.said]
-    conditions += [each for one in said for each in (*one.when, *one.unless)]
-    return {each.name: each.text for each in sorted(conditions, key=lambda each: each.name)}

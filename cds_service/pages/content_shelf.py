@@ -19,7 +19,7 @@ class Shelf:
 
     def names(self) -> tuple[str, ...]:
         """Every name that can be asked for; "" is the service's own content."""
-        return (*self._contents, EXAMPLE)
+        return tuple(dict.fromkeys((*self._contents, EXAMPLE)))
 
     def content(self, name: str) -> Content | None:
         """The content of that name, or None if there is none."""

@@ -15,11 +15,14 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from cds_service.clinical.record import PatientRecord
 from cds_service.crowds import Crowds
 from cds_service.fetching import Fetch
+from cds_service.fhir.gather import gather
+from cds_service.fhir.reader import read_record
 from cds_service.hooks.depth import surely_too_deep
 from cds_service.hooks.messages import TOO_DEEP, BadRequest, HookRequest, named_hook, read_request
-from cds_service.pipeline import Answer, Service
+from cds_service.pipeline import Answer, Service, read_orders, with_orders
 from cds_service.remembering import kept, recall_for, who
 from cds_service.store.kept import Keeper
 from cds_service.web_bytes import timing
@@ -119,12 +122,28 @@ class Desk:
         with self.crowds.visit(base, fetch) as fetch:
             found = self.answer(request, service, fetch, now, *deadlines, recall)
         done = time.monotonic()
-        if self.store is not None and ask.keep:
-            self.store.keep(kept(found, request, service, asked, self.clock(), seconds=done - begun, silent=False))
         parts = {"read": read - begun, "decide": done - read, "total": done - begun}
         rounded = {name: round(seconds * 1000, 1) for name, seconds in parts.items()}
         day = now.astimezone(service.zone).date()
-        return Called(ask, request, service, found, day, timing(**parts), rounded, why or "ready")
+        called = Called(ask, request, service, found, day, timing(**parts), rounded, why or "ready")
+        if ask.keep:
+            self.note(called)
+        return called
+
+    def note(self, called: Called) -> None:
+        """Write the decision of a call to the store that was answered without."""
+        if self.store is not None:
+            asked = who(called.request, self.client, f"visit-{called.ask.visit}")
+            call, seconds = (called.found, called.request, called.service), called.milliseconds["total"] / 1000
+            self.store.keep(kept(*call, asked, self.clock(), seconds=seconds, silent=False))
+
+    def record(self, body: bytes, service: Service, day: date) -> PatientRecord:
+        """What the request itself says of the patient, whatever hook it is for, with nothing fetched."""
+        request = read_request(body, named_hook(body, otherwise="patient-view"))
+        latest = time.monotonic() + self.seconds
+        gathered = gather(request.prefetch, service.templates, request.tokens, None, latest, latest)
+        record = read_record(gathered, request.patient_id, service.content, service.pathway, day, service.zone)
+        return with_orders(record, read_orders(request, service, day, None, latest))
 
     def moment(self, day: date | None) -> datetime:
         """Now; or noon of another day."""

@@ -1,4 +1,4 @@
-"""What every page shares: files that never change, headers that let nothing foreign in, the navigation, faults as pages.
+"""What every page shares: files that never change, headers that let nothing foreign in, navigation, faults as pages.
 
 Pages load nothing from elsewhere and hold no script or style of their own, so that the Content-Security-Policy can
 forbid all of it. `same-origin` is the strictest Referrer-Policy under which a browser still says where a form was sent
@@ -16,6 +16,7 @@ from flask import Flask, Response, current_app, make_response, render_template, 
 from jinja2 import FileSystemLoader
 from werkzeug.exceptions import HTTPException
 
+from cds_service.room import Room
 from cds_service.web_errors import Refused
 
 HERE = Path(__file__).parent
@@ -84,6 +85,16 @@ def harden(response: Response) -> Response:
         response.headers.update(HEADERS)
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def placed(view: Callable[..., Any], room: Room) -> Callable[..., Any]:
+    """A view that answers calls and takes its place among those of clients."""
+
+    def in_place(**given: Any) -> Any:
+        with room.place(request.environ):
+            return view(**given)
+
+    return in_place
 
 
 def shown(view: Callable[..., Any]) -> Callable[..., Any]:

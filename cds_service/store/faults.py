@@ -8,9 +8,16 @@ from .kept import StoreDown
 
 UPGRADE = "its tables do not fit this version of the service: run `b12-cds store upgrade`"
 NOT_REACHED = "the database cannot be reached"
+NOT_LET_IN = "the database does not let us in: user or password"
+NO_ROOM = "the database has no room left (connections, memory or disk)"
 FAILED = "the database reports a fault"
-# SQLite says it in words only; these are its own, unchanged for years.
-SQLITE = {
+# Where there is no code, only words: SQLite's, and PostgreSQL's to a connection that it refuses.
+WORDS = {
+    "password authentication failed": NOT_LET_IN,
+    "no pg_hba.conf entry": NOT_LET_IN,
+    "does not exist": "the database or its user does not exist",
+    "too many clients": NO_ROOM,
+    "connection slots": NO_ROOM,
     "unable to open database file": "the database file cannot be opened",
     "readonly database": "the database file cannot be written",
     "database or disk is full": "the disk is full",
@@ -20,16 +27,14 @@ SQLITE = {
     "no such table": UPGRADE,
     "no such column": UPGRADE,
 }
-# PostgreSQL: the first characters of the SQLSTATE.
+# PostgreSQL's codes: the first characters of the SQLSTATE.
 POSTGRES = {
     "08": NOT_REACHED,
-    "28": "the database does not let us in: user or password",
-    "3D": "the database does not exist",
     "42P01": UPGRADE,
     "42703": UPGRADE,
     "42501": "the database user lacks a right on a table",
     "25006": "the database is read-only",
-    "53": "the database has no room left (connections, memory or disk)",
+    "53": NO_ROOM,
     "57014": "the database did not answer in time",
     "57": NOT_REACHED,
 }
@@ -54,5 +59,5 @@ def words(error: SQLAlchemyError) -> str:
     if state:
         return next((said for start, said in POSTGRES.items() if state.startswith(start)), f"{FAILED} ({state})")
     text = str(error.orig)
-    found = next((said for part, said in SQLITE.items() if part in text), None)
+    found = next((said for part, said in WORDS.items() if part in text), None)
     return found or (FAILED if "sqlite" in type(error.orig).__module__ else NOT_REACHED)

@@ -8,8 +8,10 @@ After a few failures in a row nobody asks any more until the writer's thread has
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +25,7 @@ from .schema import ensure
 
 T = TypeVar("T")
 FAILURES = 3  # in a row, after which the breaker opens
+CLOSE_SECONDS = 1.0
 TOO_LATE = "the database did not answer in time"
 
 
@@ -55,8 +58,6 @@ class Task(Generic[T]):
         except Exception as error:  # noqa: BLE001 (raised where it is waited for)
             self.error = error
         finally:
-            with self._lock:
-                self._wire = None
             self.done.set()
 
     def give_up(self) -> None:
@@ -67,17 +68,27 @@ class Task(Generic[T]):
 
     def _on(self, engine: Engine, prepare: Callable[[Connection], None]) -> T:
         with engine.connect() as connection:
-            self._hold(connection.connection.dbapi_connection)
-            alive(connection)
-            prepare(connection)
-            with connection.execution_options(**self.options).begin():
-                return self.work(connection)
+            try:
+                self._hold(connection.connection.dbapi_connection)
+                alive(connection)
+                prepare(connection)
+                with connection.execution_options(**self.options).begin():
+                    return self.work(connection)
+            finally:
+                if self._let_go():
+                    connection.invalidate()
 
     def _hold(self, wire: Any) -> None:
         with self._lock:
             if self._given_up:
                 raise GivenUp
             self._wire = wire
+
+    def _let_go(self) -> bool:
+        """Before the connection goes back for others to use; True if it may have been severed."""
+        with self._lock:
+            self._wire = None
+            return self._given_up
 
 
 def alive(connection: Connection) -> None:
@@ -93,39 +104,72 @@ def alive(connection: Connection) -> None:
         raise
 
 
+@dataclass(slots=True)
+class Breaker:
+    """Open after some failures in a row: then nobody asks."""
+
+    failures: int = 0
+    why: str = ""
+
+    @property
+    def open(self) -> str:
+        """Why nobody asks; "" while somebody may."""
+        return self.why if self.failures >= FAILURES else ""
+
+    def failed(self, why: str) -> None:
+        self.failures, self.why = self.failures + 1, why
+
+    def succeeded(self) -> None:
+        self.failures = 0
+
+
 class Link:
-    """Everything that this process asks of the database goes through here. Thread safe."""
+    """Everything that this process asks of the database goes through here. Thread safe.
+
+    Who is in a hurry has a breaker of his own: on a busy machine a look-up of 50 ms fails where the database is well,
+    and that must not keep anybody from storing feedback, who has seconds.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._todo: SimpleQueue[Task[Any] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._threads = self._under_way = 0
+        self._threads: list[threading.Thread] = []
+        self._tasks: set[Task[Any]] = set()  # sent and not yet done
         self._fits = False
-        self._failures = 0
-        self._why = ""
+        self._patient, self._hurried = Breaker(), Breaker()
 
     @property
     def broken(self) -> str:
-        """Why nobody asks the database just now; "" while it is asked."""
-        return self._why if self._failures >= FAILURES else ""
+        """Why somebody does not ask the database just now; "" while everybody does."""
+        return self._patient.open or self._hurried.open
 
     def run(
-        self, work: Callable[[Connection], T], seconds: float, options: Mapping[str, Any], anyway: bool = False
+        self,
+        work: Callable[[Connection], T],
+        seconds: float,
+        options: Mapping[str, Any],
+        *,
+        hurried: bool = False,
+        anyway: bool = False,
     ) -> T:
-        """What the work gives, done in one transaction; StoreDown if it fails or takes longer. `anyway`: also while
-        the breaker is open, which a success closes."""
-        if self.broken and not anyway:
-            raise StoreDown(self.broken)
+        """What the work gives, done in one transaction; StoreDown if it fails or takes longer. `hurried`: so little
+        time that a failure says nothing about the database. `anyway`: also while the breakers are open, which a
+        success closes."""
+        breaker = self._hurried if hurried else self._patient
+        if not anyway and (why := self._patient.open or breaker.open):
+            raise StoreDown(why)
         try:
             result = self._in_time(Task(work, options), seconds)
         except Refused:
-            self._failures = 0
+            breaker.succeeded()
             raise
         except StoreDown as error:
-            self._failures, self._why = self._failures + 1, error.why
+            breaker.failed(error.why)
             raise
-        self._failures = 0
+        breaker.succeeded()
+        if anyway:
+            self._hurried.succeeded()
         return result
 
     def _in_time(self, task: Task[T], seconds: float) -> T:
@@ -135,7 +179,7 @@ class Link:
             raise StoreDown(TOO_LATE)
         if isinstance(task.error, SQLAlchemyError):
             raise store_down(task.error) from None
-        if isinstance(task.error, Stale):
+        if isinstance(task.error, (Stale, GivenUp)):
             raise StoreDown(NOT_REACHED)
         if task.error is not None:
             raise task.error
@@ -143,18 +187,19 @@ class Link:
 
     def _send(self, task: Task[Any]) -> None:
         with self._lock:
-            self._under_way += 1
-            if self._under_way > self._threads and self._threads < CONNECTIONS:
+            self._tasks.add(task)
+            if len(self._tasks) > len(self._threads) and len(self._threads) < CONNECTIONS:
                 with suppress(RuntimeError):  # no room for one more, or this process is ending: those there are must do
-                    threading.Thread(target=self._work, name="store", daemon=True).start()
-                    self._threads += 1
+                    thread = threading.Thread(target=self._work, name="store", daemon=True)
+                    thread.start()
+                    self._threads.append(thread)
         self._todo.put(task)
 
     def _work(self) -> None:
         while (task := self._todo.get()) is not None:
             task.do(self._engine, self._prepare)
             with self._lock:
-                self._under_way -= 1
+                self._tasks.discard(task)
 
     def _prepare(self, connection: Connection) -> None:
         """The tables are looked at once by each process, on the first connection that stands."""
@@ -163,8 +208,14 @@ class Link:
             self._fits = True
 
     def close(self) -> None:
-        """Let the threads end and the connections go."""
+        """Give up what is under way, and let the threads end and the connections go."""
         with self._lock:
-            for _ in range(self._threads):
-                self._todo.put(None)
+            threads, tasks = [*self._threads], [*self._tasks]
+        for task in tasks:
+            task.give_up()
+        for _ in threads:
+            self._todo.put(None)
+        latest = time.monotonic() + CLOSE_SECONDS
+        for thread in threads:
+            thread.join(max(latest - time.monotonic(), 0))
         self._engine.dispose()

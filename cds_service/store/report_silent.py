@@ -66,7 +66,7 @@ def silent_report(connection: Connection, asked: Asked) -> dict[str, SilentPerio
 
 def _calls(asked: Asked, *columns: ColumnElement[str]) -> Select[tuple[object, ...]]:
     """Every silent call once for each value of `columns`, with the moments of the first and the last time."""
-    key = (decision.c.client, decision.c.id, *columns)
+    key = (decision.c.client, decision.c.hook_instance, *columns)
     return (
         select(*key, func.min(decision.c.at).label("at"), func.max(decision.c.at).label("last"))
         .where(decision.c.silent == true(), *asked.covers(decision.c.at, decision.c.client))

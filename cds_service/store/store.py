@@ -1,7 +1,8 @@
 """The store, as the service sees it (`kept.Keeper`): everything with its own time limit, nothing opened before use.
 
 The application is made in one process and answers in others that are forked from it. So each process makes its own
-link and its own writer's thread when it first needs them, and leaves alone what another one has made.
+link and its own writer's thread when it first needs them, and leaves alone what another one has made. (SQLite does not
+bear a fork while a file is open: whoever forks must not have used the store. Making it is no use.)
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class Store:
         self._recall = Recall(keys, Span(override_days, accepted_days)) if override_days or accepted_days else None
         self._lock = threading.Lock()
         self._here: Here | None = None
+        self._inherited: Here | None = None  # never used, and never let go: it is another process's
 
     def __repr__(self) -> str:
         return f"Store({self._url.get_backend_name()})"
@@ -79,7 +81,7 @@ class Store:
         if recall is None:
             return Nothing()
         try:
-            return self._link().run(lambda connection: recall(connection, who, now), RECALL_SECONDS, {})
+            return self._link().run(lambda connection: recall(connection, who, now), RECALL_SECONDS, {}, hurried=True)
         except StoreDown:
             return Nothing(known=False)
 
@@ -95,17 +97,18 @@ class Store:
         here = self._open()
         why = here.writer.failing
         try:
-            here.link.run(look, STATE_SECONDS, {})
+            here.link.run(look, STATE_SECONDS, {}, hurried=True)
         except StoreDown as error:
             why = error.why
         return StoreState(not why, why, here.writer.lost, here.writer.waiting)
 
     def close(self) -> None:
         with self._lock:
+            if self._here is None or self._here.pid != os.getpid():
+                return
             here, self._here = self._here, None
-        if here is not None and here.pid == os.getpid():
-            here.writer.close()
-            here.link.close()
+        here.writer.close()
+        here.link.close()
 
     def _link(self) -> Link:
         return self._open().link
@@ -116,7 +119,9 @@ class Store:
         if here is not None and here.pid == os.getpid():
             return here
         with self._lock:
-            if self._here is None or self._here.pid != os.getpid():
+            if self._here is not None and self._here.pid != os.getpid():
+                self._inherited, self._here = self._here, None
+            if self._here is None:
                 self._here = self._opened()
             return self._here
 

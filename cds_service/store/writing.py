@@ -94,7 +94,7 @@ class Writer:
                 self._write(batch)
             elif self._link.broken:
                 self._look()
-            elif time.monotonic() >= self._tidy_at:
+            elif self.failing or time.monotonic() >= self._tidy_at:
                 self._tidy()
 
     def _look(self) -> None:
@@ -144,10 +144,12 @@ class Writer:
                 self._lose(1)
 
     def _tidy(self) -> None:
-        """One step of deleting what is too old; the next one soon if there may be more."""
+        """One step of deleting what is too old; the next one soon if there may be more. It also shows that what failed
+        can be done again."""
         now = self._now()
         try:
             gone = self._link.run(lambda connection: step(connection, now, self._days), WRITE_SECONDS, WRITES)
-        except StoreDown:
-            gone = 0
+            self.failing = ""
+        except StoreDown as error:
+            self.failing, gone = error.why, 0
         self._tidy_at = time.monotonic() + (GATHER if gone else TIDY_EVERY)

@@ -25,6 +25,7 @@ REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation",
 WIDTHS = (320, 768, 1440)
 SCHEMES = ("light", "dark")
 TALLEST = 6000  # pixels of a screenshot; what is longer repeats itself
+STATUS = "Failed to load resource: the server responded with a status of 4"
 SERIOUS = ("serious", "critical")
 
 
@@ -56,6 +57,14 @@ class View:
     def said(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.faults.append(f"console {message.type}: {message.text}")
+
+    @contextmanager
+    def refused(self) -> Iterator[None]:
+        """What happens here is answered with an error status, of which the browser's console speaks: that alone is no
+        fault."""
+        before = len(self.faults)
+        yield
+        self.faults[before:] = [each for each in self.faults[before:] if STATUS not in each]
 
     def is_quiet(self) -> None:
         """Nothing went wrong: no error, no other host, nothing that the policy had to forbid."""

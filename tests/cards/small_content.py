@@ -26,7 +26,8 @@ approver = ""
 review_by = 2027-05-21
 """,
     "sources.toml": '[guide]\ntitle = "A guide"\nurl = "https://guide.example/"\npublished = "2024"\n',
-    "messages.toml": 'not-recorded = "not recorded"\naccepted-earlier = "{order} on {date}"\n[doubt]\nno-unit = "the result has no unit"\n[prefetch]\n'
+    "messages.toml": 'not-recorded = "not recorded"\naccepted-earlier = "{order} on {date}"\n'
+    + '[doubt]\nno-unit = "the result has no unit"\n[prefetch]\n'
     + "".join(f'{key} = "our words for {key}"\n' for key in KEYS),
     "plain-words.toml": """[findings]
 b12_deficient = "B12 is below the limit"

@@ -7,7 +7,7 @@ import pytest
 from cds_service.clinical.advice import named
 from cds_service.hooks import invariants
 from cds_service.vignette_fhir import PATIENT
-from tests.book import PATHWAYS, book, content, faults, play
+from tests.book import PATHWAYS, book, content, faults, play, quieter_faults
 
 BOOKS = {pathway: book(pathway) for pathway in PATHWAYS}
 VIGNETTES = [vignette for told in BOOKS.values() for vignette in told]
@@ -20,6 +20,7 @@ def test_the_vignette_is_answered_as_told(vignette):
         assert sorted(answer.missing) == sorted(vignette.expect["missing"])
         assert answer.status == vignette.expect.get("status", 200)
     assert faults(answer.decision, vignette) == []
+    assert quieter_faults(answer, vignette) == []
     assert invariants.faults({"cards": answer.cards}, PATIENT) == []
 
 

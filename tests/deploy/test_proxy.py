@@ -31,7 +31,10 @@ class Recorder(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.seen.append((self.command, self.path, dict(self.headers), len(body)))
-        self.send_response(self.server.status)
+        if self.server.hangs_up:
+            self.close_connection = True
+            return
+        self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
@@ -44,14 +47,17 @@ class Recorder(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path, status: int = 200) -> Iterator[tuple[Callable[..., requests.Response], Seen, int]]:
+def served(folder: Path, hangs_up: bool = False) -> Iterator[tuple[Callable[..., requests.Response], Seen, int]]:
     """The proxy before a recording service: a call over TLS, what the service saw, and the proxy's port."""
     behind, port = ThreadingHTTPServer(("127.0.0.1", 0), Recorder), free_port()
-    behind.seen, behind.status = [], status
+    behind.seen, behind.hangs_up = [], hangs_up
     threading.Thread(target=behind.serve_forever, daemon=True).start()
     trusted = certificate(folder)
     try:
-        with proxied(configured(folder, port, behind.server_port)) as process:
+        path = configured(folder, port, behind.server_port)
+        server = f"server 127.0.0.1:{behind.server_port};"
+        path.write_text(path.read_text().replace(server, server * 2))  # two, so that there is another one to try
+        with proxied(path) as process:
             process.stdout = None
             until(lambda: reachable(port), process)
 
@@ -116,9 +122,10 @@ def test_a_slow_sender_costs_the_service_nothing_until_its_body_is_whole(tmp_pat
     assert len(seen) == 1
 
 
-def test_a_call_that_fails_is_not_tried_twice(tmp_path: Path):
-    with served(tmp_path, status=503) as (call, seen, _):
-        assert call("POST", "/cds-services/x", data=b"{}").status_code == 503
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_call_that_fails_is_not_tried_twice(tmp_path: Path, method: str):
+    with served(tmp_path, hangs_up=True) as (call, seen, _):
+        assert call(method, "/cds-services").status_code == 502
     assert len(seen) == 1
 
 

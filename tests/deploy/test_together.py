@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tests.deploy.image import Image
-from tests.deploy.together import ISS, SCRIPT, Installation, health, installed, written
+from tests.deploy.together import ISS, SCRIPT, Installation, health, installed, python, written
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import prefetch
 from tests.hooks.processes import descendants
@@ -89,11 +89,10 @@ def test_a_token_is_accepted_once_by_all_workers_together(running: Installation)
 
 
 def test_a_stranger_is_refused_and_the_script_says_so(running: Installation):
-    stranger = running.folder / "stranger.json"
-    assert running.image.run(["/opt/b12-cds/bin/python", str(SCRIPT), "new-key", str(stranger)]).returncode == 0
+    assert python(running.image, SCRIPT, "new-key", running.folder / "stranger.json").returncode == 0
     request = running.folder / "request.json"
     request.write_text(json.dumps(body(prefetch=prefetch())))
-    refused = running.signed("call", SERVICE, request, "--key", stranger)
+    refused = running.signed("call", SERVICE, request, key="stranger.json")
     assert refused.returncode == 1
     assert refused.stderr.startswith("401 ")
 

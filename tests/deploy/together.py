@@ -43,9 +43,9 @@ class Installation:
     def base(self) -> str:
         return f"https://127.0.0.1:{self.port}"
 
-    def signed(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def signed(self, *arguments: str | Path, key: str = "client.key.json") -> subprocess.CompletedProcess[str]:
         """deploy/signed_call.py, run with what the image has installed and nothing else."""
-        who = ["--key", self.folder / "client.key.json", "--iss", ISS, "--base", self.base]
+        who = ["--key", self.folder / key, "--iss", ISS, "--base", self.base]
         return python(self.image, SCRIPT, *arguments, *who, "--ca", self.folder / "tls_certificate")
 
     def log(self) -> str:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from cds_service.hooks.catalogue import SERVICES
 from cds_service.store.kept import KeptFeedback, StoreDown
+from cds_service.store.pseudonyms import new_line
+from tests.hooks import living
 from tests.hooks.calling import PATH, SECRET, Caller, body, one_issue, outcome
 from tests.hooks.living import prefetch
 from tests.hooks.test_feedback_reading import AT, AT_MS, BODIES, CARD, SUGGESTION, item
@@ -204,6 +206,21 @@ def test_item_130_the_sandbox_may_ask_first_and_read_the_answer():
     assert asked.headers["Access-Control-Allow-Headers"] == "authorization, content-type"
     for response in (send(to, item(), headers=origin), send(to, 1, headers=origin)):
         assert response.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+
+
+def test_in_demo_mode_feedback_is_kept_as_long_as_the_demo_runs():
+    assert living.post({"feedback": [item()]}, path=FEEDBACK).status_code == 200
+
+
+def test_a_database_that_cannot_be_opened_is_503(tmp_path):
+    keys = tmp_path / "store.keys"
+    keys.write_text(new_line("k1") + "\n")
+    settings = {"store_url": f"sqlite:///{tmp_path}/no/such/folder/store.sqlite", "store_keys": keys}
+    gated = Gated(tmp_path, settings=settings, main={"jti": "until-exp"})
+    response = gated.post({"feedback": [item()]}, signed(claims(aud=PUBLIC + FEEDBACK)), FEEDBACK)
+    assert one_issue(response, 503)["details"]["text"].startswith("the feedback could not be stored")
+    (line,) = gated.heard.events("feedback not stored")
+    assert str(tmp_path) not in line["why"]
 
 
 def test_feedback_from_elsewhere_is_refused_in_demo_mode():

@@ -35,7 +35,7 @@ def is_up(port: int):
 
 def test_with_clients_it_serves_without_demo_mode_whoever_is_known_and_nobody_else(tmp_path: Path):
     port, path = free_port(), write(tmp_path)
-    with running("serve", "--port", str(port), CDS_CLIENTS=str(path)) as process:
+    with running("serve", "--port", str(port), CDS_CLIENTS=str(path), CDS_STORE_URL="none") as process:
         until(is_up(port), process)
         good = token()
         status, headers, told = call(port, "POST", PATH, CALL, **good)
@@ -60,7 +60,7 @@ def test_with_clients_it_serves_without_demo_mode_whoever_is_known_and_nobody_el
 
 def test_several_workers_serve_if_the_operator_says_that_each_remembers_alone(tmp_path: Path):
     port, path = free_port(), write(tmp_path, 'jti_memory = "per-process"')
-    with running("serve", "--port", str(port), CDS_CLIENTS=str(path), CDS_WORKERS="2") as process:
+    with running("serve", "--port", str(port), CDS_CLIENTS=str(path), CDS_WORKERS="2", CDS_STORE_URL="none") as process:
         until(is_up(port), process)
         until(lambda: len(descendants(process.pid)) == 2, process)
         good = token()
@@ -77,15 +77,19 @@ def test_several_workers_serve_if_the_operator_says_that_each_remembers_alone(tm
         ("", {"iss": "https://sandbox.cds-hooks.org"}, {}, "the Sandbox's private key is public"),
         ("", {"keys": {"file": "none"}}, {}, 'client "main" keys file: there is no \'none\''),
         ("", {"pathway": "none"}, {}, "client \"main\" pathway: no pathway 'none'; allowed: "),
-        ("", {}, {"CDS_WORKERS": "2"}, 'clients with jti = "once" need one worker, or the shared store'),
+        ("", {}, {"CDS_WORKERS": "2"}, 'without a store (CDS_STORE_URL=none) clients with jti = "once" need one worker'),
+        ("", {}, {"CDS_STORE_URL": ""}, "CDS_STORE_KEYS: the store needs a file with a key"),
         ("", {}, {"CDS_WORKERS": "0"}, "CDS_WORKERS: Input should be greater than or equal to 1"),
         ("x", {}, {}, "CDS_CLIENTS: clients.toml: is not TOML"),
     ],
-    ids=["mode", "sandbox", "keys", "pathway", "workers", "no workers", "toml"],
+    ids=["mode", "sandbox", "keys", "pathway", "workers", "no store keys", "no workers", "toml"],
 )  # fmt: skip
 def test_without_a_valid_file_of_clients_it_does_not_start(tmp_path, top, client, environment, says):
     path = write(tmp_path, top, main=client)
-    one_line(run("serve", "--port", str(free_port()), CDS_CLIENTS=str(path), **environment), says)
+    one_line(
+        run("serve", "--port", str(free_port()), CDS_CLIENTS=str(path), **{"CDS_STORE_URL": "none", **environment}),
+        says,
+    )
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path):

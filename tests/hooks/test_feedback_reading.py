@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from cds_service.hooks.feedback import MOST_FAULTS, MOST_ITEMS, Feedback, read_feedback
+from cds_service.hooks.feedback import MOST_FAULTS, Feedback, read_feedback
+from cds_service.hooks.feedback_shapes import MOST_ITEMS
 from cds_service.hooks.messages import BadRequest
 from cds_service.hooks.schemas import load_schema
 from tests.hooks.calling import SECRET
@@ -105,8 +106,9 @@ def test_item_115_epics_own_reasons_come_in_an_extension():
     prefix = "com.epic.cdshooks.feedback.overrideReason."
     own = {
         prefix + "reasonCategory": "45",
+        prefix + "aaa": "1",
         prefix + "reasonDisplay": f"Does not meet criteria {SECRET}",
-        prefix + "reasonTitle": "Does not meet criteria",
+        prefix + "reasonTitle": "Inapplicable",
     }
     told = {"extension": own, "userComment": SECRET}
     for found in (
@@ -118,7 +120,9 @@ def test_item_115_epics_own_reasons_come_in_an_extension():
     ):
         assert (found.reason, found.reason_system) == ("45", prefix + "reasonCategory")
         assert SECRET not in repr(found)
-    del own[prefix + "reasonCategory"]
+    del own[prefix + "reasonCategory"], own[prefix + "aaa"]
+    assert one(overrideReasons=told).reason == "Inapplicable"
+    own[prefix + "reasonTitle"] = "Does not meet criteria"
     assert one(overrideReasons=told).reason == "other"
     assert one(overrideReasons={"extension": {"org.example": "45"}}).reason == ""
 
@@ -237,14 +241,21 @@ def test_item_114_what_is_malformed_is_told_by_path_and_keyword(told, expected):
     assert faults(told) == expected
 
 
-@pytest.mark.parametrize("told", [b"", b"{", b'{"feedback": [NaN]}', b'{"feedback": ["\xe9"]}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "told",
+    [b"", b"{", b'{"feedback": [NaN]}', b'{"feedback": ["\xe9"]}', b'{"feedback": [], "x": "\xe9"}', b"\xff\xfe"],
+)
 def test_item_114_what_is_not_json_says_so(told):
     assert faults(told) == [("", "json")]
 
 
 def test_item_114_a_body_that_is_nested_too_deep_says_so():
+    assert faults(b'{"feedback": [], "x": ' + b"[" * 70 + b"]" * 70 + b"}") == [("", "depth")]
     deep = b'{"feedback": [{"x": ' + b"[" * 5_000 + b"]" * 5_000 + b"}]}"
     assert faults(deep) == [("", "depth")]
+    hidden = b'{"a":' * 50_000 + b"1" + b',"b":1}' * 50_000
+    assert faults(b'{"feedback": 1, "x": ' + hidden + b"}") == [("", "depth")]
+    assert faults(b'{"feedback": [{"card": 1, "x": ' + hidden + b"}]}") == [("", "depth")]
     assert faults(b'{"feedback": [{"x": ' + b"[" * 500_000) in ([("", "depth")], [("", "json")])
 
 

@@ -32,7 +32,7 @@ def unshown(claims: Claims, outcomes: Mapping[str, str], *, skipped_is_shown: bo
                 yield f"{claim}: {test} {' and '.join(bad) or 'did not run'}"
 
 
-@dataclass
+@dataclass(eq=False)  # plugins are kept in sets
 class Shown:
     """Hears how every test ends; at the end of a whole run it names the claims that nothing has shown, and fails it.
 

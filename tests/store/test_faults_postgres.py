@@ -163,7 +163,7 @@ def test_after_a_restart_the_first_call_is_answered(server, database):
 def test_tables_that_are_not_there_are_made_by_the_operator_only(server):
     url = server.database()
     with store_at(url) as store:
-        assert store.state().why == "it has no tables yet: run `b12-cds store upgrade`"
+        until(lambda: store.state().why == "it has no tables yet: run `b12-cds store upgrade`")
         nothing_can_be_told(store)
         store.keep(decision())
         made(url)
@@ -175,7 +175,7 @@ def test_tables_that_are_not_there_are_made_by_the_operator_only(server):
     ("wrong", "says"),
     [
         (lambda url: url.replace("hunter2", "hunter3"), "the database does not let us in: user or password"),
-        (lambda url: url.rpartition("/")[0] + "/nosuch", "the database does not exist"),
+        (lambda url: url.rpartition("/")[0] + "/nosuch", "the database or its user does not exist"),
         (lambda url: "postgresql://b12:hunter2@127.0.0.1:1/x", "the database cannot be reached"),
         (lambda url: "postgresql://b12:hunter2@no.such.host.invalid/x", "the database cannot be reached"),
     ],

@@ -194,7 +194,7 @@ def pilot(written):
     written.call("2026-01-05", ("c1", *SURE), ("c1", *CAUTION), **silent, hook_instance="h1")
     written.call("2026-01-06", ("c1", *SURE), ("c1", *CAUTION), **silent, hook_instance="h1")
     written.call("2026-01-07", **silent)
-    written.call("2026-01-08", status=412, missing=("b12", "patient"), **silent)
+    written.call("2026-01-08", ("c9", *CAUTION), status=412, missing=("b12", "patient"), **silent)
     written.call("2026-01-12", ("c2", *SURE), **silent)
     written.call("2026-01-12", ("c3", "orders/folate-first", "critical"), **silent, hook="order-select")
     written.call("2026-01-13", ("c4", *SURE))

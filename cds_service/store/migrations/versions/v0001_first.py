@@ -93,7 +93,7 @@ def make_feedback() -> None:
         sa.Column("feedback", sa.Integer, nullable=False),
         sa.Column("suggestion", sa.String(80), nullable=False),
         sa.PrimaryKeyConstraint("feedback", "suggestion", name="pk_accepted"),
-        sa.ForeignKeyConstraint(["feedback"], ["feedback.id"], "fk_accepted_feedback_feedback", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["feedback"], ["feedback.id"], "fk_accepted_feedback", ondelete="CASCADE"),
     )
     index("accepted", "suggestion")
 
@@ -117,7 +117,7 @@ def part_of_decision(name: str, *columns: sa.Column) -> None:
         sa.Column("place", sa.Integer, nullable=False),
         *columns,
         sa.PrimaryKeyConstraint("decision", "place", name=f"pk_{name}"),
-        sa.ForeignKeyConstraint(["decision"], ["decision.id"], f"fk_{name}_decision_decision", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["decision"], ["decision.id"], f"fk_{name}_decision", ondelete="CASCADE"),
     )
 
 

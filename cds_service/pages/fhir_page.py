@@ -1,0 +1,124 @@
+"""The second tab: the same call about a patient of a FHIR server that the operator allows, fetched by the service.
+
+A patient is searched by name and chosen from what was found; nothing is prefetched. The only way to the server is
+that of every call (`outgoing`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import msgspec
+from flask import render_template, request
+
+from cds_service.fetching import Fetch, FetchFailed
+
+from .answer_view import AnswerView
+from .desk import Ask, Desk
+from .playground import sent_form
+from .request_tree import Json, resource_of
+
+MOST = 20
+LONGEST_NAME, LONGEST_BASE = 100, 500
+NOT_FHIR = "the server answered, but not with a FHIR Bundle of Patients"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A patient as a search found one: free text of the server, which a page shows escaped."""
+
+    id: str
+    name: str
+    born: str
+    sex: str
+
+
+@dataclass(frozen=True, slots=True)
+class FhirPage:
+    """The views of the tab. `bases`: the FHIR bases that the operator allows."""
+
+    desk: Desk
+    bases: tuple[str, ...]
+
+    def start(self) -> str:
+        """GET /fhir"""
+        return self.page(base=self.bases[0] if self.bases else "")
+
+    def search(self) -> str:
+        """POST /fhir: patients of that name."""
+        form = sent_form()
+        base, name = form.get("base", "").strip()[:LONGEST_BASE], form.get("name", "").strip()[:LONGEST_NAME]
+        try:
+            people = list(people_of(self.read(base, f"Patient?name={quote(name, safe='')}&_count={MOST}")))
+        except FetchFailed as error:
+            return self.page(base, name, fault=str(error))
+        return self.page(base, name, people=people)
+
+    def cards(self) -> str:
+        """POST /fhir/cards: the answer about one patient, everything fetched by the service."""
+        form = sent_form()
+        base, patient = form.get("base", "").strip()[:LONGEST_BASE], form.get("patient", "")[:100]
+        pathway = form.get("pathway", self.desk.pathway)
+        why = self.desk.way(base, "", None)[1]
+        if why:
+            return self.page(base, form.get("name", ""), fault=why)
+        told = {
+            "hook": "patient-view",
+            "hookInstance": str(uuid4()),
+            "fhirServer": base,
+            "context": {"userId": "Practitioner/example", "patientId": patient},
+        }
+        called = self.desk.call(Ask(msgspec.json.encode(told), pathway, token_hex(8), recall=False))
+        return self.page(base, form.get("name", ""), view=AnswerView(called, request.host_url), called=called)
+
+    def read(self, base: str, target: str) -> bytes:
+        """What the server has at `target`; FetchFailed says why not."""
+        fetch, why = self.desk.way(base, "", None)
+        if fetch is None:
+            raise FetchFailed(why)
+        with self.desk.crowds.visit(base, fetch) as visit:
+            return read_with(visit or fetch, target, self.desk.seconds)
+
+    def page(self, base: str, name: str = "", **given: Any) -> str:
+        return render_template("fhir.html", base=base, name=name, bases=self.bases, pathways=self.desk.pathways,
+                               today=self.desk.today(), here="fhir", **given)  # fmt: skip
+
+
+def read_with(fetch: Fetch, target: str, seconds: float) -> bytes:
+    return fetch(target, time.monotonic() + seconds)
+
+
+def people_of(body: bytes) -> Iterator[Person]:
+    """The Patients of a searchset, however oddly written."""
+    try:
+        bundle = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        raise FetchFailed(NOT_FHIR) from None
+    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
+        raise FetchFailed(NOT_FHIR)
+    entries = bundle.get("entry")
+    for resource in map(resource_of, entries if isinstance(entries, list) else ()):
+        if resource.get("resourceType") == "Patient" and isinstance(resource.get("id"), str):
+            yield Person(resource["id"], named(resource), text(resource.get("birthDate")), text(resource.get("gender")))
+
+
+def named(patient: Json) -> str:
+    """A name to choose by: the first that has any parts."""
+    names = patient.get("name")
+    for each in names if isinstance(names, list) else ():
+        if isinstance(each, dict):
+            given = each.get("given")
+            parts = [*(given if isinstance(given, list) else ()), each.get("family")]
+            if found := " ".join(text(part) for part in parts if part) or text(each.get("text")):
+                return found
+    return "(no name)"
+
+
+def text(value: Any) -> str:
+    return value[:200] if isinstance(value, str) else ""

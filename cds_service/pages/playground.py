@@ -1,0 +1,174 @@
+"""The playground: choose an example patient or bring a request, change what is recorded, and see the cards and why.
+
+Patients travel in the bodies of forms only. The whole state of a visit is in its forms: the request as it was sent
+last, and a random name under which the store remembers what this visit dismissed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from secrets import token_hex
+from typing import Any
+
+import msgspec
+from flask import Response, redirect, render_template, request, url_for
+
+from cds_service.hooks.messages import log_name
+from cds_service.store.kept import StoreDown
+from cds_service.web_bytes import LARGEST_BODY
+from cds_service.web_errors import Refused
+from cds_service.web_feedback import FeedbackDesk
+
+from . import adding, pasted
+from .answer_view import AnswerView
+from .desk import Ask, Called, Desk
+from .editing import day_of, edit
+from .examples import Example, Examples, opened
+from .feedback_form import feedback_body
+from .frame import refuse_foreign
+from .record_rows import Rows, rows_of
+from .request_tree import Tree
+
+DEFAULT = "neuro-metformin"
+MOST_FIELDS = 2_000
+SECONDS_FOR_STORE, PAUSE = 1.5, 0.05
+MOST_FOUND = 100
+Form = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Playground:
+    """The views of the playground."""
+
+    desk: Desk
+    examples: Examples
+    feedback_desk: FeedbackDesk
+
+    def start(self) -> str:
+        """GET /: what this is, and the cards about an example patient."""
+        name = request.args.get("patient", DEFAULT)
+        example = self.examples.find(name)
+        if example is None:
+            raise Refused(404, "there is no example patient of that name")
+        pathway = request.args.get("pathway") or example.pathway
+        found = opened(example, self.desk.service(pathway).content, self.desk.today())
+        tree = Tree(found.body)
+        tree.renew()
+        ask = Ask(tree.encoded(), pathway, token_hex(8), found.day, recall=False, keep=False)
+        return self.page(self.desk.call(ask), example=example)
+
+    def answer(self) -> str | Response:
+        """POST /: the cards about the patient of the form, or about what was pasted."""
+        form = sent_form()
+        pathway, day = form.get("pathway", self.desk.pathway), self.day(form)
+        service = self.desk.service(pathway)
+        if "pasted" in form:
+            tree = Tree(pasted.request_of(form["pasted"].strip().encode(), service.templates))
+        else:
+            tree = Tree(form.get("request", "").encode())
+            build = adding.builder(service.content, pathway, day)
+            edit(tree, self.rows(tree, pathway, day), form, build, day)
+            adding.add(tree, form, build)
+            adding.choose_order(tree, form.get("order", adding.KEEP), service, build)
+        tree.renew()
+        ask = Ask(tree.encoded(), pathway, visit(form), day)
+        return self.page(self.desk.call(ask), example=self.examples.find(form.get("example", "")))
+
+    def evidence(self) -> str:
+        """POST /evidence: why, as a page of its own to print."""
+        form = sent_form()
+        called = self.again(form)
+        return render_template("evidence_page.html", view=AnswerView(called, request.host_url), here="playground")
+
+    def feedback(self) -> str:
+        """POST /feedback: what the clinician does with a card, stored as a client's feedback is, and what is stored."""
+        form = sent_form()
+        called = self.again(form)
+        body = feedback_body(form, called.found.cards, self.desk.clock())
+        self.feedback_desk.taken(body, called.service.options.service, self.desk.client)
+        if not form.get("kept"):
+            self.desk.note(called)
+        example = self.examples.find(form.get("example", ""))
+        return self.page(called, example=example, history=self.history(called), sent=msgspec.json.format(body).decode())
+
+    def request_file(self) -> Response:
+        """POST /request.json: the request as a file."""
+        body = sent_form().get("request", "").encode()
+        Tree(body)
+        headers = {"Content-Disposition": 'attachment; filename="request.json"', "Cache-Control": "no-store",
+                   "X-Content-Type-Options": "nosniff"}  # fmt: skip
+        return Response(body, headers=headers, content_type="application/json")
+
+    def search(self) -> str | Response:
+        """GET /examples: every example patient, by words, pathway and hook."""
+        words, pathway, hook = (request.args.get(name, "")[:100] for name in ("words", "pathway", "hook"))
+        found = self.examples.search(words, pathway, hook)
+        if request.args.get("only") and len(found) == 1:
+            return redirect(url_for("playground", patient=found[0].name))
+        return render_template("examples.html", found=found[:MOST_FOUND], count=len(found), words=words,
+                               pathway=pathway, hook=hook, pathways=self.desk.pathways, here="examples")  # fmt: skip
+
+    def again(self, form: Form) -> Called:
+        """The same call as the form was made of, neither remembered nor noted once more."""
+        ask = Ask(form.get("request", "").encode(), form.get("pathway", self.desk.pathway), visit(form), self.day(form))
+        return self.desk.call(replace(ask, recall=False, keep=False))
+
+    def page(self, called: Called, example: Example | None, **given: Any) -> str:
+        """The page about a call."""
+        ask = called.ask
+        tree = Tree(ask.body)
+        return render_template(
+            "playground.html",
+            view=AnswerView(called, request.host_url, example.name if example else "", **given),
+            rows=self.rows(tree, ask.pathway, called.day),
+            choices=adding.choices(called.service.content, self.desk.service(ask.pathway)),
+            addable=adding.ADDABLE,
+            examples=self.examples.records.values(),
+            example=example,
+            pathways=self.desk.pathways,
+            today=self.desk.today(),
+            has_store=self.desk.store is not None,
+            here="playground",
+        )
+
+    def rows(self, tree: Tree, pathway: str, day: date) -> Rows:
+        """The record of a request, as rows of the form."""
+        service = self.desk.service(pathway)
+        record = self.desk.record(tree.encoded(), service, day)
+        return rows_of(tree, record, service.pathway, day)
+
+    def history(self, called: Called) -> list[dict[str, Any]]:
+        """What the store holds of the call. Decisions are written after the answer, so this waits for a moment."""
+        latest = time.monotonic() + SECONDS_FOR_STORE
+        try:
+            while True:
+                found = self.desk.history(log_name(called.request.hook_instance))
+                if found or time.monotonic() > latest:
+                    return found
+                time.sleep(PAUSE)
+        except StoreDown as error:
+            raise Refused(503, f"the feedback is stored, but cannot be shown: {error.why}") from None
+
+    def day(self, form: Form) -> date:
+        """The day of the call; today where the form says nothing."""
+        text = day_of(form.get("today", ""), "Day of the call")
+        day = date.fromisoformat(text) if text else self.desk.today()
+        if not 1950 <= day.year <= 2200:
+            raise Refused(400, "Day of the call: allowed are the years 1950 to 2200")
+        return day
+
+
+def sent_form() -> Form:
+    """The form that was sent: from our own page, no larger than a call may be."""
+    refuse_foreign()
+    request.max_form_memory_size, request.max_form_parts = LARGEST_BODY, MOST_FIELDS
+    return request.form
+
+
+def visit(form: Form) -> str:
+    """The name of the visit, made of hexadecimal digits."""
+    found = form.get("visit", "")
+    return found if len(found) == 16 and all(sign in "0123456789abcdef" for sign in found) else token_hex(8)

@@ -1,0 +1,139 @@
+"""What a request says of its patient, as rows of a form: results, problems, medicines, with what may be changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from cds_service.clinical.case import written
+from cds_service.clinical.record import LabResult, Medication, PartDate, PatientRecord, Problem
+from cds_service.clinical.tables import Analyte, Pathway
+
+from .request_tree import Json, Tree
+
+FIRST = ("b12", "active-b12", "mma", "homocysteine", "mcv", "haemoglobin")
+SOURCES = {"order": "ordered", "statement": "stated", "administration": "given", "dispense": "dispensed"}
+MAIN = 4  # results of B12 and its markers that are shown at once
+MOST = 40  # rows of one kind; a chart may hold thousands
+UNDATED_KINDS = ("FamilyMemberHistory",)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the form. `name` begins its fields: "lab-0". What is not `editable` can still be left out."""
+
+    name: str
+    reference: str
+    display: str
+    value: str = ""
+    unit: str = ""
+    units: tuple[str, ...] = ()
+    day: str = ""
+    end: str = ""
+    note: str = ""
+    editable: bool = True
+    main: bool = False  # shown at once
+    has_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The patient as the form shows them."""
+
+    sex: str
+    age: int | None
+    labs: tuple[Row, ...]
+    problems: tuple[Row, ...]
+    medicines: tuple[Row, ...]
+    orders: tuple[str, ...]  # the draft orders of an order hook, in our words
+
+
+def rows_of(tree: Tree, record: PatientRecord, pathway: Pathway, today: date) -> Rows:
+    """Every row, B12 first and the newest first."""
+    born = record.patient.born
+    age = None if born is None else today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+    return Rows(
+        record.patient.sex,
+        age,
+        tuple(lab_rows(tree, record, pathway)),
+        tuple(problem_rows(tree, record, pathway)),
+        tuple(medicine_rows(tree, record, pathway)),
+        tuple(pathway.displays.get(each.ingredient) or title(pathway, each.orderable) for each in record.selected),
+    )
+
+
+def title(pathway: Pathway, orderable: str) -> str:
+    known = pathway.orderables.get(orderable)
+    return known.title if known else orderable
+
+
+def lab_rows(tree: Tree, record: PatientRecord, pathway: Pathway) -> Iterator[Row]:
+    def place(lab: LabResult) -> tuple[int, int, str]:
+        rank = FIRST.index(lab.analyte) if lab.analyte in FIRST else len(FIRST)
+        return rank, -(lab.date or date.min).toordinal(), lab.reference
+
+    times = Counter(each.reference for each in record.labs)
+    for number, lab in enumerate(sorted(record.labs, key=place)[:MOST]):
+        resource = tree.find(lab.reference)
+        plain = resource is not None and times[lab.reference] == 1 and "component" not in resource
+        unit = lab.unit or raw_unit(resource)
+        units = spellings(pathway.analytes[lab.analyte], unit)
+        value = f"{lab.comparator}{lab.number}" if lab.value is not None else lab.outcome
+        yield Row(
+            f"lab-{number}",
+            lab.reference,
+            pathway.displays[lab.analyte],
+            value,
+            unit,
+            units,
+            day=iso(lab.date),
+            note="preliminary" if lab.preliminary else "",
+            editable=plain and lab.value is not None,
+            main=number < MAIN and lab.analyte in FIRST[:4],
+        )
+
+
+def raw_unit(resource: Json | None) -> str:
+    """The unit as it was sent, where we do not know it."""
+    quantity = (resource or {}).get("valueQuantity")
+    unit = quantity.get("unit") if isinstance(quantity, dict) else ""
+    return unit if isinstance(unit, str) else ""
+
+
+def spellings(analyte: Analyte, present: str) -> tuple[str, ...]:
+    """The units that one may choose, the present one among them."""
+    return tuple(dict.fromkeys([present, *(unit.spelling for unit in analyte.units.values())]))
+
+
+def problem_rows(tree: Tree, record: PatientRecord, pathway: Pathway) -> Iterator[Row]:
+    """Problems that lie in the record as a resource of their own (a state of the patient resource does not)."""
+    found: list[Problem] = [each for each in record.problems if tree.find(each.reference) is not None]
+    for number, each in enumerate(found[:MOST]):
+        kind = each.reference.partition("/")[0]
+        notes = [] if each.active else [f"ended {written(each.end)}" if each.end else "no longer active"]
+        notes += ["recognised by its words"] if each.by_words else []
+        yield Row(f"problem-{number}", each.reference, pathway.displays.get(each.concept, each.concept),
+                  day=iso(each.onset or each.recorded), note="; ".join(notes),
+                  editable=kind not in UNDATED_KINDS)  # fmt: skip
+
+
+def medicine_rows(tree: Tree, record: PatientRecord, pathway: Pathway) -> Iterator[Row]:
+    found: list[Medication] = [each for each in record.medications if tree.find(each.reference) is not None]
+    for number, each in enumerate(found[:MOST]):
+        notes = [SOURCES[each.source], each.route, "" if each.active or each.end else "no longer active"]
+        yield Row(
+            f"medicine-{number}",
+            each.reference,
+            pathway.displays.get(each.ingredient, each.ingredient),
+            day=iso(each.start),
+            end=iso(each.end),
+            note=", ".join(filter(None, notes)),
+            has_end=each.source in ("order", "statement"),
+        )
+
+
+def iso(day: date | None) -> str:
+    """For a date field. A month or a year alone is no day, and is left as it is."""
+    return "" if day is None or isinstance(day, PartDate) else day.isoformat()

@@ -1,0 +1,134 @@
+"""A hook request as a tree of JSON that a form can change: where its resources lie, and how one is put in or out.
+
+The service itself never works like this. Here a person changes one number of a request and wants the rest, odd parts
+included, to stay as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from cds_service.hooks.messages import BadRequest, HookRequest, named_hook, read_request
+from cds_service.web_errors import Refused
+
+Json = dict[str, Any]
+ENCODER = msgspec.json.Encoder(decimal_format="number")
+HOOKS_WITH_ORDERS = ("order-select", "order-sign")
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
+
+
+class Tree:
+    """A request that the service can read, decoded whole. Refused, if it is none."""
+
+    def __init__(self, body: bytes) -> None:
+        hook = named_hook(body, otherwise="patient-view")
+        try:
+            read: HookRequest = read_request(body, hook)
+            self.json: Json = json.loads(body, parse_float=number, parse_int=number, parse_constant=no_number)
+        except BadRequest as error:
+            raise Refused(400, faults=error.faults) from None
+        except (ValueError, RecursionError):
+            raise Refused(400, "the request holds something that cannot be written down again") from None
+        self.patient_id = read.patient_id
+        self._index: dict[str, list[Json]] | None = None
+
+    def encoded(self) -> bytes:
+        """The request as bytes, numbers with their trailing zeros."""
+        try:
+            return ENCODER.encode(self.json)
+        except (ValueError, RecursionError):
+            raise Refused(400, "the request holds something that cannot be written down again") from None
+
+    @property
+    def hook(self) -> str:
+        return self.json["hook"]
+
+    @property
+    def context(self) -> Json:
+        return self.json["context"]
+
+    def renew(self) -> None:
+        """Make it another call: one of its own, as each call of a client is."""
+        self.json["hookInstance"] = str(uuid4())
+
+    def bundles(self) -> Iterator[list[Any]]:
+        """The entries of every Bundle of the prefetch."""
+        prefetch = self.json.get("prefetch")
+        for found in prefetch.values() if isinstance(prefetch, dict) else ():
+            if isinstance(found, dict) and isinstance(found.get("entry"), list):
+                yield found["entry"]
+
+    def patient(self) -> Json | None:
+        """The Patient of the context, as it was sent."""
+        prefetch = self.json.get("prefetch")
+        found = prefetch.get("patient") if isinstance(prefetch, dict) else None
+        return found if isinstance(found, dict) and found.get("resourceType") == "Patient" else None
+
+    def find(self, reference: str) -> Json | None:
+        """The one resource of that reference; None if there is none, or more than one version of it."""
+        if self._index is None:
+            self._index = {}
+            for resource in (resource_of(each) for entries in self.bundles() for each in entries):
+                self._index.setdefault(named(resource), []).append(resource)
+        found = self._index.get(reference, [])
+        return found[0] if len(found) == 1 else None
+
+    def drop(self, references: Collection[str]) -> None:
+        """Take every resource of these references out."""
+        self._index = None
+        for entries in self.bundles():
+            entries[:] = [each for each in entries if named(resource_of(each)) not in references]
+
+    def add(self, key: str, resource: Json) -> None:
+        """Put a resource in, under that prefetch key."""
+        self._index = None
+        if not isinstance(self.json.get("prefetch"), dict):
+            self.json["prefetch"] = {}
+        found = self.json["prefetch"].get(key)
+        if not isinstance(found, dict) or found.get("resourceType") != "Bundle":
+            found = self.json["prefetch"][key] = {"resourceType": "Bundle", "type": "searchset"}
+        if not isinstance(found.get("entry"), list):
+            found["entry"] = []
+        found["entry"].append({"resource": resource, "search": {"mode": "match"}})
+        found.pop("total", None)
+
+    def order(self, resource: Json) -> None:
+        """Make it the call about this one draft order, just chosen."""
+        self.json["hook"] = "order-select"
+        entries = [{"resource": resource}]
+        self.context["draftOrders"] = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+        self.context["selections"] = [f"{resource['resourceType']}/{resource['id']}"]
+
+    def without_orders(self) -> None:
+        """Make it the call of a patient's chart being opened."""
+        self.json["hook"] = "patient-view"
+        for name in ("draftOrders", "selections"):
+            self.context.pop(name, None)
+
+
+def number(text: str) -> Decimal:
+    """A number with the digits that were written."""
+    if not NUMBER.fullmatch(text) or len(text) > 400:
+        raise ValueError(text)
+    return Decimal(text)
+
+
+def no_number(_: str) -> Any:
+    raise ValueError("NaN and Infinity are no JSON")
+
+
+def resource_of(entry: Any) -> Json:
+    """The resource of an entry; {} for an entry that is none."""
+    found = entry.get("resource") if isinstance(entry, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def named(resource: Json) -> str:
+    return f"{resource.get('resourceType')}/{resource.get('id')}"

@@ -1,0 +1,207 @@
+"""The course of a patient's results as small charts on one time axis, with the pathway's bands and what was taken.
+
+Everything is converted to the chart unit of the analyte (analytes.toml) and placed here, so that the template only
+draws. What was reported stands beside every point: decisions compare in the unit that was reported, charts do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from cds_service.clinical.bands import doubt
+from cds_service.clinical.case import Case, quantity, written
+from cds_service.clinical.limits import days_before
+from cds_service.clinical.record import LabResult, Medication
+from cds_service.clinical.units import convert, unit_named
+
+from .chart_bands import Band, bands_of
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 168, 40, 12, 24, 24
+ANALYTES = ("b12", "active-b12", "mma", "homocysteine", "mcv", "haemoglobin")
+FROM_ZERO = ("b12", "active-b12", "mma", "homocysteine")
+SHORTEST, LONGEST = 365, 3650  # days on the time axis
+ROW = 26  # height of one bar with its words
+MOST_POINTS, MOST_BARS = 60, 14
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One result. `value` is in the chart unit; `x` and `y` are where it stands."""
+
+    x: float
+    y: float
+    value: Decimal
+    shown: str  # `value`, rounded
+    reported: str
+    day: str
+    reference: str
+    kind: str  # "", "below" (<), "above" (>), "doubtful"
+    anchor: str  # of its words: start | middle | end
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One analyte."""
+
+    analyte: str
+    title: str
+    unit: str
+    points: tuple[Point, ...]
+    bands: tuple[Band, ...]
+    lines: tuple[tuple[float, str], ...]  # y and words of each limit
+    other_units: bool  # some result was reported in the other kind of unit
+    newest: Point
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One medicine, from the first to the last day that is known. `open`: still taken."""
+
+    x: float
+    width: float
+    y: float
+    words: str
+    told: str
+    reference: str
+    treatment: bool
+    open: bool
+    earlier: bool  # it began before the axis does
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All charts of a patient; `ticks` are x and words of the time axis that they share."""
+
+    charts: tuple[Chart, ...]
+    bars: tuple[Bar, ...]
+    undated: tuple[str, ...]  # medicines of which no day is known
+    ticks: tuple[tuple[float, str, str], ...]
+    first: date
+    last: date
+    bars_height: float
+
+
+class Axis:
+    """Days to x."""
+
+    def __init__(self, first: date, last: date) -> None:
+        self.first, self.last = first, last
+
+    def x(self, day: date) -> float:
+        share = (min(max(day, self.first), self.last) - self.first).days / (self.last - self.first).days
+        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+
+    def ticks(self) -> tuple[tuple[float, str, str], ...]:
+        """Four moments: the edges and two between them."""
+        span = (self.last - self.first).days
+        days = [self.first + timedelta(days=span * number // 3) for number in range(4)]
+        anchors = ("start", "middle", "middle", "end")
+        words = (lambda day: str(day.year)) if span > 1500 else (lambda day: written(day).partition(" ")[2])
+        return tuple((self.x(day), words(day), anchor) for day, anchor in zip(days, anchors, strict=True))
+
+
+def timeline(case: Case) -> Timeline:
+    """The charts of one patient."""
+    labs = {analyte: tuple(shown_labs(case, analyte)) for analyte in ANALYTES}
+    axis = axis_of(case, [lab.date for found in labs.values() for lab, _ in found if lab.date])
+    charts = tuple(chart(case, analyte, found, axis) for analyte, found in labs.items() if found)
+    taken = sorted(case.record.medications, key=lambda each: (not is_treatment(case, each), each.start or date.max))
+    dated = [each for each in taken if each.start or each.last or each.end]
+    undated = dict.fromkeys(case.display(each.ingredient) for each in taken if each not in dated and each.active)
+    bars = tuple(bar(case, each, number, axis) for number, each in enumerate(dated[:MOST_BARS]))
+    return Timeline(charts, bars, tuple(undated), axis.ticks(), axis.first, axis.last, len(bars) * ROW + BOTTOM + 4)
+
+
+def shown_labs(case: Case, analyte: str) -> Iterator[tuple[LabResult, Decimal]]:
+    """Dated results whose unit is known, with the value in the chart unit; the newest ones."""
+    known = case.pathway.analytes[analyte]
+    for lab in case.labs.get(analyte, ())[:MOST_POINTS]:
+        if lab.date is None or lab.value is None or not lab.unit or lab.date > case.today:
+            continue
+        try:
+            yield lab, convert(known, lab.value, lab.unit, known.chart_unit)
+        except ValueError:
+            continue  # a unit of a kind that cannot be converted: it stands in the table
+
+
+def axis_of(case: Case, days: list[date]) -> Axis:
+    """From before the first result until today: at least a year, at most ten. A medicine that began not long before is
+    shown from its beginning."""
+    earliest, year = days_before(case.today, LONGEST), days_before(case.today, SHORTEST)
+    first = min([*days, year])
+    begun = [each.start for each in case.record.medications if each.start]
+    first = max(min([first, *(day for day in begun if (first - day).days <= SHORTEST)]), earliest)
+    return Axis(days_before(first, (case.today - first).days // 25), case.today)
+
+
+def chart(case: Case, analyte: str, found: tuple[tuple[LabResult, Decimal], ...], axis: Axis) -> Chart:
+    """One chart, with a scale that holds every value and every limit."""
+    known = case.pathway.analytes[analyte]
+    bands = bands_of(case, analyte)
+    limits = [edge for each in bands for edge in (each.low, each.high) if edge is not None]
+    bottom, top = scale([value for _, value in found], limits, analyte in FROM_ZERO)
+
+    def y(value: Decimal) -> float:
+        share = float((min(max(value, bottom), top) - bottom) / (top - bottom))
+        return round(TOP + (1 - share) * (HEIGHT - TOP - BOTTOM), 1)
+
+    points = tuple(point(case, lab, value, axis, y(value)) for lab, value in reversed(found))
+    family = unit_named(known, known.chart_unit).family
+    return Chart(
+        analyte,
+        known.display,
+        known.chart_unit,
+        points,
+        tuple(placed(each, bottom, top, y) for each in bands),
+        tuple((y(edge), plain(edge)) for edge in dict.fromkeys(limits)),
+        any(unit_named(known, lab.unit).family != family for lab, _ in found),
+        points[-1],
+    )
+
+
+def scale(values: list[Decimal], limits: list[Decimal], from_zero: bool) -> tuple[Decimal, Decimal]:
+    """The lowest and the highest number of the axis. One value far off may not flatten the rest of limits away."""
+    low, high = min([*values, *limits]), max([*values, *limits])
+    room = (high - low) / 8 or Decimal(1)
+    return (Decimal(0) if from_zero else low - room), high + room
+
+
+def placed(band: Band, bottom: Decimal, top: Decimal, y: object) -> Band:
+    upper, lower = y(top if band.high is None else band.high), y(bottom if band.low is None else band.low)
+    return Band(band.meaning, band.words, band.low, band.high, upper, round(lower - upper, 1))
+
+
+def point(case: Case, lab: LabResult, value: Decimal, axis: Axis, y: float) -> Point:
+    """A result. It is hollow where it was not classified, and an arrow where only a bound was reported."""
+    kind = {"<": "below", "<=": "below", ">": "above", ">=": "above"}.get(lab.comparator, "")
+    if lab.preliminary or lab.doubt or (lab.analyte in ("b12", "active-b12") and doubt(case, lab)):
+        kind = "doubtful"
+    x = axis.x(lab.date)
+    anchor = "start" if x < WIDTH * 0.3 else "end" if x > WIDTH * 0.6 else "middle"
+    return Point(x, y, value, plain(value), quantity(lab), written(lab.date), lab.reference, kind, anchor)
+
+
+def is_treatment(case: Case, entry: Medication) -> bool:
+    return entry.ingredient in case.pathway.groups.get("cobalamin", ()) and not (entry.multivitamin or entry.antidote)
+
+
+def bar(case: Case, entry: Medication, number: int, axis: Axis) -> Bar:
+    """A medicine as a bar: what is known of its days, and in words."""
+    begin = entry.start or entry.last or entry.end
+    end = entry.end or (case.today if entry.active else entry.last or begin)
+    x, until = axis.x(begin), axis.x(max(begin, end))
+    name = case.display(entry.ingredient)
+    route = f", {entry.route}" if entry.route and is_treatment(case, entry) else ""
+    told = f"{name}{route}: from {written(entry.start)}" if entry.start else f"{name}{route}: start not recorded"
+    told += ", still in use" if entry.active and not entry.end else f", until {written(entry.end or entry.last)}"
+    return Bar(x, max(until - x, 3.0), number * ROW + 4, f"{name}{route}", told, entry.reference,
+               is_treatment(case, entry), entry.active and not entry.end, begin < axis.first)  # fmt: skip
+
+
+def plain(number: Decimal) -> str:
+    """At most three digits that mean something, without an exponent."""
+    rounded = round(number) if abs(number) >= 100 else round(number, 1)
+    return f"{Decimal(rounded).normalize():f}"

@@ -1,0 +1,75 @@
+"""deploy/README.md tells what is so: every table and column that is kept, every metric, every figure, every file."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from cds_service import metrics, room, server
+from cds_service.config import Settings
+from cds_service.store import engine
+from cds_service.store.tables import METADATA
+from tests.deploy.manifests import DEPLOY
+
+README = (DEPLOY / "README.md").read_text()
+SECTIONS = re.split(r"^## ", README, flags=re.MULTILINE)
+
+
+def section(title: str) -> str:
+    (found,) = [each for each in SECTIONS if each.startswith(title)]
+    return found
+
+
+@pytest.mark.parametrize("table", METADATA.sorted_tables, ids=lambda table: table.name)
+def test_every_column_that_is_kept_is_told_in_the_row_of_its_table(table):
+    (row,) = re.findall(rf"^\| `{table.name}` \|.*$", section("What is kept where"), re.MULTILINE)
+    told = set(re.findall(r"`([\w]+)`", row))
+    assert {column.name for column in table.columns} <= told
+
+
+def test_no_table_is_told_that_is_not_there():
+    kept = section("What is kept where").partition("| elsewhere |")[0]
+    assert re.findall(r"^\| `(\w+)` \|", kept, re.MULTILINE) != []
+    assert set(re.findall(r"^\| `(\w+)` \|", kept, re.MULTILINE)) == set(METADATA.tables)
+
+
+def test_every_metric_that_is_named_is_counted():
+    source = (DEPLOY.parent / "cds_service" / "metrics.py").read_text()
+    known = set(re.findall(r'(?:counter|gauge|histogram)\(\s*"(\w+)"', source))
+    named = set(re.findall(r"\bb12_cds_(\w+?)(?:_total|_bucket)?\b", README))
+    assert metrics.OTHER
+    assert named
+    assert named <= known
+
+
+def test_the_figures_are_those_of_the_code():
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    for figure in (
+        f"{room.AT_ONCE} calls at once with {server.SETTINGS['threads']} threads",
+        f"PostgreSQL: {engine.CONNECTIONS} connections per worker",
+        f"take {3 * 2 * engine.CONNECTIONS}",
+        f"`CDS_STORE_DAYS` ({defaults['store_days']}; 0: for ever)",
+        f"`CDS_OVERRIDE_DAYS` ({defaults['override_days']})",
+        f"`CDS_ACCEPTED_DAYS` ({defaults['accepted_days']})",
+        f"the service's {server.SETTINGS['keepalive']} s",
+    ):
+        assert figure in README, figure
+
+
+def test_every_file_that_it_names_is_there():
+    links = [link for link in re.findall(r"\]\((?!http)([^)#]+)", README) if not (DEPLOY / link).exists()]
+    assert links == []
+    rows = re.findall(r"^\| (`.*?) \|", SECTIONS[0], re.MULTILINE)
+    named = [name for row in rows for name in re.findall("`(.*?)`", row)]
+    assert named
+    assert [name for name in named if not (DEPLOY / name).exists()] == []
+
+
+def test_an_operator_finds_each_thing_under_its_name():
+    titles = [each.partition("\n")[0] for each in SECTIONS[1:]]
+    assert titles == [
+        "First start", "TLS in front", "Keys and secrets", "Upgrade", "Backup and restore", "What is kept where",
+        "Monitoring", "Faults", "Scaling", "What was not run",
+    ]  # fmt: skip
+    assert "fault table" in section("Faults") or "|" in section("Faults")

@@ -1,0 +1,219 @@
+"""Too many calls, slow clients, a killed worker: each is answered in time, or told at once to come again (part 7).
+
+Real processes and connections, except where one place too few is enough to see it.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from cds_service.room import AT_ONCE, LONGEST_WAIT, WAITED, Room
+from cds_service.server import SETTINGS
+from cds_service.web_errors import Refused
+from cds_service.worker import PATIENCE, SLOW_AT_ONCE
+from tests.hooks import slow_service
+from tests.hooks.calling import CONTEXT, PATH, Caller, body, one_issue
+from tests.hooks.living import prefetch
+from tests.hooks.processes import (
+    answers,
+    call,
+    descendants,
+    ends_well,
+    environment,
+    free_port,
+    running,
+    until,
+    with_pid,
+)
+
+CALL = json.dumps(body(prefetch=prefetch())).encode()
+WAITS = json.dumps(body()).encode()
+FAST = json.dumps(body(context={**CONTEXT, "userId": "fast"})).encode()
+HEAD = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+SLOW_CLIENTS = int(SETTINGS["threads"]) + 24  # more than there are threads
+
+
+@contextmanager
+def service(port: int, file: Path, *changed: str) -> Iterator[subprocess.Popen[str]]:
+    """The service that answers when the file is there."""
+    command = [sys.executable, slow_service.__file__, str(port), str(file), *changed]
+    process = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    try:
+        until(answers(port), process)
+        yield process
+    finally:
+        for pid in [process.pid, *descendants(process.pid)]:
+            with_pid(pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+def come_again(answer: tuple[int, dict[str, str], bytes]) -> None:
+    """It is a 503 that says when, and in the form in which errors are told."""
+    status, headers, told = answer
+    assert (status, headers["Retry-After"]) == (503, "1")
+    assert json.loads(told)["issue"][0]["code"] == "transient"
+
+
+def test_one_call_too_many_is_told_to_come_again_and_the_others_are_answered(tmp_path):
+    port, file = free_port(), tmp_path / "go"
+    with service(port, file) as process, ThreadPoolExecutor(AT_ONCE) as crowd:
+        waiting = [crowd.submit(call, port, "POST", PATH, WAITS) for _ in range(AT_ONCE)]
+        until(lambda: call(port, "POST", PATH, FAST)[0] == 503, process)
+        come_again(call(port, "POST", PATH, FAST))
+        come_again(call(port, "POST", f"{PATH}/feedback", b'{"feedback": []}'))
+        assert call(port, "GET", "/cds-services")[0] == 200
+        file.touch()
+        assert {each.result()[0] for each in waiting} == {200}
+        assert call(port, "POST", PATH, FAST)[0] == 200
+
+
+def test_a_call_that_waited_too_long_for_a_thread_is_told_to_come_again(tmp_path):
+    port, file = free_port(), tmp_path / "go"
+    with service(port, file, "threads=1") as process, ThreadPoolExecutor(2) as crowd:
+        first = crowd.submit(call, port, "POST", PATH, WAITS)
+        time.sleep(0.5)
+        second = crowd.submit(call, port, "POST", PATH, FAST)
+        time.sleep(LONGEST_WAIT + 0.5)
+        file.touch()
+        assert first.result()[0] == 200
+        come_again(second.result())
+        assert call(port, "POST", PATH, FAST)[0] == 200
+        assert process.poll() is None
+
+
+def test_a_place_is_given_back_whatever_happens():
+    room = Room(at_once=1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), room.place({}):
+            raise ZeroDivisionError
+    with room.place({}), pytest.raises(Refused) as refused, room.place({}):
+        pass
+    assert refused.value.status == 503
+    with pytest.raises(Refused), room.place({WAITED: LONGEST_WAIT + 0.1}):
+        pass
+    with room.place({WAITED: LONGEST_WAIT - 0.1}):
+        pass
+
+
+def test_a_call_that_is_refused_for_want_of_room_is_an_outcome():
+    response = Caller().post(body(), environ={WAITED: LONGEST_WAIT + 1})
+    assert one_issue(response, 503)["code"] == "transient"
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_there_are_more_threads_than_places():
+    from cds_service.crowds import IN_ALL
+
+    assert IN_ALL + SLOW_AT_ONCE < AT_ONCE < int(SETTINGS["threads"])
+
+
+@contextmanager
+def slow_clients(port: int, head: str, piece: bytes) -> Iterator[list[socket.socket]]:
+    """Clients that send this, and then a little more again and again."""
+    stop = threading.Event()
+
+    def drip(connections: list[socket.socket]) -> None:
+        while not stop.wait(0.2):
+            for each in list(connections):
+                try:
+                    each.sendall(piece)
+                except OSError:
+                    connections.remove(each)
+
+    with ExitStack() as open_ones:
+        connections = [
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            for _ in range(SLOW_CLIENTS)
+        ]
+        for each in connections:
+            each.sendall(head.encode())
+        dripping = threading.Thread(target=drip, args=(connections,))
+        dripping.start()
+        try:
+            yield list(connections)
+        finally:
+            stop.set()
+            dripping.join()
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "told"),
+    [
+        (f"{HEAD}Content-Length: 5000\r\n\r\n{{", b" ", b"408"),
+        (f"{HEAD}Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", b"408"),
+        (f"{HEAD}X-Slow: ", b"x", b""),
+        ("", b"", b""),
+    ],
+    ids=["body", "chunks", "head", "nothing"],
+)
+def test_slow_clients_are_ended_and_hold_up_nobody(head, piece, told):
+    port = free_port()
+    with running("serve", "--demo", "--port", str(port)) as process:
+        until(answers(port), process)
+        with slow_clients(port, head, piece) as slow:
+            for _ in range(10):
+                began = time.monotonic()
+                assert call(port, "POST", PATH, CALL)[0] == 200
+                assert time.monotonic() - began < PATIENCE - 1  # nobody waits for a slow client to be given up
+            heard = [until_closed(each) for each in slow]
+        assert any(told in each[:20] for each in heard)
+        ends_well(process, signal.SIGTERM)
+        assert '"bug"' not in process.stdout.read()
+
+
+def until_closed(connection: socket.socket) -> bytes:
+    """What the service says before it closes the connection, which it does."""
+    connection.settimeout(PATIENCE * 4)
+    heard = b""
+    try:
+        while piece := connection.recv(4096):
+            heard += piece
+    except ConnectionError:
+        pass
+    return heard
+
+
+def test_a_worker_that_is_killed_is_replaced_and_calls_go_on():
+    port = free_port()
+    with running("serve", "--demo", "--port", str(port), CDS_WORKERS="2") as process:
+        until(answers(port), process)
+        first = set(descendants(process.pid))
+        assert len(first) == 2
+        statuses: list[int] = []
+        ended = threading.Event()
+
+        def calls() -> None:
+            while not ended.is_set():
+                try:
+                    statuses.append(call(port, "POST", PATH, CALL)[0])
+                except OSError:  # the connection died with the worker: a client hears that and calls again
+                    statuses.append(0)
+
+        with ThreadPoolExecutor(4) as crowd:
+            for _ in range(4):
+                crowd.submit(calls)
+            time.sleep(0.5)
+            with_pid(min(first), signal.SIGKILL)
+            until(lambda: len(set(descendants(process.pid)) - first) == 1, process)
+            before = len(statuses)
+            until(lambda: len(statuses) > before + 20, process)
+            ended.set()
+        assert set(statuses) <= {200, 0}
+        assert statuses.count(0) <= 4
+        assert statuses[-1] == 200
+        ends_well(process, signal.SIGTERM)

@@ -1,0 +1,110 @@
+"""A service with clients, two workers and PostgreSQL, all real processes of this machine, for load and faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from tests.hooks import tokens
+from tests.hooks.processes import CLI, descendants, environment, free_port, with_pid
+from tests.store.postgres import Cluster
+
+ENDED_WITHIN = 20.0  # seconds
+
+
+@dataclass
+class Installation:
+    """What runs, and where."""
+
+    postgres: Cluster
+    url: str
+    port: int
+    service: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def public(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def token(self, path: str, **changed: Any) -> str:
+        """A token for one address of the service, good for an hour."""
+        now = time.time()
+        return tokens.signed(tokens.claims(aud=self.public + path, iat=now, exp=now + 3_000, **changed))
+
+    def workers(self) -> list[int]:
+        """Process ids of those that answer calls."""
+        return descendants(self.service.pid)
+
+    def kill_a_worker(self) -> None:
+        with_pid(self.workers()[0], signal.SIGKILL)
+
+    def end(self) -> None:
+        """As an operator ends it: what is waiting to be written is written."""
+        self.service.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.service.wait(ENDED_WITHIN)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log lines of that name."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [told for told in map(json.loads, lines) if told["event"] == name]
+
+
+@contextmanager
+def installed(postgres: Cluster, folder: Path, workers: int = 2, **client: Any) -> Iterator[Installation]:
+    """The service, answering. `client` is what its clients.toml says of its one client beside issuer and keys."""
+    port, url = free_port(), postgres.database()
+    said = {"public_base_url": f"http://127.0.0.1:{port}", "jti": "until-exp", "rate": 100_000, **client}
+    clients = tokens.write(folder, main=said)
+    keys = folder / "store.keys"
+    settings = {"CDS_STORE_URL": url, "CDS_STORE_KEYS": str(keys), "CDS_CLIENTS": str(clients)}
+    made = subprocess.run([*CLI, "store", "new-key"], env=environment(), capture_output=True, check=True)
+    keys.write_bytes(made.stdout)
+    keys.chmod(0o600)
+    subprocess.run([*CLI, "store", "upgrade"], env=environment(**settings), capture_output=True, check=True)
+    log = folder / "service.log"
+    with log.open("wb") as written:
+        service = subprocess.Popen(
+            [*CLI, "serve", "--port", str(port)],
+            env=environment(**settings, CDS_WORKERS=str(workers)),
+            stdout=written,
+            stderr=written,
+            start_new_session=True,
+        )
+    try:
+        found = Installation(postgres, url, port, service, log)
+        wait_until_ready(found)
+        yield found
+    finally:
+        for pid in [service.pid, *descendants(service.pid)]:
+            with_pid(pid, signal.SIGKILL)
+        service.wait()
+
+
+def wait_until_ready(made: Installation) -> None:
+    latest = time.monotonic() + 60
+    while time.monotonic() < latest:
+        assert made.service.poll() is None, made.log.read_text()[-2000:]
+        connection = HTTPConnection("127.0.0.1", made.port, timeout=5)
+        with suppress(OSError):
+            connection.request("GET", "/readyz")
+            if b'"ok"' in connection.getresponse().read():
+                return
+        connection.close()
+        time.sleep(0.1)
+    raise AssertionError(f"not ready in time: {made.log.read_text()[-2000:]}")
+
+
+def machine() -> str:
+    """What it was measured on."""
+    return f"{os.cpu_count()} shared cores, Python {sys.version.split()[0]}"
