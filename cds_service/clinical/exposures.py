@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 from .case import Because, Case, written
@@ -76,13 +77,19 @@ def assess_causes(case: Case) -> None:
 
 
 def newest_by_ingredient(entries: list[Medication]) -> list[Medication]:
-    """One entry per ingredient, the one that gives the earliest start, in the order in which they came."""
+    """One entry per ingredient, the one that gives the earliest start, in the order in which they came.
+
+    Of two that give the same the reference decides: the evidence must not depend on the order of a search's results.
+    """
     chosen: dict[str, Medication] = {}
     for entry in entries:
-        known = chosen.get(entry.ingredient)
-        if known is None or (entry.start and (known.start is None or entry.start < known.start)):
-            chosen[entry.ingredient] = entry
+        chosen[entry.ingredient] = min(entry, chosen.get(entry.ingredient, entry), key=first_use)
     return list(chosen.values())
+
+
+def first_use(entry: Medication) -> tuple[date, str]:
+    """Sort key: the earliest start first, one that is not said last."""
+    return entry.start or date.max, entry.reference
 
 
 def nitrous(case: Case) -> list[Because]:

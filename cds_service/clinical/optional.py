@@ -58,7 +58,10 @@ def assess_long_use(case: Case, name: str, entries: list[Medication]) -> None:
     else:
         finding, words = "length_unknown", case.pathway.messages["start-not-recorded"]
         current = [entry for entry in current if not entry.start]
-    found = {f"{case.display(entry.ingredient)} ({words})": entry.reference for entry in current}
+    found: dict[str, str] = {}  # of each text the first reference by name, whatever the order of the entries
+    for entry in current:
+        text = f"{case.display(entry.ingredient)} ({words})"
+        found[text] = min(entry.reference, found.get(text, entry.reference))
     because = [Because(reference, text) for text, reference in found.items()]
     case.add(finding, [*case.found.get(finding, ()), *because])
 

@@ -24,7 +24,7 @@ from cds_service.hooks.depth import surely_too_deep
 from cds_service.hooks.messages import TOO_DEEP, BadRequest, HookRequest, named_hook, read_request
 from cds_service.pipeline import Answer, Service, read_orders, with_orders
 from cds_service.remembering import kept, recall_for, who
-from cds_service.store.kept import Keeper
+from cds_service.store.kept import Keeper, Nothing
 from cds_service.web_bytes import timing
 from cds_service.web_errors import Refused
 
@@ -116,7 +116,7 @@ class Desk:
         now = self.moment(ask.day)
         fetch, why = self.fetch_for(request)
         asked = who(request, self.client, f"visit-{ask.visit}")
-        recall = recall_for(self.store if ask.recall else None, asked, now)
+        recall = recall_for(self.store, asked, now) if ask.recall else Nothing
         deadlines = begun + self.seconds, begun + self.seconds / 2
         base = request.fhir_access.base if request.fhir_access else ""
         with self.crowds.visit(base, fetch) as fetch:

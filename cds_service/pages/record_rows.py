@@ -12,9 +12,9 @@ from cds_service.clinical.record import LabResult, Medication, PartDate, Patient
 from cds_service.clinical.tables import Analyte, Pathway
 
 from .request_tree import Json, Tree
+from .timeline import SOURCES
 
 FIRST = ("b12", "active-b12", "mma", "homocysteine", "mcv", "haemoglobin")
-SOURCES = {"order": "ordered", "statement": "stated", "administration": "given", "dispense": "dispensed"}
 MAIN = 4  # results of B12 and its markers that are shown at once
 MOST = 40  # rows of one kind; a chart may hold thousands
 UNDATED_KINDS = ("FamilyMemberHistory",)
@@ -122,7 +122,9 @@ def problem_rows(tree: Tree, record: PatientRecord, pathway: Pathway) -> Iterato
 def medicine_rows(tree: Tree, record: PatientRecord, pathway: Pathway) -> Iterator[Row]:
     found: list[Medication] = [each for each in record.medications if tree.find(each.reference) is not None]
     for number, each in enumerate(found[:MOST]):
-        notes = [SOURCES[each.source], each.route, "" if each.active or each.end else "no longer active"]
+        lasting = each.source in ("order", "statement")
+        ended = lasting and not (each.active or each.end)
+        notes = [SOURCES[each.source], each.route, "no longer active" if ended else ""]
         yield Row(
             f"medicine-{number}",
             each.reference,
@@ -130,7 +132,7 @@ def medicine_rows(tree: Tree, record: PatientRecord, pathway: Pathway) -> Iterat
             day=iso(each.start),
             end=iso(each.end),
             note=", ".join(filter(None, notes)),
-            has_end=each.source in ("order", "statement"),
+            has_end=lasting,
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from flask import Flask, current_app, request
 
 from cds_service.addresses import leads_here
+from cds_service.clinical.case import written
 from cds_service.fetching import Fetch
 from cds_service.outgoing import Outgoing
 from cds_service.room import Room
@@ -24,6 +25,7 @@ def add_pages(app: Flask, desk: Desk, room: Room, demo: bool, bases: tuple[str, 
     """The frame, the playground, the example patients and the FHIR tab, which may call `bases`."""
     add_frame(app, demo, playground=True)
     app.add_template_filter(markdown, "markdown")
+    app.add_template_filter(written, "day")
     told = {"indicator": indicator, "default_pathway": desk.pathway, "has_content": has_content, "demo": demo}
     app.jinja_env.globals.update(told)
     feedback_desk = FeedbackDesk(desk.store, desk.clock, desk.log, not_counted)

@@ -23,8 +23,10 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 168, 40, 12, 24, 24
 ANALYTES = ("b12", "active-b12", "mma", "homocysteine", "mcv", "haemoglobin")
 FROM_ZERO = ("b12", "active-b12", "mma", "homocysteine")
 SHORTEST, LONGEST = 365, 3650  # days on the time axis
-ROW = 26  # height of one bar with its words
-MOST_POINTS, MOST_BARS = 60, 14
+SOURCES = {"order": "ordered", "statement": "stated", "administration": "given", "dispense": "dispensed"}
+EVENTS = ("administration", "dispense")
+LANE = 28  # height of one medicine with its words
+MOST_POINTS, MOST_LANES, MOST_BARS = 60, 12, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +60,25 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One medicine, from the first to the last day that is known. `open`: still taken."""
+    """One entry about a medicine, from the first to the last day that is known. `open`: still taken."""
 
     x: float
     width: float
-    y: float
-    words: str
     told: str
     reference: str
-    treatment: bool
     open: bool
     earlier: bool  # it began before the axis does
+    event: bool  # one dose on one day
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One medicine: every entry about it, on one line."""
+
+    y: float
+    words: str
+    treatment: bool
+    bars: tuple[Bar, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +86,12 @@ class Timeline:
     """All charts of a patient; `ticks` are x and words of the time axis that they share."""
 
     charts: tuple[Chart, ...]
-    bars: tuple[Bar, ...]
+    lanes: tuple[Lane, ...]
     undated: tuple[str, ...]  # medicines of which no day is known
     ticks: tuple[tuple[float, str, str], ...]
     first: date
     last: date
-    bars_height: float
+    lanes_height: float
 
 
 class Axis:
@@ -108,11 +118,12 @@ def timeline(case: Case) -> Timeline:
     labs = {analyte: tuple(shown_labs(case, analyte)) for analyte in ANALYTES}
     axis = axis_of(case, [lab.date for found in labs.values() for lab, _ in found if lab.date])
     charts = tuple(chart(case, analyte, found, axis) for analyte, found in labs.items() if found)
-    taken = sorted(case.record.medications, key=lambda each: (not is_treatment(case, each), each.start or date.max))
+    taken = case.record.medications
     dated = [each for each in taken if each.start or each.last or each.end]
     undated = dict.fromkeys(case.display(each.ingredient) for each in taken if each not in dated and each.active)
-    bars = tuple(bar(case, each, number, axis) for number, each in enumerate(dated[:MOST_BARS]))
-    return Timeline(charts, bars, tuple(undated), axis.ticks(), axis.first, axis.last, len(bars) * ROW + BOTTOM + 4)
+    lanes = tuple(lanes_of(case, dated, axis))
+    height = len(lanes) * LANE + BOTTOM + 4
+    return Timeline(charts, lanes, tuple(undated), axis.ticks(), axis.first, axis.last, height)
 
 
 def shown_labs(case: Case, analyte: str) -> Iterator[tuple[LabResult, Decimal]]:
@@ -188,17 +199,28 @@ def is_treatment(case: Case, entry: Medication) -> bool:
     return entry.ingredient in case.pathway.groups.get("cobalamin", ()) and not (entry.multivitamin or entry.antidote)
 
 
-def bar(case: Case, entry: Medication, number: int, axis: Axis) -> Bar:
-    """A medicine as a bar: what is known of its days, and in words."""
+def lanes_of(case: Case, entries: list[Medication], axis: Axis) -> Iterator[Lane]:
+    """One lane for each medicine, treatment with B12 first."""
+    by_medicine: dict[tuple[bool, str], list[Medication]] = {}
+    for each in sorted(entries, key=lambda each: (each.start or each.last or each.end, each.reference)):
+        by_medicine.setdefault((not is_treatment(case, each), each.ingredient), []).append(each)
+    for number, ((other, ingredient), found) in enumerate(sorted(by_medicine.items())[:MOST_LANES]):
+        bars = tuple(
+            bar(case, each, axis) for each in sorted(found[-MOST_BARS:], key=lambda each: each.source in EVENTS)
+        )
+        yield Lane(number * LANE + 4, case.display(ingredient), not other, bars)
+
+
+def bar(case: Case, entry: Medication, axis: Axis) -> Bar:
+    """What is known of the days of one entry, and the same in words."""
     begin = entry.start or entry.last or entry.end
     end = entry.end or (case.today if entry.active else entry.last or begin)
     x, until = axis.x(begin), axis.x(max(begin, end))
-    name = case.display(entry.ingredient)
-    route = f", {entry.route}" if entry.route and is_treatment(case, entry) else ""
-    told = f"{name}{route}: from {written(entry.start)}" if entry.start else f"{name}{route}: start not recorded"
-    told += ", still in use" if entry.active and not entry.end else f", until {written(entry.end or entry.last)}"
-    return Bar(x, max(until - x, 3.0), number * ROW + 4, f"{name}{route}", told, entry.reference,
-               is_treatment(case, entry), entry.active and not entry.end, begin < axis.first)  # fmt: skip
+    taken_still = entry.active and not entry.end
+    told = f"{case.display(entry.ingredient)}, {SOURCES[entry.source]}{', ' + entry.route if entry.route else ''}: "
+    told += written(begin) if begin == end else f"from {written(entry.start) if entry.start else 'an unknown day'}"
+    told += "" if begin == end else ", still in use" if taken_still else f", until {written(end)}"
+    return Bar(x, max(until - x, 3.0), told, entry.reference, taken_still, begin < axis.first, entry.source in EVENTS)
 
 
 def plain(number: Decimal) -> str:

@@ -30,6 +30,7 @@ from .show import about
 from .writing import RETRY_FOR, Writer
 
 RECALL_SECONDS, TOKEN_SECONDS, FEEDBACK_SECONDS, STATE_SECONDS, ABOUT_SECONDS = 0.05, 0.5, 2.0, 0.2, 1.0
+WRITES_NO_MORE = "nothing is written any more until the service is started again: a fault of ours, see the log"
 NOBODY = Who("", None, "", "", "")
 
 
@@ -95,7 +96,7 @@ class Store:
 
     def state(self) -> StoreState:
         here = self._open()
-        why = here.writer.failing
+        why = WRITES_NO_MORE if here.writer.ended else here.writer.failing
         try:
             here.link.run(look, STATE_SECONDS, {}, hurried=True)
         except StoreDown as error:

@@ -59,12 +59,17 @@ class Writer:
         self._thread.start()
 
     @property
+    def ended(self) -> bool:
+        """The thread is no more: a fault of ours, whose trace is on the standard error stream."""
+        return not self._thread.is_alive()
+
+    @property
     def waiting(self) -> int:
         return self._queue.qsize() + self._under_way
 
     def put(self, decision: KeptDecision) -> None:
         """Never waits."""
-        if self._closing.is_set():
+        if self._closing.is_set() or self.ended:
             self._lose(1)
             return
         try:

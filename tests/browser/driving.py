@@ -88,9 +88,11 @@ class View:
     def photograph(self, name: str) -> None:
         """Keep the page as build/screenshots/<name>.png."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        size = self.page.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollHeight]")
-        clip = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], TALLEST)}
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True, clip=clip, animations="disabled")
+        before = self.page.viewport_size
+        tall = min(self.page.evaluate("document.documentElement.scrollHeight"), TALLEST)
+        self.page.set_viewport_size({"width": before["width"], "height": max(tall, before["height"])})
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
+        self.page.set_viewport_size(before)
 
 
 # The elements that reach furthest beyond the right edge, for whoever has to find out why.

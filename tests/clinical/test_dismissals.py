@@ -14,7 +14,7 @@ from cds_service.clinical.decide import Decision, decide
 from cds_service.clinical.decide_orders import decide_orders
 from cds_service.clinical.dismissals import LINE, Quieter, evidence_of, may_be_quiet, quieter
 from cds_service.clinical.findings import Assessment, assess
-from cds_service.clinical.record import Order, OrderedPhase, Patient, PatientRecord
+from cds_service.clinical.record import LabResult, Order, OrderedPhase, Patient, PatientRecord
 from cds_service.clinical.tables import Pathway
 from tests.book import PATHWAYS, content
 from tests.clinical.patients import TODAY, ago, injection, lab, medicine, problem, record, records
@@ -143,13 +143,19 @@ def test_on_any_other_evidence_everything_is_shown(pathway, data):
 @often
 @given(records(), st.randoms(use_true_random=False))
 def test_the_evidence_does_not_depend_on_order_repetition_or_ignored_resources(pathway, told, random):
+    def named(parts):
+        changed = [(each, f"{each.reference}-{number}") for number, each in enumerate(parts)]
+        return tuple(
+            each._replace(reference=name) if isinstance(each, LabResult) else replace(each, reference=name)
+            for each, name in changed
+        )
+
     def mixed(parts):
         return tuple(random.sample(parts * 2, len(parts) * 2))
 
-    other = replace(
-        told, labs=mixed(told.labs), problems=mixed(told.problems), medications=mixed(told.medications),
-        allergies=mixed(told.allergies),
-    )  # fmt: skip
+    names = ("labs", "problems", "medications", "allergies")
+    told = replace(told, **{name: named(getattr(told, name)) for name in names})
+    other = replace(told, **{name: mixed(getattr(told, name)) for name in names})
     assert evidence(other, pathway) == evidence(told, pathway)
 
 

@@ -73,6 +73,7 @@ def test_what_is_waited_for_has_a_health_or_an_end():
             if condition["condition"] == "service_completed_successfully":
                 assert SERVICES[name]["restart"] == "no"
             else:
+                assert condition["condition"] == "service_healthy"
                 # the service's own check stands in its Dockerfile
                 assert "test" in SERVICES[name].get("healthcheck", {}) or SERVICES[name]["image"] == "b12-cds"
 

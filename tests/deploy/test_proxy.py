@@ -29,6 +29,7 @@ class Recorder(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
+        self.server.begun.append(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.seen.append((self.command, self.path, dict(self.headers), len(body)))
         if self.server.hangs_up:
@@ -47,10 +48,13 @@ class Recorder(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path, hangs_up: bool = False) -> Iterator[tuple[Callable[..., requests.Response], Seen, int]]:
-    """The proxy before a recording service: a call over TLS, what the service saw, and the proxy's port."""
+def served(
+    folder: Path, hangs_up: bool = False
+) -> Iterator[tuple[Callable[..., requests.Response], Seen, int, list[str]]]:
+    """The proxy before a recording service: a call over TLS, what the service saw, the proxy's port, and what the
+    service began to see."""
     behind, port = ThreadingHTTPServer(("127.0.0.1", 0), Recorder), free_port()
-    behind.seen, behind.hangs_up = [], hangs_up
+    behind.seen, behind.begun, behind.hangs_up = [], [], hangs_up
     threading.Thread(target=behind.serve_forever, daemon=True).start()
     trusted = certificate(folder)
     try:
@@ -64,7 +68,7 @@ def served(folder: Path, hangs_up: bool = False) -> Iterator[tuple[Callable[...,
             def call(method: str, path: str, **given: object) -> requests.Response:
                 return requests.request(method, f"https://127.0.0.1:{port}{path}", verify=str(trusted), **given)
 
-            yield call, behind.seen, port
+            yield call, behind.seen, port, behind.begun
     finally:
         behind.shutdown()
         behind.server_close()
@@ -84,7 +88,7 @@ def test_nginx_accepts_the_configuration_and_would_refuse_a_misspelt_one(tmp_pat
 
 
 def test_a_call_passes_with_its_token_and_the_inside_stays_inside(tmp_path: Path):
-    with served(tmp_path) as (call, seen, _):
+    with served(tmp_path) as (call, seen, *_):
         token = {"Authorization": "Bearer a.b.c"}
         assert call("POST", "/cds-services/b12-patient-view", data=b"{}", headers=token).status_code == 200
         assert call("GET", "/healthz").status_code == 200
@@ -100,14 +104,14 @@ def test_a_call_passes_with_its_token_and_the_inside_stays_inside(tmp_path: Path
 
 
 def test_a_body_above_five_megabytes_is_refused_before_it_is_passed_on(tmp_path: Path):
-    with served(tmp_path) as (call, seen, _):
+    with served(tmp_path) as (call, seen, *_):
         assert call("POST", "/cds-services/x", data=b" " * (5 * 1024 * 1024 + 1)).status_code == 413
         assert call("POST", "/cds-services/x", data=b" " * (5 * 1024 * 1024)).status_code == 200
     assert [length for *_, length in seen] == [5 * 1024 * 1024]
 
 
 def test_a_slow_sender_costs_the_service_nothing_until_its_body_is_whole(tmp_path: Path):
-    with served(tmp_path) as (_, seen, port):
+    with served(tmp_path) as (_, _, port, begun):
         plain = socket.create_connection(("127.0.0.1", port))
         trusted = ssl.create_default_context(cafile=tmp_path / "tls_certificate")
         with trusted.wrap_socket(plain, server_hostname="localhost") as slow:
@@ -115,22 +119,22 @@ def test_a_slow_sender_costs_the_service_nothing_until_its_body_is_whole(tmp_pat
             slow.settimeout(0.5)
             with pytest.raises(TimeoutError):
                 slow.recv(1)
-            assert seen == []
+            assert begun == []
             slow.settimeout(20)
             slow.sendall(b"}")
             assert slow.recv(12) == b"HTTP/1.1 200"
-    assert len(seen) == 1
+    assert len(begun) == 1
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_call_that_fails_is_not_tried_twice(tmp_path: Path, method: str):
-    with served(tmp_path, hangs_up=True) as (call, seen, _):
+    with served(tmp_path, hangs_up=True) as (call, seen, *_):
         assert call(method, "/cds-services").status_code == 502
     assert len(seen) == 1
 
 
 def test_older_tls_is_refused(tmp_path: Path):
-    with served(tmp_path) as (_, _, port):
+    with served(tmp_path) as (_, _, port, _):
         for version, good in ((ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_1, False)):
             context = ssl.create_default_context(cafile=tmp_path / "tls_certificate")
             with warnings.catch_warnings():

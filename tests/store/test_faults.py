@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,14 @@ def test_of_several_processes_that_find_no_file_one_makes_the_tables(tmp_path):
     for process in [script(NEW, url) for _ in range(4)]:
         finished(process)
     assert (count(url, "feedback"), count(url, "decision")) == (4, 4)
+
+
+def test_a_writer_that_a_fault_of_ours_has_ended_says_so_and_what_comes_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with store_at(sqlite_url(tmp_path)) as store:
+        store.keep(decision(status=2**70))
+        until(lambda: not store.state().ok)
+        assert "a fault of ours" in store.state().why
+        before = store.state().lost
+        store.keep(decision())
+        assert store.state().lost == before + 1

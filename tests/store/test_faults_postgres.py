@@ -79,6 +79,7 @@ def test_while_it_is_stopped_decisions_go_on_and_everything_recovers_by_itself(s
 def test_what_could_not_be_written_for_a_while_is_lost_and_counted(server, database):
     with store_at(database, retry_for=0.2) as store:
         keep(store, decision())
+        time.sleep(3)  # until the writer's thread has tidied up and would do nothing by itself for an hour
         server.end(signal.SIGQUIT)
         try:
             store.keep(decision("card-2"))
@@ -187,3 +188,12 @@ def test_what_is_wrong_is_said_in_our_own_words(server, wrong, says):
         with pytest.raises(StoreDown) as raised:
             store.keep_feedback("main", [overridden()], AT)
         assert "hunter" not in repr(raised.value) + str(raised.value) + repr(store) + repr(store.state())
+
+
+def test_a_decision_that_the_database_refuses_is_lost_alone(server, database):
+    with store_at(database) as store:
+        keep(store, decision(), decision("card-2", status=10**12), decision("card-3"))
+        assert store.state().lost == 1
+        keep(store, decision("card-4"))
+        until(lambda: store.state().ok)
+    assert sorted({row["card"] for row in everything(database)["shown"]}) == ["card-1", "card-3", "card-4"]

@@ -14,7 +14,7 @@ from tests.hooks.calling import PATH, body
 from tests.hooks.living import prefetch
 from tests.hooks.processes import call, descendants, ends_well, free_port, running, until, with_pid
 from tests.hooks.test_clients_serve import CALL, is_up, token
-from tests.hooks.tokens import write
+from tests.hooks.tokens import PUBLIC, write
 from tests.store.databases import count, everything
 from tests.store.databases import until as becomes
 
@@ -36,6 +36,13 @@ def served(url: str, folder: Path, workers: int = 2) -> Iterator[tuple[int, list
         log = process.stdout.read()
     assert "hunter2" not in log
     assert not [word for word in PRIVATE if word in log]
+
+
+def overridden(cards: list[dict]) -> bytes:
+    """A feedback to each card, given now."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    said = {"outcome": "overridden", "overrideReason": {"reason": {"code": "other"}}, "outcomeTimestamp": now}
+    return json.dumps({"feedback": [{"card": each["uuid"], **said} for each in cards]}).encode()
 
 
 @contextmanager
@@ -69,12 +76,8 @@ def test_an_override_that_one_worker_took_is_remembered_by_the_other(url, tmp_pa
         with held_still(other):
             shown = cards(port)
             becomes(lambda: count(url, "decision") == 1)
-            given = [{"card": each["uuid"], "outcome": "overridden", "overrideReason": {"reason": {"code": "other"}},
-                      "outcomeTimestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} for each in shown]  # fmt: skip
-            path = f"{PATH}/feedback"
-            sent = json.dumps({"feedback": given}).encode()
-            header = token(aud="https://cds.example.org" + path)
-            assert call(port, "POST", path, sent, **header)[0] == 200
+            header = token(aud=f"{PUBLIC}{PATH}/feedback")
+            assert call(port, "POST", f"{PATH}/feedback", overridden(shown), **header)[0] == 200
         with held_still(one):
             becomes(lambda: [each["summary"] for each in cards(port)] != [each["summary"] for each in shown])
     kept = everything(url)

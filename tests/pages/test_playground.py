@@ -1,0 +1,244 @@
+"""The playground: every example patient is shown, a change of one value changes the answer, and feedback is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from cds_service.fixture_patients import patients_folder
+from tests.pages.visiting import Visitor, fields
+
+RECORDS = sorted(path.stem for path in patients_folder().glob("*.json"))
+AT_180 = "/?patient=uk-ng239/02-edge-180-is-grey"
+HOSTILE = '"><script>alert(1)</script>{{7*7}}'
+
+
+def summaries(page: TestResponse) -> list[str]:
+    return re.findall(r'<h3 id="card-[^"]+">(.*?)</h3>', page.text)
+
+
+def label(page: TestResponse) -> str:
+    found = re.search(r"Label: <strong>(.*?)</strong>", page.text)
+    return found[1] if found else ""
+
+
+def rows(page: TestResponse) -> list[str]:
+    """The rows that held."""
+    return re.findall(r'class="yes">✓ holds</span> <code>(?:<a [^>]*>)?([^<]+)', page.text)
+
+
+def name_of(page: TestResponse, legend: str) -> str:
+    """The beginning of the field names of a row, by its legend."""
+    return re.search(rf"<legend>{re.escape(legend)}.*?id=\"([a-z]+-\d+)-", page.text, re.DOTALL)[1]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_every_fixture_patient_is_shown_and_the_unchanged_form_says_the_same(visitor: Visitor, name: str):
+    first = visitor.get(f"/?patient={name}")
+    assert first.status_code == 200
+    assert label(first)
+    again = visitor.post("/", fields(first))
+    assert again.status_code == 200, again.text
+    assert (summaries(again), label(again), rows(again)) == (summaries(first), label(first), rows(first))
+
+
+@pytest.mark.parametrize("words", ["metformin", "pregnan", "order", "nitrous", "antibod"])
+def test_an_unchanged_form_says_the_same_of_vignettes(visitor: Visitor, words: str):
+    found = re.findall(r'href="(/\?patient=[^"]+)"', visitor.get(f"/examples?words={words}").text)
+    assert len(found) > 3
+    for path in found[:: max(len(found) // 6, 1)]:
+        first = visitor.get(path.replace("&amp;", "&"))
+        again = visitor.post("/", fields(first))
+        assert (summaries(again), label(again), rows(again)) == (summaries(first), label(first), rows(first)), path
+
+
+def test_one_nanogram_less_is_deficient(visitor: Visitor):
+    first = visitor.get(AT_180)
+    assert label(first) == "indeterminate"
+    changed = visitor.post("/", fields(first) | {f"{name_of(first, 'total B12')}-value": "179"})
+    assert label(changed) == "confirmed"
+    assert "179 ng/L" in summaries(changed)[0]
+
+
+def test_another_unit_is_judged_in_that_unit(visitor: Visitor):
+    first = visitor.get(AT_180)
+    name = name_of(first, "total B12")
+    for value, said in (("133", "indeterminate"), ("132", "confirmed")):
+        changed = visitor.post("/", fields(first) | {f"{name}-value": value, f"{name}-unit": "pmol/L"})
+        assert label(changed) == said
+        assert f"{value} pmol/L" in summaries(changed)[0]
+
+
+def test_a_result_that_is_left_out_is_gone_and_one_that_is_added_counts(visitor: Visitor):
+    first = visitor.get("/?patient=uk-ng239/01-deficient-vegan")
+    without = visitor.post("/", fields(first) | {f"{name_of(first, 'total B12')}-drop": "1"})
+    assert label(without) == "not-tested"
+    added = {"new-lab-0-analyte": "b12", "new-lab-0-value": "100", "new-lab-0-unit": "pmol/L"}
+    assert label(visitor.post("/", fields(without) | added)) == "confirmed"
+
+
+def test_symptoms_medicines_and_pregnancy_can_be_added(visitor: Visitor):
+    first = visitor.get(AT_180)
+    added = {"new-problem-0-concept": "pregnancy", "new-problem-0-day": "2026-11-01", "sex": "female", "age": "30",
+             "new-medicine-0-ingredient": "metformin", "new-medicine-0-day": "2020-01-01"}  # fmt: skip
+    changed = visitor.post("/", fields(first) | added)
+    assert "pregnant" in changed.text
+    assert "metformin (ordered)" in " ".join(re.sub(r"<[^>]+>", "", changed.text).split())
+    assert rows(changed) != rows(first)
+
+
+def test_a_draft_order_makes_it_the_call_of_an_order_hook(visitor: Visitor):
+    first = visitor.get("/?patient=uk-ng239/01-deficient-vegan")
+    ordered = visitor.post("/", fields(first) | {"order": "medicine:folic-acid"})
+    request = json.loads(fields(ordered)["request"])
+    assert request["hook"] == "order-select"
+    assert request["context"]["selections"] == ["MedicationRequest/draft-1"]
+    assert "Folic acid" in summaries(ordered)[0]
+    closed = visitor.post("/", fields(ordered) | {"order": "none"})
+    assert summaries(closed) == summaries(first)
+
+
+def test_the_answer_to_copy_is_what_the_service_answers(visitor: Visitor):
+    page = visitor.get("/")
+    body = fields(page, "state")["request"]
+    answer = visitor.client.post("/cds-services/b12-patient-view", data=body, content_type="application/json",
+                                 environ_overrides={"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1:8000"})  # fmt: skip
+    assert [card["uuid"] for card in answer.json["cards"]] == re.findall(r'<h3 id="card-([^"]+)">', page.text)
+    saved = visitor.post("/request.json", fields(page, "state"))
+    assert saved.headers["Content-Disposition"].startswith("attachment")
+    assert saved.data.decode() == body
+
+
+@pytest.mark.parametrize(
+    "field, value, said",
+    [
+        ("lab-0-value", HOSTILE, "Value of total B12: allowed is a number"),
+        ("lab-0-unit", "bananas", "Unit of total B12: allowed are"),
+        ("lab-0-day", "31 Feb", "Date of total B12: allowed is a day"),
+        ("age", "-1", "Age: allowed are whole years"),
+        ("age", "٣", "Age: allowed are whole years"),
+        ("today", "9999-12-31", "Day of the call: allowed are the years"),
+        ("pathway", HOSTILE, "there is no such pathway"),
+        ("order", "regimen:nothing", "Draft order: allowed is what the list offers"),
+        ("new-lab-0-analyte", HOSTILE, "New result: there is no such test"),
+        ("new-problem-0-concept", "../../x", "choose from its lists"),
+        ("new-medicine-0-ingredient", "b12", "choose from its lists"),
+        ("request", "{", "the body is not JSON"),
+        ("request", '{"hook": "patient-view", "hookInstance": "x"}', "context: is missing"),
+        ("request", "[" * 100_000, "the body is"),
+        ("request", "", "not JSON"),
+    ],
+)
+def test_what_cannot_be_used_is_said_with_what_is_allowed(visitor: Visitor, field: str, value: str, said: str):
+    answer = visitor.post("/", fields(visitor.get(AT_180)) | {field: value})
+    assert answer.status_code == 400
+    assert said in answer.text
+    assert "<script>alert" not in answer.text
+
+
+def hostile(place: str) -> dict[str, Any]:
+    """A Bundle that holds hostile text in one place."""
+    text = {name: HOSTILE if name == place else "plain" for name in ("id", "unit", "display", "story")}
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [
+            {"resource": {"resourceType": "Patient", "id": "p1", "gender": text["story"]}},
+            {
+                "resource": {
+                    "resourceType": "Observation",
+                    "id": text["id"],
+                    "status": "final",
+                    "code": {"coding": [{"system": "http://loinc.org", "code": "2132-9", "display": text["display"]}],
+                             "text": text["display"]},
+                    "effectiveDateTime": "2026-11-10",
+                    "valueQuantity": {"value": 150, "unit": text["unit"]},
+                }
+            },
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["id", "unit", "display", "story"])
+def test_hostile_text_of_a_record_is_shown_as_text(visitor: Visitor, place: str):
+    page = visitor.post("/", {"pasted": json.dumps(hostile(place)), "pathway": "uk-ng239"})
+    assert page.status_code == 200
+    assert "<script>alert" not in page.text
+    assert "49" not in re.findall(r"script&gt;(.{0,6})", page.text)
+    printed = visitor.post("/evidence", fields(page, "state"))
+    assert printed.status_code == 200
+    assert "<script>alert" not in printed.text
+
+
+@pytest.mark.parametrize("pasted", ["", "[]", "7", '{"resourceType": "Bundle"}', '{"resourceType": "Patient"}', "NaN",
+                                    '{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","id":7}}]}',
+                                    '{"resourceType":"Bundle","entry":[7,null,{"resource":[]}]}', "[" * 50_000])  # fmt: skip
+def test_what_is_neither_a_request_nor_a_bundle_is_refused_in_words(visitor: Visitor, pasted: str):
+    answer = visitor.post("/", {"pasted": pasted})
+    assert answer.status_code == 400
+    assert "allowed is a CDS Hooks request, or a FHIR Bundle" in answer.text
+
+
+@pytest.mark.parametrize("odd", [{"code": "x"}, {"code": {"coding": {}}}, {"code": {"coding": [1, None]}}, {"id": []},
+                                 {"medicationReference": {"reference": {}}}, {"valueQuantity": []}, {"status": 3},
+                                 {"valueQuantity": {"value": 1e400, "unit": {}}}, {"component": 1}])  # fmt: skip
+def test_an_odd_bundle_is_no_failure_of_ours(visitor: Visitor, odd: dict[str, Any]):
+    bundle = hostile("")
+    for kind in ("Observation", "MedicationRequest", "Condition"):
+        resource = bundle["entry"][1]["resource"] | {"resourceType": kind} | odd
+        answer = visitor.post("/", {"pasted": json.dumps({**bundle, "entry": [bundle["entry"][0], {"resource": resource}]})})
+        assert answer.status_code in (200, 400), answer.text
+
+
+def buttons(page: TestResponse, name: str) -> list[str]:
+    return re.findall(rf'form="state" name="{name}" value="([^"]+)"', page.text)
+
+
+def test_an_override_is_kept_and_remembered_for_this_visit_only(visitor: Visitor):
+    first = visitor.post("/", fields(visitor.get("/?patient=dietary")))
+    (card, *_), state = buttons(first, "override"), fields(first, "state")
+    kept = visitor.post("/feedback", state | {"override": card, f"reason-{card}": "patient-refuses"})
+    assert "✕ Overridden (reason: patient-refuses): the store has it" in kept.text
+    assert summaries(kept) == summaries(first), "the cards stay as they were answered"
+    again = visitor.post("/", fields(kept, "state"))
+    assert len(summaries(again)) < len(summaries(first))
+    assert "was dismissed on 2026-11-21" in again.text
+    somebody_else = visitor.get("/?patient=dietary")
+    assert summaries(visitor.post("/", fields(somebody_else))) == summaries(first)
+
+
+def test_an_accepted_suggestion_is_kept_with_the_decision(visitor: Visitor):
+    first = visitor.get("/?patient=neuro-metformin")
+    kept = visitor.post("/feedback", fields(first, "state") | {"accept": buttons(first, "accept")[0]})
+    assert "✓ Accepted: the store has it" in kept.text
+    history = kept.text.partition('id="history"')[2].partition("</section>")[0]
+    assert "accepted, 1 suggestion" in history
+    assert "interpret/deficient" in history
+    twice = visitor.post("/feedback", fields(kept, "state") | {"accept": buttons(first, "accept")[1]})
+    assert twice.text.count("<dt>Kept at</dt>") == 1, "the decision is kept once"
+
+
+@pytest.mark.parametrize("sent", [{"accept": "x|y"}, {"override": "x"}, {}])
+def test_feedback_on_a_card_that_is_not_there_is_refused(visitor: Visitor, sent: dict[str, str]):
+    state = fields(visitor.get("/"), "state")
+    assert visitor.post("/feedback", state | sent).status_code == 400
+
+
+def test_examples_are_found_by_words_pathway_and_hook(visitor: Visitor):
+    assert visitor.get("/examples").text.count("<li><a href=\"/?patient=") == 100
+    only = visitor.get("/examples?words=pregnant&pathway=us-aafp&hook=patient-view").text
+    assert "us-aafp/" in only and "uk-ng239/" not in only
+    assert "0 found" in visitor.get("/examples?words=zzz").text
+    assert visitor.get("/?patient=nobody").status_code == 404
+
+
+def test_data_that_cannot_be_had_is_said_and_is_no_empty_list(visitor: Visitor):
+    request = json.loads(fields(visitor.get("/"), "state")["request"])
+    del request["prefetch"]["b12"]
+    page = visitor.post("/", {"pasted": json.dumps(request)})
+    assert "required data is missing" in page.text
+    assert "status 412" in page.text
