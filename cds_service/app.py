@@ -104,7 +104,14 @@ def add_what_people_see(app: Flask, settings: Settings, site: Site, content: Con
         crowds=site.crowds,
     )
     add_pages(app, desk, site.room, settings.demo, settings.fhir_bases)
-    add_content_pages(app, {"": content}, desk.today)
+    add_content_pages(app, {"": content, **contents_of(site.callers)}, desk.today)
+
+
+def contents_of(callers: Callers | None) -> dict[str, Content]:
+    """The contents of clients that have a site of their own, by the client's name."""
+    by_name = callers.by_name if callers else {}
+    found = {name: next(iter(caller.endpoints.values())).service.content for name, caller in by_name.items()}
+    return {name: content for name, content in found.items() if content.site.folder}
 
 
 def read_clients(settings: Settings) -> Clients:

@@ -41,8 +41,7 @@ _REASONS = {
 
 
 def unused_proxies(named: Mapping[str, str]) -> str:
-    """What an operator should know whose environment names proxies, by scheme ("" without any): a proxy would choose
-    the address that is connected to, and make its check void."""
+    """What to tell whose environment names proxies, by scheme ("" without any): one would void the address check."""
     schemes = ", ".join(sorted(set(named) - {"no"}))
     return schemes and (
         f"the environment names a proxy ({schemes}): it is not used. FHIR and key servers are called directly, because "

@@ -58,12 +58,12 @@ class Tree:
         """Make it another call: one of its own, as each call of a client is."""
         self.json["hookInstance"] = str(uuid4())
 
-    def bundles(self) -> Iterator[list[Any]]:
-        """The entries of every Bundle of the prefetch."""
+    def bundles(self) -> Iterator[Json]:
+        """Every Bundle of the prefetch that has entries."""
         prefetch = self.json.get("prefetch")
         for found in prefetch.values() if isinstance(prefetch, dict) else ():
             if isinstance(found, dict) and isinstance(found.get("entry"), list):
-                yield found["entry"]
+                yield found
 
     def patient(self) -> Json | None:
         """The Patient of the context, as it was sent."""
@@ -75,7 +75,7 @@ class Tree:
         """The one resource of that reference; None if there is none, or more than one version of it."""
         if self._index is None:
             self._index = {}
-            for resource in (resource_of(each) for entries in self.bundles() for each in entries):
+            for resource in (resource_of(each) for bundle in self.bundles() for each in bundle["entry"]):
                 self._index.setdefault(named(resource), []).append(resource)
         found = self._index.get(reference, [])
         return found[0] if len(found) == 1 else None
@@ -83,8 +83,11 @@ class Tree:
     def drop(self, references: Collection[str]) -> None:
         """Take every resource of these references out."""
         self._index = None
-        for entries in self.bundles():
-            entries[:] = [each for each in entries if named(resource_of(each)) not in references]
+        for bundle in self.bundles():
+            left = [each for each in bundle["entry"] if named(resource_of(each)) not in references]
+            if len(left) < len(bundle["entry"]):
+                bundle["entry"] = left
+                bundle.pop("total", None)  # with the old one it would seem that a part is missing
 
     def add(self, key: str, resource: Json) -> None:
         """Put a resource in, under that prefetch key."""

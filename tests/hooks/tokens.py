@@ -133,7 +133,8 @@ class Gated:
         self.now, self.heard = TODAY, Heard()
         path = write(folder, *top, **clients)
         with redirect_stderr(self.heard):
-            self.app = create_app(Settings(clients=path, **{"store_url": "none", **(settings or {})}), clock=lambda: self.now)
+            chosen = Settings(clients=path, **{"store_url": "none", **(settings or {})})
+            self.app = create_app(chosen, clock=lambda: self.now)
 
     def open(self, method: str, path: str, token: str | None = None, **given: Any) -> TestResponse:
         headers = {**given.pop("headers", {})}
