@@ -8,7 +8,7 @@ from typing import Any
 
 from .hooks.schemas import load_schema
 
-JSON, FHIR_JSON, TEXT = "application/json", "application/fhir+json", "text/plain"
+JSON, FHIR_JSON = "application/json", "application/fhir+json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMAS = {  # name in the document -> our schema
     "Discovery": "discovery",
@@ -76,7 +76,7 @@ def openapi(told: Told) -> dict[str, Any]:
 
 
 def about(told: Told) -> dict[str, Any]:
-    """The addresses that tell about the service."""
+    """The addresses that tell about the service; not those for a person with a browser."""
     closed = {} if told.discovery_open or told.demo else secured(told)
     catalogue = told.refusals if told.discovery_open else told.of_callers
     paths = {
@@ -84,7 +84,6 @@ def about(told: Told) -> dict[str, Any]:
         "/healthz": operation("alive", "Does this process answer?", answers({"type": "object"}), told.refusals),
         "/readyz": operation("ready", "What runs, and how it is", answers("Readiness"), told.refusals),
         "/openapi.json": operation("openapi", "This document", answers({"type": "object"}), told.refusals),
-        "/": operation("welcome", "What this is", answers({"type": "string"}, TEXT), told.refusals),
     }
     return {path: {"get": get} for path, get in paths.items()}
 
@@ -129,10 +128,10 @@ def operation(
     return {"operationId": name, "summary": summary, **given, "responses": responses, **more}
 
 
-def answers(schema: str | dict[str, Any], media: str = JSON, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+def answers(schema: str | dict[str, Any], headers: dict[str, Any] | None = None) -> dict[str, Any]:
     """The answer when all is well."""
     shown = {} if headers is None else {"headers": headers}
-    return {"description": "OK", "content": {media: {"schema": reference(schema)}}, **shown}
+    return {"description": "OK", "content": {JSON: {"schema": reference(schema)}}, **shown}
 
 
 def error(status: int) -> dict[str, Any]:

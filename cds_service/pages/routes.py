@@ -9,6 +9,7 @@ from flask import Flask, current_app, request
 from cds_service.addresses import leads_here
 from cds_service.clinical.case import written
 from cds_service.fetching import Fetch
+from cds_service.hooks.catalogue import SERVICES
 from cds_service.outgoing import Outgoing
 from cds_service.room import Room
 from cds_service.web_feedback import FeedbackDesk
@@ -26,7 +27,8 @@ def add_pages(app: Flask, desk: Desk, room: Room, demo: bool, bases: tuple[str, 
     add_frame(app, demo, playground=True)
     app.add_template_filter(markdown, "markdown")
     app.add_template_filter(written, "day")
-    told = {"indicator": indicator, "default_pathway": desk.pathway, "has_content": has_content, "demo": demo}
+    told = {"indicator": indicator, "default_pathway": desk.pathway, "has_content": has_content}
+    told |= {"demo": demo, "services": SERVICES}
     app.jinja_env.globals.update(told)
     feedback_desk = FeedbackDesk(desk.store, desk.clock, desk.log, not_counted)
     pages = Playground(desk, Examples(desk.pathway, desk.pathways), feedback_desk)

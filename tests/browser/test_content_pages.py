@@ -69,3 +69,12 @@ def test_paper_has_the_tables_and_no_navigation(view: Views):
             expect(each).not_to_be_visible()
         assert here.page.evaluate("getComputedStyle(document.querySelector('tbody tr')).breakInside") == "avoid"
         assert here.page.pdf(format="A4", landscape=True).startswith(b"%PDF")
+
+
+def test_paper_is_light_also_where_the_screen_is_dark(view: Views):
+    with view(1440, "dark") as here:
+        for path in ("/content/pathways/uk-ng239/safety", "/?patient=neuro-metformin"):
+            here.go(path)
+            here.page.emulate_media(media="print", color_scheme="dark")
+            here.is_accessible()
+            assert here.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

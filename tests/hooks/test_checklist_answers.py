@@ -157,8 +157,8 @@ def test_the_pipeline_gets_the_clock_and_both_deadlines():
 def test_a_person_who_opens_the_address_reads_what_this_is():
     response = get("/")
     assert response.status_code == 200
-    assert response.content_type == "text/plain; charset=utf-8"
-    assert "DEMO MODE" in response.text
+    assert response.content_type == "text/html; charset=utf-8"
+    assert "Not for real patients." in response.text
     assert PATH in response.text
 
 

@@ -203,7 +203,7 @@ def test_the_sandbox_is_for_testing_only(tmp_path):
     (tmp_path / "sandbox.json").write_text(json.dumps(jwks(key("ES384", SANDBOX_KID))))
     assert "the Sandbox's private key" in fault(tmp_path, keys={"file": "sandbox.json"})
     client = only(tmp_path, "allow_sandbox = true", iss=SANDBOX, keys={"file": "sandbox.json"})
-    assert "anybody can call: for testing only" in " ".join(remarks(Clients((client,))))
+    assert "anybody can call: for testing only" in " ".join(remarks(Clients((client,)), kept=True))
 
 
 def test_item_128_keys_that_are_given_need_nobody_to_be_fetched_from(tmp_path):
@@ -214,11 +214,12 @@ def test_item_128_keys_that_are_given_need_nobody_to_be_fetched_from(tmp_path):
 
 def test_the_start_tells_what_an_operator_should_know(tmp_path):
     client = only(tmp_path, mode="silent", fhir=[{"base": "http://hapi:8080/fhir", "private": True}])
-    told = " ".join(remarks(Clients((client,))))
+    told = " ".join(remarks(Clients((client,)), kept=False))
     assert "client main: silent mode, no card is sent" in told
     assert "http://hapi:8080/fhir is not encrypted, no token is sent there" in told
     assert "a restart forgets them" in told
-    assert not list(remarks(Clients((only(tmp_path, jti="until-exp"),))))
+    assert "no feedback is taken" in told
+    assert not list(remarks(Clients((only(tmp_path),)), kept=True))
 
 
 def test_a_pathway_that_does_not_exist_is_told_with_those_that_do(tmp_path):

@@ -15,7 +15,18 @@ from tests.fhir import loopback
 from tests.hooks.calling import SECRET, body
 from tests.hooks.living import b12, bundle, fhir_server, prefetch, problem
 
-KEYS = ["pathway", "contentVersion", "asOf", "label", "rows", "findings", "ignored", "unavailable", "cards"]
+KEYS = [
+    "pathway",
+    "contentVersion",
+    "asOf",
+    "label",
+    "rows",
+    "findings",
+    "ignored",
+    "unavailable",
+    "suppressed",
+    "cards",
+]
 VIGNETTE = FIXTURES / "vignettes" / "uk-ng239" / "03-molar-132-paraesthesia-metformin.toml"
 
 

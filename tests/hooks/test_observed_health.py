@@ -74,6 +74,7 @@ def test_content_past_its_day_is_told():
         "the content was to be reviewed by 2027-05-21, and that day has passed"
     ]
     assert told(today=date(2027, 5, 22))["status"] == "degraded"
+    assert [told(today=date(2027, 5, day))["content"]["review_passed"] for day in (21, 22)] == [False, True]
     assert told(today=date(2027, 5, 21))["status"] == "ok"
 
 

@@ -46,14 +46,14 @@ def test_it_is_openapi_3_1():
 
 
 def test_it_names_every_address_that_the_service_has(tmp_path):
-    """Without the pages for people, which a demo has too."""
+    """But for the one that a person opens, and the pages for people, which a demo has too."""
     app = create_app(Settings(clients=write(tmp_path), store_url="none"), clock=lambda: TODAY)
     shown = set()
     for rule in app.url_map.iter_rules():
         paths = [rule.rule.replace("<service_id>", each) for each in SERVICES.values()]
         shown |= {(path, method.lower()) for path in paths for method in rule.methods - {"HEAD", "OPTIONS"}}
     paths = Client(app).get("/openapi.json", environ_overrides=ENVIRON).json["paths"]
-    assert {(path, method) for path, item in paths.items() for method in item} == shown
+    assert {(path, method) for path, item in paths.items() for method in item} == shown - {("/", "get")}
 
 
 def test_its_schemas_are_ours_and_lead_nowhere_else():
@@ -138,7 +138,7 @@ def test_schemathesis_finds_nothing_that_is_not_as_it_says(tmp_path: Path):
             command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=SECONDS * 4
         )
     assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-1000:]
-    assert "Tested: 10" in found.stdout
+    assert "Tested: 9" in found.stdout
     bugs = [line for line in log if '"bug"' in line]
     assert not bugs
     assert len(log) > 100

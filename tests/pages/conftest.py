@@ -14,4 +14,4 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     """A visitor of a demo with a store of its own."""
     keys = tmp_path_factory.mktemp("pages") / "keys"
     keys.write_text("k1 " + "A" * 43 + "\n", encoding="ascii")
-    yield Visitor(demo(store_url=f"sqlite:///{keys.parent / 'store.sqlite'}", store_keys=keys))
+    return Visitor(demo(store_url=f"sqlite:///{keys.parent / 'store.sqlite'}", store_keys=keys))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from cds_service.pages.frame import HEADERS, HERE as PAGES
+from cds_service.pages.frame import HEADERS
+from cds_service.pages.frame import HERE as PAGES
 from tests.pages.visiting import ENVIRON, Visitor, demo, fields
 
 FORMS = ("/", "/evidence", "/feedback", "/request.json", "/fhir", "/fhir/cards")
@@ -78,8 +79,9 @@ def test_static_files_are_served_with_their_type_and_checked_again(visitor: Visi
     assert answer.status_code == 200
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.mimetype == {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}[name.split(".")[1]]
-    again = visitor.client.get(f"/static/{name}", headers={"If-None-Match": answer.headers["ETag"]},
-                               environ_overrides=ENVIRON)  # fmt: skip
+    again = visitor.client.get(
+        f"/static/{name}", headers={"If-None-Match": answer.headers["ETag"]}, environ_overrides=ENVIRON
+    )
     assert again.status_code == 304
 
 
@@ -102,8 +104,13 @@ def test_a_form_that_is_too_large_is_refused(visitor: Visitor):
 
 
 def test_a_body_that_is_no_form_is_refused(visitor: Visitor):
-    answer = visitor.client.post("/", data=b"\xff\x00", content_type="application/octet-stream",
-                                 headers={"Sec-Fetch-Site": "same-origin"}, environ_overrides=ENVIRON)  # fmt: skip
+    answer = visitor.client.post(
+        "/",
+        data=b"\xff\x00",
+        content_type="application/octet-stream",
+        headers={"Sec-Fetch-Site": "same-origin"},
+        environ_overrides=ENVIRON,
+    )
     assert answer.status_code == 400
 
 

@@ -83,8 +83,14 @@ def test_a_result_that_is_left_out_is_gone_and_one_that_is_added_counts(visitor:
 
 def test_symptoms_medicines_and_pregnancy_can_be_added(visitor: Visitor):
     first = visitor.get(AT_180)
-    added = {"new-problem-0-concept": "pregnancy", "new-problem-0-day": "2026-11-01", "sex": "female", "age": "30",
-             "new-medicine-0-ingredient": "metformin", "new-medicine-0-day": "2020-01-01"}  # fmt: skip
+    added = {
+        "new-problem-0-concept": "pregnancy",
+        "new-problem-0-day": "2026-11-01",
+        "sex": "female",
+        "age": "30",
+        "new-medicine-0-ingredient": "metformin",
+        "new-medicine-0-day": "2020-01-01",
+    }
     changed = visitor.post("/", fields(first) | added)
     assert "<code>pregnant</code>" in changed.text
     assert "<code>pregnant</code>" not in first.text
@@ -105,8 +111,12 @@ def test_a_draft_order_makes_it_the_call_of_an_order_hook(visitor: Visitor):
 def test_the_answer_to_copy_is_what_the_service_answers(visitor: Visitor):
     page = visitor.get("/")
     body = fields(page, "state")["request"]
-    answer = visitor.client.post("/cds-services/b12-patient-view", data=body, content_type="application/json",
-                                 environ_overrides={"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1:8000"})  # fmt: skip
+    answer = visitor.client.post(
+        "/cds-services/b12-patient-view",
+        data=body,
+        content_type="application/json",
+        environ_overrides={"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1:8000"},
+    )
     assert [card["uuid"] for card in answer.json["cards"]] == re.findall(r'<h3 id="card-([^"]+)">', page.text)
     saved = visitor.post("/request.json", fields(page, "state"))
     assert saved.headers["Content-Disposition"].startswith("attachment")
@@ -153,14 +163,16 @@ def hostile(place: str) -> dict[str, Any]:
                     "resourceType": "Observation",
                     "id": text["id"],
                     "status": "final",
-                    "code": {"coding": [{"system": "http://loinc.org", "code": "2132-9", "display": text["display"]}],
-                             "text": text["display"]},
+                    "code": {
+                        "coding": [{"system": "http://loinc.org", "code": "2132-9", "display": text["display"]}],
+                        "text": text["display"],
+                    },
                     "effectiveDateTime": "2026-11-10",
                     "valueQuantity": {"value": 150, "unit": text["unit"]},
                 }
             },
         ],
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("place", ["id", "unit", "display", "story"])
@@ -174,23 +186,47 @@ def test_hostile_text_of_a_record_is_shown_as_text(visitor: Visitor, place: str)
     assert "<script>alert" not in printed.text
 
 
-@pytest.mark.parametrize("pasted", ["", "[]", "7", '{"resourceType": "Bundle"}', '{"resourceType": "Patient"}', "NaN",
-                                    '{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","id":7}}]}',
-                                    '{"resourceType":"Bundle","entry":[7,null,{"resource":[]}]}', "[" * 50_000])  # fmt: skip
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "",
+        "[]",
+        "7",
+        '{"resourceType": "Bundle"}',
+        '{"resourceType": "Patient"}',
+        "NaN",
+        '{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","id":7}}]}',
+        '{"resourceType":"Bundle","entry":[7,null,{"resource":[]}]}',
+        "[" * 50_000,
+    ],
+)
 def test_what_is_neither_a_request_nor_a_bundle_is_refused_in_words(visitor: Visitor, pasted: str):
     answer = visitor.post("/", {"pasted": pasted})
     assert answer.status_code == 400
     assert "allowed is a CDS Hooks request, or a FHIR Bundle" in answer.text
 
 
-@pytest.mark.parametrize("odd", [{"code": "x"}, {"code": {"coding": {}}}, {"code": {"coding": [1, None]}}, {"id": []},
-                                 {"medicationReference": {"reference": {}}}, {"valueQuantity": []}, {"status": 3},
-                                 {"valueQuantity": {"value": 1e400, "unit": {}}}, {"component": 1}])  # fmt: skip
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"code": "x"},
+        {"code": {"coding": {}}},
+        {"code": {"coding": [1, None]}},
+        {"id": []},
+        {"medicationReference": {"reference": {}}},
+        {"valueQuantity": []},
+        {"status": 3},
+        {"valueQuantity": {"value": 1e400, "unit": {}}},
+        {"component": 1},
+    ],
+)
 def test_an_odd_bundle_is_no_failure_of_ours(visitor: Visitor, odd: dict[str, Any]):
     bundle = hostile("")
     for kind in ("Observation", "MedicationRequest", "Condition"):
         resource = bundle["entry"][1]["resource"] | {"resourceType": kind} | odd
-        answer = visitor.post("/", {"pasted": json.dumps({**bundle, "entry": [bundle["entry"][0], {"resource": resource}]})})
+        answer = visitor.post(
+            "/", {"pasted": json.dumps({**bundle, "entry": [bundle["entry"][0], {"resource": resource}]})}
+        )
         assert answer.status_code in (200, 400), answer.text
 
 
@@ -229,7 +265,7 @@ def test_feedback_on_a_card_that_is_not_there_is_refused(visitor: Visitor, sent:
 
 
 def test_examples_are_found_by_words_pathway_and_hook(visitor: Visitor):
-    assert visitor.get("/examples").text.count("<li><a href=\"/?patient=") == 100
+    assert visitor.get("/examples").text.count('<li><a href="/?patient=') == 100
     only = visitor.get("/examples?words=pregnant&pathway=us-aafp&hook=patient-view").text
     assert "us-aafp/" in only and "uk-ng239/" not in only
     assert "0 found" in visitor.get("/examples?words=zzz").text

@@ -72,10 +72,11 @@ class Visitor:
 
     def post(self, path: str, fields: dict[str, str], **headers: str) -> TestResponse:
         """A form sent from our own page, unless the headers say otherwise."""
-        sent = {"Origin": HERE, "Sec-Fetch-Site": "same-origin"} if not headers else headers
+        sent = headers if headers else {"Origin": HERE, "Sec-Fetch-Site": "same-origin"}
         named = {name.replace("_", "-"): value for name, value in sent.items() if value}
-        return self.client.post(path, data=fields, headers=named, environ_overrides=ENVIRON,
-                                content_type="multipart/form-data")  # fmt: skip
+        return self.client.post(
+            path, data=fields, headers=named, environ_overrides=ENVIRON, content_type="multipart/form-data"
+        )
 
 
 def fields(page: TestResponse, form: str = "patient") -> dict[str, str]:

@@ -77,7 +77,7 @@ def headers(server: loopback.Server) -> Iterator[dict[str, str]]:
     """What else than a good token a caller sends, the mark in it."""
     good = token()["Authorization"]
     yield from ({"Authorization": text} for text in (f"Bearer {MARK}", f"Basic {MARK}", MARK, good + MARK))
-    yield from (token(jti=MARK * 20), token(aud=f"{PUBLIC}/{MARK}"), token(iss="https://stranger.example"), token(exp=1))
+    yield from (token(jti=MARK * 20), token(aud=f"{PUBLIC}/{MARK}"), token(iss="https://x.example"), token(exp=1))
     yield {"Authorization": good, "Cookie": MARK, "X-Forwarded-For": MARK, "Host": MARK.lower()}
 
 

@@ -76,7 +76,7 @@ def shipped_lines() -> list[re.Pattern[str]]:
     texts += [f"- {regimen.words.strip()}" for regimen in PATHWAY.regimens.values()]
     texts += [f"**{row.summary}**" for row in rows]  # as the last card absorbs another
     texts += [f"- {text}" for key, text in PATHWAY.messages.items() if key.startswith("difference.")]
-    texts.append(PATHWAY.messages["not-approved"])
+    texts += [PATHWAY.messages[key] for key in ("not-approved", "accepted-earlier")]
     return [pattern(text) for text in texts if re.sub(r"\{[a-z0-9_]+\}", "", text).strip()]
 
 

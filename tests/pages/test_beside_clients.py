@@ -1,0 +1,61 @@
+"""With real clients there are no pages, unless the operator has switched them on; then they say so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cds_service.hooks.catalogue import SERVICES
+from tests.hooks.tokens import Gated
+
+PLACES = ("/examples", "/fhir", "/content", "/static/style.css")
+
+
+def status(gated: Gated, path: str, method: str = "GET") -> int:
+    return gated.open(method, path).status_code
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_there_are_none_by_default(tmp_path: Path, path: str):
+    assert status(Gated(tmp_path), path) == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/evidence", "/feedback", "/request.json", "/fhir", "/fhir/cards"])
+def test_no_form_is_taken_by_default(tmp_path: Path, path: str):
+    assert status(Gated(tmp_path), path, "POST") in (404, 405)
+
+
+def test_the_start_says_in_plain_text_what_the_service_is(tmp_path: Path):
+    answer = Gated(tmp_path).open("GET", "/")
+    assert answer.mimetype == "text/plain"
+    assert all(f"/cds-services/{each}" in answer.text for each in SERVICES.values())
+
+
+def switched_on(folder: Path, **settings: Any) -> Gated:
+    return Gated(folder, settings={"playground": True, **settings})
+
+
+def test_switched_on_they_carry_a_banner(tmp_path: Path):
+    page = switched_on(tmp_path).open("GET", "/")
+    assert page.status_code == 200
+    assert "runs beside real clients" in page.text
+    assert status(switched_on(tmp_path), "/content") == 200
+
+
+def test_switched_on_a_foreign_form_is_refused_and_clients_still_need_their_token(tmp_path: Path):
+    gated = switched_on(tmp_path)
+    assert gated.open("POST", "/", headers={"Origin": "https://evil.example"}, data={}).status_code == 403
+    assert gated.open("POST", "/cds-services/b12-patient-view", json={}).status_code == 401
+
+
+def test_switched_on_no_fhir_server_is_called_that_the_operator_did_not_name(tmp_path: Path):
+    gated = switched_on(tmp_path)
+    page = gated.open(
+        "POST",
+        "/fhir",
+        headers={"Sec-Fetch-Site": "same-origin"},
+        data={"base": "http://127.0.0.1:9/fhir", "name": "x"},
+    )
+    assert "not among the allowed FHIR bases" in page.text

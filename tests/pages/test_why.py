@@ -1,0 +1,124 @@
+"""The reasons: the row that held, the rows before it with the condition that failed, what a finding rests on."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from cds_service.app import build_service, of_hook
+from cds_service.clinical.advice import matches, named
+from cds_service.config import Settings
+from cds_service.hooks.messages import read_request
+from cds_service.knowledge.content import Content, load_content
+from cds_service.knowledge.locate import cards_folder, shipped_folder
+from cds_service.pages.why import Why, why
+from cds_service.pipeline import Answer, Service, answer
+from cds_service.vignette_fhir import request_bytes
+from cds_service.vignettes import Vignette, overlay_folder, read_vignette
+
+FOLDER = shipped_folder("fixtures", holding="vignettes") / "vignettes"
+PATHS = [path for path in sorted(FOLDER.glob("*/*.toml")) if overlay_folder(read_vignette(path)) is None]
+LATER = 1e12
+
+
+@cache
+def content() -> Content:
+    return load_content(cards_folder())
+
+
+@cache
+def service(pathway: str) -> Service:
+    return build_service(Settings(demo=True, pathway=pathway), content())
+
+
+def answered(vignette: Vignette) -> tuple[Answer, Service]:
+    chosen = of_hook(service(vignette.pathway), vignette.hook)
+    request = read_request(request_bytes(vignette, content()), vignette.hook)
+    noon = datetime(vignette.as_of.year, vignette.as_of.month, vignette.as_of.day, 12, tzinfo=UTC)
+    return answer(request, chosen, None, noon, LATER, LATER), chosen
+
+
+def reasons(name: str) -> Why:
+    return why(*answered(read_vignette(FOLDER / f"{name}.toml")))
+
+
+def walk_of(told: Why, table: str):
+    (found,) = [each for each in told.walks if each.table == table]
+    return found
+
+
+def test_the_row_that_held_is_told_with_the_value_that_made_it_true():
+    told = reasons("uk-ng239/01-deficient-vegan")
+    (row,) = walk_of(told, "interpret").held
+    assert row.name == "interpret/deficient"
+    assert [each.name for each in row.when] == ["b12_deficient"]
+    (fact,) = [each for each in told.facts if each.name == "b12_deficient"]
+    assert fact.used
+    assert [each.text for each in fact.because] == ["total B12 179 ng/L on 10 Jan 2026"]
+    assert fact.because[0].reference.startswith("Observation/")
+
+
+def test_the_rows_before_it_are_told_with_what_they_lack_the_nearest_first():
+    table = walk_of(reasons("uk-ng239/02-edge-180-is-grey"), "interpret")
+    rows = list(service("uk-ng239").pathway.interpret)
+    at = [row.id for row in rows].index(table.held[0].id)
+    assert [row.id for row in table.above] == [row.id for row in reversed(rows[:at])]
+    deficient = next(row for row in table.above if row.id == "deficient")
+    assert [(kind, each.name) for kind, each in deficient.failing] == [("lacks", "b12_deficient")]
+
+
+def test_a_row_that_is_excluded_names_what_was_found():
+    table = walk_of(reasons("uk-ng239/03-molar-132-paraesthesia-metformin"), "interpret")
+    row = next(each for each in table.above if each.id == "nitrous-oxide")
+    assert ("has", "b12_deficient") in [(kind, each.name) for kind, each in row.failing]
+
+
+def test_findings_have_words():
+    told = reasons("uk-ng239/01-deficient-vegan")
+    assert all(each.words and "_" not in each.words for each in told.facts)
+
+
+def test_sources_come_with_grade_and_day():
+    told = reasons("uk-ng239/01-deficient-vegan")
+    assert told.sources
+    for source, origins in told.sources:
+        assert source.title
+        assert all(each.evidence in ("primary", "secondary", "design") for each in origins)
+        assert all(isinstance(each.checked, date) for each in origins)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_of_every_vignette_the_same_rows_are_told_as_were_decided(part: int):
+    for path in PATHS[part::4]:
+        check(path)
+
+
+def check(path: Path) -> None:
+    found, chosen = answered(read_vignette(path))
+    told = why(found, chosen)
+    if not found.decision.label or found.status == 412:
+        return
+    asked = {each.table for each in told.walks}
+    held = {row.name for walk in told.walks for row in walk.held}
+    decided = {name for name in found.decision.rows if name.split("/")[0] in (*asked, "safety")}
+    orders = bool(found.record.selected)
+    assert decided <= held, path
+    assert {name for name in held if not (orders and name.startswith("interpret/"))} <= decided | only_read(found), path
+    for walk in told.walks:
+        for row in walk.above:
+            assert row.failing or not walk.first_match, f"{path}: {row.name} did not hold, and nothing says why"
+        table = getattr(chosen.pathway, walk.table)
+        findings = found.assessment.findings if walk.table == "interpret" else found.decision.findings
+        told_rows = {row.name for row in (*walk.held, *walk.above)}
+        assert told_rows <= {named(row) for row in table}
+        if walk.first_match:
+            assert walk.held[0].name == named(next(row for row in table if matches(row, findings)))
+
+
+def only_read(found: Answer) -> set[str]:
+    """Rows that hold unasked: of a patient who is out of scope, and where required data is missing."""
+    silent = "out_of_scope" in found.decision.findings or found.decision.label == "not-assessable"
+    return {f"interpret/{row.id}" for row in found.assessment.case.pathway.interpret} if silent else set()
