@@ -42,7 +42,7 @@ ABOUT = {
     "makes it superfluous.",
     "analytes": "Units, with the exact factor to the first unit of their kind, and the range outside which a number "
     "is not taken at face value. A result is compared in the unit in which it was reported.",
-    "fixed": "Cards that no row makes: something could not be read, or not be judged.",
+    "fixed": "Cards that no row makes: something could not be read or judged, or was dismissed before.",
     "placeholders": "Words in braces are filled in for each patient: numbers as the laboratory reported them, dates, "
     "and our own words. Free text of a record never reaches a card. Shown is the longest value that was allowed for.",
     "sources": "What the content rests on.",
