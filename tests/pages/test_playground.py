@@ -85,7 +85,7 @@ def test_symptoms_medicines_and_pregnancy_can_be_added(visitor: Visitor):
     first = visitor.get(AT_180)
     added = {
         "new-problem-0-concept": "pregnancy",
-        "new-problem-0-day": "2026-11-01",
+        "new-problem-0-day": "2026-01-05",
         "sex": "female",
         "age": "30",
         "new-medicine-0-ingredient": "metformin",
