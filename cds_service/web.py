@@ -12,7 +12,7 @@ from flask import Flask, Response, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
-from .addresses import AddressRefused, parse_base
+from .addresses import leads_here
 from .callers import Caller, Callers, Endpoint
 from .cors import cors_headers
 from .crowds import Crowds
@@ -222,8 +222,4 @@ class Calls:
 
 def is_this_service(base: str, environ: Mapping[str, Any]) -> bool:
     """Would a call to this FHIR base come back to us? Only asked of loopback addresses."""
-    try:
-        parsed = parse_base(base)
-    except AddressRefused:
-        return False
-    return parsed.loopback_name and str(parsed.port) == environ.get("SERVER_PORT")
+    return leads_here(base, environ.get("SERVER_PORT", ""))

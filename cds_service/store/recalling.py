@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
     Connection,
     FromClause,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     case,
     false,
     func,
+    or_,
     select,
     tuple_,
 )
@@ -121,6 +123,20 @@ def shown_for_patient() -> tuple[ColumnElement[bool], ...]:
     )
 
 
+def also_told(card: Column[str], *unlike: Column[str]) -> ColumnElement[bool]:
+    """Was that card, by its id, also part of a decision that differs in one of these columns? Ids follow from the
+    hookInstance, which is the client's. From one that uses it twice an answer to a card may be about either decision:
+    it counts for neither, so that nobody's card is hidden by what was said of another patient."""
+    other, again = decision.alias("other"), shown.alias("again")
+    differs = or_(*(other.c[each.name] != each for each in unlike))
+    return (
+        select(again.c.card)
+        .join(other, other.c.id == again.c.decision)
+        .where(again.c.card == card, other.c.client == decision.c.client, differs)
+        .exists()
+    )
+
+
 def answers_of_user() -> Select[Any]:
     """The user's answers to cards for the patient, the newest first."""
     at = answered_at().label("at")
@@ -131,6 +147,7 @@ def answers_of_user() -> Select[Any]:
         .join(shown, shown.c.decision == decision.c.id)
         .join(feedback, feedback.c.card == shown.c.card)
         .where(*shown_for_patient(), decision.c.user.in_(bindparam("users", expanding=True)))
+        .where(~also_told(shown.c.card, decision.c.patient, decision.c.user, decision.c.evidence))
         .order_by(at.desc(), feedback.c.id.desc())
         .limit(MOST)
     )  # fmt: skip
@@ -153,6 +170,7 @@ def orders_accepted() -> Select[Any]:
         .join(accepted, accepted.c.suggestion == offered.c.suggestion)
         .join(feedback, feedback.c.id == accepted.c.feedback)
         .where(*shown_for_patient(), feedback.c.outcome == ACCEPTED, ~overridden_later)
+        .where(~also_told(offered.c.card, decision.c.patient))
         .order_by(at.desc())
         .limit(MOST)
     )

@@ -165,3 +165,30 @@ def test_a_row_shown_twice_in_a_decision_is_one(store):
     keep(store, decision(shown=(Shown("card-1", ROW, "info"), Shown("card-1", ROW, "info"))))
     store.keep_feedback("main", [overridden()], AT + 1)
     assert dismissed(store)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"who": replace(WHO, patient="2")}, {"who": replace(WHO, user="Practitioner/2")}, {"evidence": "another result"}],
+    ids=["patient", "user", "evidence"],
+)
+def test_an_override_of_a_card_id_that_stands_for_two_decisions_hides_neither(store, changed):
+    """Clients should make a new hookInstance for each call; of one that does not, nobody knows which card was meant."""
+    keep(store, decision(), decision(at=AT + 1, **changed))
+    store.keep_feedback("main", [overridden()], AT + 2)
+    both = [(WHO, EVIDENCE), (changed.get("who", WHO), changed.get("evidence", EVIDENCE))]
+    assert [dismissed(store, who=who, evidence=evidence) for who, evidence in both] == [None, None]
+
+
+def test_an_order_accepted_from_a_card_id_that_stands_for_two_patients_is_offered_to_both(store):
+    other = replace(WHO, patient="2")
+    keep(store, decision(), decision(at=AT + 1, who=other))
+    store.keep_feedback("main", [accepted("card-1", "card-1-fbc")], AT + 2)
+    assert [recalled(store, who).accepted("test", "fbc") for who in (WHO, other)] == [None, None]
+
+
+def test_the_same_call_made_twice_is_remembered_as_one(store):
+    keep(store, decision(), decision(at=AT + 1))
+    store.keep_feedback("main", [overridden(), accepted("card-2", "card-1-fbc")], AT + 2)
+    assert dismissed(store)
+    assert recalled(store).accepted("test", "fbc") == TODAY
