@@ -26,6 +26,7 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # by this prometheus_client knows that ther
 PATH = "/metrics"
 SECONDS_TO_END = 3
 PATIENCE = 5  # seconds for one who asks
+LAST_CALLS = 10  # seconds in which workers end whose parent was killed; they still count
 
 
 @contextmanager
@@ -87,8 +88,8 @@ class Quiet(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None: ...
 
 
-def tell(listening: socket.socket, folder: str) -> None:
-    """Answer GET /metrics on this socket until the process is ended."""
+def tell(listening: socket.socket, folder: str, parent: int) -> None:
+    """Answer GET /metrics on this socket for as long as the process lives that started this one."""
     from prometheus_client import CollectorRegistry, make_wsgi_app
     from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -109,25 +110,28 @@ def tell(listening: socket.socket, folder: str) -> None:
     server.server_name, server.server_port = host, port
     server.setup_environ()
     server.set_app(app)
+    threading.Thread(target=end_with, args=(parent, server), daemon=True).start()
     server.serve_forever()
+    server.server_close()
 
 
-def end_with(parent: int) -> None:
-    """End this process when the one that started it has ended, however that came about."""
+def end_with(parent: int, server: WSGIServer) -> None:
+    """End the serving when the process that started this one has ended, however that came about."""
     while os.getppid() == parent:
         time.sleep(1)
-    os._exit(0)
+    server.shutdown()
 
 
 def main() -> None:
     """The process: `python -m cds_service.metrics_server DESCRIPTOR PARENT`: a socket that listens already, and for
     whom."""
     descriptor, parent = map(int, sys.argv[1:3])
-    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     folder = os.environ.pop(FOLDER)  # this process only adds up; it has no file of its own
     if Path(folder).is_dir():
         with suppress(KeyboardInterrupt):
-            tell(socket.socket(fileno=descriptor), folder)
+            tell(socket.socket(fileno=descriptor), folder, parent)
+            time.sleep(LAST_CALLS)  # we are here because the parent was killed, and it cannot do the rest any more
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def package_registry() -> bool:
 
 def postgresql() -> bool:
     """True where PostgreSQL's programs are, on the path or where Debian puts them."""
-    return bool(shutil.which("initdb") or shutil.which("pg_config") or [*Path("/usr/lib/postgresql").glob("*/bin/initdb")])
+    debian = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    return bool(shutil.which("initdb") or shutil.which("pg_config") or [*debian])
 
 
 # name -> (what a person must provide, whether it is here)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,21 +32,22 @@ def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def running(*arguments: str, **changed: str) -> Iterator[subprocess.Popen[str]]:
     """A command that keeps running; whatever happens, nothing of it is left."""
-    process = subprocess.Popen(
-        [*CLI, *arguments],
-        env=environment(**changed),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        for pid in [process.pid, *descendants(process.pid)]:
-            with_pid(pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        process = subprocess.Popen(
+            [*CLI, *arguments],
+            env=environment(**{"TMPDIR": temporary, **changed}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            for pid in [process.pid, *descendants(process.pid)]:
+                with_pid(pid, signal.SIGKILL)
+            process.wait()
+            process.stdout.close()
 
 
 def with_pid(pid: int, number: int) -> bool:

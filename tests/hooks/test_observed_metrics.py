@@ -225,9 +225,10 @@ def cmdline(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_a_service_that_is_killed_leaves_no_process_behind():
+def test_a_service_that_is_killed_leaves_no_process_and_no_count_behind(tmp_path):
     port, metrics_port = free_port(), free_port()
-    with running("serve", "--demo", "--port", str(port), CDS_METRICS_PORT=str(metrics_port)) as process:
+    changed = {"CDS_METRICS_PORT": str(metrics_port), "CDS_STORE_URL": "none", "TMPDIR": str(tmp_path)}
+    with running("serve", "--demo", "--port", str(port), **changed) as process:
         until(answers(port), process)
         family = descendants(process.pid)
         with_pid(process.pid, signal.SIGKILL)
@@ -236,6 +237,7 @@ def test_a_service_that_is_killed_leaves_no_process_behind():
         while any(with_pid(pid, 0) for pid in family):
             assert time.monotonic() < latest
             time.sleep(0.1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_port_for_metrics_that_is_taken_is_one_line():

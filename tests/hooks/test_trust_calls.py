@@ -173,7 +173,7 @@ def test_item_123a_when_it_cannot_be_told_the_call_is_not_answered(gated, monkey
 
 
 def test_item_123a_several_workers_need_a_store_or_the_operators_word(tmp_path):
-    with pytest.raises(SettingsError, match=r'CDS_WORKERS: without a store .* clients with jti = "once" need one worker'):
+    with pytest.raises(SettingsError, match=r'CDS_WORKERS: without a store .* jti = "once" need one worker'):
         create_app(Settings(clients=write(tmp_path), store_url="none", workers=2))
     assert Gated(tmp_path, main={"jti": "until-exp"}, settings={"workers": 2})
     gated = Gated(tmp_path, 'jti_memory = "per-process"', settings={"workers": 2})

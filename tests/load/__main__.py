@@ -1,4 +1,4 @@
-"""`python -m tests.load`: clients in parallel while workers and PostgreSQL are killed; then each fault of a FHIR server.
+"""`python -m tests.load`: many clients while workers and PostgreSQL are killed; then each fault of a FHIR server.
 
 Prints two tables in Markdown, as they stand in deploy/README.md. Calls this machine only, and ends by itself.
 """

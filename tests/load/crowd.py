@@ -101,7 +101,8 @@ def patient_view(patient: str, value: int) -> dict[str, Any]:
     """A call about a patient with this B12 (ng/L), everything sent along."""
     today = datetime.now(UTC).date().isoformat()
     subject = {"reference": f"Patient/{patient}"}
-    sent = prefetch(patient={**PATIENT, "id": patient}, b12=bundle(b12(value, effectiveDateTime=today, subject=subject)))
+    result = b12(value, effectiveDateTime=today, subject=subject)
+    sent = prefetch(patient={**PATIENT, "id": patient}, b12=bundle(result))
     context = {"userId": USER, "patientId": patient}
     return {"hook": "patient-view", "hookInstance": str(uuid.uuid4()), "context": context, "prefetch": sent}
 
