@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -95,12 +95,10 @@ def wait_until_ready(made: Installation) -> None:
     latest = time.monotonic() + 60
     while time.monotonic() < latest:
         assert made.service.poll() is None, made.log.read_text()[-2000:]
-        connection = HTTPConnection("127.0.0.1", made.port, timeout=5)
-        with suppress(OSError):
+        with closing(HTTPConnection("127.0.0.1", made.port, timeout=5)) as connection, suppress(OSError):
             connection.request("GET", "/readyz")
-            if b'"ok"' in connection.getresponse().read():
+            if b'"status":"ok"' in connection.getresponse().read():
                 return
-        connection.close()
         time.sleep(0.1)
     raise AssertionError(f"not ready in time: {made.log.read_text()[-2000:]}")
 
