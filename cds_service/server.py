@@ -95,8 +95,7 @@ class Server(BaseApplication):
 
     def load_config(self) -> None:
         for name, value in {**SETTINGS, **self.changed}.items():
-            if name in self.cfg.settings:  # an older gunicorn does not know all of them
-                self.cfg.set(name, value)
+            self.cfg.set(name, value)
 
     def load(self) -> Flask:
         return self.app

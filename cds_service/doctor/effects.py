@@ -20,7 +20,6 @@ from .patients import NOBODY, query_of, subjects
 
 USED, IGNORED, REFUSED, UNCLEAR = "used", "ignored", "refused", "cannot be told"
 NO_CODE = "b12-cds-doctor-no-such-code"
-LABS = ("b12", "bloodCount", "chemistry")
 
 
 @dataclass(frozen=True, slots=True)

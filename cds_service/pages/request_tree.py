@@ -20,7 +20,6 @@ from cds_service.web_errors import Refused
 
 Json = dict[str, Any]
 ENCODER = msgspec.json.Encoder(decimal_format="number")
-HOOKS_WITH_ORDERS = ("order-select", "order-sign")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 
 
