@@ -34,6 +34,7 @@ from .tables import accepted, decision, feedback, offered, shown
 DAY = 86_400_000  # ms
 MOST = 1_000  # answers that are looked at, the newest first
 ACCEPTED = "accepted"
+CRITICAL = "critical"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,13 @@ def also_told(card: Column[str], *unlike: Column[str]) -> ColumnElement[bool]:
     )
 
 
+def beside_critical() -> ColumnElement[bool]:
+    """Did the card also carry a critical row? Such a card always comes back, with all that shares it."""
+    beside = shown.alias("beside")
+    same_card = beside.c.decision == shown.c.decision, beside.c.card == shown.c.card
+    return select(beside.c.card).where(*same_card, beside.c.indicator == CRITICAL).exists()
+
+
 def answers_of_user() -> Select[Any]:
     """The user's answers to cards for the patient, the newest first."""
     at = answered_at().label("at")
@@ -147,7 +155,7 @@ def answers_of_user() -> Select[Any]:
         .join(shown, shown.c.decision == decision.c.id)
         .join(feedback, feedback.c.card == shown.c.card)
         .where(*shown_for_patient(), decision.c.user.in_(bindparam("users", expanding=True)))
-        .where(~also_told(shown.c.card, decision.c.patient, decision.c.user, decision.c.evidence))
+        .where(~also_told(shown.c.card, decision.c.patient, decision.c.user, decision.c.evidence), ~beside_critical())
         .order_by(at.desc(), feedback.c.id.desc())
         .limit(MOST)
     )  # fmt: skip

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from cds_service.addresses import Policy, parse_base
+from cds_service.store.pseudonyms import new_line
 from tests.fhir import loopback
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import b12, bundle, fhir_server, missing, prefetch, problem, says_deficient
 from tests.hooks.tokens import PUBLIC, Gated, claims, signed
+from tests.store.databases import until
 
 TOKEN = "tOkEn-nobody-may-see"
 CALL = body(prefetch=prefetch())
@@ -225,3 +228,20 @@ def test_demo_mode_asks_nobody_for_a_token_and_takes_no_notice_of_clients(tmp_pa
     assert gated.post(CALL, None, environ_overrides=local).status_code == 200
     assert gated.post(CALL, signed(), environ_overrides={**local, "REMOTE_ADDR": "10.0.0.1"}).status_code == 403
     assert PATH in gated.open("GET", "/", environ_overrides=local).text
+
+
+def test_what_a_tenant_overrode_is_shown_to_the_other_tenant_of_the_same_client(tmp_path):
+    """The same ids of a patient and a user mean other people there."""
+    (tmp_path / "store.keys").write_text(new_line("k"))
+    kept = {"store_url": f"sqlite:///{tmp_path}/store.sqlite", "store_keys": tmp_path / "store.keys"}
+    gated = Gated(tmp_path, main={"tenants": ["n", "s"]}, settings=kept)
+
+    def cards(tenant: str) -> list[dict[str, Any]]:
+        call = body(hookInstance=str(uuid4()), prefetch=prefetch())
+        return gated.post(call, signed(claims(tenant=tenant))).json["cards"]
+
+    given = [{"card": each["uuid"], "outcome": "overridden"} for each in cards("n")]
+    signed_for = signed(claims(tenant="n", aud=f"{PUBLIC}{PATH}/feedback"))
+    assert gated.post({"feedback": given}, signed_for, f"{PATH}/feedback").status_code == 200
+    until(lambda: len(cards("n")) < len(given))
+    assert len(cards("s")) == len(given)

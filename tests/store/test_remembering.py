@@ -192,3 +192,13 @@ def test_the_same_call_made_twice_is_remembered_as_one(store):
     store.keep_feedback("main", [overridden(), accepted("card-2", "card-1-fbc")], AT + 2)
     assert dismissed(store)
     assert recalled(store).accepted("test", "fbc") == TODAY
+
+
+def test_an_override_of_a_card_with_a_critical_row_hides_nothing_that_shares_the_card(store):
+    """Where a client shows one card only, its override may be meant for the critical row that it opens with."""
+    keep(store, decision(shown=(Shown("card-1", "safety/S5", "critical"), Shown("card-1", ROW, "warning"))))
+    store.keep_feedback("main", [overridden()], AT + 1)
+    assert dismissed(store) is None
+    keep(store, decision("card-2", shown=(Shown("card-3", "safety/S5", "critical"), Shown("card-2", ROW, "warning"))))
+    store.keep_feedback("main", [overridden("card-2")], AT + 2)
+    assert dismissed(store), "on a card of its own it is dismissed"
