@@ -194,10 +194,11 @@ def faults_of(told: Any) -> set[str]:
 @given(ODD_REQUESTS)
 def test_the_published_schema_and_the_reader_agree(told):
     """What the schema takes is read, and what it refuses is refused, with the schema's own paths."""
-    errors = list(Draft202012Validator(load_schema("request")).iter_errors(told))
-    if told.get("hook") != "patient-view" and not errors:
-        return
-    assert faults_of(told) == {found.validator for found in errors}
+    refused = {found.validator for found in Draft202012Validator(load_schema("request")).iter_errors(told)}
+    hook = told.get("hook", "patient-view")
+    if isinstance(hook, str) and hook != "patient-view":
+        refused.add("const")  # which hook an endpoint is for, the schema of all hooks does not say
+    assert faults_of(told) == refused
 
 
 @given(st.binary(max_size=200) | ODD_REQUESTS.map(lambda told: json.dumps(told).encode()))
