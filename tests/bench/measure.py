@@ -78,7 +78,9 @@ def compare(
 def started(app: str, importable: Path, stack: ExitStack) -> Server:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="b12-bench-")))
     thresholds = " ".join(str(number) for number in GC_THRESHOLDS)
-    settings = {"CDS_DEMO": "1", "BENCH_GC_THRESHOLDS": thresholds, "PYTHONPATH": str(importable)}
+    # Without a store: a constant card keeps nothing either. What the store costs is told in deploy/README.md.
+    settings = {"CDS_DEMO": "1", "CDS_STORE_URL": "none", "PYTHONPATH": str(importable)}
+    settings["BENCH_GC_THRESHOLDS"] = thresholds
     return Server(app, folder, settings)
 
 
