@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ ENVIRONMENT = ROOT / "build" / "tests"
 WHEELS = ROOT / "build" / "wheel"
 PROGRAMS = ENVIRONMENT / "bin"
 PYTHON = PROGRAMS / "python"
+AT_MOST = 80 * 60  # seconds for all tests; they take a third of it
 PIP = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
 
 
@@ -36,8 +38,20 @@ def main(arguments: list[str]) -> int:
         print(f"\n{failed}", file=sys.stderr)
         return 1
     announce("the tests")
+    return run_tests(arguments)
+
+
+def run_tests(arguments: list[str]) -> int:
+    """Pytest's own exit code. It cannot hang for ever, whatever hangs in it."""
     # -P: the checkout's cds_service stays out of the way of the installed one.
-    return subprocess.run([PYTHON, "-P", "-m", "pytest", *arguments], cwd=ROOT, env=environment()).returncode
+    tests = subprocess.Popen([PYTHON, "-P", "-m", "pytest", *arguments], cwd=ROOT, env=environment())
+    try:
+        return tests.wait(AT_MOST)
+    except subprocess.TimeoutExpired:
+        tests.send_signal(signal.SIGABRT)  # it says where each thread is, and ends
+        tests.wait()
+        print(f"\nFailed: the tests did not end within {AT_MOST // 60} minutes", file=sys.stderr)
+        return 1
 
 
 def make_environment() -> None:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CLI = [sys.executable, "-m", "cds_service.cli"]
@@ -29,25 +29,48 @@ def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*CLI, *arguments], env=environment(**changed), capture_output=True, text=True, timeout=SOON)
 
 
+class Running(subprocess.Popen[bytes]):
+    """A process that writes into a file: with a pipe that nobody empties it would stand still after 64 KiB of log, and
+    whoever empties one waits for the last of its descendants."""
+
+    def __init__(self, command: list[str], output: Path, **changed: str) -> None:
+        self.output = output
+        with output.open("wb") as written:
+            super().__init__(
+                command, env=environment(**changed), stdout=written, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def told(self) -> str:
+        """All that it and its descendants have written so far."""
+        return self.output.read_text(errors="replace")
+
+    def end(self) -> None:
+        """For certain, and all of its family, those too whose parent is no more."""
+        for pid in [self.pid, *descendants(self.pid)]:
+            with_pid(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.wait(SOON)
+
+
 @contextmanager
-def running(*arguments: str, **changed: str) -> Iterator[subprocess.Popen[str]]:
+def running(*arguments: str, **changed: str) -> Iterator[Running]:
     """A command that keeps running; whatever happens, nothing of it is left."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        process = subprocess.Popen(
-            [*CLI, *arguments],
-            env=environment(**{"TMPDIR": temporary, **changed}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+    with program([*CLI, *arguments], **changed) as process:
+        yield process
+
+
+@contextmanager
+def program(command: list[str], **changed: str) -> Iterator[Running]:
+    """As `running`, for any program."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as written:
+        temporary = Path(written, "tmp")
+        temporary.mkdir()
+        process = Running(command, Path(written, "output"), **{"TMPDIR": str(temporary), **changed})
         try:
             yield process
         finally:
-            for pid in [process.pid, *descendants(process.pid)]:
-                with_pid(pid, signal.SIGKILL)
-            process.wait()
-            process.stdout.close()
+            process.end()
 
 
 def with_pid(pid: int, number: int) -> bool:
@@ -96,11 +119,11 @@ def call(
         connection.close()
 
 
-def until(done: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def until(done: Callable[[], bool], process: Running) -> None:
     latest = time.monotonic() + SOON
     while not done():
         assert time.monotonic() < latest, "it takes too long"
-        assert process.poll() is None, f"it ended: {process.stdout.read()}"
+        assert process.poll() is None, f"it ended: {process.told()}"
         time.sleep(0.05)
 
 
@@ -114,12 +137,12 @@ def answers(port: int) -> Callable[[], bool]:
     return discovery
 
 
-def ends_well(process: subprocess.Popen[str], number: int) -> None:
+def ends_well(process: Running, number: int) -> None:
     """Exit 0 within ten seconds, and none of its processes is left."""
     family = descendants(process.pid)
     asked = time.monotonic()
     process.send_signal(number)
-    assert process.wait(SOON) == 0, process.stdout.read()
+    assert process.wait(SOON) == 0, process.told()
     assert time.monotonic() - asked < AT_MOST
     left = [pid for pid in family if with_pid(pid, 0)]
     assert not left
@@ -144,10 +167,7 @@ def chunked(port: int, path: str, sent: bytes) -> int:
         connection.close()
 
 
-def read_until(process: subprocess.Popen[str], words: str) -> str:
-    seen = ""
-    while words not in seen:
-        line = process.stdout.readline()
-        assert line, f"it ended: {seen}"
-        seen += line
-    return seen
+def read_until(process: Running, words: str) -> str:
+    """What it has written, as soon as these words are in it."""
+    until(lambda: words in process.told(), process)
+    return process.told()

@@ -17,7 +17,7 @@ from cds_service.outgoing import Outgoing
 from tests.fhir import loopback
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import b12, bundle, fhir_server, says_deficient
-from tests.hooks.processes import call, environment, free_port, running, until
+from tests.hooks.processes import SOON, call, environment, free_port, running, until
 from tests.hooks.test_clients_serve import is_up, token
 from tests.hooks.tokens import Gated, signed, write
 
@@ -77,7 +77,8 @@ def test_item_68b_a_proxy_of_the_environment_is_not_used_and_the_start_says_so(t
             until(is_up(port), process)
             status, _, told = call(port, "POST", PATH, json.dumps(ask(server)).encode(), **token())
             process.send_signal(signal.SIGTERM)
-            log = process.communicate(timeout=60)[0]
+            assert process.wait(SOON) == 0
+            log = process.told()
         assert (status, bool(json.loads(told)["cards"])) == (200, True)
         assert server.requests
         assert not proxy.requests

@@ -69,7 +69,7 @@ def test_a_signal_ends_the_service_within_ten_seconds_and_leaves_no_process(numb
         until(answers(port), process)
         assert descendants(process.pid)
         ends_well(process, number)
-        assert "DEMO MODE" in process.stdout.read()
+        assert "DEMO MODE" in process.told()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -107,7 +107,7 @@ def test_over_a_real_connection_the_limits_hold():
         status, headers, told = call(port, "HEAD", "/cds-services")
         assert (status, told) == (200, b"")
         ends_well(process, signal.SIGTERM)
-        log = process.stdout.read()
+        log = process.told()
     calls = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert {"call", "refused"} <= {line["event"] for line in calls}
     assert all("pt-1" not in json.dumps(line) for line in calls)
@@ -141,4 +141,4 @@ def test_a_demo_whose_service_is_killed_says_so_and_ends():
         (service, *_) = descendants(process.pid)
         with_pid(service, signal.SIGKILL)
         assert process.wait(SOON) == 2
-        assert "the service has ended by itself" in process.stdout.read()
+        assert "the service has ended by itself" in process.told()

@@ -47,7 +47,7 @@ def test_with_clients_it_serves_without_demo_mode_whoever_is_known_and_nobody_el
             assert json.loads(told)["issue"][0]["details"]["text"] == "the call is not authenticated"
         assert call(port, "GET", "/cds-services", Host="cds.example.org")[0] == 200
         ends_well(process, signal.SIGTERM)
-        log = process.stdout.read()
+        log = process.told()
     assert "DEMO" not in log
     assert f"Serving the clients of {path} on 127.0.0.1 port {port}." in log
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]

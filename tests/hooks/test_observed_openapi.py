@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -131,12 +130,11 @@ def test_schemathesis_finds_nothing_that_is_not_as_it_says(tmp_path: Path):
     command += ["run", f"http://127.0.0.1:{port}/openapi.json", "--max-time", str(SECONDS), "--no-color", "--seed", "1"]
     command += ["--generation-database", "none", "--continue-on-failure"]
     with running("serve", "--demo", "--port", str(port), TMPDIR=str(tmp_path)) as process:
-        log: list[str] = []  # to be read all the time, or the pipe is full and the service stands still
-        threading.Thread(target=lambda: log.extend(process.stdout), daemon=True).start()
         until(answers(port), process)
         found = subprocess.run(
             command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=SECONDS * 4
         )
+        log = process.told().splitlines()
     assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-1000:]
     assert "Tested: 9" in found.stdout
     bugs = [line for line in log if '"bug"' in line]

@@ -18,7 +18,7 @@ import pytest
 from tests.fhir import loopback
 from tests.hooks.calling import PATH, Answers, Caller, body
 from tests.hooks.living import PATIENT, fhir_server, prefetch
-from tests.hooks.processes import call, free_port, run, running, until
+from tests.hooks.processes import SOON, call, free_port, run, running, until
 from tests.hooks.test_clients_serve import is_up, token
 from tests.hooks.tokens import CLIENT, PUBLIC, write
 
@@ -146,7 +146,8 @@ def test_item_66_no_token_stays_in_anything_that_the_service_writes(tmp_path: Pa
             metrics = call(int(settings["CDS_METRICS_PORT"]), "GET", "/metrics")
             running_files = dict(everything_in(folder))
             process.send_signal(signal.SIGTERM)
-            written = process.communicate(timeout=60)[0].encode()
+            assert process.wait(SOON) == 0
+            written = process.told().encode()
     used = {each.headers.get("Authorization") for each in server.requests}
     commands = [run("store", "status", **settings), run("feedback", "report", **settings)]
     commands.append(run("store", "show", "7f0d2a0e-3a1b-4f0c-9a55-5d6b8f1f6a10", **settings))

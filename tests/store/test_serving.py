@@ -33,7 +33,7 @@ def served(url: str, folder: Path, workers: int = 2) -> Iterator[tuple[int, list
         until(lambda: len(descendants(process.pid)) == workers, process)
         yield port, descendants(process.pid)
         ends_well(process, signal.SIGTERM)
-        log = process.stdout.read()
+        log = process.told()
     assert "hunter2" not in log
     assert not [word for word in PRIVATE if word in log]
 
