@@ -17,26 +17,26 @@ from structlog.contextvars import merge_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from . import __version__
-from .addresses import parse_base
-from .callers import Caller, Callers, remarks
-from .client_access import ClientAccess
-from .clients import Client, Clients, load_clients
+from .clients.access import ClientAccess
+from .clients.clients import Client, Clients, load_clients
+from .clients.gate import Gate
 from .config import NO_CLIENTS, Settings, SettingsError, load_settings
-from .fhir.drafts import build_drafts
-from .gate import Gate
+from .fhir.ordering.drafts import build_drafts
 from .hooks.catalogue import LISTINGS, SERVICES, discovery
 from .hooks.compose import options_for
 from .hooks.replay import MemoryOfTokens, SeenTokens
 from .knowledge.content import Content, load_content
 from .knowledge.locate import cards_folder
-from .observing import add_observation
-from .outgoing import Outgoing, Policy, unused_proxies
+from .outgoing.addresses import parse_base
+from .outgoing.door import Outgoing, Policy, unused_proxies
 from .pipeline import REQUIRED, Service, answer
 from .remembering import TokensInStore
 from .store.kept import Keeper
 from .store.opening import NONE, CannotOpen, open_store
-from .web import Endpoint, Site, add_routes
-from .web_bytes import READ_AT_MOST
+from .web.bodies import READ_AT_MOST
+from .web.callers import Caller, Callers, remarks
+from .web.calls import Endpoint, Site, add_routes
+from .web.observing import add_observation
 
 Clock = Callable[[], datetime]
 SECONDS, DEMO_SECONDS = 2.0, 8.0

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from . import __version__
-from .cli_feedback import feedback
-from .cli_replay import replay
-from .cli_store import store
+from .commands.feedback import feedback
+from .commands.replay import replay
+from .commands.store import store
 
 if TYPE_CHECKING:
     from .config import Settings
@@ -55,7 +55,7 @@ for command in (feedback, replay, store):
 def demo(port: int | None) -> None:
     """Start the service for this machine only, ask it about an example patient, show the cards, keep serving."""
     stop_on_signals()
-    from .demo import DemoFailed, run_demo
+    from .commands.demo import DemoFailed, run_demo
     from .knowledge.faults import ContentError
 
     try:
@@ -74,14 +74,14 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
     stop_on_signals()
     settings = read_settings(**({"demo": True} if demo else {}))
     from .config import NO_CLIENTS
-    from .demo_guard import is_loopback
+    from .web.demo_guard import is_loopback
 
     if settings.demo and not is_loopback(host):
         refuse(f"demo mode answers this machine only: --host {host} is not a loopback address")
     if not settings.demo and settings.clients is None:
         refuse(NO_CLIENTS)
-    from .server import PortTaken, listen
-    from .serving import answer_calls
+    from .running.server import PortTaken, listen
+    from .running.serving import answer_calls
 
     try:
         listening = listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)
@@ -102,8 +102,8 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
 @click.option("--fetch", "fetching", is_flag=True, help="Read what is missing from the request's fhirServer.")
 def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bool, fetching: bool) -> None:
     """Explain what the service answers to a saved request (JSON) or a vignette (TOML)."""
-    from .explain import CannotExplain, overlay_of, read_saved
-    from .explain import explain as explained
+    from .commands.explain import CannotExplain, overlay_of, read_saved
+    from .commands.explain import explain as explained
     from .explanation import explanation
 
     settings = read_settings()
@@ -125,7 +125,7 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
 @click.option("--site", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another CDS_SITE_DIR.")
 def check(site: Path | None) -> None:
     """Load the content and name every fault in it; of a site's folder, tell what it changes and try its limits."""
-    from .site_check import check_ours, check_site
+    from .commands.site_check import check_ours, check_site
 
     settings = read_settings()
     folder = site or settings.site_dir
@@ -205,8 +205,8 @@ def read_service(settings: Settings, content: Content, pathway: str) -> Service:
 
 def fetch_for(request: Any, settings: Settings) -> Any:
     """A fetch for the request's own FHIR server, if the settings allow it; else say why there is none."""
-    from .addresses import parse_base
-    from .outgoing import Outgoing, Policy
+    from .outgoing.addresses import parse_base
+    from .outgoing.door import Outgoing, Policy
 
     if request.fhir_access is None:
         refuse("--fetch: the request names no fhirServer that could be read")
@@ -241,7 +241,7 @@ def show(told: dict[str, Any], as_json: bool) -> None:
         text = msgspec.json.Encoder(decimal_format="number").encode(told)
         click.echo(msgspec.json.format(text, indent=2))
         return
-    from .display import console, show_explanation
+    from .commands.display import console, show_explanation
 
     show_explanation(console(), told)
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from .addresses import AddressRefused, parse_base
+from .outgoing.addresses import AddressRefused, parse_base
 
 PREFIX = "CDS_"
 NO_CLIENTS = (

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from .clinical.record import PatientRecord, Unmapped
-from .fhir import reasons
+from .fhir.reading import reasons
 from .knowledge.files import VALUE_SETS, written_line
 from .pipeline import Answer, Service
 

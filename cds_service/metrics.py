@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .fhir.key_states import ABSENT, DATA, EMPTY, FAILED, INCOMPLETE, NULL
-from .fhir.reasons import REASONS
+from .fhir.gathering.key_states import ABSENT, DATA, EMPTY, FAILED, INCOMPLETE, NULL
+from .fhir.reading.reasons import REASONS
 
 if TYPE_CHECKING:
     from .pipeline import Answer

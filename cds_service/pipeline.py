@@ -18,9 +18,9 @@ from .clinical.dismissals import Quieter, evidence_of, may_be_quiet, quieter
 from .clinical.findings import Assessment, assess
 from .clinical.record import Patient, PatientRecord
 from .clinical.tables import Pathway
-from .fhir.drafted import Drafted, read_drafted
-from .fhir.drafts import Drafts
-from .fhir.gather import Fetch, Gathered, KeyState, gather
+from .fhir.gathering.gather import Fetch, Gathered, KeyState, gather
+from .fhir.ordering.drafted import Drafted, read_drafted
+from .fhir.ordering.drafts import Drafts
 from .fhir.reader import read_record
 from .hooks.compose import Options, laid_out
 from .hooks.messages import HookRequest

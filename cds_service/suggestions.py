@@ -9,8 +9,8 @@ from typing import Any
 from .clinical.advice import Draft
 from .clinical.record import PatientRecord
 from .clinical.tables import Pathway
-from .fhir.drafts import Drafts
-from .fhir.replacing import patched, received
+from .fhir.ordering.drafts import Drafts
+from .fhir.ordering.replacing import patched, received
 from .hooks.actions import DELETE_AND_CREATE, UPDATE, Title, form_of
 from .hooks.messages import HookRequest
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from cds_service.fixture_patients import read_patient, request_bytes
+from cds_service.examples.fixture_patients import read_patient, request_bytes
 from cds_service.hooks.catalogue import SERVICES
 from tests.book import FIXTURES, content
 

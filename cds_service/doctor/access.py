@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from ..addresses import AddressRefused, Base, Policy, parse_base
 from ..fetching import Fetch, FetchFailed
-from ..fhir.bundles import UnreadableError, decode
-from ..fhir.key_states import Page, sort
+from ..fhir.gathering.bundles import UnreadableError, decode
+from ..fhir.gathering.key_states import Page, sort
 from ..fhir.resources import Resource
-from ..outgoing import Outgoing
+from ..outgoing.addresses import AddressRefused, Base, Policy, parse_base
+from ..outgoing.door import Outgoing
 
 NOT_FHIR = "what it answers is not FHIR in JSON"
 NO_TIME = "the time for this examination was over"

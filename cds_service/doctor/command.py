@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from ..display import console
+from ..commands.display import console
 from ..pipeline import Service
 from . import report
 from .access import BadAddress, CannotExamine, Limits, server_at

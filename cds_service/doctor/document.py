@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..fhir.labs import OUTCOMES
+from ..fhir.reading.labs import OUTCOMES
 from ..knowledge.content import Content
 from .cleaning import Privacy, shown
 from .examine import Examination

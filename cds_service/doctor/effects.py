@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ..fhir import templates
-from ..fhir.gather import Gathered
-from ..fhir.key_states import PARTIAL, UNKNOWN
+from ..fhir.gathering import templates
+from ..fhir.gathering.gather import Gathered
+from ..fhir.gathering.key_states import PARTIAL, UNKNOWN
 from ..fhir.resources import Resource, listed
 from .access import Reply, Server
 from .patients import NOBODY, query_of, subjects

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..clinical.units import normalise_unit
-from ..fhir.labs import test_in
-from ..fhir.observations import has_value
-from ..fhir.reading import Reading
-from ..fhir.recognise import Concept, concepts, find_codes, texts
+from ..fhir.reading.labs import test_in
+from ..fhir.reading.observations import has_value
+from ..fhir.reading.reading import Reading
+from ..fhir.reading.recognise import Concept, concepts, find_codes, texts
+from ..fhir.reading.values import LONGEST_UNIT, WRITTEN, amount_of
 from ..fhir.resources import Component, Quantity, Resource, listed
-from ..fhir.values import LONGEST_UNIT, WRITTEN, amount_of
 from ..knowledge.codes import canonical_system
 from .names import suspected
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ..fhir.products import Product, contents, product_of
-from ..fhir.reading import Reading
-from ..fhir.recognise import find_codes
+from ..fhir.reading.products import Product, contents, product_of
+from ..fhir.reading.reading import Reading
+from ..fhir.reading.recognise import find_codes
 from ..fhir.resources import Resource, listed
 from .labs import Code, codings_of, count, named
 

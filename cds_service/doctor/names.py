@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ..fhir.labs import B12, NOT_B12
+from ..fhir.reading.labs import B12, NOT_B12
 from ..knowledge.words import Words
 
 LONGEST = 300

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from ..clinical.tables import Analyte
-from ..fhir.labs import OUTCOMES
+from ..fhir.reading.labs import OUTCOMES
 from ..knowledge.faults import Faults
 from ..knowledge.files import HEADER, CodeLine, written_line
 from ..knowledge.overlay import VALUE_SETS

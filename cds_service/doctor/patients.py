@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..fhir import templates
-from ..fhir.reading import plain_reference
+from ..fhir.gathering import templates
+from ..fhir.reading.reading import plain_reference
 from ..fhir.resources import Resource, listed
 from .access import Reply, Server
 

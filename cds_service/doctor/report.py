@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..display import plain
+from ..commands.display import plain
 
 Json = dict[str, Any]
 OTHERS = 20  # further local codes that are printed; all are in the JSON

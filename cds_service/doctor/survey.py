@@ -11,13 +11,13 @@ from datetime import date
 from urllib.parse import quote
 
 from ..fetching import FetchFailed
-from ..fhir.bundles import UnreadableError, decode
-from ..fhir.dates import Calendar
-from ..fhir.gather import Gathered
-from ..fhir.key_states import sort
-from ..fhir.reading import Reading
+from ..fhir.gathering.bundles import UnreadableError, decode
+from ..fhir.gathering.gather import Gathered
+from ..fhir.gathering.key_states import sort
+from ..fhir.gathering.shelf import Shelf, can_be_fetched, medication_to_look_up
+from ..fhir.reading.dates import Calendar
+from ..fhir.reading.reading import Reading
 from ..fhir.resources import Resource
-from ..fhir.shelf import Shelf, can_be_fetched, medication_to_look_up
 from ..pipeline import Service
 from .access import Reply, Server
 from .cleaning import Privacy

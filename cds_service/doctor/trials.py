@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..fetching import Fetch
-from ..fhir import templates
-from ..fhir.gather import Gathered, gather
-from ..fhir.key_states import DATA, EMPTY, FAILED, INCOMPLETE, NULL, judge
-from ..fhir.templates import resource_type
+from ..fhir.gathering import templates
+from ..fhir.gathering.gather import Gathered, gather
+from ..fhir.gathering.key_states import DATA, EMPTY, FAILED, INCOMPLETE, NULL, judge
+from ..fhir.gathering.templates import resource_type
 from .access import Reply, Server
 from .capability import Capability
 from .patients import context_of, query_of, without_patient

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..clinical.tables import Analyte
 from ..clinical.units import normalise_unit
-from ..fhir.labs import OUTCOMES
+from ..fhir.reading.labs import OUTCOMES
 from .cleaning import Privacy, shown
 from .labs import LabTally, Seen
 from .overlay import UNKNOWN, Identity, identity_of

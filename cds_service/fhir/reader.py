@@ -14,20 +14,20 @@ import msgspec
 
 from ..clinical.record import Patient, PatientRecord
 from ..clinical.tables import Pathway
-from . import reasons
-from .allergies import read_allergy
-from .corrections import apply_corrections
-from .dates import Calendar
-from .medicines import read_medicine
-from .observations import read_observation
-from .orders import read_order
-from .problems import close_ended, read_condition, read_family, read_procedure
-from .reading import Reading, plain_reference, reference_of, status_of
+from .reading import reasons
+from .reading.allergies import read_allergy
+from .reading.corrections import apply_corrections
+from .reading.dates import Calendar
+from .reading.medicines import read_medicine
+from .reading.observations import read_observation
+from .reading.orders import read_order
+from .reading.problems import close_ended, read_condition, read_family, read_procedure
+from .reading.reading import Reading, plain_reference, reference_of, status_of
 from .resources import Reference, Resource, listed
 
 if TYPE_CHECKING:
     from ..knowledge.content import Content
-    from .gather import Gathered
+    from .gathering.gather import Gathered
 
 READERS: Mapping[str, Callable[[Resource, Reading], None]] = {
     "Observation": read_observation,

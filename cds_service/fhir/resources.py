@@ -1,7 +1,7 @@
 """The part of FHIR R4 that is read, as one tolerant type: every field may be missing, and a list may be a lone object.
 
 One wide `Resource` serves all resource types, so that a Bundle is decoded whole in one pass whatever it holds. What
-does not fit is decoded entry by entry by `cds_service.fhir.bundles`. The names are FHIR's, in snake case.
+does not fit is decoded entry by entry by `cds_service.fhir.gathering.bundles`. The names are FHIR's, in snake case.
 """
 
 from __future__ import annotations

@@ -8,14 +8,14 @@ from datetime import date
 from typing import Any
 from uuid import uuid4
 
+from cds_service.examples.vignette_fhir import Build
+from cds_service.examples.vignette_orders import draft
+from cds_service.examples.vignettes import Vignette, VignetteError
 from cds_service.knowledge.content import Content
 from cds_service.knowledge.files import value_set_files
 from cds_service.knowledge.review_codes import roots
 from cds_service.pipeline import Service
-from cds_service.vignette_fhir import Build
-from cds_service.vignette_orders import draft
-from cds_service.vignettes import Vignette, VignetteError
-from cds_service.web_errors import Refused
+from cds_service.web.errors import Refused
 
 from .editing import Form, day_of, quantity
 from .request_tree import Json, Tree

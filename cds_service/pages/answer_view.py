@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from cds_service.hooks.catalogue import LISTINGS, discovery
 from cds_service.pipeline import REQUIRED
-from cds_service.web_bytes import missing, told
+from cds_service.web.bodies import missing, told
 
 from .desk import Called
 from .timeline import Timeline, timeline

@@ -18,7 +18,7 @@ from cds_service.knowledge.content import Content
 from cds_service.knowledge.difference import difference
 from cds_service.knowledge.review_codes import KINDS, USES, unchanged, value_set, value_sets
 from cds_service.knowledge.review_rows import sheets
-from cds_service.web_errors import Refused
+from cds_service.web.errors import Refused
 
 from .content_shelf import Shelf
 from .frame import shown

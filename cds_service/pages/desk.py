@@ -16,17 +16,17 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from cds_service.clinical.record import PatientRecord
-from cds_service.crowds import Crowds
 from cds_service.fetching import Fetch
-from cds_service.fhir.gather import gather
+from cds_service.fhir.gathering.gather import gather
 from cds_service.fhir.reader import read_record
 from cds_service.hooks.depth import surely_too_deep
 from cds_service.hooks.messages import TOO_DEEP, BadRequest, HookRequest, named_hook, read_request
+from cds_service.outgoing.crowds import Crowds
 from cds_service.pipeline import Answer, Service, read_orders, with_orders
 from cds_service.remembering import kept, recall_for, who
 from cds_service.store.kept import Keeper, Nothing
-from cds_service.web_bytes import timing
-from cds_service.web_errors import Refused
+from cds_service.web.bodies import timing
+from cds_service.web.errors import Refused
 
 Way = Callable[[str, str, float | None], tuple[Fetch | None, str]]
 

@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 
 from cds_service.clinical.units import normalise_unit
-from cds_service.vignette_fhir import Build
-from cds_service.web_errors import Refused
+from cds_service.examples.vignette_fhir import Build
+from cds_service.web.errors import Refused
 
 from .record_rows import Row, Rows
 from .request_tree import Json, Tree

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from cds_service.web_errors import Refused
+from cds_service.web.errors import Refused
 
 Json = dict[str, Any]
 NOT_HERE = "the page that was sent has no such card; reload it and try again"

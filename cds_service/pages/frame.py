@@ -16,8 +16,8 @@ from flask import Flask, Response, current_app, make_response, render_template, 
 from jinja2 import FileSystemLoader
 from werkzeug.exceptions import HTTPException
 
-from cds_service.room import Room
-from cds_service.web_errors import Refused
+from cds_service.web.errors import Refused
+from cds_service.web.room import Room
 
 HERE = Path(__file__).parent
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}

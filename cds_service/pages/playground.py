@@ -18,9 +18,9 @@ from flask import Response, redirect, render_template, request, url_for
 
 from cds_service.hooks.messages import log_name
 from cds_service.store.kept import StoreDown
-from cds_service.web_bytes import LARGEST_BODY
-from cds_service.web_errors import Refused
-from cds_service.web_feedback import FeedbackDesk
+from cds_service.web.bodies import LARGEST_BODY
+from cds_service.web.errors import Refused
+from cds_service.web.feedback import FeedbackDesk
 
 from . import adding, pasted
 from .answer_view import AnswerView

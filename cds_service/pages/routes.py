@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from flask import Flask, current_app, request
 
-from cds_service.addresses import leads_here
 from cds_service.clinical.case import written
 from cds_service.fetching import Fetch
 from cds_service.hooks.catalogue import SERVICES
-from cds_service.outgoing import Outgoing
-from cds_service.room import Room
-from cds_service.web_feedback import FeedbackDesk
+from cds_service.outgoing.addresses import leads_here
+from cds_service.outgoing.door import Outgoing
+from cds_service.web.feedback import FeedbackDesk
+from cds_service.web.room import Room
 
 from .answer_view import indicator, markdown
 from .desk import Desk, Way

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cds_service.app import build_service
-from cds_service.boundaries import PROBES, boundaries, tried, untried
 from cds_service.cli import main
+from cds_service.commands.boundaries import PROBES, boundaries, tried, untried
 from cds_service.config import Settings
 from cds_service.knowledge.cautions import cautions
 from cds_service.knowledge.content import load_content

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cds_service.clinical.advice import named
+from cds_service.examples.vignette_fhir import PATIENT
 from cds_service.hooks import invariants
-from cds_service.vignette_fhir import PATIENT
 from tests.book import PATHWAYS, book, content, faults, play, quieter_faults
 
 BOOKS = {pathway: book(pathway) for pathway in PATHWAYS}

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from cds_service.cli import main
-from cds_service.clients import load_clients
+from cds_service.clients.clients import load_clients
 from cds_service.hooks.catalogue import SERVICES
 from cds_service.hooks.schemas import load_schema
 from tests.deploy.manifests import DEPLOY, of_kind

@@ -6,10 +6,12 @@ import re
 
 import pytest
 
-from cds_service import metrics, room, server
+from cds_service import metrics
 from cds_service.config import Settings
+from cds_service.running import server
 from cds_service.store import engine
 from cds_service.store.tables import METADATA
+from cds_service.web import room
 from tests.deploy.manifests import DEPLOY
 
 README = (DEPLOY / "README.md").read_text()

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cds_service.clinical.record import LabResult, Medication, PatientRecord, Problem
-from cds_service.fhir.gather import gather
+from cds_service.fhir.gathering.gather import gather
 from cds_service.fhir.reader import read_record
 from cds_service.knowledge.content import Content, load_content
 from cds_service.knowledge.locate import cards_folder

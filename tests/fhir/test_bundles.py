@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.fhir.bundles import Decoded, NestedTooDeepError, UnreadableError, decode
+from cds_service.fhir.gathering.bundles import Decoded, NestedTooDeepError, UnreadableError, decode
 from cds_service.fhir.resources import Resource
 
 CODE = {"coding": [{"system": "http://loinc.org", "code": "2132-9"}], "text": "B12"}

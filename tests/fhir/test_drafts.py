@@ -14,7 +14,7 @@ from fhir.resources.R4B.medicationrequest import MedicationRequest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from cds_service.clinical.tables import Pathway
-from cds_service.fhir.drafts import Drafts, binding_faults, build_drafts
+from cds_service.fhir.ordering.drafts import Drafts, binding_faults, build_drafts
 from cds_service.knowledge.content import Content, load_content
 from cds_service.knowledge.faults import ContentError
 from cds_service.knowledge.locate import cards_folder

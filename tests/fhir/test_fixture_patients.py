@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
-from cds_service.fixture_patients import (
+from cds_service.examples.fixture_patients import (
     TAGS,
     hook_request,
     patient_id,

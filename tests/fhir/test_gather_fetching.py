@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from cds_service.addresses import Policy
 from cds_service.fetching import Fetch
-from cds_service.fhir.gather import Gathered, gather
-from cds_service.outgoing import Outgoing
+from cds_service.fhir.gathering.gather import Gathered, gather
+from cds_service.outgoing.addresses import Policy
+from cds_service.outgoing.door import Outgoing
 from tests.fhir.loopback import Handler, Server, after, body, fhir, half, in_turn, never, reset, serving, status
 
 TEMPLATES = {

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from cds_service.fhir.bundles import NestedTooDeepError, UnreadableError
-from cds_service.fhir.gather import Gathered, gather
+from cds_service.fhir.gathering.bundles import NestedTooDeepError, UnreadableError
+from cds_service.fhir.gathering.gather import Gathered, gather
 
 TEMPLATES = {
     "patient": "Patient/{{context.patientId}}",

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import pytest
 
-from cds_service.addresses import Policy, parse_base, parse_bases
 from cds_service.fetching import Fetch, FetchFailed
-from cds_service.outgoing import Outgoing
+from cds_service.outgoing.addresses import Policy, parse_base, parse_bases
+from cds_service.outgoing.door import Outgoing
 from tests.fhir.loopback import (
     Server,
     after,

@@ -22,10 +22,10 @@ from cds_service.clinical.tables import Provenance, Source
 from cds_service.hooks.catalogue import PATIENT_VIEW, SERVICES, discovery, listed_patient_view
 from cds_service.hooks.compose import OVERRIDE_SYSTEM, Options, compose
 from cds_service.hooks.messages import HookRequest, read_request
-from cds_service.outgoing import Outgoing, Policy
-from cds_service.web import Endpoint, Site, add_routes
-from cds_service.web_bytes import READ_AT_MOST
-from cds_service.web_errors import add_error_handlers
+from cds_service.outgoing.door import Outgoing, Policy
+from cds_service.web.bodies import READ_AT_MOST
+from cds_service.web.calls import Endpoint, Site, add_routes
+from cds_service.web.errors import add_error_handlers
 
 PATH = f"/cds-services/{PATIENT_VIEW}"
 HOOK_INSTANCE = "7f0d2a0e-3a1b-4f0c-9a55-5d6b8f1f6a10"

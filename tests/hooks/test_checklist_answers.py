@@ -14,9 +14,9 @@ from werkzeug.test import Client
 
 from cds_service.app import create_app
 from cds_service.config import Settings
+from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.hooks.invariants import empties, faults
 from cds_service.hooks.schemas import load_schema
-from cds_service.vignette_fhir import request_bytes
 from tests import book
 from tests.hooks import living
 from tests.hooks.calling import ENVIRON, PATH, Answers, Caller, body, request

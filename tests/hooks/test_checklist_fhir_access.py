@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.web import is_this_service
+from cds_service.web.calls import is_this_service
 from tests.fhir import loopback
 from tests.hooks.calling import Caller, body, request
 from tests.hooks.living import bundle, fhir_server, missing, post, prefetch, says_deficient

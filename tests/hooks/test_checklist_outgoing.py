@@ -11,9 +11,9 @@ import socket
 import threading
 from pathlib import Path
 
-from cds_service.addresses import Policy, parse_bases
 from cds_service.fetching import Fetch, FetchFailed
-from cds_service.outgoing import Outgoing
+from cds_service.outgoing.addresses import Policy, parse_bases
+from cds_service.outgoing.door import Outgoing
 from tests.fhir import loopback
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import b12, bundle, fhir_server, says_deficient

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from cds_service.callers import remarks
-from cds_service.client_keys import keys_of
-from cds_service.clients import CARDS, SANDBOX, SANDBOX_KID, Client, Clients, load_clients
+from cds_service.clients.clients import CARDS, SANDBOX, SANDBOX_KID, Client, Clients, load_clients
+from cds_service.clients.gate import Rate
+from cds_service.clients.keys import keys_of
 from cds_service.config import SettingsError
-from cds_service.gate import Rate
 from cds_service.hooks.compose import Options
+from cds_service.web.callers import remarks
 from tests.hooks.tokens import CLIENT, ISS, NOW, PUBLIC, Gated, jwks, key, write
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "clients.example.toml"

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from cds_service.hooks.messages import BadRequest, read_request
 from cds_service.hooks.schemas import load_schema
-from cds_service.web_bytes import LARGEST_BODY
+from cds_service.web.bodies import LARGEST_BODY
 from tests.hooks.calling import CONTEXT, PATH, SECRET, Answers, Caller, body, one_issue, outcome
 
 NOT_JSON = {

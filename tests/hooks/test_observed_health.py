@@ -14,13 +14,13 @@ from jsonschema import Draft202012Validator
 from werkzeug.test import Client, TestResponse
 
 from cds_service.app import create_app
+from cds_service.commands.site_check import check_ours
 from cds_service.config import Settings
-from cds_service.health import Health, Loaded
 from cds_service.hooks.schemas import load_schema
-from cds_service.site_check import check_ours
 from cds_service.store.kept import StoreState
 from cds_service.store.pseudonyms import Keys
 from cds_service.store.store import Store
+from cds_service.web.health import Health, Loaded
 from tests.hooks.calling import ENVIRON
 from tests.hooks.living import TODAY, get
 from tests.hooks.tokens import write

@@ -18,7 +18,7 @@ from cds_service.app import create_app
 from cds_service.config import Settings
 from cds_service.hooks.catalogue import SERVICES
 from cds_service.hooks.schemas import load_schema
-from cds_service.web_errors import ISSUE_TYPE, KEYWORD_TYPE
+from cds_service.web.errors import ISSUE_TYPE, KEYWORD_TYPE
 from tests.hooks.calling import ENVIRON, PATH, body
 from tests.hooks.living import TODAY, get, post, prefetch
 from tests.hooks.processes import answers, environment, free_port, running, until

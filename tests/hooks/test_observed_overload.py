@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from cds_service.room import AT_ONCE, LONGEST_WAIT, WAITED, Room
-from cds_service.server import SETTINGS
-from cds_service.web_errors import Refused
-from cds_service.worker import PATIENCE, SLOW_AT_ONCE
+from cds_service.running.server import SETTINGS
+from cds_service.running.worker import PATIENCE, SLOW_AT_ONCE
+from cds_service.web.errors import Refused
+from cds_service.web.room import AT_ONCE, LONGEST_WAIT, WAITED, Room
 from tests.hooks import slow_service
 from tests.hooks.calling import CONTEXT, PATH, Caller, body, one_issue
 from tests.hooks.living import prefetch
@@ -109,7 +109,7 @@ def test_a_call_that_is_refused_for_want_of_room_is_an_outcome():
 
 
 def test_there_are_more_threads_than_places():
-    from cds_service.crowds import IN_ALL
+    from cds_service.outgoing.crowds import IN_ALL
 
     assert IN_ALL + SLOW_AT_ONCE < AT_ONCE < int(SETTINGS["threads"])
 

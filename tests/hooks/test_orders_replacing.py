@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from cds_service.app import of_hook
 from cds_service.clinical.advice import Draft
-from cds_service.fhir.replacing import patched, received
+from cds_service.fhir.ordering.replacing import patched, received
 from cds_service.hooks import actions
 from cds_service.hooks.compose import compose
 from cds_service.hooks.invariants import faults

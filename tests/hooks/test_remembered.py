@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.display import console, show_explanation
+from cds_service.commands.display import console, show_explanation
 from cds_service.explanation import explanation
 from cds_service.hooks.messages import read_request
 from cds_service.pipeline import Answer, answer

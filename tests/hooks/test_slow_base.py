@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cds_service.crowds import AT_ONE, FULL, IN_ALL, Crowds
 from cds_service.fetching import Fetch, FetchFailed
-from cds_service.server import SETTINGS
+from cds_service.outgoing.crowds import AT_ONE, FULL, IN_ALL, Crowds
+from cds_service.running.server import SETTINGS
 from tests.fhir import loopback
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import fhir_server, prefetch

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from cds_service.client_keys import AT_MOST_EVERY, FRESH, LARGEST, PATIENCE, STALE, keys_of
-from cds_service.clients import Client, KeySource
+from cds_service.clients.clients import Client, KeySource
+from cds_service.clients.keys import AT_MOST_EVERY, FRESH, LARGEST, PATIENCE, STALE, keys_of
 from cds_service.hooks.jwks import read_keys
 from cds_service.hooks.trust import Issuer
 from tests.fhir import loopback

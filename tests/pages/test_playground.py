@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from cds_service.fixture_patients import patients_folder
+from cds_service.examples.fixture_patients import patients_folder
 from tests.pages.visiting import Visitor, fields
 
 RECORDS = sorted(path.stem for path in patients_folder().glob("*.json"))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.explanation import explanation
-from cds_service.vignette_fhir import request_bytes
 from tests.book import book, content, play, service
 from tests.fhir import loopback
 from tests.hooks.living import b12, bundle, post, problem

@@ -1,0 +1,79 @@
+"""Explain: one saved request through the same pipeline, and everything that led to its answer."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
+from datetime import time as time_of_day
+from pathlib import Path
+
+from ..app import of_hook
+from ..examples.vignette_fhir import request_bytes
+from ..examples.vignettes import Recollection, Vignette, VignetteError, overlay_folder, read_vignette
+from ..fetching import Fetch
+from ..hooks.messages import BadRequest, HookRequest, named_hook, read_request
+from ..knowledge.content import Content
+from ..knowledge.faults import ContentError
+from ..pipeline import Answer, Recall, Service, answer
+
+SECONDS = 30.0  # for all fetches of one explanation: nobody waits for it as for a chart
+
+
+class CannotExplain(Exception):
+    """The file is no request that can be explained. Its text is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A request from a file, and what the file itself says about the day, the pathway, and what is remembered of its
+    reader (a vignette does)."""
+
+    request: HookRequest
+    as_of: date | None = None
+    pathway: str = ""
+    recall: Recall | None = None
+
+
+def overlay_of(path: Path) -> Path | None:
+    """The folder of the example site that a vignette names, which then lies over the content; else None."""
+    if path.suffix != ".toml":
+        return None
+    try:
+        return overlay_folder(read_vignette(path))
+    except OSError as error:
+        raise CannotExplain(f"{path}: {error.strerror}") from None
+    except (ContentError, ValueError, KeyError) as error:
+        raise CannotExplain(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def read_saved(path: Path, content: Content) -> Saved:
+    """A hook request as JSON, or a vignette's TOML."""
+    try:
+        if path.suffix == ".toml":
+            return saved_vignette(read_vignette(path), content)
+        body = path.read_bytes()
+        return Saved(read_request(body, named_hook(body, otherwise="patient-view")))
+    except OSError as error:
+        raise CannotExplain(f"{path}: {error.strerror}") from None
+    except BadRequest as error:
+        raise CannotExplain(f"{path}: {'; '.join(fault.text for fault in error.faults)}") from None
+    except (VignetteError, ValueError, KeyError) as error:  # TOML that is no TOML, or tells of nothing we know
+        raise CannotExplain(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def saved_vignette(vignette: Vignette, content: Content) -> Saved:
+    """The call about a vignette's patient."""
+    request = read_request(request_bytes(vignette, content), vignette.hook)
+    remembered = Recollection(vignette)
+    return Saved(request, vignette.as_of, vignette.pathway, (lambda: remembered) if remembered else None)
+
+
+def explain(
+    request: HookRequest, service: Service, fetch: Fetch | None, day: date, zone: tzinfo, recall: Recall | None = None
+) -> Answer:
+    """The answer that the service would give on that day, at noon; without `recall` as to somebody of whom nothing is
+    remembered."""
+    moment = datetime.combine(day, time_of_day(12), zone)
+    latest = time.monotonic() + SECONDS
+    return answer(request, of_hook(service, request.hook), fetch, moment, latest, latest, recall)

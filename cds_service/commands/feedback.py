@@ -1,0 +1,194 @@
+"""`b12-cds feedback report`: what users did with the cards, or what silent mode would have shown them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .store import Unusable, database, read_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..config import Settings
+    from ..store.report import Asked
+
+Json = dict[str, Any]
+DAY = click.DateTime(["%Y-%m-%d"])
+TOP_REASONS = 3
+PIPED = 160  # columns of a table that goes into a file
+
+
+@click.group()
+def feedback() -> None:
+    """What users did with the cards."""
+
+
+@feedback.command()
+@click.option("--since", type=DAY, metavar="DATE", help="Cards sent on this day or later.")
+@click.option("--until", type=DAY, metavar="DATE", help="Cards sent on this day or earlier.")
+@click.option("--client", default="", metavar="NAME", help="One client of clients.toml only.")
+@click.option("--format", "form", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True)
+@click.option("--by", type=click.Choice(["week"]), help="ISO weeks apart.")
+@click.option("--silent", is_flag=True, help="What silent mode would have shown, per 1,000 charts.")
+def report(
+    since: datetime | None, until: datetime | None, client: str, form: str, by: str | None, silent: bool
+) -> None:
+    """Count, for each row: cards shown, accepted, overridden, without an answer, and why they were overridden."""
+    from ..store.report import Asked
+
+    settings = read_settings()
+    if since and until and until < since:
+        raise Unusable("--until is before --since; allowed: the same day or a later one")
+    asked = Asked(
+        since=midnight(since.date(), settings) if since else None,
+        until=midnight(until.date() + timedelta(days=1), settings) if until else None,
+        client=client,
+        weekly=by == "week",
+        zone=settings.zone,
+    )
+    with database(settings) as connection:
+        told = silent_told(connection, asked) if silent else feedback_told(connection, asked, settings)
+    show(told, form)
+
+
+def midnight(day: date, settings: Settings) -> int:
+    """The beginning of a day where the service stands, in ms since 1970."""
+    return int(datetime.combine(day, time(), settings.zone).timestamp()) * 1000
+
+
+def feedback_told(connection: Any, asked: Asked, settings: Settings) -> Json:
+    from ..store.report import feedback_report
+    from ..store.report_document import feedback_document
+
+    return feedback_document(feedback_report(connection, asked), asked, reason_words(settings))
+
+
+def silent_told(connection: Any, asked: Asked) -> Json:
+    from ..store.report_document import silent_document
+    from ..store.report_silent import silent_report
+
+    return silent_document(silent_report(connection, asked), asked)
+
+
+def reason_words(settings: Settings) -> dict[str, str]:
+    """The displays of our override reasons by code, in the site's wording."""
+    from ..knowledge.content import load_content
+    from ..knowledge.faults import ContentError
+    from ..knowledge.locate import cards_folder
+
+    try:
+        content = load_content(cards_folder(), settings.site_dir)
+    except ContentError as error:
+        raise Unusable(str(error)) from None
+    messages = [found for pathway in content.pathways.values() for found in pathway.messages.items()]
+    return {key.removeprefix("override."): text for key, text in messages if key.startswith("override.")}
+
+
+def show(told: Json, form: str) -> None:
+    """A report on the standard output."""
+    import msgspec
+
+    from ..store.report_document import feedback_csv, silent_csv
+
+    silent = told["report"] == "silent"
+    if form == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2))
+    elif form == "csv":
+        click.echo((silent_csv if silent else feedback_csv)(told), nl=False)
+    else:
+        from .display import console
+
+        out = console()
+        out.width = out.width if out.is_terminal else PIPED
+        (show_silent if silent else show_feedback)(out, told)
+
+
+def show_feedback(out: Console, told: Json) -> None:
+    """The feedback report for a reader's eye."""
+    from ..store.report_document import reasons_text
+
+    cards = told["cards"]
+    if not cards["shown"]:
+        out.print("No card was sent in this period.")
+    else:
+        parts = {name: share(cards, name) for name in ("accepted", "overridden", "no_answer")}
+        out.print(
+            "Cards sent: {shown}. Accepted {accepted}, overridden {overridden}, no answer {no_answer}.".format(
+                shown=cards["shown"], **parts
+            )
+        )
+        out.print("A card that showed several rows counts for each of them below.")
+        lines = [
+            (
+                *([row["week"]] if told["by"] else []),
+                row["row"],
+                f"{row['pathway']} {row['content']}",
+                row["shown"],
+                *(share(row, name) for name in ("accepted", "overridden", "no_answer")),
+                reasons_text(row["reasons"], TOP_REASONS),
+            )
+            for row in told["rows"]
+        ]
+        weeks = ["Week"] if told["by"] else []
+        heads = [*weeks, "Row", "Content", "Shown", "Accepted", "Overridden", "No answer", "Why overridden"]
+        show_table(out, heads, lines)
+    unknown = told["unknown_cards"]
+    if unknown["cards"]:
+        out.print(
+            f"Not counted, because the client was not sent the card: answers {unknown['answers']}, cards "
+            f"{unknown['cards']}"
+        )
+        show_table(
+            out,
+            ("Client", "Card", "Why", "Answers"),
+            [(e["client"], e["card"], e["why"], e["answers"]) for e in unknown["named"]],
+        )
+
+
+def share(counts: Json, name: str) -> str:
+    """A count and what part of the cards shown it is: "12 (40 %)"."""
+    return f"{counts[name]} ({100 * counts[name] / counts['shown']:.0f} %)"
+
+
+def show_silent(out: Console, told: Json) -> None:
+    """The report of silent mode for a reader's eye."""
+    if not told["periods"]:
+        out.print("No call was answered in silent mode in this period.")
+    for period in told["periods"]:
+        calls = ", ".join(f"{count} {hook}" for hook, count in period["calls"].items())
+        cards, refused = period["charts_with_card"], period["refused"]
+        out.print(f"{period['week']} {period['first'][:10]} to {period['last'][:10]}: {calls} calls".strip())
+        out.print(
+            f"{cards['calls']} of {period['charts']} charts would have had a card "
+            f"({of_thousand(cards)} of 1,000); {refused['calls']} calls were answered 412."
+        )
+        rows = [(each["row"], each["indicator"], each["calls"], of_thousand(each)) for each in period["rows"]]
+        show_table(out, ("Row", "Indicator", "Calls", "Per 1,000 charts"), rows)
+        keys = [(each["key"], each["calls"], of_thousand(each)) for each in period["missing"]]
+        show_table(out, ("412 for want of", "Calls", "Per 1,000 charts"), keys)
+
+
+def of_thousand(counted: Json) -> str:
+    """A rate; a dash where no chart was opened."""
+    return "–" if counted["per_1000_charts"] is None else f"{counted['per_1000_charts']:g}"
+
+
+def show_table(out: Console, heads: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:
+    """A table whose texts are never cut; nothing for no lines."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    if not lines:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, head in enumerate(heads):
+        number = isinstance(lines[0][place], int)
+        table.add_column(head, justify="right" if number else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*(Text(str(cell)) for cell in line))
+    out.print(table)

@@ -1,0 +1,214 @@
+"""`b12-cds store …`: keys, tables, what is kept about a call, and deleting what is old."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection
+
+    from ..config import Settings
+
+UNUSABLE = 2  # exit code
+NOTHING_KEPT = "CDS_STORE_URL is none: nothing is kept"
+
+
+class Unusable(click.ClickException):
+    """Ends the program with one line, exit code 2."""
+
+    exit_code = UNUSABLE
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"b12-cds: {self.message}", err=True)
+
+
+@click.group()
+def store() -> None:
+    """What is kept: its keys, its tables, what stands in them."""
+
+
+@store.command("new-key")
+@click.option("--id", "key_id", metavar="NAME", help="A name for the key (default: today's date).")
+def new_key(key_id: str | None) -> None:
+    """Print a line for the key file (CDS_STORE_KEYS). To rotate keys, put a new line on top of the file."""
+    from ..store.pseudonyms import KeysUnusable, new_line
+
+    try:
+        click.echo(new_line(key_id or datetime.now(UTC).date().isoformat()))
+    except KeysUnusable as error:
+        raise Unusable(str(error)) from None
+
+
+@store.command()
+def upgrade() -> None:
+    """Make the tables, or change those of an older version."""
+    from ..store.upgrade import CannotUpgrade
+    from ..store.upgrade import upgrade as bring_up
+
+    url = chosen_url(read_settings())
+    try:
+        before, after = bring_up(url)
+    except CannotUpgrade as error:
+        raise Unusable(f"CDS_STORE_URL: {error}") from None
+    click.echo(f"Version of the tables: {after}, before: {before or 'none'}")
+
+
+@store.command()
+@click.argument("hook_instance", metavar="HOOKINSTANCE")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(hook_instance: str, as_json: bool) -> None:
+    """Print everything that is kept about a call: what was decided, shown and left out, and what was said to it."""
+    from ..hooks.messages import log_name
+    from ..store.show import about
+
+    with database(read_settings()) as connection:
+        found = about(connection, log_name(hook_instance))
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    elif found:
+        click.echo("\n".join(line for each in found for line in lines(each)))
+    if not found:
+        raise Unusable("nothing is kept about a call of that hookInstance")
+
+
+@store.command()
+@click.option("--before", type=click.DateTime(["%Y-%m-%d"]), required=True, metavar="DATE", help="A day, UTC.")
+@click.option("--dry-run", is_flag=True, help="Only count.")
+def purge(before: datetime, dry_run: bool) -> None:
+    """Delete decisions and feedback from before DATE (00:00 UTC)."""
+    from ..store.purge import count_before
+    from ..store.purge import purge as delete
+
+    at = int(before.replace(tzinfo=UTC).timestamp()) * 1000
+    with database(read_settings(), begun=False) as connection:
+        if dry_run:
+            with connection.begin():
+                counts = count_before(connection, at)
+        else:
+            counts = delete(connection, at)
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    click.echo(f"{'Would be deleted' if dry_run else 'Deleted'}: {told} from before {before.date()}.")
+
+
+@store.command()
+def status() -> None:
+    """Print how the store is: its tables, how much it keeps, and which keys are still needed."""
+    from ..store.purge import held, keys_used
+
+    settings = read_settings()
+    with database(settings) as connection:
+        counts, used = held(connection), keys_used(connection)
+        click.echo(f"Database: {connection.dialect.name}, its tables fit this version")
+    for name, each in counts.items():
+        span = f", {day(each.oldest)} to {day(each.newest)}" if each.count else ""
+        click.echo(f"{name.capitalize()}: {each.count}{span}")
+    present = key_ids(settings)
+    for key, count in used.items():
+        click.echo(f"Key {key}: {count} decisions" + ("" if key in present else ", NOT in the key file"))
+    for key in present:
+        if key not in used:
+            click.echo(f"Key {key}: not used" + (" yet" if key == present[0] else " any more, its line can go"))
+
+
+def read_settings() -> Settings:
+    from ..config import SettingsError, load_settings
+
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise Unusable(str(error)) from None
+
+
+def chosen_url(settings: Settings) -> URL:
+    """The database of the settings; ends the program with one line where there is none."""
+    from ..store.opening import DEFAULT, NONE, CannotOpen, read_chosen
+
+    if settings.store_url == NONE:
+        raise Unusable(NOTHING_KEPT)
+    try:
+        return read_chosen(settings.store_url or DEFAULT)
+    except CannotOpen as error:
+        raise Unusable(str(error)) from None
+
+
+@contextmanager
+def database(settings: Settings, begun: bool = True) -> Iterator[Connection]:
+    """A connection to the store with our tables in it, in a transaction where one is `begun`; it ends the program with
+    one line if there is none."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from ..store.engine import command_engine
+    from ..store.faults import words
+    from ..store.kept import StoreDown
+    from ..store.schema import check, version_of
+
+    url = chosen_url(settings)
+    if url.get_backend_name() == "sqlite" and not Path(url.database).is_file():
+        raise Unusable("CDS_STORE_URL: there is no store yet: its file does not exist")
+    engine = command_engine(url)
+    try:
+        with engine.connect() as connection:
+            with connection.begin():
+                check(version_of(connection))
+                if begun:
+                    yield connection
+                    return
+            yield connection
+    except SQLAlchemyError as error:
+        raise Unusable(f"CDS_STORE_URL: {words(error)}") from None
+    except StoreDown as error:
+        raise Unusable(f"CDS_STORE_URL: {error.why}") from None
+    finally:
+        engine.dispose()
+
+
+def key_ids(settings: Settings) -> list[str]:
+    """The ids in the key file, the newest first; none without a file that can be read."""
+    from ..store.pseudonyms import KeysUnusable, read_keys
+
+    if settings.store_keys is None:
+        return []
+    try:
+        return [key.id for key in read_keys(settings.store_keys).all]
+    except KeysUnusable as error:
+        raise Unusable(f"CDS_STORE_KEYS: {error}") from None
+
+
+def day(at: int | None) -> str:
+    """A moment as a calendar day in UTC."""
+    return "?" if at is None else datetime.fromtimestamp(at / 1000, UTC).date().isoformat()
+
+
+def lines(told: dict[str, Any]) -> Iterator[str]:
+    """A decision with all that belongs to it, for a person to read."""
+    yield f"{told['at']}  {told['service']}  client {told['client']}  status {told['status']}  {told['ms']} ms"
+    yield f"  content {told['content']}, pathway {told['pathway']}, label {told['label'] or '-'}"
+    yield f"  decision {told['id']}, patient {told['patient']}, user {told['user']} (key {told['key']})"
+    yield f"  evidence {told['evidence']}" + (", silent: no card was sent" if told["silent"] else "")
+    yield from listed("row", told["rows"], str)
+    yield from listed("missing", told["missing"], str)
+    for card in told["cards"]:
+        yield f"  card {card['card']} ({card['indicator']}): {', '.join(card['rows'])}"
+        yield from listed("  suggestion", card["suggestions"], "{suggestion}: {kind} {draft}".format_map)
+        yield from listed("  feedback", card["feedback"], answer_line)
+    yield from listed("suppressed", told["suppressed"], "{what}: {why} on {on}".format_map)
+
+
+def listed(name: str, found: list[Any], line: Callable[[Any], str]) -> Iterator[str]:
+    for each in found:
+        yield f"  {name} {line(each)}"
+
+
+def answer_line(told: dict[str, Any]) -> str:
+    """One feedback on a line."""
+    reason = f", reason {told['reason']}" if told["reason"] else ""
+    comment = ", with a comment (not kept)" if told["commented"] else ""
+    accepted = f", accepted {', '.join(told['accepted'])}" if told["accepted"] else ""
+    return f"{told['outcome']} at {told['at'] or 'unknown'}, received {told['received']}{reason}{accepted}{comment}"

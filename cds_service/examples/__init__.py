@@ -1,0 +1,1 @@
+"""Vignettes and fixture patients as requests: for the demo, the playground, `explain` and the tests."""

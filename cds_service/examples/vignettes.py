@@ -1,0 +1,110 @@
+"""A vignette: a patient as a clinician tells of one, in TOML, and what the service should say of it.
+
+Days are told as `days_ago`, counted from `as_of`, or as dates. `vignette_fhir` makes the hook request of it, so that a
+vignette goes through the whole service: the reader, the findings, the tables, the cards.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from ..knowledge.locate import shipped_folder
+
+PLAIN_NAME = re.compile(r"[a-z0-9-]+")
+DEFAULT_DAY = date(2026, 1, 15)
+DRAFT = {"orderable", "ingredient", "text", "id", "status", "route", "dose", "every", "times", "for", "instructions",
+         "phases"}  # fmt: skip
+KEYS = {
+    "lab": {"analyte", "value", "unit", "comparator", "status", "low", "high", "flag", "outcome", "code", "id"},
+    "problem": {"concept", "as", "status", "ended_days_ago", "ended", "text"},
+    "medicine": {"ingredient", "as", "status", "route", "dose", "every", "ended_days_ago", "ended", "text", "id"},
+    "allergy": {"substance"},
+    "order": {"orderable"},
+    "selected": DRAFT,
+    "beside": DRAFT,
+    "remembered": {"row", "reason", "test", "medicine"},
+}
+HOOKS = ("patient-view", "order-select", "order-sign")
+
+
+class VignetteError(ValueError):
+    """A vignette that cannot be read: names the place, the fault and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vignette:
+    """What is told of the patient, and what the service is expected to say."""
+
+    name: str
+    title: str
+    as_of: date
+    pathway: str
+    told: dict[str, Any]
+    expect: dict[str, Any]
+    overlay: str = ""  # the example site of fixtures/sites whose folder lies over the content
+    hook: str = "patient-view"
+
+
+def read_vignette(path: Path) -> Vignette:
+    """One vignette from its file."""
+    with path.open("rb") as file:
+        told = tomllib.load(file, parse_float=Decimal)
+    for table, allowed in KEYS.items():
+        for entry in told.get(table, ()):
+            unknown = set(entry) - allowed - {"days_ago", "date"}
+            if unknown:
+                raise VignetteError(f"{path.name} [[{table}]]: unknown {sorted(unknown)}. Allowed: {sorted(allowed)}")
+    overlay = told.get("overlay", "")
+    if not isinstance(overlay, str) or (overlay and not PLAIN_NAME.fullmatch(overlay)):
+        raise VignetteError(f"{path.name} overlay: {overlay!r} is no name; it may hold a-z, 0-9 and - only")
+    as_of, pathway = told.get("as_of", DEFAULT_DAY), told.get("pathway", "uk-ng239")
+    hook = told.get("hook", "patient-view")
+    if hook not in HOOKS:
+        raise VignetteError(f"{path.name} hook: {hook!r}. Allowed: {', '.join(HOOKS)}")
+    return Vignette(path.stem, told["title"], as_of, pathway, told, told.get("expect", {}), overlay, hook)
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissed:
+    """That a card was dismissed: the day, and the code of the reason given ("" for none)."""
+
+    on: date
+    reason: str
+
+
+class Recollection:
+    """What a vignette tells of its reader, in `[[remembered]]`: rows that were dismissed on the very evidence that it
+    tells, and tests and medicines whose suggestion was accepted."""
+
+    known = True
+
+    def __init__(self, vignette: Vignette):
+        self._rows, self._orders = {}, {}
+        for each in vignette.told.get("remembered", ()):
+            day = each.get("date") or vignette.as_of - timedelta(days=each["days_ago"])
+            if "row" in each:
+                self._rows[each["row"]] = Dismissed(day, each.get("reason", ""))
+            for kind in {"test", "medicine"} & each.keys():
+                self._orders[kind, each[kind]] = day
+
+    def __bool__(self) -> bool:
+        return bool(self._rows or self._orders)
+
+    def dismissed(self, row: str, evidence: str) -> Dismissed | None:
+        return self._rows.get(row)
+
+    def accepted(self, kind: str, draft: str) -> date | None:
+        return self._orders.get((kind, draft))
+
+
+def overlay_folder(vignette: Vignette) -> Path | None:
+    """The example site's folder that the vignette names, or None. ContentError if there is none of that name."""
+    if not vignette.overlay:
+        return None
+    return shipped_folder("fixtures", holding=f"sites/{vignette.overlay}") / "sites" / vignette.overlay

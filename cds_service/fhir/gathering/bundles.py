@@ -1,0 +1,219 @@
+"""Decodes what came under one prefetch key, or as one answer of a FHIR server: nothing, one resource, or a Bundle.
+
+A Bundle is decoded whole, in one pass. Only when something in it does not fit is it taken entry by entry, so that one
+odd resource costs itself and not its neighbours. Numbers keep their digits: 150.10 stays 150.10.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+
+from cds_service.clinical.record import Ignored
+
+from ..repair import changes_meaning, number, repair
+from ..resources import Bundle, Entry, Fhir, Link, Resource, listed
+
+T = TypeVar("T", bound=Fhir)
+P = TypeVar("P")
+# Of one Bundle; a body could hold millions of empty or odd entries, but not more than this of real ones.
+ENTRIES = 50_000
+REPAIRS = 1_000
+
+
+class UnreadableError(ValueError):
+    """The bytes are not JSON."""
+
+
+class NestedTooDeepError(UnreadableError, RecursionError):
+    """The JSON is nested deeper than can be decoded: 400 where a client sent it. Also what a decoder would raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What was there. A lone resource is one entry; the entries of a Bundle within a Bundle are among the others.
+
+    `kind` is "null", "resource", "bundle" or "other" (JSON, but not FHIR). `damaged` counts the entries that could not
+    be read or were empty: something was there that is not among `entries`.
+    """
+
+    kind: str
+    entries: tuple[Entry, ...] = ()
+    links: tuple[Link, ...] = ()
+    total: Decimal | None = None
+    ignored: tuple[Ignored, ...] = ()
+    damaged: int = 0
+
+
+class _Kind(msgspec.Struct, rename="camel", gc=False):
+    resource_type: str | None = None
+
+
+class _LooseBundle(msgspec.Struct, gc=False):
+    """A Bundle of which only the outline is trusted."""
+
+    total: msgspec.Raw = msgspec.Raw(b"null")
+    link: msgspec.Raw = msgspec.Raw(b"null")
+    entry: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_BUNDLE = msgspec.json.Decoder(Bundle | None)
+_KIND = msgspec.json.Decoder(_Kind)
+_RESOURCE = msgspec.json.Decoder(Resource)
+_ENTRY = msgspec.json.Decoder(Entry)
+_LOOSE = msgspec.json.Decoder(_LooseBundle)
+_PARTS = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def decode(raw: bytes | msgspec.Raw) -> Decoded:
+    """What is in `raw`. Raises UnreadableError if it is not JSON, NestedTooDeepError if it is too deep."""
+    try:
+        return _decode(raw)
+    except RecursionError:
+        raise NestedTooDeepError("nested too deep") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise UnreadableError("not JSON in UTF-8") from None
+
+
+def _decode(raw: bytes | msgspec.Raw) -> Decoded:
+    try:
+        bundle = _BUNDLE.decode(raw)
+    except msgspec.ValidationError:
+        return _decode_odd(raw)
+    if bundle is None:
+        return Decoded("null")
+    if bundle.resource_type == "Bundle":
+        return _opened(listed(bundle.entry), listed(bundle.link), bundle.total, _Notes())
+    return _decode_lone(raw) if bundle.resource_type else Decoded("other")
+
+
+def _decode_odd(raw: bytes | msgspec.Raw) -> Decoded:
+    """What does not fit: a lone resource (whose fields are not a Bundle's), an odd Bundle, or no FHIR at all."""
+    try:
+        kind = _KIND.decode(raw).resource_type
+    except msgspec.ValidationError:
+        return Decoded("other")
+    if kind == "Bundle":
+        return _decode_loose_bundle(raw)
+    return _decode_lone(raw) if kind else Decoded("other")
+
+
+def _decode_lone(raw: bytes | msgspec.Raw) -> Decoded:
+    notes = _Notes()
+    try:
+        resource: Resource | None = _RESOURCE.decode(raw)
+    except msgspec.ValidationError:
+        resource = _repaired(raw, Resource, notes)
+    if resource is None:
+        return Decoded("resource", ignored=tuple(notes.ignored), damaged=1)
+    return Decoded("resource", (Entry(resource=resource),), ignored=tuple(notes.ignored))
+
+
+def _decode_loose_bundle(raw: bytes | msgspec.Raw) -> Decoded:
+    """A Bundle entry by entry."""
+    outline = _LOOSE.decode(raw)
+    notes = _Notes()
+    entries = []
+    for part in _cut(_parts(outline.entry, notes), notes):
+        try:
+            entry = _ENTRY.decode(part)
+        except msgspec.ValidationError:
+            entry = _repaired(part, Entry, notes)
+        if entry is None:
+            notes.damaged += 1
+        else:
+            entries.append(entry)
+    frame = {"link": _plain(outline.link), "total": _plain(outline.total)}
+    lost: list[str] = []
+    bundle = msgspec.convert(repair(frame, Bundle, "", lost), Bundle)
+    if any(path.startswith("link") for path in lost):  # it may have been the link to a further page
+        notes.damage(Ignored("Bundle", "its links cannot be read"))
+    return _opened(entries, listed(bundle.link), bundle.total, notes)
+
+
+class _Notes:
+    """What had to be ignored of one Bundle, each thing once, and how many entries that cost."""
+
+    def __init__(self) -> None:
+        self.ignored: dict[Ignored, None] = {}
+        self.damaged = 0
+        self.repairs_left = REPAIRS
+
+    def damage(self, ignored: Ignored) -> None:
+        self.ignored[ignored] = None
+        self.damaged += 1
+
+
+def _cut(parts: list[P], notes: _Notes) -> list[P]:
+    """As many as are read; the rest is damage."""
+    if len(parts) > ENTRIES:
+        notes.damage(Ignored("Bundle", f"more than {ENTRIES} entries"))
+    return parts[:ENTRIES]
+
+
+def _parts(raw: msgspec.Raw, notes: _Notes) -> list[msgspec.Raw]:
+    first = bytes(memoryview(raw)[:1])
+    if first == b"[":
+        return _PARTS.decode(raw)
+    if first not in (b"{", b"n"):
+        notes.damage(Ignored("Bundle", "its entries are not a list"))
+    return [raw] if first == b"{" else []
+
+
+def _plain(raw: bytes | msgspec.Raw) -> Any:
+    """Whatever it is, as plain objects; numbers of any length are Decimal (None if they are beyond that)."""
+    return json.loads(bytes(raw), parse_float=number, parse_int=number)
+
+
+def _repaired(raw: bytes | msgspec.Raw, kind: type[T], notes: _Notes) -> T | None:
+    """What is in `raw` as `kind`, or None where it cannot be read. What was left out is reported either way."""
+    notes.repairs_left -= 1
+    if notes.repairs_left < 0:
+        notes.ignored[Ignored("Bundle", "more entries do not fit than are repaired")] = None
+        return None
+    plain = _plain(raw)
+    if not isinstance(plain, dict):
+        notes.ignored[Ignored("", "not an object")] = None
+        return None
+    lost: list[str] = []
+    fixed = repair(plain, kind, "", lost)
+    fields = ", ".join(dict.fromkeys(lost))
+    reference = _reference(plain["resource"] if isinstance(plain.get("resource"), dict) else plain)
+    if changes_meaning(lost):
+        notes.ignored[Ignored(reference, f"cannot be read: {fields}")] = None
+        return None
+    if lost:
+        notes.ignored[Ignored(reference, f"read without what does not fit: {fields}")] = None
+    return msgspec.convert(fixed, kind)
+
+
+def _reference(plain: dict[str, Any]) -> str:
+    kind, name = plain.get("resourceType"), plain.get("id")
+    if not isinstance(kind, str) or not kind.isalnum() or len(kind) > 64:
+        return ""
+    return f"{kind}/{name}" if isinstance(name, str | Decimal) and name != "" else kind
+
+
+def _opened(entries: list[Entry], links: list[Link], total: Decimal | None, notes: _Notes) -> Decoded:
+    """The entries with those of inner Bundles in their place; an entry that holds no resource is damage."""
+    entries = _cut(entries, notes)
+    kept = [each for each in entries if each.resource and (each.resource.resource_type or "Bundle") != "Bundle"]
+    if len(kept) < len(entries):
+        kept, links, pending = [], [*links], entries[::-1]
+        while pending:
+            entry = pending.pop()
+            resource = entry.resource
+            if resource is None:
+                notes.damage(Ignored("", "an entry without a resource"))
+            elif not resource.resource_type:
+                notes.damage(Ignored("", "a resource without a resourceType"))
+            elif resource.resource_type == "Bundle":
+                links.extend(listed(resource.link))
+                pending.extend(reversed(listed(resource.entry)))
+            else:
+                kept.append(entry)
+    return Decoded("bundle", tuple(kept), tuple(links), total, tuple(notes.ignored), notes.damaged)

@@ -1,0 +1,107 @@
+"""Gathers the data of one hook call: what the client sent, then what is missing from its FHIR server.
+
+Every prefetch key ends in one of six states (`key_states`). Keys that were not sent, or that failed, are fetched side
+by side; further pages are followed; and everything stops at a deadline. The optional keys are given up earlier than
+the required ones. What was read of a key before it was given up still counts, and the state says that it is a part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+import msgspec
+
+from cds_service.clinical.record import Ignored
+from cds_service.fetching import Fetch, FetchFailed
+
+from ..resources import Resource
+from . import shelf
+from .bundles import decode
+from .fetch_missing import fetch_missing
+from .key_readings import PATIENT, REQUIRED, KeyReading
+from .key_states import ABSENT, DATA, EMPTY, FAILED, INCOMPLETE, NULL, KeyState
+from .other_keys import state_by_other_keys
+
+__all__ = ["REQUIRED", "Fetch", "FetchFailed", "Gathered", "KeyState", "gather"]
+
+OWN_NAMES = 100  # keys of the client's own naming that are read; a request could hold half a million
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """All that came of one patient. `included` came along with matches and may belong to anybody: for lookups only."""
+
+    resources: tuple[Resource, ...]
+    included: tuple[Resource, ...]
+    states: Mapping[str, KeyState]  # of every published key, and of every key that was sent
+    ignored: tuple[Ignored, ...]
+    by_reference: Mapping[str, Resource]  # "Medication/m1", and the full URLs of Bundle entries
+    wrong_patient: bool = False  # the Patient that came is not the patient of the context
+    published: frozenset[str] = frozenset()  # the keys that we ask for
+    with_address: Set[str] = frozenset()  # references of the resources that came with an address of their own
+
+    @property
+    def unavailable(self) -> frozenset[str]:
+        """Published keys of which nothing could be had."""
+        return self._published_in(ABSENT, FAILED)
+
+    @property
+    def incomplete(self) -> frozenset[str]:
+        """Published keys of which there is, or may be, more than was read."""
+        return self._published_in(INCOMPLETE)
+
+    def answered(self, key: str) -> bool:
+        """Whether all there is under this key is known, be it nothing."""
+        state = self.states.get(key)
+        return state is not None and state.state in (DATA, EMPTY, NULL)
+
+    def find(self, reference: str) -> Resource | None:
+        """The resource that a reference names, relative, absolute or with a version. Contained ones are not here."""
+        return shelf.find(self.by_reference, self.with_address, reference)
+
+    def _published_in(self, *states: str) -> frozenset[str]:
+        return frozenset(key for key in self.published if self.states[key].state in states)
+
+
+def gather(
+    prefetch: Mapping[str, msgspec.Raw],
+    templates: Mapping[str, str],
+    context: Mapping[str, str],
+    fetch: Fetch | None,
+    deadline: float,
+    optional_deadline: float,
+) -> Gathered:
+    """The data for these templates. The deadlines are moments of the monotonic clock.
+
+    Raises `bundles.UnreadableError` where what the client sent is not JSON, or is nested too deep.
+    """
+    things = shelf.Shelf(context["patientId"])
+    readings = {key: KeyReading(key, template, things) for key, template in templates.items()}
+    own_names = [key for key in prefetch if key not in templates]
+    readings |= {key: KeyReading(key, "", things) for key in own_names[:OWN_NAMES]}
+    if len(own_names) > OWN_NAMES:
+        things.ignored.append(Ignored("", f"more than {OWN_NAMES} prefetch keys that are not ours"))
+    for key in [key for key in prefetch if key in readings]:
+        readings[key].add(decode(prefetch[key]))
+    if fetch is not None and not _of_another_patient(readings):
+        fetch_missing(readings, things, context, fetch, deadline, optional_deadline)
+    states = {key: reading.state() for key, reading in readings.items()}
+    for key in templates:
+        if states[key].state in (ABSENT, FAILED):
+            states[key] = state_by_other_keys(key, readings)
+    return Gathered(
+        tuple(things.resources),
+        tuple(things.included),
+        states,
+        tuple(things.ignored),
+        things.by_reference,
+        _of_another_patient(readings),
+        frozenset(templates),
+        frozenset(things.with_address),
+    )
+
+
+def _of_another_patient(readings: Mapping[str, KeyReading]) -> bool:
+    """Whether the Patient that came is another than the patient of the context."""
+    return PATIENT in readings and readings[PATIENT].of_another_patient

@@ -1,0 +1,201 @@
+"""Laboratory results: an Observation, or one of its components, becomes a LabResult or is reported as not used."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import NamedTuple
+
+from ...clinical.record import LabResult, Unmapped
+from ...clinical.tables import Analyte
+from ...knowledge.codes import name_of
+from ..resources import Component, Resource, listed
+from . import reasons
+from .answers import NO, YES, answer, interpreted
+from .dates import When
+from .reading import Reading, reference_of, status_of
+from .recognise import Matches, concepts, texts
+from .specimens import other_specimen
+from .values import NO_RANGE, Amount, amount_of, flag_of, range_of
+
+COUNTS = {"final": False, "amended": False, "corrected": False, "preliminary": True}  # status -> preliminary?
+OUTCOMES = frozenset(("intrinsic-factor-antibody", "parietal-cell-antibody", "coeliac-antibody"))
+B12 = "b12"
+DECIDING = ("b12", "active-b12", "mma", "homocysteine")
+NOT_SERUM = re.compile(r"urin|ratio|creat|csf|spinal|amnio|spot|antibod|defici|folate|folic")
+NOT_B12 = re.compile(  # named beside it, the text is about more than the total B12 in serum, or about something else
+    r"folate|folic|active|holo|binding|urin|absorption|schilling|ratio|intake|dose|antibod|defici"
+)
+
+
+class Test(NamedTuple):
+    """Which test a result is of, as it was recognised."""
+
+    analyte: Analyte
+    kind: str  # what the code promises: "mass", "molar" ...
+    code: str  # "system|code"
+    doubt: str  # "words-only" or ""
+
+
+def test_in(matches: Matches, reading: Reading) -> tuple[Test | None, str]:
+    """The laboratory test among the matches, or the reason why it cannot be named; (None, "") if there is none."""
+    found = coding = None
+    alike = False
+    for use, each in matches:
+        if use.concept.startswith("lab-"):
+            if found is None:
+                found, coding = use, each
+            elif found.concept != use.concept:
+                return None, reasons.TWO_TESTS
+        elif use.concept.startswith("other-"):
+            alike = True
+    if alike:
+        return None, reasons.ANOTHER_TEST
+    analyte = reading.analytes.get(found.concept[4:]) if found is not None else None
+    if analyte is None:
+        return None, ""
+    return Test(analyte, found.use, name_of(coding.system, coding.code), ""), ""
+
+
+def test_by_words(text: str, names: tuple[str, ...], reading: Reading) -> Test | None:
+    """A B12 of which only the name is known: it is kept, in doubt. None for any other test."""
+    if B12 in names and B12 in reading.analytes and not NOT_B12.search(text.casefold()):
+        return Test(reading.analytes[B12], "", "", "words-only")
+    return None
+
+
+def looks_like(text: str, names: tuple[str, ...]) -> str:
+    """The analyte that decides and that the text names, and no other; "" if it is about another fluid or share."""
+    if len(names) != 1 or names[0] not in DECIDING:
+        return ""
+    other = NOT_B12 if names[0] == B12 else NOT_SERUM
+    return "" if other.search(text.casefold()) else names[0]
+
+
+def unmapped(source: Resource | Component, holder: Resource, name: str, reading: Reading) -> Unmapped | None:
+    """The code under which such a result came, and what its unit promises; None if it came without any code."""
+    codings = [each for concept in concepts(source.code) for each in listed(concept.coding) if each.code]
+    if not codings or name not in reading.analytes:
+        return None
+    coding = next((each for each in codings if each.system), codings[0])
+    analyte, use = reading.analytes[name], ""
+    if {"mass", "molar"} <= analyte.bases.keys():
+        unit = amount_of(source, analyte, reading)[3]
+        use = unit.family if unit is not None else "either"
+    display = coding.display or next(iter(texts(source.code)), "") or coding.code
+    return Unmapped(reference_of(holder), name, coding.system or "", coding.code, display, use)
+
+
+def read_result(source: Resource | Component, holder: Resource, test: Test, reading: Reading) -> None:
+    """Check what is common to all results (status, date, specimen), then read the value."""
+    status = holder.status
+    preliminary = COUNTS.get(status)
+    if preliminary is None:
+        status = status_of(holder)
+        preliminary = COUNTS.get(status)
+    when = taken(holder, reading)
+    reason = ""
+    if preliminary is None:
+        reason = reasons.of_status(status)
+    elif when is not None and when.first > reading.today:
+        reason = reasons.FUTURE
+    elif holder.specimen is not None and (specimen := other_specimen(holder, reading)):
+        reason = reasons.of_specimen(specimen)
+    if reason:
+        reading.ignore(reference_of(holder), reason)
+        return
+    result = result_of(source, holder, test, preliminary, when, reading)
+    if result is not None:
+        reading.labs.append(result)
+        reading.lab_sources.append(holder)
+        if status != "final" and not preliminary:
+            reading.corrected = True
+
+
+def taken(holder: Resource, reading: Reading) -> When | None:
+    """When the sample was taken: effective[x], else issued. A bare date, month or year is completed by an `issued`
+    that lies within it, which then orders the results of one day."""
+    when = sampled(holder, reading)
+    if (when is not None and when.timed) or holder.issued is None:
+        return when
+    issued = reading.calendar.read(holder.issued)
+    if when is None or issued is None or issued.day is None:
+        return when or issued
+    return issued if when.first <= issued.day <= when.last else when
+
+
+def sampled(holder: Resource, reading: Reading) -> When | None:
+    """effective[x] alone."""
+    read = reading.calendar.read
+    if holder.effective_date_time is not None:
+        when = read(holder.effective_date_time)
+        if when is not None:
+            return when
+    period = holder.effective_period
+    if period is not None:
+        return read(period.start) or read(period.end)
+    return read(holder.effective_instant)
+
+
+def result_of(
+    source: Resource | Component, holder: Resource, test: Test, preliminary: bool, when: When | None, reading: Reading
+) -> LabResult | None:
+    """The result itself; None, and reported, where a qualitative test says neither positive nor negative."""
+    analyte, kind, code, doubt = test
+    amount = value, number, comparator, unit, amount_doubt = amount_of(source, analyte, reading)
+    low, high = NO_RANGE
+    if source.reference_range is not None:
+        low, high = range_of(source.reference_range, source.value_quantity, unit, analyte, reading)
+    outcome = ""
+    if analyte.id in OUTCOMES:
+        outcome = outcome_of(source, amount, high, reading)
+        if not outcome:
+            reading.ignore(reference_of(holder), reasons.NO_OUTCOME)
+            return None
+    elif amount_doubt or doubt or (unit is not None and kind != unit.family and kind in ("mass", "molar")):
+        doubt = doubt or amount_doubt or kind_doubt(test, amount, reading)
+        if amount_doubt == "number-unreadable":
+            reading.ignore(reference_of(holder), reasons.NUMBER)
+    if unit is None:
+        low, high = NO_RANGE
+    return LabResult(
+        f"Observation/{holder.id}" if holder.id else "",
+        analyte.id,
+        when.day if when else None,
+        when.seconds if when and when.day else 0.0,
+        preliminary,
+        value,
+        number,
+        comparator,
+        unit.spelling if unit else "",
+        low,
+        high,
+        "" if source.interpretation is None else flag_of(source.interpretation),
+        outcome,
+        kind,
+        doubt,
+        code,
+    )
+
+
+def kind_doubt(test: Test, amount: Amount, reading: Reading) -> str:
+    """ "wrong-kind": the code promises a mass and the unit is molar, or the reverse, unless a site has settled it."""
+    unit = amount[3]
+    settled = unit is not None and f"{test.code}|{unit.spelling}" in reading.site_limits
+    return "" if settled else "wrong-kind"
+
+
+def outcome_of(source: Resource | Component, amount: Amount, high: Decimal | None, reading: Reading) -> str:
+    """Positive or negative: as coded, as written, as the laboratory interprets it, or a number against its range."""
+    said = answer(source, reading.codes) if source.value_quantity is None and source.value_integer is None else ""
+    said = said or interpreted(source, reading.codes)
+    if said in (YES, NO):
+        return "positive" if said == YES else "negative"
+    value, _, comparator, _, _ = amount
+    if value is None or high is None:
+        return ""
+    if comparator in (">", ">="):
+        return "positive" if value >= high else ""
+    if comparator in ("<", "<="):
+        return "negative" if value <= high else ""
+    return "positive" if value > high else "negative"

@@ -1,0 +1,159 @@
+"""Medicines that are ordered, stated to be taken, given or dispensed: one Medication per ingredient of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from ...clinical.record import Medication
+from ..resources import Dosage, Quantity, Resource, listed
+from . import reasons
+from .doses import amounts
+from .products import contents, product_of
+from .reading import Reading, reference_of, status_of
+from .routes import route_of
+from .timing import days_of
+
+ORDERS = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order", ""))
+LONGEST_DAYS = 36500  # a supply or course beyond a hundred years is a slip of the pen
+
+
+class Use(NamedTuple):
+    """When an entry says that the medicine was used; or the reason why it is no exposure."""
+
+    source: str
+    dosages: list[Dosage]
+    start: date | None
+    last: date | None
+    end: date | None
+    active: bool
+    reason: str
+
+
+def read_medicine(resource: Resource, reading: Reading) -> None:
+    """One Medication per ingredient of ours, or the reason why the entry is no exposure."""
+    product = product_of(resource, reading)
+    found = contents(product, reading)
+    if not found:
+        return
+    reference = reference_of(resource)
+    use = USES[resource.resource_type](resource, reading)
+    reason = use.reason or (reasons.FUTURE if reading.calendar.ahead(use.start) else "")
+    if reason:
+        reading.ignore(reference, reason)
+        return
+    route = route_of(use.dosages, product, reading)
+    for content in found:
+        dose, per_day, interval = amounts(use.dosages, content, use.source, reading)
+        reading.medications.append(
+            Medication(
+                reference,
+                content.ingredient,
+                use.source,
+                route,
+                use.start,
+                use.last,
+                use.end,
+                use.active,
+                dose,
+                per_day,
+                interval,
+                content.multivitamin,
+                content.antidote,
+                content.recognised_by,
+            )
+        )
+
+
+def ordered(resource: Resource, reading: Reading) -> Use:
+    """MedicationRequest. On hold, stopped or completed is not in force; a draft or proposal never was."""
+    status = status_of(resource)
+    reason = ""
+    if resource.do_not_perform:
+        reason = reasons.DO_NOT_PERFORM
+    elif (resource.intent or "").strip().lower() not in ORDERS:
+        reason = reasons.PROPOSAL
+    elif status in ("entered-in-error", "cancelled", "draft"):
+        reason = reasons.of_status(status)
+    calendar, dosages = reading.calendar, listed(resource.dosage_instruction)
+    written = calendar.day(resource.authored_on) or calendar.day(resource.date_written)
+    request = resource.dispense_request
+    end = bounds_end(dosages, written, reading)
+    if end is None and request is not None:
+        end = calendar.ends(request.validity_period)
+    active = status == "active" and (end is None or end >= reading.today)
+    return Use("order", dosages, written, written, end, active, reason)
+
+
+def stated(resource: Resource, reading: Reading) -> Use:
+    """MedicationStatement. Of an unknown status it is evidence of use on its day, but not of use now."""
+    status = status_of(resource)
+    reason = ""
+    if (resource.taken or "").strip().lower() == "n" or resource.was_not_taken:
+        reason = reasons.NOT_TAKEN
+    elif status in ("not-taken", "entered-in-error", "intended", "draft", "cancelled"):
+        reason = reasons.of_status(status)
+    calendar, dosages = reading.calendar, listed(resource.dosage)
+    asserted = calendar.day(resource.date_asserted)
+    start = calendar.starts(resource.effective_period) or calendar.day(resource.effective_date_time)
+    end = calendar.ends(resource.effective_period) or bounds_end(dosages, start, reading)
+    known = [each for each in (start, end) if each is not None and not calendar.ahead(each)]
+    active = status == "active" and (end is None or end >= reading.today)
+    if asserted is not None and not calendar.ahead(asserted) and (active or (not known and status != "stopped")):
+        known.append(asserted)
+    return Use("statement", dosages, start, max(known, default=None), end, active, reason)
+
+
+def given(resource: Resource, reading: Reading) -> Use:
+    """MedicationAdministration: a dose that was given."""
+    status = status_of(resource)
+    reason = "" if status in ("completed", "in-progress") else reasons.of_status(status)
+    if resource.not_given or resource.was_not_given:
+        reason = reasons.NOT_DONE
+    calendar = reading.calendar
+    start = calendar.day(resource.effective_date_time) or calendar.starts(resource.effective_period)
+    end = calendar.ends(resource.effective_period)
+    last = end if end is not None and not calendar.ahead(end) else start
+    dosages = listed(resource.dosage)
+    return Use("administration", dosages, start or last, last, end, status == "in-progress", reason)
+
+
+def dispensed(resource: Resource, reading: Reading) -> Use:
+    """MedicationDispense: a supply handed over, which lasts for as many days as it says."""
+    status, day = status_of(resource), reading.calendar.day
+    handed = day(resource.when_handed_over)
+    counts = status == "completed" or (handed is not None and status in ("in-progress", "unknown", ""))
+    reason = "" if counts else reasons.of_status(status)
+    start = handed or day(resource.when_prepared)
+    end = after(start, resource.days_supply)
+    active = end is not None and end >= reading.today
+    return Use("dispense", listed(resource.dosage_instruction), start, start, end, active, reason)
+
+
+USES: Mapping[str, Callable[[Resource, Reading], Use]] = {
+    "MedicationRequest": ordered,
+    "MedicationStatement": stated,
+    "MedicationAdministration": given,
+    "MedicationDispense": dispensed,
+}
+
+
+def bounds_end(dosages: list[Dosage], start: date | None, reading: Reading) -> date | None:
+    """The day on which the last of the instructions ends; None if one of them has no end."""
+    ends = []
+    for dosage in dosages:
+        repeat = dosage.timing.repeat if dosage.timing is not None else None
+        if repeat is None:
+            return None
+        ends.append(reading.calendar.ends(repeat.bounds_period) or after(start, repeat.bounds_duration))
+    return max(ends) if ends and None not in ends else None
+
+
+def after(start: date | None, duration: Quantity | None) -> date | None:
+    """The day on which a supply or a course that begins on that day ends."""
+    days = days_of(duration)
+    if start is None or days is None:
+        return None
+    room = min(LONGEST_DAYS, (date.max - start).days)
+    return start + timedelta(days=int(days)) if 0 < days <= room else None

@@ -1,0 +1,110 @@
+"""Observations: each code with its value, in the Observation itself, in its components, in the members it contains."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from ..resources import CodeableConcept, Component, Resource, listed
+from . import reasons
+from .labs import Test, looks_like, read_result, test_by_words, test_in, unmapped
+from .reading import Reading, reference_of
+from .recognise import Concept, Matches, find_codes, in_loinc, texts
+from .states import read_state, read_state_by_words
+
+
+class Recognition(NamedTuple):
+    """What the code of an Observation stands for."""
+
+    test: Test | None  # a laboratory test of ours
+    reason: str  # why it looks like one and is none
+    matches: Matches  # symptoms and states
+    named: bool  # no code is ours, but the name is that of one of our tests
+    looks_like: str = ""  # the analyte, if that test is one of those that decide
+
+
+def read_observation(resource: Resource, reading: Reading) -> None:
+    """Read an Observation, its components, and the Observations that it contains."""
+    read_part(resource, resource, reading)
+    if resource.component is not None:
+        for component in listed(resource.component):
+            read_part(component, resource, reading)
+    if resource.contained is not None:
+        for member in resource.contained:
+            if member.resource_type == "Observation":
+                read_part(member, inherited(member, resource), reading)
+
+
+def inherited(member: Resource, panel: Resource) -> Resource:
+    """A contained member speaks for itself; its name, and what it leaves out, it has from the panel."""
+    undated = member.effective_date_time is None and member.effective_period is None
+    return msgspec.structs.replace(
+        member,
+        id=panel.id,
+        status=member.status or panel.status,
+        effective_date_time=panel.effective_date_time if undated else member.effective_date_time,
+        effective_period=panel.effective_period if undated else member.effective_period,
+        issued=member.issued or panel.issued,
+        specimen=member.specimen or panel.specimen,
+        contained=panel.contained,
+    )
+
+
+def read_part(source: Resource | Component, holder: Resource, reading: Reading) -> None:
+    """One code with its value: by its codes, else by its words."""
+    test, reason, matches, named, alike = recognised(source.code, reading)
+    if alike and has_value(source) and (found := unmapped(source, holder, alike, reading)):
+        reading.unmapped.append(found)
+    if test is None and not reason and not matches:
+        if source.value_quantity is None and source.value_string is None and source.value_integer is None:
+            read_state_by_words(source, holder, reading)
+        elif named:
+            reading.ignore(reference_of(holder), reasons.WORDS_ONLY)
+    elif source is holder and holder.component is not None and not has_value(source):
+        return  # a panel: what it holds is in its components
+    elif reason:
+        reading.ignore(reference_of(holder), reason)
+    elif test is None:
+        read_state(source, holder, matches, reading)
+    elif not test.doubt or has_value(source):
+        read_result(source, holder, test, reading)
+
+
+def has_value(source: Resource | Component) -> bool:
+    """Does it carry a value, or the reason why it has none?"""
+    values = (
+        source.value_quantity,
+        source.value_string,
+        source.value_codeable_concept,
+        source.value_integer,
+        source.value_boolean,
+        source.data_absent_reason,
+    )
+    return any(value is not None for value in values)
+
+
+def recognised(code: Concept, reading: Reading) -> Recognition:
+    """What a code stands for. Results repeat their codes, so what was found for one is remembered for the call."""
+    if type(code) is CodeableConcept and type(code.coding) is list and len(code.coding) == 1:
+        coding = code.coding[0]
+        key = (coding.system, coding.code, coding.display, code.text)
+        known = reading.recognised.get(key)
+        if known is None:
+            known = reading.recognised[key] = recognise(code, reading)
+        return known
+    return recognise(code, reading)
+
+
+def recognise(code: Concept, reading: Reading) -> Recognition:
+    """By code, else by the name of a test. The name alone makes a B12 a doubtful one, and any other only reported."""
+    matches = find_codes(reading.find, code)
+    if matches:
+        test, reason = test_in(matches, reading)
+        return Recognition(test, reason, matches, False)
+    for text in texts(code):
+        names = reading.words.find(text, "analyte")
+        if names:
+            test = test_by_words(text, names, reading)
+            return Recognition(test, "", matches, test is None and not in_loinc(code), looks_like(text, names))
+    return Recognition(None, "", matches, False)

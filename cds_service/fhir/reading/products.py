@@ -1,0 +1,155 @@
+"""Which of our ingredients a medicine holds, found by code, then ATC, then NDC, then words, and how strong it is."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import NamedTuple
+
+from ...knowledge.codes import ATC, NDC, canonical_system
+from ..resources import CodeableConcept, Ingredient, Resource, listed
+from .reading import Reading
+from .recognise import CUT, find_bare_ndc, find_codes, texts
+from .strengths import micrograms, strength_in
+
+LEVELS = {ATC: "atc", NDC: "ndc"}  # every other code system: "code"
+ORDER = ("code", "atc", "ndc")
+VITAMIN_WORDS = re.compile(r"multi-?\s?vit|vitamins\b|prenatal|vitamin b[ -]?co|vitamin b complex|b-complex")
+MANY_PARTS = 4  # ingredients in one product: vitamins and minerals, with micrograms of each
+CYANIDE_WORDS = ("cyanokit", "cyanide")
+CYANIDE_DOSE = Decimal(1_000_000)  # micrograms: no B12 treatment comes in grams
+DOSED = ("cobalamin", "folic", "folinic", "methotrexate")  # groups whose dose decides something
+COMBINED = frozenset(("cyanocobalamin", "hydroxocobalamin", "mecobalamin", "folic-acid"))
+
+
+class Content(NamedTuple):
+    """One of our ingredients in a product."""
+
+    ingredient: str
+    recognised_by: str  # code | atc | ndc | words
+    multivitamin: bool
+    antidote: bool
+    strength: Decimal | None  # micrograms in one unit (a tablet, or a millilitre if per_ml)
+    per_ml: bool
+
+
+class Product(NamedTuple):
+    """A medicine as far as it is described: by the entry itself, and by a Medication it refers to."""
+
+    concepts: list[CodeableConcept]
+    texts: list[str]
+    form: CodeableConcept | None
+    ingredients: list[Ingredient]
+
+
+def product_of(resource: Resource, reading: Reading) -> Product:
+    """The description of the medicine, from wherever it stands."""
+    found = [] if resource.medication_codeable_concept is None else [resource.medication_codeable_concept]
+    reference = resource.medication_reference
+    if reference is None:
+        return Product(found, texts(found), resource.form, listed(resource.ingredient))
+    medication = reading.resolve(reference.reference, resource)
+    words = [reference.display[:CUT]] if reference.display else []
+    if medication is None or medication.resource_type != "Medication":
+        return Product(found, texts(found) + words, None, [])
+    named = medication.code
+    found += named if isinstance(named, list) else [] if named is None or isinstance(named, str) else [named]
+    names = [each.value[:CUT] for each in listed(medication.identifier) if each.value and not each.value.isdecimal()]
+    return Product(found, texts(found) + words + names, medication.form, listed(medication.ingredient))
+
+
+def contents(product: Product, reading: Reading) -> list[Content]:
+    """Our ingredients in the product; none for most medicines."""
+    uses, level = coded(product, reading)
+    if not uses:
+        uses, level = by_words(product, reading), "words"
+    if not uses:
+        return []
+    text = " / ".join(product.texts).casefold()
+    several = bool(VITAMIN_WORDS.search(text)) or any(each.count(" / ") >= MANY_PARTS - 1 for each in product.texts)
+    several = several or len(product.ingredients) >= MANY_PARTS
+    found = []
+    for name, marks in uses.items():
+        strength, per_ml = strength_of(name, product, reading) if is_dosed(name, reading) else (None, False)
+        kit = any(word in text for word in CYANIDE_WORDS) or (strength is not None and strength >= CYANIDE_DOSE)
+        found.append(
+            Content(
+                ingredient=name,
+                recognised_by=level,
+                multivitamin="multivitamin" in marks or (several and name in COMBINED),
+                antidote="antidote" in marks or (kit and name == "hydroxocobalamin"),
+                strength=strength,
+                per_ml=per_ml,
+            )
+        )
+    return found
+
+
+def is_dosed(name: str, reading: Reading) -> bool:
+    """Does the dose of this ingredient decide anything?"""
+    return any(name in reading.groups.get(group, ()) for group in DOSED)
+
+
+def coded(product: Product, reading: Reading) -> tuple[dict[str, set[str]], str]:
+    """Ingredient -> the uses of its codes, by the best kind of code that says anything."""
+    matches = find_codes(reading.find, product.concepts) or find_bare_ndc(reading.find, product.concepts)
+    for ingredient in product.ingredients if not matches else ():
+        matches = [*matches, *find_codes(reading.find, ingredient.item_codeable_concept)]
+    levels: dict[str, dict[str, set[str]]] = {}
+    for use, coding in matches:
+        kind, _, name = use.concept.partition("-")
+        if kind == "medicine":
+            system = canonical_system(coding.system[:200]) if coding.system else ""
+            level = LEVELS.get(system, "code") if system else "ndc"  # then its eleven digits told
+            levels.setdefault(level, {}).setdefault(name, set()).add(use.use)
+    for level in ORDER:
+        if level in levels:
+            return levels[level], level
+    return {}, ""
+
+
+def by_words(product: Product, reading: Reading) -> dict[str, set[str]]:
+    """Ingredients named in the texts, the first text that names any; else in the list of ingredients."""
+    for text in product.texts:
+        names = reading.words.find(text, "medicine")
+        if names:
+            return {name: set() for name in names}
+    found: dict[str, set[str]] = {}
+    for text in ingredient_texts(product.ingredients):
+        found.update((name, set()) for name in reading.words.find(text, "medicine"))
+    return found
+
+
+def ingredient_texts(ingredients: list[Ingredient]) -> list[str]:
+    """What the ingredients of a Medication are called."""
+    found = []
+    for ingredient in ingredients:
+        found += texts(ingredient.item_codeable_concept)
+        if ingredient.item_reference is not None and ingredient.item_reference.display:
+            found.append(ingredient.item_reference.display[:CUT])
+    return found
+
+
+def strength_of(name: str, product: Product, reading: Reading) -> tuple[Decimal | None, bool]:
+    """(micrograms, per millilitre?) of one ingredient: from the ingredient list, else from the product's name."""
+    for ingredient in product.ingredients:
+        if ingredient.strength is not None and is_named(name, ingredient, reading):
+            amount = micrograms(ingredient.strength.numerator)
+            per = ingredient.strength.denominator
+            if amount is not None:
+                size = per.value if per is not None and per.value else Decimal(1)
+                return amount / size, per is not None and (per.unit or per.code or "").casefold() == "ml"
+    for text in product.texts:
+        parts = [part for part in text.split(" / ") if name in reading.words.find(part, "medicine")]
+        amount, per_ml = strength_in(parts[0] if parts else text)
+        if amount is not None:
+            return amount, per_ml
+    return None, False
+
+
+def is_named(name: str, ingredient: Ingredient, reading: Reading) -> bool:
+    """Is this entry of the ingredient list the ingredient of that name?"""
+    concept = ingredient.item_codeable_concept
+    if any(use.concept == f"medicine-{name}" for use, _ in find_codes(reading.find, concept)):
+        return True
+    return any(name in reading.words.find(text, "medicine") for text in ingredient_texts([ingredient]))

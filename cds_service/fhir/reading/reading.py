@@ -1,0 +1,97 @@
+"""What the readers of the single resource types share while one record is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import TYPE_CHECKING
+
+from ...clinical.record import Allergy, Ignored, LabResult, Medication, OpenOrder, Problem, Unmapped
+from ...clinical.tables import Pathway
+from ..resources import Resource
+from . import reasons
+from .dates import Calendar
+
+if TYPE_CHECKING:
+    from ...knowledge.content import Content
+
+
+MOST_CONTAINED = 200  # contained resources that are searched for one reference
+
+
+class Reading:
+    """One record being read: what it is read with, and what has been found so far. Lives for one call."""
+
+    __slots__ = (
+        "codes", "find", "words", "analytes", "groups", "orderables", "site_limits", "calendar", "today",
+        "find_resource", "units", "recognised", "specimens", "labs", "lab_sources", "corrected", "problems", "ended",
+        "medications", "allergies", "orders", "ignored", "unmapped",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        content: Content,
+        pathway: Pathway,
+        calendar: Calendar,
+        find_resource: Callable[[str], Resource | None],
+    ):
+        self.codes, self.words = content.codes, content.words
+        self.find = content.codes.find
+        self.analytes, self.groups = pathway.analytes, pathway.groups
+        self.orderables, self.site_limits = pathway.orderables, pathway.site_limits
+        self.calendar, self.today = calendar, calendar.today
+        self.find_resource = find_resource
+        self.units: dict = {}  # (analyte, unit, code, system) -> what values.unit_of says: labs repeat their units
+        self.specimens: dict[str, str] = {}  # reference or text -> what is wrong with the specimen, or ""
+        self.recognised: dict = {}  # what the codes of Observations stand for: results repeat their codes
+        self.labs: list[LabResult] = []
+        self.lab_sources: list[Resource] = []  # beside `labs`: the resource of each
+        self.corrected = False  # is any of them amended or corrected?
+        self.problems: list[Problem] = []
+        self.ended: dict[str, date] = {}  # "pregnancy", "breastfeeding" -> the newest day on which it was denied
+        self.medications: list[Medication] = []
+        self.allergies: list[Allergy] = []
+        self.orders: list[OpenOrder] = []
+        self.ignored: list[Ignored] = []
+        self.unmapped: list[Unmapped] = []
+
+    def ignore(self, reference: str, reason: str) -> None:
+        """Report that something was not used."""
+        self.ignored.append(Ignored(reference, reason))
+
+    def add_problem(self, problem: Problem) -> None:
+        """Add a problem, unless it is dated in the future: that is reported."""
+        if self.calendar.ahead(problem.onset) or self.calendar.ahead(problem.recorded):
+            self.ignore(problem.reference, reasons.FUTURE)
+        else:
+            self.problems.append(problem)
+
+    def deny(self, concept: str, day: date | None) -> None:
+        """A state ("pregnancy") was denied on that day; what was recorded of it before has ended by then."""
+        if day is not None and not self.calendar.ahead(day):
+            self.ended[concept] = max(day, self.ended.get(concept, day))
+
+    def resolve(self, reference: str | None, holder: Resource | None = None) -> Resource | None:
+        """The resource that a reference means: contained in its holder, or sent along; None if it is not here."""
+        if not reference:
+            return None
+        if reference.startswith("#"):
+            contained = (holder.contained if holder is not None else None) or ()
+            return next((each for each in contained[:MOST_CONTAINED] if each.id == reference[1:]), None)
+        return self.find_resource(reference)
+
+
+def plain_reference(reference: str) -> str:
+    """ "Patient/1" of "https://server/fhir/Patient/1/_history/3"."""
+    parts = reference.partition("/_history/")[0].rstrip("/").rsplit("/", 2)
+    return "/".join(parts[-2:])
+
+
+def reference_of(resource: Resource) -> str:
+    """How a card or an explanation names the resource; "" if it has no id."""
+    return f"{resource.resource_type}/{resource.id}" if resource.id else ""
+
+
+def status_of(resource: Resource) -> str:
+    """The status in FHIR's spelling: some senders write "Final"."""
+    return (resource.status or "").strip().lower()

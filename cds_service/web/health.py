@@ -1,0 +1,83 @@
+"""Is it alive (GET /healthz), and how is it (GET /readyz)? Asked without a token, answered without a secret.
+
+A store that is down does not take a replica out of service: calls are answered all the same, so /readyz stays 200 and
+says "degraded". Content that cannot be loaded needs no answer: then no process starts at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import msgspec
+from flask import Flask, Response
+
+from ..knowledge.content import overdue
+from ..store.kept import Keeper, StoreState
+from .errors import JSON
+
+ALIVE = b'{"status":"ok"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was loaded at the start."""
+
+    version: str  # of the service
+    content: str
+    pathways: tuple[str, ...]
+    review_by: date
+    approved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The two addresses."""
+
+    loaded: Loaded
+    today: Callable[[], date]
+    store: Keeper | None
+
+    def alive(self) -> Response:
+        """GET /healthz: this process answers."""
+        return answer(ALIVE)
+
+    def ready(self) -> Response:
+        """GET /readyz: what runs, and what is not as it should be."""
+        return answer(msgspec.json.encode(self.told()))
+
+    def told(self) -> dict[str, Any]:
+        """The readiness. `degraded` as soon as something needs the operator."""
+        store = None if self.store is None else self.store.state()
+        late = overdue(self.loaded.review_by, self.today())
+        why = [*([] if store is None or store.ok else [f"store: {store.why}"]), *([late] if late else [])]
+        return {
+            "status": "degraded" if why else "ok",
+            "why": why,
+            "version": self.loaded.version,
+            "content": {
+                "version": self.loaded.content,
+                "approved": self.loaded.approved,
+                "review_by": self.loaded.review_by,
+                "review_passed": bool(late),
+            },
+            "pathways": self.loaded.pathways,
+            "store": {"kept": False} if store is None else kept(store),
+        }
+
+
+def kept(store: StoreState) -> dict[str, Any]:
+    """The store as this process sees it."""
+    return {"kept": True, "ok": store.ok, "why": store.why, "lost": store.lost, "waiting": store.waiting}
+
+
+def answer(body: bytes) -> Response:
+    return Response(body, 200, {"Cache-Control": "no-store"}, content_type=JSON)
+
+
+def add_health(app: Flask, health: Health) -> None:
+    """Where they are found."""
+    app.add_url_rule("/healthz", "healthz", health.alive, methods=["GET"])
+    app.add_url_rule("/readyz", "readyz", health.ready, methods=["GET"])

@@ -1,0 +1,88 @@
+"""How an operator sees the service: metrics, health, the OpenAPI document, a remark on content that is past its day."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from functools import partial
+
+import msgspec
+from flask import Flask, Response
+
+from .. import __version__
+from ..hooks.catalogue import SERVICES
+from ..knowledge.content import overdue
+from ..metrics import About, Measures, Metrics, NotMeasured, names_of
+from ..pipeline import DRAFT_ORDERS, Service
+from .calls import Site
+from .errors import JSON, add_error_handlers
+from .health import Health, Loaded, add_health
+from .openapi import Told, openapi
+
+BEGIN, END = "cds-begin", "cds-end"  # app.extensions: what each process does before it answers, and when it ends
+
+
+def add_observation(app: Flask, site: Site, service: Service, measured: bool) -> Site:
+    """The addresses that tell how it is, and the site that counts what it does. `measured`: does anybody ask?"""
+    by_client = services_of(site)
+    services = [service, *(each for theirs in by_client.values() for each in theirs)]
+    loaded = loaded_from(service, services)
+
+    def today() -> date:
+        return site.clock().astimezone(service.zone).date()
+
+    def review_passed() -> bool:
+        return bool(overdue(loaded.review_by, today()))
+
+    metrics: Measures = NotMeasured()
+    if measured:
+        keys = {key for each in services for key in each.templates} | {DRAFT_ORDERS}
+        names = names_of(by_client, SERVICES, (each.pathway for each in services), keys)
+        metrics = Metrics(names, About(loaded.version, loaded.content, frozenset(loaded.pathways), review_passed))
+    if late := overdue(loaded.review_by, today()):
+        site.log.warning("start", remark=late)
+    add_error_handlers(app, site.log, metrics.refused)
+    add_document(app, site)
+    add_health(app, Health(loaded, today, site.store))
+    app.extensions[BEGIN], app.extensions[END] = partial(begin, site, metrics), partial(end, site)
+    return replace(site, metrics=metrics)
+
+
+def add_document(app: Flask, site: Site) -> None:
+    """GET /openapi.json. It is made once: nothing of it changes while the service runs."""
+    services = tuple(msgspec.json.decode(site.discovery)["services"])
+    open_to_all = site.callers is None or site.callers.discovery_open
+    document = msgspec.json.encode(openapi(Told(__version__, services, site.demo, open_to_all)))
+    app.add_url_rule("/openapi.json", "openapi", lambda: Response(document, content_type=JSON), methods=["GET"])
+
+
+def services_of(site: Site) -> dict[str, list[Service]]:
+    """The services of every client, by its name."""
+    if site.callers is None:
+        return {"demo": [each.service for each in site.endpoints.values()]}
+    callers = site.callers.by_name.items()
+    return {name: [each.service for each in caller.endpoints.values()] for name, caller in callers}
+
+
+def loaded_from(service: Service, services: list[Service]) -> Loaded:
+    """What was loaded at the start. Of several contents (a site's folder for a client) the first review is due."""
+    return Loaded(
+        version=__version__,
+        content=service.content.version,
+        pathways=tuple(sorted({each.pathway.id for each in services})),
+        review_by=min(each.content.review_by for each in services),
+        approved=all(each.content.is_approved for each in services),
+    )
+
+
+def begin(site: Site, metrics: Measures) -> None:
+    """A process begins to answer calls."""
+    if site.store is not None:
+        site.store.start()
+    metrics.begin(None if site.store is None else site.store.state)
+
+
+def end(site: Site) -> None:
+    """A process has answered its last call."""
+    if site.store is not None:
+        site.store.close()
