@@ -25,8 +25,9 @@ class Demo:
 Views = Callable[..., AbstractContextManager[View]]
 
 
-# For this package alone: Playwright keeps an event loop running in this thread while it is open.
-@pytest.fixture(scope="package")
+# For one module at a time: Playwright keeps an event loop running in this thread while it is open. (A fixture of scope
+# "package" would live until the end of the whole run: the folders of tests are no packages.)
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         opened = launched(playwright)
@@ -34,7 +35,7 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     store, port = folder / "store.sqlite", free_port()
