@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable, MutableMapping
 from dataclasses import replace
@@ -20,7 +21,7 @@ from . import __version__
 from .clients.access import ClientAccess
 from .clients.clients import Client, Clients, load_clients
 from .clients.gate import Gate
-from .config import NO_CLIENTS, Settings, SettingsError, load_settings
+from .config import FORGETFUL, NO_CLIENTS, Settings, SettingsError, load_settings, start_remarks
 from .fhir.ordering.drafts import build_drafts
 from .hooks.catalogue import LISTINGS, SERVICES, discovery
 from .hooks.compose import options_for
@@ -41,11 +42,6 @@ from .web.observing import add_observation
 Clock = Callable[[], datetime]
 SECONDS, DEMO_SECONDS = 2.0, 8.0
 GC_THRESHOLDS = (50_000, 50, 50)
-FORGETFUL = (
-    'CDS_WORKERS: without a store (CDS_STORE_URL=none) clients with jti = "once" need one worker; allowed: a store, '
-    'CDS_WORKERS=1, jti = "until-exp", or jti_memory = "per-process" at the top of clients.toml (a token is then '
-    "accepted once by each worker)"
-)
 WELCOME = """B12 CDS {version}: a CDS Hooks service for vitamin B12 deficiency.
 
 Discovery: GET /cds-services
@@ -68,6 +64,8 @@ def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     content = load_content(cards_folder(), settings.site_dir)
     service = build_service(settings, content)
     store = store_of(settings, clock)
+    for remark in start_remarks(settings, os.environ):
+        log.warning("start", remark=remark)
     app = Flask("cds_service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
     site = replace(build_site(service, settings, clock, log), store=store)
@@ -103,7 +101,7 @@ def add_what_people_see(app: Flask, settings: Settings, site: Site, content: Con
         store=site.store,
         crowds=site.crowds,
     )
-    add_pages(app, desk, site.room, settings.demo, settings.fhir_bases)
+    add_pages(app, desk, site.room, settings.demo, settings.bases_without_client)
     add_content_pages(app, {"": content, **contents_of(site.callers)}, desk.today)
 
 
@@ -157,16 +155,16 @@ def behind_the_gate(site: Site, clients: Clients, settings: Settings, content: C
             contents[client.site] = load_content(cards_folder(), client.site)
         service = service_for(client, settings, contents[client.site])
         theirs = build_site(service, settings, site.clock, site.log)
-        way = ClientAccess(client).fetch_for
-        callers[client.name] = Caller(
-            client.name, theirs.endpoints, theirs.discovery, way, client.seconds_for, client.silent
-        )
+        answered = (theirs.endpoints, theirs.discovery, ClientAccess(client).fetch_for, client.seconds_for)
+        callers[client.name] = Caller(client.name, *answered, client.silent, client.silent_until)
     told = [*remarks(clients, kept=site.store is not None), unused_proxies(getproxies_environment())]
     for remark in filter(None, told):
         site.log.warning("start", remark=remark)
-    gate = Gate(clients.all, tokens_seen(site.store, clients), site.log.info)
+    gate = Gate(clients.all, tokens_seen(site.store, clients), site.log.log)
     catalogue = theirs.discovery if len(callers) == 1 else site.discovery
-    return replace(site, discovery=catalogue, callers=Callers(gate, callers, clients.discovery_open, site.log))
+    alone = clients.memory_per_process or not any(client.once for client in clients.all)
+    behind = Callers(gate, callers, clients.discovery_open, site.log, needs_store=not alone)
+    return replace(site, discovery=catalogue, callers=behind)
 
 
 def service_for(client: Client, settings: Settings, content: Content) -> Service:
@@ -207,7 +205,7 @@ def build_site(service: Service, settings: Settings, clock: Clock, log: Filterin
         pathway=service.pathway.id,
         mode=DEMO if settings.demo else "",
     )
-    policy = Policy(bases=tuple(parse_base(base) for base in settings.fhir_bases), demo=settings.demo)
+    policy = Policy(bases=tuple(parse_base(base) for base in settings.bases_without_client), demo=settings.demo)
     return Site(
         endpoints={each: Endpoint(hook, of_hook(service, hook)) for hook, each in SERVICES.items()},
         discovery=msgspec.json.encode(catalogue),

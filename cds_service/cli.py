@@ -129,8 +129,8 @@ def check(site: Path | None) -> None:
 
     settings = read_settings()
     folder = site or settings.site_dir
-    day = today(settings.zone)
-    sys.exit(check_site(folder, settings, click.echo, day) if folder else check_ours(click.echo, day))
+    told = click.echo
+    sys.exit(check_site(folder, settings, told, today) if folder else check_ours(told, today(settings.zone)))
 
 
 @main.command()

@@ -5,7 +5,9 @@ A value that cannot be used is one line that names the variable, the fault and w
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, tzinfo
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -15,12 +17,20 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .outgoing.addresses import AddressRefused, parse_base
+from .store.opening import NONE
 
 PREFIX = "CDS_"
 NO_CLIENTS = (
     "without demo mode the service does not start unless CDS_CLIENTS names a clients.toml, which says who may call. "
     "With --demo (CDS_DEMO=1) it answers this machine only."
 )
+FORGETFUL = (
+    'CDS_WORKERS: without a store (CDS_STORE_URL=none) clients with jti = "once" need one worker; allowed: a store, '
+    'CDS_WORKERS=1, jti = "until-exp", or jti_memory = "per-process" at the top of clients.toml (a token is then '
+    "accepted once by each worker)"
+)
+OF_ONE_COMMAND = {"CDS_FHIR_TOKEN"}  # no setting of the service
+READ_BY_ALL = 0o004
 Listed = Annotated[tuple[str, ...], NoDecode]  # a comma list, not JSON
 
 
@@ -93,6 +103,12 @@ class Settings(BaseSettings):
         """The time zone whose calendar days count, where no site's folder states one."""
         return _zone(self.time_zone)
 
+    @property
+    def bases_without_client(self) -> tuple[str, ...]:
+        """The FHIR bases that may be called for who is no client: in a demo. Beside clients, whoever sees a page could
+        search the patients of those bases."""
+        return self.fhir_bases if self.demo else ()
+
     def zone_with(self, of_site: str) -> tzinfo:
         """The time zone, with what the site's folder states ("" is nothing). Two that differ are a SettingsError:
         what the site has signed is not changed from outside."""
@@ -111,6 +127,54 @@ def load_settings(**given: Any) -> Settings:
         return found if found.secrets_dir is None else Settings(_secrets_dir=found.secrets_dir, **given)
     except ValidationError as error:
         raise SettingsError("; ".join(_line(fault) for fault in error.errors())) from None
+
+
+def start_remarks(settings: Settings, environment: Iterable[str]) -> Iterator[str]:
+    """What an operator should read at every start, a line each; never a value that may be secret. `environment`: the
+    names of its variables."""
+    yield from _misspelt([*environment, *_files(settings.secrets_dir)])
+    if settings.fhir_bases and not settings.demo:
+        yield "CDS_FHIR_BASES is for demo mode and the command line: each client has its own bases, the pages have none"
+    if settings.store_url == NONE:
+        return
+    yield _store_told(settings)
+    spans = (("OVERRIDE", settings.override_days, "override"), ("ACCEPTED", settings.accepted_days, "acceptance"))
+    for name, days, what in spans:
+        if 0 < settings.store_days < days:
+            yield (
+                f"CDS_STORE_DAYS ({settings.store_days}) is less than CDS_{name}_DAYS ({days}): after "
+                f"{settings.store_days} days an {what} is forgotten"
+            )
+    if settings.store_keys is not None and settings.store_keys.stat().st_mode & READ_BY_ALL:
+        yield "CDS_STORE_KEYS: every user of this machine can read the key file; better chmod 600 (or 640)"
+
+
+def _misspelt(names: Iterable[str]) -> Iterator[str]:
+    """The names that look like settings and are none, each with the one that may be meant."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | OF_ONE_COMMAND
+    for name in sorted(each for each in names if each.startswith(PREFIX) and each not in known):
+        meant = get_close_matches(name, known, 1)
+        yield f"{name} is no setting and has no effect" + (f"; is {meant[0]} meant?" if meant else "")
+
+
+def _files(folder: Path | None) -> list[str]:
+    """The names of its files. A folder may be one whose files can be read and not listed."""
+    try:
+        return [path.name for path in folder.iterdir()] if folder else []
+    except OSError:
+        return []
+
+
+def _store_told(settings: Settings) -> str:
+    """Which kind of store is used, and whether somebody chose it."""
+    if settings.store_url.startswith("sqlite"):
+        return f"the store is SQLite, in the file {settings.store_url.partition('?')[0].rpartition('/')[2]}"
+    if settings.store_url:
+        return "the store is PostgreSQL"
+    if settings.demo:
+        return "the store is SQLite, in a temporary file that is gone at the end"
+    nor = ", nor is a file of that name in CDS_SECRETS_DIR" if settings.secrets_dir else ""
+    return f"CDS_STORE_URL is not set{nor}: the store is SQLite, in the file b12-cds.sqlite of the working folder"
 
 
 def _line(fault: Any) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from .clinical.record import PatientRecord, Unmapped
+from .clinical.case import Case
+from .clinical.record import Unmapped
+from .clinical.unjudged import why_not
 from .fhir.reading import reasons
 from .knowledge.files import VALUE_SETS, written_line
 from .pipeline import Answer, Service
@@ -34,19 +36,25 @@ def explanation(found: Answer, service: Service, day: date) -> Json:
             }
             for finding in found.decision.findings.values()
         ],
-        "ignored": not_used(found.record, service.pathway.displays),
+        "ignored": not_used(found.assessment.case),
         "unavailable": [key for key in service.templates if key in found.record.unavailable],
         "suppressed": [{"what": each.what, "why": each.why, "on": each.on.isoformat()} for each in found.suppressed],
         "cards": found.cards,
     }
 
 
-def not_used(record: PatientRecord, displays: Mapping[str, str]) -> list[Json]:
-    """What was ignored and why; for a result that is not mapped, the line by which a site maps it."""
+def not_used(case: Case) -> list[Json]:
+    """What was ignored and why; for a result that is not mapped, the line by which a site maps it; results that were
+    read and could not be judged."""
+    record = case.record
     unmapped = {each.reference for each in record.unmapped}
     told = [(each.reference, each.reason) for each in record.ignored
             if not (each.reference in unmapped and each.reason == reasons.WORDS_ONLY)]  # fmt: skip
-    told += [(each.reference, how_to_map(each, displays)) for each in record.unmapped]
+    told += [(each.reference, how_to_map(each, case.pathway.displays)) for each in record.unmapped]
+    named = {reference for reference, _ in told}
+    for lab in record.labs:
+        if lab is not case.b12 and lab.reference not in named and (why := why_not(case, lab)):
+            told.append((lab.reference, f"{case.reported(lab)}: {case.pathway.messages[f'doubt.{why}']}"))
     return [{"reference": reference, "reason": reason} for reference, reason in sorted(told)]
 
 

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .fhir.gathering import bundles, key_states
+from .fhir.gathering.gather import MORE_NAMES
 from .fhir.gathering.key_states import ABSENT, DATA, EMPTY, FAILED, INCOMPLETE, NULL
-from .fhir.reading.reasons import REASONS
+from .fhir.reading import reasons
 
 if TYPE_CHECKING:
     from .pipeline import Answer
@@ -24,11 +26,12 @@ OTHER = "other"
 STATUSES = frozenset(
     str(status) for status in (200, 400, 401, 403, 404, 405, 408, 411, 412, 413, 414, 415, 429, 431, 500, 503)
 )
+ALARMING = ("401", "500", "503")
 INDICATORS = frozenset(["info", "warning", "critical"])
 KEY_STATES = frozenset([ABSENT, NULL, EMPTY, INCOMPLETE, FAILED, DATA])
 OUTCOMES = frozenset(["accepted", "overridden"])
 ACCESS = {"ready": "ready", "none passed": "none passed"}  # any other text says why the server may not be called
-IGNORED = REASONS | {"another patient", "specimen", "cannot be read", "read without what does not fit"}
+IGNORED = reasons.REASONS | bundles.REASONS | key_states.REASONS | {MORE_NAMES, "another patient", "specimen"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +138,19 @@ class Metrics:
         self._feedback = counter("feedback", "Feedback stored", client=names.clients, outcome=OUTCOMES)
         self._forgotten = counter("recall_gave_up", "Calls for which the store could not say what was overridden")
         self._lost = counter("store_lost", "Decisions that could not be kept")
+        self._begin_with_nothing(names)
+
+    def _begin_with_nothing(self, names: Names) -> None:
+        """A series that an alert watches is there before the first of its kind: a rate sees a rise, not a first 1."""
+        for status in ALARMING:
+            self._refused.of(status)
+        for key in names.keys:
+            self._missing.of(key)
 
     def call(self, client: str, hook: str, silent: bool, found: Answer, fhir: str, seconds: float) -> None:
         self._calls.of(client, hook, str(found.status), "yes" if silent else "no").inc()
         self._seconds.of(hook).observe(seconds)
-        for each in found.shown:
+        for each in () if silent else found.shown:  # a silent client saw none: `feedback report --silent` tells
             self._cards.of(each.row, each.indicator).inc()
         for key in found.missing:
             self._missing.of(key).inc()

@@ -7,11 +7,12 @@ an argument. The one branch: an order that is none of our business is answered b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, tzinfo
 from typing import Any
 
+from .clinical.advice import Advice, Draft
 from .clinical.decide import Decision, decide, decide_without, unavailable
 from .clinical.decide_orders import decide_orders
 from .clinical.dismissals import Quieter, evidence_of, may_be_quiet, quieter
@@ -174,10 +175,18 @@ def told(
         offered=tuple(
             Offered(each.card, each.suggestion, each.draft.kind, each.draft.id) for each in composed.suggested
         ),
-        suppressed=tuple(Suppressed(each.what, each.why, each.on) for each in quiet.left),
+        suppressed=(
+            *(Suppressed(each.what, each.why, each.on) for each in quiet.left),
+            *(Suppressed(f"{each.kind}:{each.id}", "ordered", today) for each in ordered(quiet.advice)),
+        ),
         evidence=evidence,
         remembered=remembered,
     )
+
+
+def ordered(advice: Iterable[Advice]) -> tuple[Draft, ...]:
+    """The tests that nothing suggests because they are ordered already."""
+    return tuple(dict.fromkeys(test for each in advice for test in each.ordered))
 
 
 def remember(

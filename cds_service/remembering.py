@@ -6,24 +6,36 @@ The store knows neither requests nor answers; here they are put into the words i
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import partial
 
 from .hooks.messages import HookRequest, log_name
 from .hooks.replay import CannotTell, SeenTokens
+from .outgoing.addresses import AddressRefused, parse_base
 from .pipeline import Answer, Service
 from .store.kept import Keeper, KeptDecision, Remembered, StoreDown, Who
 
 
 def who(request: HookRequest, client: str, tenant: str | None) -> Who:
-    """About whom and by whom the call is. Without a FHIR base the client's own ids stand alone."""
-    base = "" if request.fhir_access is None else request.fhir_access.base
-    return Who(client, tenant, base, request.patient_id, request.tokens["userId"])
+    """About whom and by whom the call is: the ids are those of the FHIR server that it names, may it be read or not.
+
+    A call that names none stands by itself: of which server its ids are is not said, and is not guessed. Then a card
+    that was overridden elsewhere is shown once more, which is the safer mistake.
+    """
+    return Who(client, tenant, in_normal_form(request.fhir_base), request.patient_id, request.tokens["userId"])
 
 
-def recall_for(store: Keeper | None, asked: Who, now: datetime) -> Callable[[], Remembered] | None:
+def in_normal_form(base: str) -> str:
+    """A FHIR base as it is however it was spelled; what is no address as it was sent."""
+    try:
+        return parse_base(base).url
+    except AddressRefused:
+        return base
+
+
+def recall_for(store: Keeper | None, asked: Who, now: datetime, zone: tzinfo) -> Callable[[], Remembered] | None:
     """The look-up of what is remembered, made only if the pipeline asks; None where nothing is kept."""
-    return None if store is None else partial(store.recall, asked, milliseconds(now))
+    return None if store is None else partial(store.recall, asked, milliseconds(now), zone)
 
 
 def kept(

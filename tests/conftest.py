@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -44,7 +45,10 @@ def wheel() -> bool:
 def package_registry() -> bool:
     """True where pip finds what building the service needs."""
     asked = [sys.executable, "-m", "pip", "index", "versions", "hatchling", "--retries", "1", "--timeout", "10"]
-    return subprocess.run(asked, capture_output=True).returncode == 0
+    try:
+        return subprocess.run(asked, capture_output=True, timeout=60).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def postgresql() -> bool:
@@ -109,6 +113,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if IN_CI:
         pytest.fail(f"not run: {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_thread_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each module of tests ends what it began: a store, a server, a client."""
+    from tests.endings import left_behind  # here, after the path to it
+
+    before = threading.enumerate()
+    yield
+    left = left_behind(before)
+    assert not left, f"{request.node.nodeid} leaves threads behind: {', '.join(left)}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -49,9 +49,16 @@ def run_tests(arguments: list[str]) -> int:
         return tests.wait(AT_MOST)
     except subprocess.TimeoutExpired:
         tests.send_signal(signal.SIGABRT)  # it says where each thread is, and ends
-        tests.wait()
+        give_up(tests)
         print(f"\nFailed: the tests did not end within {AT_MOST // 60} minutes", file=sys.stderr)
         return 1
+
+
+def give_up(tests: subprocess.Popen[bytes]) -> None:
+    try:
+        tests.wait(60)
+    except subprocess.TimeoutExpired:
+        tests.kill()
 
 
 def make_environment() -> None:

@@ -10,6 +10,7 @@ import ssl
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +24,7 @@ from ..hooks.trust import Issuer
 from ..knowledge.faults import ContentError, Faults, listing
 from ..knowledge.shapes import phrase
 from ..outgoing.addresses import AddressRefused, Base, parse_base
+from .silence import days_as_text, silent_until
 
 SANDBOX = "https://sandbox.cds-hooks.org"
 SANDBOX_KID = "44823f3d-0b01-4a6c-a80e-b9d3e8a7226f"  # its private half is public
@@ -64,6 +66,7 @@ class Client:
     pathway: str | None = None
     site: Path | None = None
     silent: bool = False
+    silent_until: date | None = None  # the last day of it
     on_missing: str = "412"
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     cards: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # by the names of compose.Options
@@ -107,7 +110,7 @@ def load_clients(path: Path) -> Clients:
 
 def _read(path: Path, faults: Faults) -> Toml:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return days_as_text(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError:
         faults.add(path.name, "there is no such file that can be read")
     except UnicodeDecodeError:
@@ -135,6 +138,7 @@ class _Reader:
             pathway=table.get("pathway"),
             site=self.beside(f"{place} site", table.get("site"), Path.is_dir, "a folder"),
             silent=table.get("mode") == "silent",
+            silent_until=silent_until(place, table, self.faults),
             on_missing=table.get("on_missing", "412"),
             seconds=MappingProxyType(table.get("seconds", {})),
             cards=MappingProxyType(cards),
@@ -208,7 +212,8 @@ class _Reader:
         try:
             return parse_base(text)
         except AddressRefused as refused:
-            self.faults.add(place, f"is {refused}; allowed: {HTTPS}")
+            spelled = "" if text.isascii() else "; a host name in other letters than a to z is written as xn--..."
+            self.faults.add(place, f"is {refused}; allowed: {HTTPS}{spelled}")
             return None
 
     def beside(self, place: str, name: str | None, exists: Callable[[Path], bool], kind: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""The gate: who is let in, by the token of each call, in the order of item 123; then once only, then not too often.
+"""The gate: who is let in, by the token of each call, in the order of item 123; then not too often, then once only.
 
 What is wrong with a token is for the log; the caller hears 401 and nothing else (item 124). A token is never kept,
 told or logged: its issuer, tenant and jti may be.
@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..hooks.replay import CannotTell, SeenTokens
 from ..hooks.trust import Claims, NotTrusted, Token, check_claims, check_header, check_signature, read_token
 from .clients import Client
-from .keys import Find, keys_of
+from .keys import Find, Note, keys_of
 
 LONGEST_LOGGED = 200  # characters of a text that anybody may have sent
 
 
 class NotAdmitted(Exception):
-    """A call that is not answered: its status, why (for the log), and what may be logged of its token."""
+    """A call that is not answered: its status, why (for the log), and what else may be logged of it."""
 
-    def __init__(self, status: int, why: str, claims: Claims | None = None, wait: int | None = None):
+    def __init__(self, status: int, why: str, claims: Claims | None = None, wait: int | None = None, **more: str):
         self.status, self.why, self.wait = status, why, wait
-        self.told: dict[str, Any] = {} if claims is None else told(claims)
+        self.told: dict[str, Any] = {**({} if claims is None else told(claims)), **more}
         super().__init__(why)
 
 
@@ -57,11 +57,16 @@ class Rate:
                 return 0
             return max(math.ceil((1 - self.left) * 60 / self.per_minute), 1)
 
+    def give_back(self) -> None:
+        """The call that counted was none."""
+        with self.lock:
+            self.left = min(self.left + 1, float(self.per_minute))
+
 
 class Gate:
     """Lets clients in. One per process; threads share it."""
 
-    def __init__(self, clients: Iterable[Client], seen: SeenTokens, note: Callable[..., None]) -> None:
+    def __init__(self, clients: Iterable[Client], seen: SeenTokens, note: Note) -> None:
         self._clients: Mapping[str, Client] = {client.issuer.iss: client for client in clients}
         self._keys: Mapping[str, Find] = {iss: keys_of(client, note) for iss, client in self._clients.items()}
         self._rates = {iss: Rate(client.rate) for iss, client in self._clients.items()}
@@ -74,23 +79,33 @@ class Gate:
         """
         try:
             token = read_token(bearer(authorization))
-            client = self._believed(token, path, now)
-            self._first_time(token.claims, client, now)
+            client = self._believed(token, path, now, tick)
+            self._in_turn(token.claims, client, now, tick)
         except NotTrusted as error:
-            raise NotAdmitted(401, error.why, error.claims) from None
-        if wait := self._rates[client.issuer.iss].wait(tick):
-            raise NotAdmitted(429, "rate", token.claims, wait)
+            expected = {"expected": error.expected} if error.expected else {}
+            raise NotAdmitted(401, error.why, error.claims, **expected) from None
         return Admitted(client, token.claims.tenant)
 
-    def _believed(self, token: Token, path: str, now: float) -> Client:
+    def _believed(self, token: Token, path: str, now: float, tick: float) -> Client:
         claims = token.claims
         client = self._clients.get(claims.iss)
         if client is None:
             raise NotTrusted("iss", claims)
         check_claims(token, client.issuer, path, now)
         check_header(token, client.issuer)
-        check_signature(token, self._keys[claims.iss](token.kid, token.algorithm, now))
+        check_signature(token, self._keys[claims.iss](token.kid, token.algorithm, tick))
         return client
+
+    def _in_turn(self, claims: Claims, client: Client, now: float, tick: float) -> None:
+        """Not too often, and once only. Who is told to wait may come with the same token; a replay uses up no turn."""
+        rate = self._rates[client.issuer.iss]
+        if wait := rate.wait(tick):
+            raise NotAdmitted(429, "rate", claims, wait)
+        try:
+            self._first_time(claims, client, now)
+        except (NotTrusted, NotAdmitted):
+            rate.give_back()
+            raise
 
     def _first_time(self, claims: Claims, client: Client, now: float) -> None:
         if not client.once:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from .case import B12_ANALYTES, Case
 from .findings import Finding
 from .tables import Choice, FixedCard, Orderable, Pathway, Provenance, Regimen, Row
+from .unjudged import why_not
 
 TOTAL_B12, MARKERS = "b12-total", ("mma", "homocysteine")
 MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homocysteine": "homocysteine"}
@@ -31,7 +32,8 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What one row says to the clinician, before it is laid out as a card. `row` is "interpret/deficient"."""
+    """What one row says to the clinician, before it is laid out as a card. `row` is "interpret/deficient"; `ordered`
+    are tests that it would suggest, were they not ordered already."""
 
     row: str
     indicator: str
@@ -40,6 +42,7 @@ class Advice:
     topic: str
     provenance: Provenance
     drafts: tuple[Draft, ...] = ()
+    ordered: tuple[Draft, ...] = ()
 
 
 def matches(row: Row | Choice, found: Iterable[str]) -> bool:
@@ -65,6 +68,17 @@ def belongs(note: Row, row: Row) -> bool:
     return row.table in note.on or named(row) in note.on
 
 
+def without_regimens(detail: str) -> str:
+    """The text of a row that has no regimen for this patient: without the line that would announce one, too."""
+    kept: list[str] = []
+    for paragraph in detail.strip().split("\n\n"):
+        if paragraph.strip() != "{regimens}":
+            kept.append(paragraph)
+        elif kept and kept[-1].rstrip().endswith(":"):
+            kept.pop()
+    return "\n\n".join(kept)
+
+
 class Writer:
     """Turns matched rows into advice: wording with the record's values, notes, and the drafts that are allowed."""
 
@@ -75,18 +89,25 @@ class Writer:
 
     def advice(self, row: Row, indicator: str) -> Advice:
         """The advice of one row."""
-        paragraphs = [row.detail, *(note.detail for note in self.notes if belongs(note, row))]
-        values = self.values | {"regimens": self.schedules(row)} if row.regimens else self.values
+        regimens = self.schedules(row)
+        today = self.pathway.messages["today.allergy" if self.none_fits else "today.start"]
+        values = self.values | {"regimens": regimens, "today": today}
+        detail = row.detail if regimens else without_regimens(row.detail)
+        paragraphs = [detail, *(note.detail for note in self.notes if belongs(note, row))]
         detail = "\n\n".join(text.strip().format_map(values) for text in paragraphs if text.strip())
         summary = row.summary.format_map(values)
-        drafts = (*self.tests(row), *self.medicines(row))
-        return Advice(named(row), indicator, summary, detail, row.topic, row.provenance, drafts)
+        tests = self.tests(row)
+        needless = [test for test in tests if self.superfluous(self.pathway.orderables[test.id])]
+        drafts = (*(test for test in tests if test not in needless), *self.medicines(row))
+        ordered = tuple(test for test in needless if self.is_ordered(test.id))
+        return Advice(named(row), indicator, summary, detail, row.topic, row.provenance, drafts, ordered)
 
     def interpretation(self, row: Row, indicator: str) -> list[Advice]:
-        """The likelihood card; or, where the row has none and something could not be seen, the card that says so."""
+        """The likelihood card; or, where the row has none and something could not be seen or judged, what says so."""
         if indicator != "none":
             return [self.advice(row, indicator)]
-        return [self.fixed(self.pathway.fixed["incomplete"])] if "record_incomplete" in self.found else []
+        cards = (("record_incomplete", "incomplete"), ("marker_unjudged", "unjudged"))
+        return [self.fixed(self.pathway.fixed[name]) for finding, name in cards if finding in self.found]
 
     def fixed(self, card: FixedCard) -> Advice:
         """A card that no row makes."""
@@ -94,7 +115,7 @@ class Writer:
         return Advice(f"fixed/{card.id}", card.indicator, summary, detail, card.topic, card.provenance)
 
     def tests(self, row: Row) -> list[Draft]:
-        """The tests to draft: of a stale row the repeat, else the row's own; none that is superfluous."""
+        """The tests that the row wants: of a stale row the repeat, else the row's own."""
         named_tests = [choice.id for choice in row.tests if matches(choice, self.found)]
         if row.table == "interpret" and "repeat_first" in self.found:
             named_tests = ["repeat", *(named_tests if "b12_not_known" in self.found else ())]
@@ -104,7 +125,7 @@ class Writer:
         alone = TOTAL_B12 in wanted and row.table != "safety"  # the safety rows name what goes with it
         if alone and "nitrous_oxide" in self.found and not self.marker_at_hand(wanted):
             wanted["homocysteine"] = None  # beside nitrous oxide total B12 alone misleads (6.5, O4)
-        return [Draft("test", each) for each in wanted if not self.superfluous(self.pathway.orderables[each])]
+        return [Draft("test", each) for each in wanted]
 
     def marker_at_hand(self, wanted: Iterable[str]) -> bool:
         """Is MMA or homocysteine wanted anyway, asked for, or measured not long ago?"""
@@ -127,15 +148,19 @@ class Writer:
 
     def superfluous(self, orderable: Orderable) -> bool:
         """Is there an open order or a draft of it, or a result of everything it measures within its age?"""
-        record = self.case.record
-        if any(each.orderable == orderable.id for each in (*record.orders, *record.selected, *record.beside)):
+        if self.is_ordered(orderable.id):
             return True
         if not orderable.measures:
             return False
         return all(self.measured(analyte, orderable.current_days) for analyte in orderable.measures)
 
+    def is_ordered(self, orderable: str) -> bool:
+        """Is there an open order of this test, or a draft of it in the call?"""
+        record = self.case.record
+        return any(each.orderable == orderable for each in (*record.orders, *record.selected, *record.beside))
+
     def measured(self, analyte: str, days: int) -> bool:
-        """Is there a final result that is young enough and not in doubt?"""
+        """Is there a result that is young enough and that could be judged?"""
         case = self.case
         if analyte == "intrinsic-factor-antibody" and "ifab_positive" in self.found:
             return True
@@ -144,7 +169,7 @@ class Writer:
         return any(
             lab.date is not None and 0 <= (case.today - lab.date).days <= days
             for lab in case.labs.get(analyte, ())
-            if not lab.preliminary and not lab.doubt
+            if not why_not(case, lab)
         )
 
     def suitable(self, row: Row) -> list[Regimen]:

@@ -5,7 +5,7 @@ Pure. One answer carries the regimen of one row only, and each test draft once (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .advice import Advice, Writer, first_match, matches, named
 from .case import Because
@@ -13,6 +13,7 @@ from .findings import Assessment, Finding
 from .tables import Pathway, Row
 
 SEVERITY = {"none": 0, "info": 1, "warning": 2, "critical": 3}
+ACT_FIRST = ("S1", "S1b")  # the safety rows that act before any result is there
 REGIMEN_FIRST = ("safety/S1", "safety/S1b", "treat", "safety/S8", "safety/S7")  # whose regimen an answer carries
 
 
@@ -34,6 +35,7 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
     if "out_of_scope" in found:
         return Decision(interpret.label, (named(interpret),), (), found)
     chosen = [row for row in pathway.safety if matches(row, found)]
+    note_urgency(chosen, found)
     treat = treatment(interpret, found)
     writer = Writer(assessment.case, pathway, found, assessment.values)
     advice = [writer.advice(row, level(row, found)) for row in chosen]
@@ -106,6 +108,14 @@ def note_staleness(row: Row, found: dict[str, Finding]) -> None:
         found["repeat_first_without_neuro"] = Finding("repeat_first_without_neuro", because)
 
 
+def note_urgency(chosen: list[Row], found: dict[str, Finding]) -> None:
+    """Does a safety row act before any result is there? Then no other card says to wait for one."""
+    names = [name for row in chosen if row.id in ACT_FIRST for name in row.when]
+    if names:
+        because = dict.fromkeys(each for name in names for each in found[name].because)
+        found["act_before_results"] = Finding("act_before_results", tuple(because))
+
+
 def one_regimen(advice: list[Advice]) -> list[Advice]:
     """Leave the medicine drafts of one row only, and each test draft on the first card that has it."""
     bearing = [each.row for each in sorted(advice, key=urgency) if any(d.kind == "medicine" for d in each.drafts)]
@@ -115,7 +125,5 @@ def one_regimen(advice: list[Advice]) -> list[Advice]:
     for each in sorted(advice, key=urgency):
         drafts = [draft for draft in each.drafts if draft not in seen and (draft.kind == "test" or each.row == chosen)]
         seen.update(drafts)
-        kept.append(
-            Advice(each.row, each.indicator, each.summary, each.detail, each.topic, each.provenance, tuple(drafts))
-        )
+        kept.append(replace(each, drafts=tuple(drafts)))
     return kept

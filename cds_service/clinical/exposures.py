@@ -65,7 +65,8 @@ def assess_causes(case: Case) -> None:
     """Medicines that lower B12 (NG239 Box 2), the pill, anticoagulants, recreational nitrous oxide."""
     box2 = newest_by_ingredient([entry for entry in case.medicines("box2") if exposed(case, entry)])
     case.add("box2_medicine", [Because(entry.reference, since(case, entry)) for entry in box2])
-    case.add("durations_unknown", [Because(each.reference, since(case, each)) for each in box2 if not each.start])
+    undated = [each for each in box2 if not each.start]
+    case.add("durations_unknown", [Because(each.reference, case.display(each.ingredient)) for each in undated])
     for name, groups in (("metformin", ("metformin",)), ("acid_suppressant", ("ppi", "h2ra"))):
         chosen = [entry for entry in box2 if any(entry.ingredient in case.pathway.groups[group] for group in groups)]
         case.add(name, [Because(entry.reference, since(case, entry)) for entry in chosen])

@@ -20,6 +20,7 @@ from .problems import assess_cord, assess_cord_on_treatment, assess_problems
 from .record import PatientRecord
 from .tables import Pathway
 from .treatment import course_start
+from .unjudged import assess_unjudged
 from .wording import values
 
 NAMES = frozenset(
@@ -45,9 +46,10 @@ NAMES = frozenset(
     b12_untested b12_preliminary b12_unusable b12_masked b12_not_known newer_in_doubt newer_preliminary b12_incomplete
     old_b12 was_deficient stale_exempt repeat_first repeat_first_without_neuro b12_range_differs
     mma_raised mma_normal mma_unclear mma_by_homocysteine mma_egfr_unknown marker_stale homocysteine_raised
+    results_unjudged marker_unjudged
     nitrous_marker_raised
     deteriorating injection_preferred injection_first symptoms_or_no_dose megaloblastic_neuro hb_severe_to_treat
-    cytopenia_to_treat deficient_or_grey
+    cytopenia_to_treat deficient_or_grey act_before_results
     box2_ordered cobalamin_ordered cyanocobalamin_ordered nitrous_ordered chloramphenicol_order_blunts
     b12_total_ordered b12_not_measured_for_a_year other_box2_medicine other_risk_or_symptom b12_repeat_early
     b12_repeat_grey_symptoms marker_at_hand
@@ -81,6 +83,7 @@ def assess(record: PatientRecord, pathway: Pathway, today: date) -> Assessment:
     assess_blood(case)
     assess_b12(case)
     assess_markers(case)
+    assess_unjudged(case)
     assess_optional(case)
     assess_cord(case)
     assess_combined(case)

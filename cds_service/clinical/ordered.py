@@ -177,14 +177,17 @@ def is_treatment(pathway: Pathway, order: Order) -> bool:
 def begun_now(case: Case) -> list[Because]:
     """A cobalamin drafted in the same session; or B12 begun today or yesterday, not merely given or renewed then."""
     drafted = told(case, of_group(case.pathway, "cobalamin", case.record.selected + case.record.beside))
+    return drafted + [Because(reference, f"B12 begun on {written(day)}") for day, reference in begun_days(case)]
+
+
+def begun_days(case: Case) -> list[tuple[date, str]]:
+    """The days, today or just before, on which B12 was first given or begun, with their references; none if earlier."""
     earliest = days_before(case.today, case.limits.days("b12-begun"))
     if treated_on(case, earliest):
-        return drafted
+        return []
     counted = [each for each in cobalamins(case) if by_injection(each) or taken_on(case, each, case.today)]
     days = [*case.doses, *((each.start, each.reference) for each in counted if each.start)]
-    return drafted + [
-        Because(reference, f"B12 begun on {written(day)}") for day, reference in days if earliest <= day <= case.today
-    ]
+    return [(day, reference) for day, reference in days if earliest <= day <= case.today]
 
 
 def assess_sample(case: Case) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 from .bands import BOUNDS, doubt
 from .case import Case, quantity, written
+from .ordered import begun_days
 from .record import LabResult
 
 MOST_LISTED = 3
 
 LONGEST: dict[str, str] = {
     "b12": ">=1234567.89 pmol/L",
+    "b12_name": "Active B12",
     "b12_kind": "active B12",
     "b12_date": "30 Sep 2026",
     "b12_limits": "180 to 350 pmol/L",
@@ -26,6 +29,7 @@ LONGEST: dict[str, str] = {
     "dismissed": "",  # a summary: what then is too long is shortened, and stands whole in the text
     "dismissed_on": "30 Sep 2026",
     "regimens": "",
+    "today": "draw blood and refer today; allergy to B12 or cobalt is recorded",  # set with the regimens: advice.py
     "differences": "",
     "fitting": "",
     "ordered": "hydroxocobalamin, cyanocobalamin, phenobarbital and 9 more",
@@ -46,10 +50,16 @@ LONGEST: dict[str, str] = {
     "symptoms": "impaired proprioception (30 Sep 2026), impaired balance (undated), numbness (30 Sep 2026) and 9 more",
     "risks": "abdominal or pelvic radiotherapy (30 Sep 2026), autoimmune thyroid disease (30 Sep 2026), metformin",
     "lasting_risks": "aged 76, metformin (since 30 Sep 2026), total gastrectomy (30 Sep 2026) and 9 more",
+    "signs": "impaired proprioception (30 Sep 2026), impaired balance (undated), numbness (30 Sep 2026) and 9 more",
+    "allergies": "hypersensitivity to a cobalamin, allergy to cobalt",
+    "b12_first": "begun 30 Sep 2026",
+    "folate_from": "24 hours after its first dose",
+    "undated_medicines": "metformin, esomeprazole, phenobarbital and 9 more",
     "causes": "resection of the terminal ileum (30 Sep 2026), total gastrectomy (30 Sep 2026), pernicious anaemia",
     "recognised_causes": "alcohol dependence (30 Sep 2026), HIV infection (30 Sep 2026), aminosalicylate",
     "medicines": "metformin (since 30 Sep 2026), esomeprazole (start not recorded), phenobarbital and 9 more",
     "injection_date": "30 Sep 2026",
+    "unjudged": "platelets 1234 10*9/L on 30 Sep 2026 (the number is implausibly low for its unit) and 9 more",
     "missing": "blood count, conditions, pregnancy and symptoms, medication statements, prescriptions",
 }  # fmt: skip
 
@@ -59,11 +69,17 @@ def values(case: Case) -> dict[str, str]:
     found = dict.fromkeys(LONGEST, "")
     found.update(b12_values(case))
     found.update(marker_values(case))
+    found.update(folate_values(case))
     for name, analyte in (("hb", "haemoglobin"), ("egfr", "egfr"), ("mcv", "mcv"), ("neutrophils", "neutrophils")):
         found[name] = shown(case.blood[analyte])
     for name in ("platelets", "potassium"):
         found[name] = shown(case.blood[name])
-    for name, finding in (("symptoms", "symptoms"), ("medicines", "box2_medicine"), ("missing", "record_incomplete")):
+    for name, finding in (
+        ("symptoms", "symptoms"),
+        ("medicines", "box2_medicine"),
+        ("missing", "record_incomplete"),
+        ("unjudged", "results_unjudged"),
+    ):
         found[name] = listed(case, finding)
     found["ordered"] = ", ".join(
         dict.fromkeys(case.display(each.ingredient) for each in case.record.selected if each.ingredient)
@@ -74,6 +90,10 @@ def values(case: Case) -> dict[str, str]:
     found["lasting_risks"] = listed(case, "lasting_risk")
     found["recognised_causes"] = listed(case, "recognised_cause")
     found["causes"] = listed(case, "cause_known")
+    found["allergies"] = listed(case, "cobalamin_or_cobalt_allergy")
+    found["undated_medicines"] = listed(case, "durations_unknown")
+    blood = case.found.get("blood", ())
+    found["signs"] = joined(case, [each.text for each in case.found.get("symptoms", ()) if each not in blood])
     found["injection_date"] = written(case.doses[-1][0]) if case.doses else ""
     absent = case.pathway.messages["not-recorded"]
     return {name: value or absent for name, value in found.items()}
@@ -85,10 +105,11 @@ def shown(lab: LabResult | None) -> str:
 
 def b12_values(case: Case) -> dict[str, str]:
     """The result that drives, the others beside it, and what is wrong with one in doubt."""
-    found = {}
+    found = {"b12_name": case.pathway.messages["name.b12"]}
     if case.b12:
         lab = case.b12
-        found = {
+        found |= {
+            "b12_name": case.pathway.messages[f"name.{lab.analyte}"],
             "b12": quantity(lab),
             "b12_kind": case.display(lab.analyte),
             "b12_date": written(lab.date),
@@ -137,7 +158,7 @@ def marker_values(case: Case) -> dict[str, str]:
     ):
         if not lab:
             continue
-        limit = f"{plain(lab.high)} {lab.unit}" if lab.high is not None else default_limit(case, default)
+        limit = f"{plain(lab.high)} {lab.unit}" if lab.high is not None else default_limit(case, default, lab)
         found |= {name: quantity(lab), f"{name}_date": written(lab.date)}
         if name == "mma":
             found["mma_limit"] = limit
@@ -146,14 +167,33 @@ def marker_values(case: Case) -> dict[str, str]:
     return found
 
 
-def default_limit(case: Case, name: str) -> str:
-    """The pathway's own upper limit, with its unit."""
+def default_limit(case: Case, name: str, lab: LabResult) -> str:
+    """The pathway's own upper limit, in the unit of the result where that is of the same kind."""
+    family, factor = case.base_of(lab, Decimal(1))
+    if family == "molar":
+        return f"{plain(case.limits[name] / factor)} {lab.unit}"
     return f"{plain(case.limits[name])} {case.pathway.thresholds[name].unit}"
+
+
+def folate_values(case: Case) -> dict[str, str]:
+    """Folic acid is ordered with B12: when B12 was begun, if it was, and from when folic acid may follow."""
+    if not case.has("folate_order_after_b12"):
+        return {}
+    words, days = case.pathway.messages, [day for day, _ in begun_days(case)]
+    if not days:
+        return {"b12_first": words["b12-ordered"], "folate_from": words["folate-later"]}
+    begun = words["b12-begun"].format(date=written(min(days)))
+    return {"b12_first": begun, "folate_from": written(min(days) + timedelta(days=1))}
 
 
 def listed(case: Case, finding: str) -> str:
     """What made a finding true, in our displays: at most three, then how many more."""
-    texts = list(dict.fromkeys(each.text for each in case.found.get(finding, ()) if each.text))
+    return joined(case, [each.text for each in case.found.get(finding, ())])
+
+
+def joined(case: Case, told: list[str]) -> str:
+    """Each text once: at most three, then how many more."""
+    texts = [text for text in dict.fromkeys(told) if text]
     more = len(texts) - MOST_LISTED
     text = ", ".join(texts[:MOST_LISTED])
     return f"{text} {case.pathway.messages['and-more'].format(n=more)}" if more > 0 else text

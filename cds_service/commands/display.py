@@ -16,6 +16,7 @@ from rich.text import Text
 
 Json = dict[str, Any]
 COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
+LEFT_OUT = {"dismissed": "dismissed on", "accepted": "accepted on", "ordered": "ordered already, as of"}
 WIDEST = 110
 
 
@@ -74,8 +75,8 @@ def show_explanation(out: Console, told: Json) -> None:
     section(out, "Findings", ((each["name"], evidence(each["because"])) for each in told["findings"]))
     section(out, "Not used", ((each["reference"] or "(no id)", each["reason"]) for each in told["ignored"]))
     if told["suppressed"]:
-        left = ((each["what"], f"{each['why']} on {each['on']}") for each in told["suppressed"])
-        section(out, "Not shown again", left)
+        left = ((each["what"], f"{LEFT_OUT[each['why']]} {each['on']}") for each in told["suppressed"])
+        section(out, "Left out", left)
     out.print(Text("\nCards", style="bold"))
     show_cards(out, told["cards"])
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .store import Unusable, database, read_settings
+from .store import DAY, Unusable, database, read_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ..config import Settings
+    from ..knowledge.content import Content
     from ..store.report import Asked
 
 Json = dict[str, Any]
-DAY = click.DateTime(["%Y-%m-%d"])
 TOP_REASONS = 3
 PIPED = 160  # columns of a table that goes into a file
 
@@ -43,28 +43,43 @@ def report(
     settings = read_settings()
     if since and until and until < since:
         raise Unusable("--until is before --since; allowed: the same day or a later one")
-    asked = Asked(
-        since=midnight(since.date(), settings) if since else None,
-        until=midnight(until.date() + timedelta(days=1), settings) if until else None,
-        client=client,
-        weekly=by == "week",
-        zone=settings.zone,
-    )
     with database(settings) as connection:
-        told = silent_told(connection, asked) if silent else feedback_told(connection, asked, settings)
+        content, zone = content_and_zone(settings)
+        asked = Asked(
+            since=midnight(since.date(), zone) if since else None,
+            until=midnight(until.date() + timedelta(days=1), zone) if until else None,
+            client=client,
+            weekly=by == "week",
+            zone=zone,
+        )
+        if client:
+            check_client(connection, client)
+        told = silent_told(connection, asked) if silent else feedback_told(connection, asked, content)
     show(told, form)
 
 
-def midnight(day: date, settings: Settings) -> int:
-    """The beginning of a day where the service stands, in ms since 1970."""
-    return int(datetime.combine(day, time(), settings.zone).timestamp()) * 1000
+def midnight(day: date, zone: tzinfo) -> int:
+    """The beginning of a day in that zone, in ms since 1970."""
+    return int(datetime.combine(day, time(), zone).timestamp()) * 1000
 
 
-def feedback_told(connection: Any, asked: Asked, settings: Settings) -> Json:
+def check_client(connection: Any, client: str) -> None:
+    """End with the names of those that are known, if nothing is kept of the client."""
+    from sqlalchemy import select, union
+
+    from ..store.tables import decision, feedback
+
+    known = sorted(connection.scalars(union(select(decision.c.client), select(feedback.c.client))))
+    if client not in known:
+        allowed = ", ".join(known) or "none, the store is empty"
+        raise Unusable(f'--client: nothing is kept of a client "{client}"; allowed: {allowed}')
+
+
+def feedback_told(connection: Any, asked: Asked, content: Content) -> Json:
     from ..store.report import feedback_report
     from ..store.report_document import feedback_document
 
-    return feedback_document(feedback_report(connection, asked), asked, reason_words(settings))
+    return feedback_document(feedback_report(connection, asked), asked, reason_words(content))
 
 
 def silent_told(connection: Any, asked: Asked) -> Json:
@@ -74,16 +89,22 @@ def silent_told(connection: Any, asked: Asked) -> Json:
     return silent_document(silent_report(connection, asked), asked)
 
 
-def reason_words(settings: Settings) -> dict[str, str]:
-    """The displays of our override reasons by code, in the site's wording."""
+def content_and_zone(settings: Settings) -> tuple[Content, tzinfo]:
+    """Our content with the site's folder over it, and the time zone where the service stands."""
+    from ..config import SettingsError
     from ..knowledge.content import load_content
     from ..knowledge.faults import ContentError
     from ..knowledge.locate import cards_folder
 
     try:
         content = load_content(cards_folder(), settings.site_dir)
-    except ContentError as error:
+        return content, settings.zone_with(content.site.time_zone)
+    except (ContentError, SettingsError) as error:
         raise Unusable(str(error)) from None
+
+
+def reason_words(content: Content) -> dict[str, str]:
+    """The displays of our override reasons by code, in the site's wording."""
     messages = [found for pathway in content.pathways.values() for found in pathway.messages.items()]
     return {key.removeprefix("override."): text for key, text in messages if key.startswith("override.")}
 
@@ -147,6 +168,8 @@ def show_feedback(out: Console, told: Json) -> None:
             ("Client", "Card", "Why", "Answers"),
             [(e["client"], e["card"], e["why"], e["answers"]) for e in unknown["named"]],
         )
+        if more := unknown["cards"] - len(unknown["named"]):
+            out.print(f"… and {more} more.")
 
 
 def share(counts: Json, name: str) -> str:

@@ -65,7 +65,7 @@ def replay_of(against: Path | None, site: Path | None, against_site: Path | None
         refuse(str(error))
     ours = Side(cards_folder(), site or settings.site_dir, settings)
     theirs = Side(against or cards_folder(), against_site, settings)
-    return Replay(ours, theirs, today=datetime.now(UTC).date(), **more)
+    return Replay(ours, theirs, now=datetime.now(UTC), **more)
 
 
 def shown(paths: list[Path]) -> Iterable[Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,12 @@ class Side:
 
 @dataclass(slots=True)
 class Replay:
-    """Both contents, and how the requests are asked. `day` and `pathway` are for all of them where they are given."""
+    """Both contents, and how the requests are asked: as on their own days, else `now`. `day` and `pathway` are for all
+    of them where they are given."""
 
     ours: Side
     theirs: Side
-    today: date
+    now: datetime
     day: date | None = None
     pathway: str = ""
 
@@ -105,13 +106,18 @@ class Replay:
             overlay = overlay_of(path)
             saved = read_saved(path, self.ours.content(overlay))
             pathway = self.pathway or saved.pathway or self.ours.settings.pathway
-            day = self.day or saved.as_of or day_of(path, days) or self.today
-            ours, theirs = (answer_of(saved, side.service(pathway, overlay), day) for side in (self.ours, self.theirs))
+            services = [side.service(pathway, overlay) for side in (self.ours, self.theirs)]
+            day = self.day or saved.as_of or day_of(path, days) or self.today(services[0])
+            ours, theirs = (answer_of(saved, service, day) for service in services)
         except CannotExplain as error:
             return Replayed(name, fault=str(error).removeprefix(f"{path}: "))
         except (SettingsError, ContentError) as error:
             return Replayed(name, fault=" ".join(str(error).split()))
         return Replayed(name, tuple(changes(ours, theirs)))
+
+    def today(self, service: Service) -> date:
+        """The calendar day where that service stands."""
+        return self.now.astimezone(service.zone).date()
 
 
 def answer_of(saved: Saved, service: Service, day: date) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, tzinfo
 from pathlib import Path
 
 from ..app import build_service
@@ -31,18 +31,20 @@ def check_ours(echo: Echo, today: date) -> int:
     return 0
 
 
-def check_site(folder: Path, settings: Settings, echo: Echo, today: date) -> int:
-    """Our content and a site's folder over it. The exit code: 0 if it is sound and its limits do what they say."""
+def check_site(folder: Path, settings: Settings, echo: Echo, today: Callable[[tzinfo], date]) -> int:
+    """Our content and a site's folder over it. The exit code: 0 if it is sound and its limits do what they say.
+    `today` tells the day in a time zone: the site's, where it states one."""
     ours = loaded(None, echo)
     theirs = loaded(folder, echo) if ours else None
     if ours is None or theirs is None:
         return 1
     try:
+        day = today(settings.zone_with(theirs.site.time_zone))
         found = try_out(ours, theirs, settings)
     except (ContentError, SettingsError) as error:
         echo(f"b12-cds: {error}", err=True)
         return 1
-    for line in report(ours, theirs, found, today):
+    for line in report(ours, theirs, found, day):
         echo(printable(line))
     if not found.holds:
         echo("b12-cds: limits that do not do what they say", err=True)

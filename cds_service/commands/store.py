@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..config import Settings
 
 UNUSABLE = 2  # exit code
+DAY = click.DateTime(["%Y-%m-%d"])
 NOTHING_KEPT = "CDS_STORE_URL is none: nothing is kept"
 
 
@@ -68,8 +70,11 @@ def show(hook_instance: str, as_json: bool) -> None:
     from ..hooks.messages import log_name
     from ..store.show import about
 
+    # A UUID is the same in small and in capital letters, and is kept as it was sent. Anything else is kept as its hash.
+    written = dict.fromkeys((hook_instance, hook_instance.lower(), hook_instance.upper()))
     with database(read_settings()) as connection:
-        found = about(connection, log_name(hook_instance))
+        found = [each for name in written for each in about(connection, log_name(name))]
+    found.sort(key=itemgetter("at"))
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     elif found:
@@ -79,13 +84,15 @@ def show(hook_instance: str, as_json: bool) -> None:
 
 
 @store.command()
-@click.option("--before", type=click.DateTime(["%Y-%m-%d"]), required=True, metavar="DATE", help="A day, UTC.")
+@click.option("--before", type=DAY, required=True, metavar="DATE", help="A day, UTC; not later than today.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 def purge(before: datetime, dry_run: bool) -> None:
     """Delete decisions and feedback from before DATE (00:00 UTC)."""
     from ..store.purge import count_before
     from ..store.purge import purge as delete
 
+    if before.date() > datetime.now(UTC).date():
+        raise Unusable("--before is in the future; allowed: today or earlier (UTC)")
     at = int(before.replace(tzinfo=UTC).timestamp()) * 1000
     with database(read_settings(), begun=False) as connection:
         if dry_run:

@@ -14,6 +14,7 @@ import msgspec
 
 from ..clinical.record import Patient, PatientRecord
 from ..clinical.tables import Pathway
+from .datatypes import Reference
 from .reading import reasons
 from .reading.allergies import read_allergy
 from .reading.corrections import apply_corrections
@@ -23,7 +24,7 @@ from .reading.observations import read_observation
 from .reading.orders import read_order
 from .reading.problems import close_ended, read_condition, read_family, read_procedure
 from .reading.reading import Reading, plain_reference, reference_of, status_of
-from .resources import Reference, Resource, listed
+from .resources import Resource, listed
 
 if TYPE_CHECKING:
     from ..knowledge.content import Content
@@ -51,7 +52,7 @@ def read_record(
     """Everything that the resources say about the patient of that id, on that day, in that time zone."""
     reading = Reading(content, pathway, Calendar(zone, today), gathered.find)
     own = {f"Patient/{patient_id}"}
-    resources = distinct(gathered.resources, reading)
+    resources = distinct(gathered.resources, reading) if gathered.versions else gathered.resources
     for resource in resources:
         read = READERS.get(resource.resource_type)
         if read is None:
@@ -89,10 +90,11 @@ def version(resource: Resource, reading: Reading) -> tuple[int, float, bytes]:
 
 def is_own(resource: Resource, patient_id: str, own: set[str], reading: Reading) -> bool:
     """Is the resource about this patient? One that names no subject is accepted. `own` grows by what was accepted."""
-    for subject in (resource.subject, resource.patient):
+    named = resource.subject
+    if type(named) is Reference and named.reference in own and resource.patient is None:  # as nearly all are
+        return True
+    for subject in (named, resource.patient):
         if subject is None:
-            continue
-        if type(subject) is Reference and subject.reference in own:
             continue
         for reference in listed(subject)[:MOST_SUBJECTS]:
             name = reference.reference

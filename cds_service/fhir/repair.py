@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from . import resources
-from .resources import CodeableConcept, Fhir
+from . import datatypes, resources
+from .datatypes import CodeableConcept, Fhir
 
 # Without these a resource would say something else: they are read, or the resource is not.
 DECISIVE = frozenset(
@@ -142,7 +142,7 @@ def _shape(annotation: Any) -> Shape:
 SHAPES: Mapping[type[Fhir], Mapping[str, Shape]] = types.MappingProxyType(
     {
         kind: {field.encode_name: _shape(field.type) for field in msgspec.structs.fields(kind)}
-        for kind in vars(resources).values()
+        for kind in (*vars(datatypes).values(), *vars(resources).values())
         if isinstance(kind, type) and issubclass(kind, Fhir)
     }
 )

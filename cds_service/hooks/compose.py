@@ -6,6 +6,7 @@ Every sentence comes from the content; here it is only laid out. Ids are stable:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ Json = dict[str, Any]
 NAMESPACE = UUID("e3cad141-f24e-4c1b-8970-23cd116ed759")  # of every id that we make
 TOPIC_SYSTEM = "urn:uuid:98936f5e-cdba-47b2-a4b1-142d82cc4d06"  # one for all topics: overrides are remembered by it
 OVERRIDE_SYSTEM = "http://terminology.hl7.org/CodeSystem/non-adherence-reason-codes"
+MICRO = re.compile(r"\bu(?=(?:mol|g)/)")  # umol/L, ug/L
 LONGEST_SUMMARY = 139  # UTF-16 units (item 80)
 ALTERNATIVES, ANY, ONE = "alternatives", "any", "at-most-one"
 
@@ -223,7 +225,7 @@ def _named(source: Source) -> Json:
 
 def readable(text: str) -> str:
     """A unit as a person writes it. In Markdown the stars of two 10*9/L would vanish and slant what lies between."""
-    return text.replace("10*9/L", "×10⁹/L")
+    return MICRO.sub("µ", text.replace("10*9/L", "×10⁹/L"))
 
 
 def shortened(summary: str) -> str:

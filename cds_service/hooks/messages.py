@@ -74,6 +74,7 @@ class HookRequest(msgspec.Struct, frozen=True, gc=False):
     patient_id: str
     tokens: dict[str, str]
     prefetch: dict[str, msgspec.Raw]
+    fhir_base: str = ""  # the fhirServer as it was named, also where there is no access to it
     fhir_access: FhirAccess | None = None
     warnings: tuple[str, ...] = ()  # keys of what was odd and put right, for the log
     draft_orders: msgspec.Raw | None = None
@@ -99,8 +100,7 @@ def read_request(body: bytes, hook: str) -> HookRequest:
         patient_id = patient_id.removeprefix("Patient/")
         warnings.append("patient-id-with-type")
     access, refused = _fhir_access(envelope, patient_id)
-    if refused:
-        warnings.append(refused)
+    warnings += [refused] if refused else []
     tokens = {"userId": context.user_id, "patientId": patient_id}
     if encounter_id := _text(context.encounter_id):
         tokens["encounterId"] = encounter_id
@@ -110,6 +110,7 @@ def read_request(body: bytes, hook: str) -> HookRequest:
         patient_id=patient_id,
         tokens=tokens,
         prefetch=envelope.prefetch or {},
+        fhir_base=envelope.fhir_server or "",
         fhir_access=access,
         warnings=tuple(warnings),
         draft_orders=context.draft_orders if isinstance(context, SignContext) else None,

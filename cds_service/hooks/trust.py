@@ -46,10 +46,13 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 class NotTrusted(Exception):
-    """A token that is not believed, and why in one word or two, for the log: the caller is told nothing of it."""
+    """A token that is not believed, and why in one word or two, for the log: the caller is told nothing of it.
 
-    def __init__(self, why: str, claims: Claims | None = None):
-        self.why, self.claims = why, claims
+    `expected` is what would have been right, where that helps the operator: ours, never a part of the token.
+    """
+
+    def __init__(self, why: str, claims: Claims | None = None, expected: str = ""):
+        self.why, self.claims, self.expected = why, claims, expected
         super().__init__(why)
 
 
@@ -106,7 +109,7 @@ def check_claims(token: Token, issuer: Issuer, path: str, now: float) -> None:
     called = {plain(issuer.base_url + path), *map(plain, issuer.audiences)}
     sent = [claims.aud] if isinstance(claims.aud, str) else claims.aud
     if called.isdisjoint(map(plain, sent)):
-        raise NotTrusted("aud", claims)
+        raise NotTrusted("aud", claims, expected=plain(issuer.base_url + path))
     if claims.exp + SKEW <= now:
         raise NotTrusted("exp: expired", claims)
     if claims.exp - claims.iat > LONGEST_LIFE or claims.exp - now > LONGEST_LIFE + SKEW:

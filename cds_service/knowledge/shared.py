@@ -21,6 +21,10 @@ from .words import Words
 
 Elements = Mapping[str, list[Element]]
 NAMED = ("analytes", "problems", "medicines")
+NEEDED = (
+    "accepted-earlier", "b12-begun", "b12-ordered", "folate-later", "name.b12", "name.active-b12", "today.start",
+    "today.allergy",
+)  # fmt: skip
 
 
 class Shared:
@@ -55,8 +59,8 @@ class Shared:
         for key in KEYS:
             if f"prefetch.{key}" not in words:
                 self.faults.add("messages.toml", f"[prefetch] says nothing for {key!r}, which a card may have to name")
-        if "accepted-earlier" not in words:
-            self.faults.add("messages.toml", "'accepted-earlier' is missing, which a card may have to say")
+        for key in (each for each in NEEDED if each not in words):
+            self.faults.add("messages.toml", f"'{key}' is missing, which a card may have to say")
         reasons = {key.removeprefix("override.") for key in words if key.startswith("override.")}
         for key in (key.removeprefix("settles.") for key in words if key.startswith("settles.")):
             if key not in reasons:

@@ -2,7 +2,8 @@
 
 A call waits in one of the process's threads (server.py says how many). Without a limit one FHIR server that hangs would
 soon hold them all, and calls that need no server would wait behind it. So beyond a number of calls with one server, and
-one with all servers, nothing more is read: the keys are missing at once, which is told as any other missing data.
+one with all servers, nothing more is read: the keys are missing at once, which is told as any other missing data. When
+several servers hang together they fill the number for all; then each other server still has a few calls of its own.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from ..fetching import Fetch, FetchFailed
 from .addresses import parse_base
 
 AT_ONE = 12  # calls with one FHIR server, in one process
-IN_ALL = 24  # calls with all of them: less than the threads of server.py
+IN_ALL = 24  # calls with all of them
+EACH = 2  # calls that a server may have beyond that
+AT_MOST = 32  # calls with all of them, whatever happens: less than are answered at once (web/room.py)
 FULL = "too many calls wait for FHIR servers already"
 
 
 class Crowds:
     """The calls that are with FHIR servers just now. One per process; threads share it."""
 
-    def __init__(self, at_one: int = AT_ONE, in_all: int = IN_ALL) -> None:
-        self._at_one, self._in_all = at_one, in_all
+    def __init__(self, at_one: int = AT_ONE, in_all: int = IN_ALL, each: int = EACH, at_most: int = AT_MOST) -> None:
+        self._at_one, self._in_all, self._each, self._at_most = at_one, in_all, each, at_most
         self._lock = threading.Lock()
         self._inside: Counter[str] = Counter()  # by origin
 
@@ -46,7 +49,8 @@ class Crowds:
     def enter(self, origin: str) -> bool:
         """Whether there was room for one more call."""
         with self._lock:
-            if self._inside[origin] >= self._at_one or self._inside.total() >= self._in_all:
+            inside, total = self._inside[origin], self._inside.total()
+            if inside >= self._at_one or total >= (self._in_all if inside >= self._each else self._at_most):
                 return False
             self._inside[origin] += 1
             return True

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import uuid4
 
+from cds_service.clinical.tables import Analyte
 from cds_service.examples.vignette_fhir import Build
 from cds_service.examples.vignette_orders import draft
-from cds_service.examples.vignettes import Vignette, VignetteError
+from cds_service.examples.vignettes import Vignette
 from cds_service.knowledge.content import Content
 from cds_service.knowledge.files import value_set_files
 from cds_service.knowledge.review_codes import roots
 from cds_service.pipeline import Service
-from cds_service.web.errors import Refused
 
-from .editing import Form, day_of, quantity
+from .editing import day_of, quantity
+from .entered import Entered, Form, WrongField
 from .request_tree import Json, Tree
 
 ADDABLE = 2  # empty rows of each kind
 KEEP, NONE = "keep", "none"
+OUTCOMES = ("positive", "negative")
+FROM_LISTS = "it is nothing that can be added; choose from the list"
 
 
 def by_mouth(ingredient: str, dose: str) -> Json:
@@ -81,44 +84,92 @@ def builder(content: Content, pathway: str, day: date) -> Build:
     return Build(Vignette("", "", day, pathway, {"pathway": pathway}, {}), content)
 
 
-def add(tree: Tree, form: Form, build: Build) -> None:
-    """Put in what the empty rows of the form were filled with."""
-    for told, make in additions(form, build):
-        try:
-            resource = make(told | {"id": f"added-{uuid4().hex[:12]}"})
-        except (VignetteError, KeyError):
-            raise Refused(400, "the form names something that cannot be added; choose from its lists") from None
-        key = build.key(resource)
-        owner = "patient" if "patient" in resource else "subject"
-        resource[owner] = {"reference": f"Patient/{tree.patient_id}"}
-        tree.add(key, resource)
-
-
-def additions(form: Form, build: Build) -> Iterator[tuple[Json, Any]]:
-    """What is told of each addition, and what makes a resource of it."""
+def add(tree: Tree, entered: Entered, build: Build) -> None:
+    """Put in what the empty rows of the form were filled with; what cannot be used is noted among its faults."""
+    kinds: Mapping[str, tuple[Callable[..., Json], Callable[[Json], Json]]] = {
+        "lab": (lab, build.lab),
+        "problem": (problem, build.problem),
+        "medicine": (medicine, build.medicine),
+    }
     for number in range(ADDABLE):
-        if analyte := form.get(f"new-lab-{number}-analyte"):
-            yield lab(f"new-lab-{number}", analyte, form, build), build.lab
-        if concept := form.get(f"new-problem-{number}-concept"):
-            yield {"concept": concept, **dated(f"new-problem-{number}", "date", form)}, build.problem
-        if ingredient := form.get(f"new-medicine-{number}-ingredient"):
-            yield {"ingredient": ingredient, **dated(f"new-medicine-{number}", "date", form)}, build.medicine
+        for kind, (read, make) in kinds.items():
+            with entered.checked():
+                if told := read(f"new-{kind}-{number}", number + 1, entered.form, build):
+                    put(tree, make(told | {"id": f"added-{uuid4().hex[:12]}"}), build)
 
 
-def lab(name: str, analyte: str, form: Form, build: Build) -> Json:
-    """A new result; without a unit in the analyte's first one, without a day of today."""
+def put(tree: Tree, resource: Json, build: Build) -> None:
+    """Make it a resource of the patient of the call."""
+    key = build.key(resource)
+    owner = "patient" if "patient" in resource else "subject"
+    resource[owner] = {"reference": f"Patient/{tree.patient_id}"}
+    tree.add(key, resource)
+
+
+def problem(name: str, number: int, form: Form, build: Build) -> Json:
+    """A new symptom or disease; {} for an empty row."""
+    place = f"New entry {number}"
+    concept = listed(form, f"{name}-concept", "problem-", place, build)
+    return {"concept": concept, **dated(name, form, place)} if concept else {}
+
+
+def medicine(name: str, number: int, form: Form, build: Build) -> Json:
+    """A new medicine; {} for an empty row."""
+    place = f"New medicine {number}"
+    ingredient = listed(form, f"{name}-ingredient", "medicine-", place, build)
+    begun = dated(name, form, place)
+    if begun and not ingredient:
+        raise WrongField(f"{name}-ingredient", f"{place}: choose the medicine, or empty the date")
+    return {"ingredient": ingredient, **begun} if ingredient else {}
+
+
+def listed(form: Form, field: str, kind: str, place: str, build: Build) -> str:
+    """What was chosen of a list of value sets."""
+    chosen = form.get(field, "")
+    if chosen and f"{kind}{chosen}" not in value_set_files(roots(build.content)):
+        raise WrongField(field, f"{place}: {FROM_LISTS}")
+    return chosen
+
+
+def lab(name: str, number: int, form: Form, build: Build) -> Json:
+    """A new result, {} for an empty row; without a unit in the analyte's usual one, without a day of today."""
+    place, analyte = f"New result {number}", form.get(f"{name}-analyte", "")
+    value, unit = form.get(f"{name}-value", "").strip(), form.get(f"{name}-unit", "")
+    if not analyte:
+        if value or unit:
+            raise WrongField(f"{name}-analyte", f"{place}: choose the test, or empty the value and the unit")
+        return {}
     known = build.content.analytes.get(analyte)
     if known is None:
-        raise Refused(400, f"New result: there is no such test; known: {', '.join(build.content.analytes)}")
-    unit = form.get(f"{name}-unit") or known.chart_unit
-    found = quantity(form.get(f"{name}-value", "").strip(), unit, f"New result, {known.display}")
-    told = {"analyte": analyte, "value": found["value"], "unit": unit, **dated(name, "date", form)}
-    return {"date": build.as_of.isoformat()} | told | ({"comparator": found["comparator"]} if len(found) > 2 else {})
+        raise WrongField(f"{name}-analyte", f"{place}: there is no such test; {FROM_LISTS}")
+    told = {"analyte": analyte, "date": build.as_of.isoformat(), **dated(name, form, place)}
+    measured = outcome if is_qualitative(known) else number_of
+    return told | measured(f"{name}-value", value, unit or known.chart_unit, f"{place}, {known.display}")
 
 
-def dated(name: str, key: str, form: Form) -> Json:
-    day = day_of(form.get(f"{name}-day", ""), "Date of what is added")
-    return {key: day} if day else {}
+def is_qualitative(analyte: Analyte) -> bool:
+    """Is it a test that is judged as positive or negative only? Its units are those of one maker each."""
+    return set(analyte.bases) == {"arbitrary"}
+
+
+def outcome(field: str, value: str, unit: str, place: str) -> Json:
+    """What a test says that has no number."""
+    said = value.casefold()
+    if said not in OUTCOMES or unit:
+        raise WrongField(field, f"{place}: allowed is {' or '.join(OUTCOMES)}, without a unit")
+    return {"outcome": said}
+
+
+def number_of(field: str, value: str, unit: str, place: str) -> Json:
+    """A number with its unit."""
+    found = quantity(value, unit, field, place)
+    comparator = {"comparator": found["comparator"]} if "comparator" in found else {}
+    return {"value": found["value"], "unit": unit, **comparator}
+
+
+def dated(name: str, form: Form, place: str) -> Json:
+    day = day_of(form.get(f"{name}-day", ""), f"{name}-day", f"{place}, date")
+    return {"date": day} if day else {}
 
 
 def choose_order(tree: Tree, chosen: str, service: Service, build: Build) -> None:
@@ -137,5 +188,5 @@ def choose_order(tree: Tree, chosen: str, service: Service, build: Build) -> Non
     elif kind == "medicine" and name in MEDICINES:
         order = draft(MEDICINES[name][1] | {"id": "draft-1"}, build) | {"subject": {"reference": patient}}
     else:
-        raise Refused(400, "Draft order: allowed is what the list offers")
+        raise WrongField("order", "Draft order: allowed is what the list offers")
     tree.order(order)

@@ -14,8 +14,11 @@ from cds_service.pipeline import REQUIRED
 from cds_service.web.bodies import missing, told
 
 from .desk import Called
+from .examples import Example
+from .subject import Subject, subject_of
 from .timeline import Timeline, timeline
 from .why import Why, why
+from .why_said import Rest, rests_on
 from .wording import MARKDOWN
 
 Json = dict[str, Any]
@@ -29,7 +32,7 @@ class AnswerView:
 
     called: Called
     host_url: str
-    example: str = ""
+    example: Example | None = None
     history: list[Json] | None = None
     sent: str = ""  # the feedback that was just sent
 
@@ -49,6 +52,19 @@ class AnswerView:
     def endpoint(self) -> str:
         """Where a client would have called."""
         return f"{self.host_url}cds-services/{self.called.service.options.service}"
+
+    @cached_property
+    def subject(self) -> Subject:
+        """Of whom the answer speaks."""
+        return subject_of(self.called, self.example)
+
+    def other_links(self, card: Json) -> list[Json]:
+        """The links of a card besides the one that its source names already."""
+        return [each for each in card.get("links", ()) if each["url"] != card["source"].get("url")]
+
+    def rests_on(self, card: Json) -> list[Rest]:
+        """The rows that a card shows, each with where it comes from."""
+        return rests_on(self.called.found, self.called.service, card["uuid"])
 
     @property
     def request_text(self) -> str:

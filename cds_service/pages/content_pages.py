@@ -16,11 +16,13 @@ from cds_service.clinical.tables import Pathway
 from cds_service.knowledge.cautions import cautions
 from cds_service.knowledge.content import Content
 from cds_service.knowledge.difference import difference
+from cds_service.knowledge.review import Sheet
 from cds_service.knowledge.review_codes import KINDS, USES, unchanged, value_set, value_sets
 from cds_service.knowledge.review_rows import sheets
 from cds_service.web.errors import Refused
 
 from .content_shelf import Shelf
+from .findings_sheet import findings_sheet
 from .frame import shown
 from .wording import as_html, as_one_line
 
@@ -57,7 +59,7 @@ class ContentPages:
     def start(self) -> str:
         """GET /content: which content this is, who answers for it, and where its parts are."""
         content = self.content()
-        pathways = [(each, sheets(content, each)) for each in content.pathways.values()]
+        pathways = [(each, every_sheet(content, each)) for each in content.pathways.values()]
         counts = value_sets(content)
         codes = sum(each.count for each in counts.values())
         return self.page("content.html", pathways=pathways, sets=len(counts), codes=codes, evidence=EVIDENCE,
@@ -73,7 +75,7 @@ class ContentPages:
 
     def tables(self, pathway: Pathway, name: str | None) -> str:
         """Every sheet of the pathway, or the one of that name."""
-        every = sheets(self.content(), pathway)
+        every = every_sheet(self.content(), pathway)
         chosen = [each for each in every if name is None or each.id == name]
         if not chosen:
             raise Refused(404, f"there is no such table; known: {', '.join(each.id for each in every)}")
@@ -127,6 +129,13 @@ class ContentPages:
         if pathway not in known:
             raise Refused(404, f"there is no such pathway; known: {', '.join(known)}")
         return known[pathway]
+
+
+def every_sheet(content: Content, pathway: Pathway) -> tuple[Sheet, ...]:
+    """The tables of a pathway, and after them the findings that their rows ask for."""
+    found = sheets(content, pathway)
+    last = max(number for number, sheet in enumerate(found) if sheet.is_decision) + 1
+    return (*found[:last], findings_sheet(content, pathway), *found[last:])
 
 
 def linked(site: str) -> Callable[..., str]:

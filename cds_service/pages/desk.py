@@ -116,7 +116,7 @@ class Desk:
         now = self.moment(ask.day)
         fetch, why = self.fetch_for(request)
         asked = who(request, self.client, f"visit-{ask.visit}")
-        recall = recall_for(self.store, asked, now) if ask.recall else Nothing
+        recall = recall_for(self.store, asked, now, service.zone) if ask.recall else Nothing
         deadlines = begun + self.seconds, begun + self.seconds / 2
         base = request.fhir_access.base if request.fhir_access else ""
         with self.crowds.visit(base, fetch) as fetch:

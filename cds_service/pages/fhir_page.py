@@ -75,7 +75,8 @@ class FhirPage:
             "context": {"userId": "Practitioner/example", "patientId": patient},
         }
         called = self.desk.call(Ask(msgspec.json.encode(told), pathway, token_hex(8), recall=False))
-        return self.page(base, form.get("name", ""), view=AnswerView(called, request.host_url), called=called)
+        view = AnswerView(called, request.host_url)
+        return self.page(base, form.get("name", ""), view=view, called=called, person=form.get("person", "")[:200])
 
     def read(self, base: str, target: str) -> bytes:
         """What the server has at `target`; FetchFailed says why not."""

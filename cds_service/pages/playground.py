@@ -7,14 +7,13 @@ last, and a random name under which the store remembers what this visit dismisse
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from secrets import token_hex
 from typing import Any
 
 import msgspec
-from flask import Response, redirect, render_template, request, url_for
+from flask import Response, make_response, redirect, render_template, request, url_for
 
 from cds_service.hooks.messages import log_name
 from cds_service.store.kept import StoreDown
@@ -26,6 +25,7 @@ from . import adding, pasted
 from .answer_view import AnswerView
 from .desk import Ask, Called, Desk
 from .editing import day_of, edit
+from .entered import Entered, Form, WrongField
 from .examples import Example, Examples, opened
 from .feedback_form import feedback_body
 from .frame import refuse_foreign
@@ -36,7 +36,6 @@ DEFAULT = "neuro-metformin"
 MOST_FIELDS = 2_000
 SECONDS_FOR_STORE, PAUSE = 1.5, 0.05
 MOST_FOUND = 100
-Form = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,30 +57,60 @@ class Playground:
         tree = Tree(found.body)
         tree.renew()
         ask = Ask(tree.encoded(), pathway, token_hex(8), found.day, recall=False, keep=False)
-        return self.page(self.desk.call(ask), example=example)
+        return self.page(self.desk.call(ask), example)
 
     def answer(self) -> str | Response:
-        """POST /: the cards about the patient of the form, or about what was pasted."""
-        form = sent_form()
-        pathway, day = form.get("pathway", self.desk.pathway), self.day(form)
-        service = self.desk.service(pathway)
-        if "pasted" in form:
-            tree = Tree(pasted.request_of(form["pasted"].strip().encode(), service.templates))
-        else:
-            tree = Tree(form.get("request", "").encode())
-            build = adding.builder(service.content, pathway, day)
-            edit(tree, self.rows(tree, pathway, day), form, build, day)
-            adding.add(tree, form, build)
+        """POST /: the cards about the patient of the form, or about what was pasted. A form with faults comes back."""
+        entered = Entered(sent_form())
+        if entered.is_pasted:
+            return self.answer_pasted(entered)
+        form, (pathway, day) = entered.form, self.under(entered)
+        service, tree = self.desk.service(pathway), Tree(entered.form.get("request", "").encode())
+        build = adding.builder(service.content, pathway, day)
+        edit(tree, self.rows(tree, pathway, day), entered, build, day)
+        adding.add(tree, entered, build)
+        with entered.checked():
             adding.choose_order(tree, form.get("order", adding.KEEP), service, build)
+        example = self.examples.find(form.get("example", ""))
+        if entered.faults:
+            ask = Ask(form.get("request", "").encode(), pathway, visit(form), day, recall=False, keep=False)
+            return make_response(self.page(self.desk.call(ask), example, entered), 400)
         tree.renew()
-        ask = Ask(tree.encoded(), pathway, visit(form), day)
-        return self.page(self.desk.call(ask), example=self.examples.find(form.get("example", "")))
+        return self.page(self.desk.call(Ask(tree.encoded(), pathway, visit(form), day)), example)
+
+    def answer_pasted(self, entered: Entered) -> str | Response:
+        """The cards about what was pasted; or what was pasted, and why it cannot be read."""
+        pathway, day = self.under(entered)
+        try:
+            told = entered.form["pasted"].strip().encode()
+            tree = Tree(pasted.request_of(told, self.desk.service(pathway).templates))
+            tree.renew()
+            ask = Ask(tree.encoded(), pathway, visit(entered.form), day)
+            called = None if entered.faults else self.desk.call(ask)
+        except Refused as error:
+            called = None
+            entered.faults["pasted"] = "; ".join((*error.texts, *(each.text for each in error.faults)))
+        if called is None:
+            return make_response(self.page(None, None, entered), 400)
+        return self.page(called, None)
+
+    def under(self, entered: Entered) -> tuple[str, date]:
+        """The pathway and the day of a form; ours and today, where these are among its faults."""
+        pathway, day = self.desk.pathway, self.desk.today()
+        with entered.checked():
+            day = self.day(entered.form)
+        wanted = entered.form.get("pathway", pathway)
+        if wanted in self.desk.pathways:
+            return wanted, day
+        entered.faults["pathway"] = f"Pathway: there is no such pathway; known: {', '.join(self.desk.pathways)}"
+        return pathway, day
 
     def evidence(self) -> str:
         """POST /evidence: why, as a page of its own to print."""
         form = sent_form()
-        called = self.again(form)
-        return render_template("evidence_page.html", view=AnswerView(called, request.host_url), here="playground")
+        called, example = self.again(form), self.examples.find(form.get("example", ""))
+        view = AnswerView(called, request.host_url, example)
+        return render_template("evidence_page.html", view=view, here="playground")
 
     def feedback(self) -> str:
         """POST /feedback: what the clinician does with a card, stored as a client's feedback is, and what is stored."""
@@ -92,7 +121,7 @@ class Playground:
         if not form.get("kept"):
             self.desk.note(called)
         example = self.examples.find(form.get("example", ""))
-        return self.page(called, example=example, history=self.history(called), sent=msgspec.json.format(body).decode())
+        return self.page(called, example, history=self.history(called), sent=msgspec.json.format(body).decode())
 
     def request_file(self) -> Response:
         """POST /request.json: the request as a file."""
@@ -116,18 +145,20 @@ class Playground:
         ask = Ask(form.get("request", "").encode(), form.get("pathway", self.desk.pathway), visit(form), self.day(form))
         return self.desk.call(replace(ask, recall=False, keep=False))
 
-    def page(self, called: Called, example: Example | None, **given: Any) -> str:
-        """The page about a call."""
-        ask = called.ask
-        tree = Tree(ask.body)
+    def page(self, called: Called | None, example: Example | None, entered: Entered | None = None, **given: Any) -> str:
+        """The page about a call; or with `entered`, the form as it was typed and what is wrong with it."""
+        view = AnswerView(called, request.host_url, example, **given) if called else None
+        pathway = called.ask.pathway if called else self.desk.pathway
         return render_template(
             "playground.html",
-            view=AnswerView(called, request.host_url, example.name if example else "", **given),
-            rows=self.rows(tree, ask.pathway, called.day),
-            choices=adding.choices(called.service.content, self.desk.service(ask.pathway)),
+            view=view,
+            rows=self.rows(Tree(called.ask.body), pathway, called.day) if called else None,
+            entered=entered or Entered(),
+            choices=adding.choices(self.desk.service(pathway).content, self.desk.service(pathway)),
             addable=adding.ADDABLE,
             examples=self.examples.records.values(),
             example=example,
+            pathway=pathway,
             pathways=self.desk.pathways,
             today=self.desk.today(),
             has_store=self.desk.store is not None,
@@ -154,10 +185,10 @@ class Playground:
 
     def day(self, form: Form) -> date:
         """The day of the call; today where the form says nothing."""
-        text = day_of(form.get("today", ""), "Day of the call")
+        text = day_of(form.get("today", ""), "today", "Day of the call")
         day = date.fromisoformat(text) if text else self.desk.today()
         if not 1950 <= day.year <= 2200:
-            raise Refused(400, "Day of the call: allowed are the years 1950 to 2200")
+            raise WrongField("today", "Day of the call: allowed are the years 1950 to 2200")
         return day
 
 

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from cds_service.clinical.bands import doubt
 from cds_service.clinical.case import Case, quantity, written
 from cds_service.clinical.limits import days_before
 from cds_service.clinical.record import LabResult, Medication
 from cds_service.clinical.units import convert, unit_named
 
 from .chart_bands import Band, bands_of
+from .placing import place_of, why_unclassified
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 168, 40, 12, 24, 24
+MIDDLE = (LEFT + WIDTH - RIGHT) / 2
 ANALYTES = ("b12", "active-b12", "mma", "homocysteine", "mcv", "haemoglobin")
 FROM_ZERO = ("b12", "active-b12", "mma", "homocysteine")
 SHORTEST, LONGEST = 365, 3650  # days on the time axis
@@ -36,12 +37,13 @@ class Point:
     x: float
     y: float
     value: Decimal
-    shown: str  # `value`, rounded
+    shown: str  # `value`, rounded, with its comparator
     reported: str
     day: str
     reference: str
     kind: str  # "", "below" (<), "above" (>), "doubtful"
     anchor: str  # of its words: start | middle | end
+    place: str  # its band in words, or why it is not classified
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Chart:
     lines: tuple[tuple[float, str], ...]  # y and words of each limit
     other_units: bool  # some result was reported in the other kind of unit
     newest: Point
+    floor: str  # the lowest number of the axis
+    words_left: bool  # the words of the bands stand at the left, where no result is
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +163,10 @@ def chart(case: Case, analyte: str, found: tuple[tuple[LabResult, Decimal], ...]
         share = float((min(max(value, bottom), top) - bottom) / (top - bottom))
         return round(TOP + (1 - share) * (HEIGHT - TOP - BOTTOM), 1)
 
-    points = tuple(point(case, lab, value, axis, y(value)) for lab, value in reversed(found))
+    points = tuple(
+        point(case, lab, value, axis, y(value), place_of(case, lab, value, bands, known.chart_unit))
+        for lab, value in reversed(found)
+    )
     family = unit_named(known, known.chart_unit).family
     return Chart(
         analyte,
@@ -170,6 +177,8 @@ def chart(case: Case, analyte: str, found: tuple[tuple[LabResult, Decimal], ...]
         tuple((y(edge), plain(edge)) for edge in dict.fromkeys(limits)),
         any(unit_named(known, lab.unit).family != family for lab, _ in found),
         points[-1],
+        plain(bottom),
+        sum(each.x > MIDDLE for each in points) >= sum(each.x < MIDDLE for each in points),
     )
 
 
@@ -185,14 +194,15 @@ def placed(band: Band, bottom: Decimal, top: Decimal, y: object) -> Band:
     return Band(band.meaning, band.words, band.low, band.high, upper, round(lower - upper, 1))
 
 
-def point(case: Case, lab: LabResult, value: Decimal, axis: Axis, y: float) -> Point:
+def point(case: Case, lab: LabResult, value: Decimal, axis: Axis, y: float, place: str) -> Point:
     """A result. It is hollow where it was not classified, and an arrow where only a bound was reported."""
     kind = {"<": "below", "<=": "below", ">": "above", ">=": "above"}.get(lab.comparator, "")
-    if lab.preliminary or lab.doubt or (lab.analyte in ("b12", "active-b12") and doubt(case, lab)):
+    if why_unclassified(case, lab):
         kind = "doubtful"
     x = axis.x(lab.date)
     anchor = "start" if x < WIDTH * 0.3 else "end" if x > WIDTH * 0.6 else "middle"
-    return Point(x, y, value, plain(value), quantity(lab), written(lab.date), lab.reference, kind, anchor)
+    shown = f"{lab.comparator}{plain(value)}"
+    return Point(x, y, value, shown, quantity(lab), written(lab.date), lab.reference, kind, anchor, place)
 
 
 def is_treatment(case: Case, entry: Medication) -> bool:

@@ -5,7 +5,7 @@ Nothing is decided again here: the tables are walked once more over the findings
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,12 @@ from cds_service.explanation import not_used
 from cds_service.knowledge.content import Content
 from cds_service.pipeline import Answer, Service
 
+from .limits_behind import Limit, is_too_large, limits_behind
+from .why_said import Rest, added
+
 FIRST_MATCH = {"interpret": "Interpretation", "treat": "Treatment"}
 EVERY_MATCH = {"safety": "Safety", "orders": "Orders"}
+Behind = Callable[[Assessment, Pathway], Mapping[str, tuple[Limit, ...]]]
 NEAREST = 4  # rows above the one that held, before the rest is folded away
 
 
@@ -45,6 +49,7 @@ class Judged:
     words: str  # the label in words
     provenance: Provenance | None
     source: Source | None
+    added: tuple[Rest, ...] = ()  # notes and regimens on its card
 
     @property
     def failing(self) -> list[tuple[str, Condition]]:
@@ -75,12 +80,14 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A finding in words, with the references and values that made it true; `used`: a row that held asks for it."""
+    """A finding in words, with the references, values and limits that made it true; `used`: a row that held asks for
+    it."""
 
     name: str
     words: str
     because: tuple[Any, ...]
     used: bool
+    limits: tuple[Limit, ...] = ()  # the numbers it hangs on
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +104,32 @@ class Why:
     incomplete: tuple[str, ...]
     suppressed: tuple[Any, ...]
     sources: tuple[tuple[Source, tuple[Provenance, ...]], ...]
+    without_limits: bool  # the record is too large to work them out
+    in_words: Callable[[Collection[str]], str]  # names of findings
 
 
-def why(found: Answer, service: Service) -> Why:
-    """The reasons of an answer. An order that is none of our business has none."""
+def why(found: Answer, service: Service, behind: Behind = limits_behind) -> Why:
+    """The reasons of an answer; `behind` works out the limits behind each finding. An order that is none of our
+    business has none."""
     teller = Teller(service.content, service.pathway)
-    walks = tuple(teller.walks(found.decision, found.assessment)) if found.decision.label else ()
+    walks = tuple(teller.walks(found)) if found.decision.label else ()
     held = [row for walk in walks for row in walk.held]
     wanted = {each.name for row in held for each in row.when}
-    facts = sorted(teller.facts(found.decision, wanted), key=lambda each: not each.used)
-    displays = service.pathway.displays
+    limits = behind(found.assessment, service.pathway) if walks else {}
+    facts = sorted(teller.facts(found.decision, wanted, limits), key=lambda each: not each.used)
     return Why(
         label=found.decision.label,
         words=teller.label(found.decision.label),
         rows=found.decision.rows,
         walks=walks,
         facts=tuple(facts),
-        ignored=not_used(found.record, displays),
+        ignored=not_used(found.assessment.case),
         unavailable=teller.keys(found.record.unavailable),
         incomplete=teller.keys(found.record.incomplete),
         suppressed=found.suppressed,
-        sources=tuple(teller.sources(held, found.decision)),
+        sources=tuple(teller.sources(held, facts, found.decision)),
+        without_limits=bool(walks) and is_too_large(found.assessment),
+        in_words=lambda names: "; ".join(map(teller.finding, names)),
     )
 
 
@@ -127,39 +139,42 @@ class Teller:
     def __init__(self, content: Content, pathway: Pathway) -> None:
         self.content, self.pathway = content, pathway
 
-    def walks(self, decision: Decision, assessment: Assessment) -> Iterator[Walk]:
+    def walks(self, found: Answer) -> Iterator[Walk]:
         """Every table that was asked, in the order in which the answer is read: safety first."""
+        decision, assessment = found.decision, found.assessment
         said, about_orders = set(decision.rows), bool(assessment.case.record.selected)
         tables = ("orders", "interpret") if about_orders else ("safety", "interpret", "treat")
         for table in tables:
             rows: tuple[Row, ...] = getattr(self.pathway, table)
             if table in EVERY_MATCH:
-                judged = [self.judged(row, decision.findings, named(row) in said) for row in rows]
+                judged = [self.judged(row, decision.findings, found if named(row) in said else None) for row in rows]
                 held = tuple(each for each in judged if each.held)
                 yield Walk(table, EVERY_MATCH[table], held, tuple(each for each in judged if not each.held), False)
             elif table == "interpret" or any(name.startswith(f"{table}/") for name in said):
                 findings = assessment.findings if table == "interpret" else decision.findings
-                yield self.first_match(table, rows, findings)
+                yield self.first_match(table, rows, findings, found)
 
-    def first_match(self, table: str, rows: tuple[Row, ...], findings: Collection[str]) -> Walk:
+    def first_match(self, table: str, rows: tuple[Row, ...], findings: Collection[str], found: Answer) -> Walk:
         """The rows of a table down to the first that holds, the nearest to it first."""
         at = next(number for number, row in enumerate(rows) if matches(row, findings))
-        above = [self.judged(row, findings, held=False) for row in reversed(rows[:at])]
-        return Walk(table, FIRST_MATCH[table], (self.judged(rows[at], findings, held=True),), tuple(above), True)
+        above = [self.judged(row, findings) for row in reversed(rows[:at])]
+        return Walk(table, FIRST_MATCH[table], (self.judged(rows[at], findings, found),), tuple(above), True)
 
-    def judged(self, row: Row, findings: Collection[str], held: bool) -> Judged:
+    def judged(self, row: Row, findings: Collection[str], found: Answer | None = None) -> Judged:
+        """A row; one that held comes with the answer, in which it may have a card."""
         origin = row.provenance
         return Judged(
             named(row),
             row.table,
             row.id,
-            held,
+            found is not None,
             tuple(self.condition(name, findings) for name in row.when),
             tuple(self.condition(name, findings) for name in row.unless),
             row.label,
             self.label(row.label),
             origin,
             self.pathway.sources.get(origin.source) if origin else None,
+            added(row, found, self.pathway) if found else (),
         )
 
     def condition(self, name: str, findings: Collection[str]) -> Condition:
@@ -172,19 +187,26 @@ class Teller:
     def label(self, label: str) -> str:
         return self.pathway.messages.get(f"labels.{label}", label)
 
-    def facts(self, decision: Decision, wanted: Collection[str]) -> Iterator[Fact]:
+    def facts(
+        self, decision: Decision, wanted: Collection[str], limits: Mapping[str, tuple[Limit, ...]]
+    ) -> Iterator[Fact]:
         for each in decision.findings.values():
             because = tuple(one for one in each.because if one.reference or one.text)
-            yield Fact(each.name, self.finding(each.name), because, each.name in wanted)
+            yield Fact(each.name, self.finding(each.name), because, each.name in wanted, limits.get(each.name, ()))
 
     def keys(self, names: Collection[str]) -> tuple[str, ...]:
         """Prefetch keys in words."""
         return tuple(self.pathway.messages.get(f"prefetch.{name}", name) for name in sorted(names))
 
-    def sources(self, held: list[Judged], decision: Decision) -> Iterator[tuple[Source, tuple[Provenance, ...]]]:
-        """Every source of a row that held, with the grades and days under which it was used."""
+    def sources(
+        self, held: list[Judged], facts: list[Fact], decision: Decision
+    ) -> Iterator[tuple[Source, tuple[Provenance, ...]]]:
+        """Every source of a row that held, of its notes and regimens, and of the limits behind what it asks for, with
+        the grades and days under which it was used."""
         fixed = [self.pathway.fixed.get(name.partition("/")[2]) for name in decision.rows if name.startswith("fixed/")]
         origins = [row.provenance for row in held] + [each.provenance for each in fixed if isinstance(each, FixedCard)]
+        origins += [each.provenance for row in held for each in row.added]
+        origins += [each.provenance for fact in facts if fact.used for each in fact.limits]
         by_source: dict[str, dict[Provenance, None]] = {}
         for origin in filter(None, origins):
             by_source.setdefault(origin.source, {})[origin] = None

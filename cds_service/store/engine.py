@@ -66,12 +66,20 @@ def _engine(url: URL, statement_ms: int, **pool: Any) -> Engine:
     if url.get_backend_name() == "sqlite":
         # isolation_level None: sqlite3 begins no transaction by itself, `_begin` does
         engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "isolation_level": None}, **pool)
+        event.listen(engine, "do_connect", _make_private)
         event.listen(engine, "connect", _settle_sqlite)
         event.listen(engine, "begin", _begin)
         return engine
     engine = create_engine(url, connect_args=POSTGRES, **pool)
     event.listen(engine, "connect", _statement_limit(statement_ms))
     return engine
+
+
+def _make_private(_dialect: Any, _record: Any, arguments: Any, _options: Any) -> None:
+    """A new file is for its owner alone, and SQLite gives the files beside it the same mode. One that is there is not
+    opened here: closing it would end this process's locks on it. What cannot be made is for SQLite to tell."""
+    with suppress(OSError):
+        os.close(os.open(arguments[0], os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _settle_sqlite(connection: Any, _record: Any) -> None:

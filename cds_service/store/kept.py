@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, tzinfo
 from typing import Any, Protocol
 
 
@@ -58,7 +58,7 @@ class Suppressed:
     """What would have been shown and was not. `what` is a row, or "test:fbc", "medicine:neuro" for a suggestion."""
 
     what: str
-    why: str  # dismissed | accepted
+    why: str  # dismissed | accepted | ordered (already, on the day of the call)
     on: date
 
 
@@ -103,7 +103,7 @@ class KeptFeedback:
 class Dismissal:
     """A card that this user has overridden for this patient, on this evidence."""
 
-    on: date  # in UTC
+    on: date  # where the asking service stands
     reason: str
 
 
@@ -151,7 +151,7 @@ class Keeper(Protocol):
     def keep_feedback(self, client: str, given: Sequence[KeptFeedback], at: int) -> None:
         """Note feedback durably before returning, each once however often it is sent; else StoreDown."""
 
-    def recall(self, who: Who, now: int) -> Remembered:
+    def recall(self, who: Who, now: int, zone: tzinfo = UTC) -> Remembered:
         """What is remembered; gives up after 50 ms. Never raises."""
 
     def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:

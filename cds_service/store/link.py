@@ -27,6 +27,7 @@ T = TypeVar("T")
 FAILURES = 3  # in a row, after which the breaker opens
 CLOSE_SECONDS = 1.0
 TOO_LATE = "the database did not answer in time"
+CLOSED = "this process is ending"
 
 
 class Stale(Exception):
@@ -136,7 +137,7 @@ class Link:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._tasks: set[Task[Any]] = set()  # sent and not yet done
-        self._fits = False
+        self._fits = self._closed = False
         self._patient, self._hurried = Breaker(), Breaker()
 
     @property
@@ -187,6 +188,8 @@ class Link:
 
     def _send(self, task: Task[Any]) -> None:
         with self._lock:
+            if self._closed:
+                raise StoreDown(CLOSED)
             self._tasks.add(task)
             if len(self._tasks) > len(self._threads) and len(self._threads) < CONNECTIONS:
                 with suppress(RuntimeError):  # no room for one more, or this process is ending: those there are must do
@@ -210,6 +213,7 @@ class Link:
     def close(self) -> None:
         """Give up what is under way, and let the threads end and the connections go."""
         with self._lock:
+            self._closed = True  # a thread that began later would never be told to end
             threads, tasks = [*self._threads], [*self._tasks]
         for task in tasks:
             task.give_up()

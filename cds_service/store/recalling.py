@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import (
@@ -66,20 +66,26 @@ class FromStore:
         who: Who,
         keys: Keys,
         answers: Mapping[str, tuple[Answered, ...]],
-        orders: Mapping[tuple[str, str], date],
+        orders: Mapping[tuple[str, str], int],
+        zone: tzinfo,
     ) -> None:
-        self._who, self._keys, self._answers, self._orders = who, keys, answers, orders
+        self._who, self._keys, self._answers, self._orders, self._zone = who, keys, answers, orders, zone
 
     def dismissed(self, row: str, evidence: str) -> Dismissal | None:
         """The latest answer to this row on this evidence decides: accepting a card ends its override."""
         for each in self._answers.get(row, ()):
             key = self._keys.named(each.key)
             if key is not None and key.evidence(self._who, evidence) == each.evidence:
-                return None if each.outcome == ACCEPTED else Dismissal(day(each.at), each.reason)
+                return None if each.outcome == ACCEPTED else Dismissal(self._day(each.at), each.reason)
         return None
 
     def accepted(self, kind: str, draft: str) -> date | None:
-        return self._orders.get((kind, draft))
+        at = self._orders.get((kind, draft))
+        return None if at is None else self._day(at)
+
+    def _day(self, at: int) -> date:
+        """The calendar day of a moment in ms since 1970."""
+        return datetime.fromtimestamp(at / 1000, self._zone).date()
 
 
 class Recall:
@@ -89,8 +95,8 @@ class Recall:
         self._keys, self._span = keys, span
         self._answers, self._orders = answers_of_user(), orders_accepted()
 
-    def __call__(self, connection: Connection, who: Who, now: int) -> FromStore:
-        """What is remembered. `now` in ms since 1970."""
+    def __call__(self, connection: Connection, who: Who, now: int, zone: tzinfo = UTC) -> FromStore:
+        """What is remembered. `now` in ms since 1970; days are those of the zone."""
         asked = {
             "client": who.client,
             "patients": [key.patient(who) for key in self._keys.all],
@@ -103,7 +109,7 @@ class Recall:
         if self._span.accepted:
             del asked["users"]
             orders = connection.execute(self._orders, {**asked, "since": now - self._span.accepted * DAY})
-        return FromStore(who, self._keys, by_row(answers), by_order(orders))
+        return FromStore(who, self._keys, by_row(answers), by_order(orders), zone)
 
 
 def answered_at(given: FromClause = feedback) -> ColumnElement[int]:
@@ -196,14 +202,9 @@ def by_row(found: Iterable[Any]) -> dict[str, tuple[Answered, ...]]:
     return {row: tuple(answered) for row, answered in answers.items()}
 
 
-def by_order(found: Iterable[Any]) -> dict[tuple[str, str], date]:
-    """The latest day of each order."""
-    orders: dict[tuple[str, str], date] = {}
+def by_order(found: Iterable[Any]) -> dict[tuple[str, str], int]:
+    """The latest moment of each order."""
+    orders: dict[tuple[str, str], int] = {}
     for each in found:
-        orders.setdefault((each.kind, each.draft), day(each.at))
+        orders.setdefault((each.kind, each.draft), each.at)
     return orders
-
-
-def day(at: int) -> date:
-    """The calendar day in UTC."""
-    return datetime.fromtimestamp(at / 1000, UTC).date()

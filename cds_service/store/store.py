@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection
@@ -77,12 +77,14 @@ class Store:
     def keep_feedback(self, client: str, given: Sequence[KeptFeedback], at: int) -> None:
         self._link().run(lambda connection: write_feedback(connection, client, given, at), FEEDBACK_SECONDS, DURABLY)
 
-    def recall(self, who: Who, now: int) -> Remembered:
+    def recall(self, who: Who, now: int, zone: tzinfo = UTC) -> Remembered:
         recall = self._recall
         if recall is None:
             return Nothing()
         try:
-            return self._link().run(lambda connection: recall(connection, who, now), RECALL_SECONDS, {}, hurried=True)
+            return self._link().run(
+                lambda connection: recall(connection, who, now, zone), RECALL_SECONDS, {}, hurried=True
+            )
         except StoreDown:
             return Nothing(known=False)
 

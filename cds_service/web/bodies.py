@@ -55,10 +55,10 @@ def instance_in(body: bytes) -> dict[str, str]:
         return {}
 
 
-def told(found: Answer) -> Response:
-    """The answer as bytes: cards, or 412 with what is missing."""
+def told(found: Answer, access: str = "") -> Response:
+    """The answer as bytes: cards, or 412 with what is missing. `access`: why the fhirServer was not called, if so."""
     if found.status == 412:
-        return refused(Refused(412, *missing(found)))
+        return refused(Refused(412, *missing(found), *([f"fhirServer: was not called: {access}"] if access else [])))
     body = ENCODER.encode({"cards": found.cards})
     return Response(body, 200, {"Cache-Control": "no-store"}, content_type=JSON)
 

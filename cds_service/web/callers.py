@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
@@ -44,11 +45,18 @@ class Caller:
     way: Callable[[str, str, float | None, str | None], tuple[Fetch | None, str]]  # base, token, lifetime, tenant
     seconds: Callable[[str], float]  # hook -> time for one call, from its arrival
     silent: bool = False  # decided and noted, but no card is sent: a pilot
+    silent_until: date | None = None  # its last day
     tenant: str | None = None
 
     def fetch_for(self, access: FhirAccess) -> tuple[Fetch | None, str]:
         """The way to the FHIR server that is named, or None and why there is none."""
         return self.way(access.base, access.token, access.lifetime, self.tenant)
+
+    def is_silent(self, now: float) -> bool:
+        """Is it still so at that moment? Days are those of the place where its content is at home."""
+        zone = next(iter(self.endpoints.values())).service.zone
+        ended = self.silent_until is not None and datetime.fromtimestamp(now, zone).date() > self.silent_until
+        return self.silent and not ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class Callers:
     by_name: Mapping[str, Caller]
     discovery_open: bool
     log: FilteringBoundLogger
+    needs_store: bool = False  # only the store can tell whether a token of some client is new
 
     def caller(self, authorization: str | None, path: str, now: float) -> Caller:
         """Who calls the endpoint at `path`; Refused for everybody whom we do not know, without a reason."""
@@ -67,7 +76,8 @@ class Callers:
         except NotAdmitted as error:
             self.log.warning("not admitted", why=error.why, **error.told)
             raise Refused(error.status, TEXTS[error.status], headers=headers(error)) from None
-        return replace(self.by_name[admitted.client.name], tenant=admitted.tenant)
+        found = self.by_name[admitted.client.name]
+        return replace(found, tenant=admitted.tenant, silent=found.is_silent(now))
 
     def discovery(self, authorization: str | None, path: str, now: float, otherwise: bytes) -> bytes:
         """The catalogue of who asks; where discovery is open, `otherwise` for everybody else."""
@@ -95,8 +105,6 @@ def remarks(clients: Clients, kept: bool) -> Iterator[str]:
     for client in clients.all:
         if client.issuer.iss.rstrip("/") == SANDBOX:
             yield f"client {client.name}: the Sandbox's private key is public, so anybody can call: for testing only"
-        if client.silent:
-            yield f"client {client.name}: silent mode, no card is sent"
         for each in client.bases:
             if each.base.scheme == "http" and not each.base.loopback_name:
                 yield f"client {client.name}: {each.base.url} is not encrypted, no token is sent there"

@@ -32,6 +32,14 @@ from .room import WAITED, Room
 if TYPE_CHECKING:
     from ..pipeline import Answer
 
+READY, NONE_PASSED = "ready", "none passed"
+AS_IT_SHOULD_BE = (READY, NONE_PASSED)
+UNUSED = {  # warning of a request whose FHIR access is not used -> why, in words for the client and the log
+    "token-for-another-patient": "fhirAuthorization is for another patient",
+    "token-unusable": "fhirAuthorization holds no token that can be used",
+    "token-without-fhir-server": "fhirAuthorization came without it",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -128,7 +136,7 @@ class Calls:
             if not surely_too_deep(body):
                 raise
             raise Refused(400, faults=(TOO_DEEP,)) from None
-        response = silence() if caller.silent else told(found)
+        response = silence() if caller.silent else told(found, "" if fetched in AS_IT_SHOULD_BE else fetched)
         done = time.monotonic()
         response.headers["Server-Timing"] = timing(read=read - arrived, decide=done - read, total=done - arrived)
         self.note(service_id, hook_request, found, fetched, done - arrived, caller)
@@ -162,16 +170,16 @@ class Calls:
     def answered(
         self, hook_request: HookRequest, endpoint: Endpoint, caller: Caller, arrived: float
     ) -> tuple[Answer, str, datetime]:
-        """The answer, how FHIR access stood ("ready", or why there was none), and as of when it was made."""
+        """The answer, how FHIR access stood (`READY`, or why there was none), and as of when it was made."""
         fetch, why = self.fetch_for(hook_request, caller)
         seconds, now = caller.seconds(endpoint.hook), self.site.clock()
         deadlines = arrived + seconds, arrived + seconds / 2
         memory = None if caller.silent else self.site.store  # what was never shown cannot have been dismissed
-        recall = recall_for(memory, who(hook_request, caller.name, caller.tenant), now)
+        recall = recall_for(memory, who(hook_request, caller.name, caller.tenant), now, endpoint.service.zone)
         base = hook_request.fhir_access.base if hook_request.fhir_access else ""
         with self.site.crowds.visit(base, fetch) as fetch:
             found = self.site.answer(hook_request, endpoint.service, fetch, now, *deadlines, recall)
-        return found, why or "ready", now
+        return found, why or READY, now
 
     def keep(
         self,
@@ -193,7 +201,7 @@ class Calls:
         """The way to the FHIR server that the client names, if it may be called."""
         access = hook_request.fhir_access
         if access is None:
-            return None, "none passed"
+            return None, next(filter(None, map(UNUSED.get, hook_request.warnings)), NONE_PASSED)
         if is_this_service(access.base, request.environ):
             return None, "the fhirServer is this service"
         return caller.fetch_for(access)

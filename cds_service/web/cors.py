@@ -12,6 +12,7 @@ PREFLIGHT = {
     "Access-Control-Allow-Headers": "authorization, content-type",
     "Access-Control-Max-Age": "600",
 }
+EXPOSED = "Retry-After, Server-Timing"  # what a page may read of an answer's headers, beyond what every page may
 
 
 def cors_headers(environ: dict[str, Any], origins: Collection[str], demo: bool) -> dict[str, str]:
@@ -21,6 +22,7 @@ def cors_headers(environ: dict[str, Any], origins: Collection[str], demo: bool) 
     if origin is None or not allowed_origin(origin, origins, demo):
         return headers
     headers["Access-Control-Allow-Origin"] = origin
+    headers["Access-Control-Expose-Headers"] = EXPOSED
     if environ["REQUEST_METHOD"] == "OPTIONS":
         headers |= PREFLIGHT
         if "HTTP_ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK" in environ:  # a public page calls a service on this machine

@@ -61,6 +61,7 @@ class FeedbackDesk:
         except StoreDown as error:
             self.log.error("feedback not stored", client=client, service=service, items=len(given), why=error.why)
             raise Refused(503, NOT_STORED, headers={"Retry-After": COME_AGAIN}) from None
+        self.count(client, [each.outcome for each in given])
         self.note(service, client, given)
 
     def note(self, service: str, client: str, given: Sequence[Feedback]) -> None:

@@ -18,6 +18,7 @@ from .calls import Site
 from .errors import JSON, add_error_handlers
 from .health import Health, Loaded, add_health
 from .openapi import Told, openapi
+from .pilots import Pilot, pilots
 
 BEGIN, END = "cds-begin", "cds-end"  # app.extensions: what each process does before it answers, and when it ends
 
@@ -31,6 +32,9 @@ def add_observation(app: Flask, site: Site, service: Service, measured: bool) ->
     def today() -> date:
         return site.clock().astimezone(service.zone).date()
 
+    def silent() -> tuple[Pilot, ...]:
+        return pilots(site.callers.by_name.values() if site.callers else (), site.clock())
+
     def review_passed() -> bool:
         return bool(overdue(loaded.review_by, today()))
 
@@ -39,11 +43,11 @@ def add_observation(app: Flask, site: Site, service: Service, measured: bool) ->
         keys = {key for each in services for key in each.templates} | {DRAFT_ORDERS}
         names = names_of(by_client, SERVICES, (each.pathway for each in services), keys)
         metrics = Metrics(names, About(loaded.version, loaded.content, frozenset(loaded.pathways), review_passed))
-    if late := overdue(loaded.review_by, today()):
-        site.log.warning("start", remark=late)
+    for remark in filter(None, [overdue(loaded.review_by, today()), *(each.remark for each in silent())]):
+        site.log.warning("start", remark=remark)
     add_error_handlers(app, site.log, metrics.refused)
     add_document(app, site)
-    add_health(app, Health(loaded, today, site.store))
+    add_health(app, Health(loaded, today, site.store, needs_store(site), silent))
     app.extensions[BEGIN], app.extensions[END] = partial(begin, site, metrics), partial(end, site)
     return replace(site, metrics=metrics)
 
@@ -62,6 +66,11 @@ def services_of(site: Site) -> dict[str, list[Service]]:
         return {"demo": [each.service for each in site.endpoints.values()]}
     callers = site.callers.by_name.items()
     return {name: [each.service for each in caller.endpoints.values()] for name, caller in callers}
+
+
+def needs_store(site: Site) -> bool:
+    """Are there clients who cannot be answered while the store is down?"""
+    return site.callers is not None and site.callers.needs_store
 
 
 def loaded_from(service: Service, services: list[Service]) -> Loaded:

@@ -51,6 +51,18 @@ def refused(here: View) -> None:
         here.page.goto(f"{here.base}/?patient=nobody")
 
 
+def wrong(here: View) -> None:
+    """A form with faults comes back as it was typed."""
+    here.go("/?patient=uk-ng239/02-edge-180-is-grey")
+    here.page.evaluate(OPEN_ALL)
+    here.page.get_by_label("Age in years").fill("40,5")
+    here.page.locator("#lab-0-value").fill("1,234")
+    here.page.locator("#new-lab-0-value").fill("12")
+    with here.refused():
+        here.page.get_by_role("button", name="Show the cards").last.click()
+        here.page.wait_for_selector("#faults")
+
+
 PAGES = {
     "playground": at("/"),
     "playground-unfolded": unfolded("/?patient=renal"),
@@ -62,9 +74,11 @@ PAGES = {
     "evidence": evidence,
     "feedback": answered,
     "fault": refused,
+    "wrong": wrong,
     "content": at("/content"),
     "content-interpret": at("/content/pathways/uk-ng239/interpret"),
     "content-safety": at("/content/pathways/us-aafp/safety"),
+    "content-findings": at("/content/pathways/uk-ng239/findings"),
     "content-thresholds": at("/content/pathways/uk-ng239/thresholds"),
     "content-regimens": at("/content/pathways/uk-ng239/regimens"),
     "content-orderables": at("/content/pathways/uk-ng239/orderables"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -139,6 +140,42 @@ def test_a_script_in_what_is_pasted_is_text(view: Views):
             show(here)
             expect(here.page.get_by_role("heading", level=1)).to_be_visible()
         assert here.page.locator("img[src=x]").count() == 0
+
+
+def test_a_wrong_value_comes_back_with_the_focus_on_what_is_wrong(view: Views):
+    with view(320) as here:
+        here.go(AT_180)
+        b12_value(here.page).fill("1,234")
+        here.page.get_by_label("Age in years").fill("40,5")
+        with here.refused():
+            show(here)
+            summary = here.page.get_by_role("alert")
+            expect(summary).to_be_focused()
+        expect(summary).to_contain_text("can be read in two ways")
+        expect(here.page).to_have_title("Error: the form was not understood · B12 CDS")
+        here.fits()
+        here.is_accessible()
+        summary.get_by_role("link", name="Value of total B12").click()
+        expect(b12_value(here.page)).to_be_focused()
+        expect(b12_value(here.page)).to_have_value("1,234")
+        expect(b12_value(here.page)).to_have_accessible_description(re.compile("write 1234 or 1.234"))
+        b12_value(here.page).fill("179")
+        here.page.get_by_label("Age in years").fill("40")
+        show(here)
+        expect(cards(here.page).first.get_by_role("heading").first).to_contain_text(DEFICIENT)
+
+
+def test_paper_has_the_patient_and_the_changed_value_and_says_that_it_is_not_for_real_patients(view: Views):
+    with view() as here:
+        here.go(AT_180)
+        expect(here.page.get_by_text("Begun from an invented patient")).not_to_be_visible()
+        b12_value(here.page).fill("179")
+        show(here)
+        expect(b12_value(here.page)).to_have_value("179")
+        here.page.emulate_media(media="print")
+        expect(here.page.get_by_text("Begun from an invented patient")).to_be_visible()
+        expect(here.page.get_by_text("total B12 179 ng/L, 10 Jan 2026")).to_be_visible()
+        expect(here.page.get_by_text("Not for real patients.")).to_be_visible()
 
 
 def tab_to(page: Page, wanted: Locator) -> None:

@@ -14,7 +14,8 @@ from cds_service.knowledge.faults import ContentError
 from cds_service.knowledge.locate import cards_folder, shipped_folder
 from cds_service.knowledge.prefetch import BY_PATIENT, KEYS, SETS, encoded_length, scopes
 from cds_service.knowledge.print import as_html, as_markdown
-from tests.cards.small_content import ORIGIN, SmallContent
+from tests.cards.small_content import SmallContent
+from tests.cards.small_files import ORIGIN
 
 PATHWAY = "uk-small"
 B12 = "value-sets/lab-b12.csv"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cards.small_content import ORIGIN, SmallContent
+from tests.cards.small_content import SmallContent
+from tests.cards.small_files import ORIGIN
 
 PATHWAY = "uk-small"
 LIMITS_FILE = f"pathways/{PATHWAY}/thresholds.toml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 from cds_service.app import build_service
 from cds_service.cli import main
 from cds_service.commands.boundaries import PROBES, boundaries, tried, untried
+from cds_service.commands.site_check import check_site
 from cds_service.config import Settings
 from cds_service.knowledge.cautions import cautions
 from cds_service.knowledge.content import load_content
@@ -63,8 +65,8 @@ def report() -> str:
         "uk-ng239: total B12 deficient: below 145 ng/L instead of below 180 ng/L. Source: RUH Bath, pathology handbook",
         "uk-ng239: total B12 in ng/L is now deficient below 145, uncertain from 145 to 180, unlikely above 180.",
         "row interpret/untested-symptom has the indicator info instead of none and so makes a card.",
-        "    before: B12 {b12} ({b12_date}) meets the NICE threshold for deficiency\n"
-        "    after:  B12 {b12} ({b12_date}) meets the local threshold for deficiency\n",
+        "    before: {b12_name} {b12} ({b12_date}) meets the NICE threshold for deficiency\n"
+        "    after:  {b12_name} {b12} ({b12_date}) meets the local threshold for deficiency\n",
         "B12 (Vitamin B12) of http://hospital.example.org/lab is read as total B12, in mass units. Seen: site.",
         "analytes.toml b12 unit ng/L accepts: also 'nanog/l'.",
         "the draft order 'mma' also carries the code LAB-4711 (Methylmalonic acid, serum) of urn:com.epic.",
@@ -179,3 +181,11 @@ def test_an_approval_of_another_version_is_said_to_be_none():
     theirs = replace(overlaid(BATH), version="99.0.0")
     (said,) = difference(content(), theirs)["Approval"]
     assert said.startswith("Not approved: Dr A. Example, haematology (invented) approved version")
+
+
+def test_the_day_of_a_check_is_that_of_the_sites_own_time_zone():
+    def today(zone: tzinfo) -> date:
+        raise InterruptedError(str(zone))  # the rest of the check takes long
+
+    with pytest.raises(InterruptedError, match="Europe/London"):
+        check_site(BATH, Settings(), print, today)

@@ -21,7 +21,8 @@ from cds_service.knowledge.faults import ContentError
 from cds_service.knowledge.locate import cards_folder
 from cds_service.pipeline import Answer, answer
 from tests.book import FIXTURES, NEVER, read_vignette
-from tests.cards.small_content import ORIGIN, VOCABULARY, SmallContent
+from tests.cards.small_content import VOCABULARY, SmallContent
+from tests.cards.small_files import ORIGIN
 
 OPTIONAL = replace(
     VOCABULARY, optional={"b12-high-mass": "ng/L"}, rests_on={"symptoms": ("b12-high-mass",)}

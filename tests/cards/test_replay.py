@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from cds_service.cli import main
+from cds_service.commands.replaying import Replay, Side
+from cds_service.config import Settings
 from cds_service.knowledge.locate import cards_folder
 from tests.book import FIXTURES
 
@@ -140,3 +143,10 @@ def test_every_shipped_request_is_answered_and_the_same_by_the_same_content():
     told = document(FIXTURES / "golden", "--against", cards_folder())
     assert (told["changed"], told["unusable"]) == ([], [])
     assert told["requests"] == told["passedOver"] > 15
+
+
+def test_today_is_that_of_the_sites_folder_where_it_states_a_zone():
+    late = datetime(2026, 7, 1, 23, 30, tzinfo=UTC)  # 00:30 of the next day in London
+    for site, today in ((None, date(2026, 7, 1)), (BATH, date(2026, 7, 2))):
+        ours = Side(cards_folder(), site, Settings())
+        assert Replay(ours, ours, now=late).today(ours.service("uk-ng239", None)) == today

@@ -15,16 +15,10 @@ from cds_service.clinical.decide import SEVERITY, decide
 from cds_service.clinical.findings import NAMES, assess
 from cds_service.clinical.record import Ignored, LabResult, Medication, PatientRecord, Problem
 from cds_service.clinical.tables import Pathway
-from tests.book import PATHWAYS, content
 from tests.clinical.patients import INGREDIENTS, TODAY, days, lab, medicine, records
 
 often = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 untreated = st.builds(medicine, st.sampled_from(INGREDIENTS), st.one_of(st.none(), days))
-
-
-@pytest.fixture(scope="module", params=PATHWAYS)
-def pathway(request: pytest.FixtureRequest) -> Pathway:
-    return content().pathways[request.param]
 
 
 def outcome(record: PatientRecord, pathway: Pathway, today: date = TODAY):

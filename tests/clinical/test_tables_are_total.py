@@ -10,7 +10,6 @@ from cds_service.clinical.decide import decide
 from cds_service.clinical.findings import assess
 from cds_service.clinical.record import Allergy
 from cds_service.clinical.tables import Pathway
-from tests.book import PATHWAYS, content
 from tests.clinical.patients import KEYS, TODAY, injection, lab, medicine, oral, problem, record
 
 B12 = {
@@ -84,11 +83,6 @@ def reached(pathway: Pathway) -> tuple[set[str], int]:
         assert len(interpretations) == 1 and decision.label
         rows.update(decision.rows)
     return rows, patients
-
-
-@pytest.fixture(scope="module", params=PATHWAYS)
-def pathway(request: pytest.FixtureRequest) -> Pathway:
-    return content().pathways[request.param]
 
 
 @pytest.fixture(scope="module")

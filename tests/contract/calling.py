@@ -16,6 +16,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from cds_service.app import create_app
 from cds_service.config import Settings
 from tests import golden
+from tests.endings import all_ended
 
 PATH = "/cds-services/b12-patient-view"
 SECONDS = 60.0
@@ -85,7 +86,7 @@ class Service:
 @contextmanager
 def serving(fhir: str, prefetch: str = "full") -> Iterator[Service]:
     """The service in demo mode on a port of its own, on the day of the golden pairs."""
-    app = create_app(Settings(demo=True, prefetch=prefetch), clock=lambda: golden.NOW)
+    app = create_app(Settings(demo=True, prefetch=prefetch, store_url="none"), clock=lambda: golden.NOW)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -94,4 +95,4 @@ def serving(fhir: str, prefetch: str = "full") -> Iterator[Service]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        all_ended([thread])

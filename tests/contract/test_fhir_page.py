@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from tests.contract import hapi
-from tests.pages.test_playground import label, summaries
-from tests.pages.visiting import Visitor, demo
+from tests.pages.visiting import Visitor, demo, label, summaries
 
 
 def test_a_patient_of_a_real_server_is_found_by_name_chosen_and_judged(server: hapi.Hapi):
-    visitor = Visitor(demo())
+    visitor = Visitor(demo(store_url="none"))
     found = visitor.post("/fhir", {"base": server.base, "name": "Brian"})
     assert found.status_code == 200
     assert "Brian Testpatient" in found.text

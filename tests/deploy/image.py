@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 IGNORED = ROOT / "deploy" / "Dockerfile.dockerignore"
+AT_MOST = 500.0  # seconds for one step, which may install packages
 SAID = ("LABEL", "USER", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD")  # what an image says of itself
 
 
@@ -128,6 +129,7 @@ class Image:
             env=self.variables() | changed,
             capture_output=True,
             text=True,
+            timeout=AT_MOST,
         )
         assert not check or done.returncode == 0, f"{words}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
         return done

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.deploy.manifests import CALLS, DEPLOY
+from tests.hooks.processes import Running
 
 CONF = DEPLOY / "proxy" / "nginx.conf"
 
@@ -68,7 +69,7 @@ def configured(folder: Path, port: int, service_port: int) -> Path:
 
 def tried(configuration: Path) -> subprocess.CompletedProcess[str]:
     """nginx's own opinion of a configuration."""
-    return subprocess.run([program(), "-t", "-q", "-c", configuration], capture_output=True, text=True)
+    return subprocess.run([program(), "-t", "-q", "-c", configuration], capture_output=True, text=True, timeout=60)
 
 
 def program() -> str:
@@ -76,10 +77,11 @@ def program() -> str:
 
 
 @contextmanager
-def proxied(configuration: Path) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([program(), "-c", configuration], stderr=subprocess.DEVNULL)
+def proxied(configuration: Path) -> Iterator[Running]:
+    process = Running([program(), "-c", str(configuration)], configuration.parent / "nginx.output")
     try:
         yield process
-    finally:
         process.terminate()
         process.wait(20)
+    finally:
+        process.end()

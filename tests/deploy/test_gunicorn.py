@@ -57,7 +57,7 @@ def test_gunicorn_serves_by_it_and_what_was_decided_is_kept(tmp_path: Path):
         assert process.wait(20) == 0
     finally:
         with_pid(process.pid, 9)
-        process.wait()
+        process.wait(20)
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 

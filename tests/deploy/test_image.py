@@ -29,10 +29,10 @@ def test_a_linter_of_dockerfiles_finds_nothing_in_it_and_would_find_a_fault(tmp_
     program = Path(sys.executable).parent / "hadolint"
     # DL3059 asks for RUN steps to be joined: ours are in the exec form, without a shell that could join them
     lint = [program, "--ignore", "DL3059", "--no-color"]
-    assert subprocess.run([*lint, DOCKERFILE], capture_output=True, text=True).stdout == ""
+    assert subprocess.run([*lint, DOCKERFILE], capture_output=True, text=True, timeout=60).stdout == ""
     wrong = tmp_path / "Dockerfile"
     wrong.write_text(DOCKERFILE.read_text().replace("python:3.11-slim", "python"))
-    assert "DL3006" in subprocess.run([*lint, wrong], capture_output=True, text=True).stdout
+    assert "DL3006" in subprocess.run([*lint, wrong], capture_output=True, text=True, timeout=60).stdout
 
 
 def test_it_runs_as_a_fixed_user_that_is_not_root():

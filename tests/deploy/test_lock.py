@@ -18,6 +18,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+PIP = [sys.executable, "-m", "pip"]
+AT_MOST = 300.0  # seconds
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ENTRY = re.compile(r"^([a-z0-9-]+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE)
 
@@ -68,7 +70,7 @@ def test_the_build_is_locked_too():
 @pytest.mark.parametrize("name", ["requirements.lock", "build.lock"])
 def test_the_lock_file_resolves_with_hashes(name: str):
     asked = ["install", "--dry-run", "--ignore-installed", "--require-hashes", "--only-binary", ":all:", "--quiet"]
-    done = subprocess.run([sys.executable, "-m", "pip", *asked, "-r", DEPLOY / name], capture_output=True, text=True)
+    done = subprocess.run([*PIP, *asked, "-r", DEPLOY / name], capture_output=True, text=True, timeout=AT_MOST)
     assert done.returncode == 0, done.stderr
 
 
@@ -78,7 +80,7 @@ def test_pip_refuses_a_file_with_another_hash(tmp_path: Path):
     changed = tmp_path / "changed.lock"
     changed.write_text(re.sub("sha256:[0-9a-f]{4}", "sha256:0000", text))
     asked = ["install", "--dry-run", "--ignore-installed", "--require-hashes", "--only-binary", ":all:", "--quiet"]
-    done = subprocess.run([sys.executable, "-m", "pip", *asked, "-r", changed], capture_output=True, text=True)
+    done = subprocess.run([*PIP, *asked, "-r", changed], capture_output=True, text=True, timeout=AT_MOST)
     assert done.returncode != 0
     assert "DO NOT MATCH THE HASHES" in done.stderr
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
+import shlex
+import time
+import tomllib
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from werkzeug.test import Client
 
 from cds_service import metrics
+from cds_service.app import create_app
 from cds_service.config import Settings
 from cds_service.running import server
 from cds_service.store import engine
 from cds_service.store.tables import METADATA
 from cds_service.web import room
-from tests.deploy.manifests import DEPLOY
+from tests.deploy.manifests import DEPLOY, ROOT
+from tests.deploy.together import script
 
 README = (DEPLOY / "README.md").read_text()
 SECTIONS = re.split(r"^## ", README, flags=re.MULTILINE)
@@ -75,3 +83,23 @@ def test_an_operator_finds_each_thing_under_its_name():
         "Monitoring", "Faults", "Scaling", "What was not run",
     ]  # fmt: skip
     assert "fault table" in section("Faults") or "|" in section("Faults")
+
+
+def test_the_first_start_ends_with_a_signed_call_that_is_answered(tmp_path: Path):
+    told = section("First start").replace("\\\n", "")
+    new_key, call = (shlex.split(line) for line in re.findall(r"deploy/signed_call\.py (.*)$", told, re.MULTILINE))
+    (clients,) = re.findall(r"```toml\n(.*?)```", told, re.DOTALL)
+    public, written = Path(new_key[-1]).name, tmp_path / Path(new_key[1]).name
+    made = CliRunner().invoke(script().main, [new_key[0], str(written)])
+    (tmp_path / public).write_text(made.stdout)
+    (tmp_path / "clients.toml").write_text(clients)
+    assert tomllib.loads(clients)["client"]["trial"]["keys"]["file"] == public
+    said = dict(zip(call[3::2], call[4::2], strict=True))
+    assert said["--key"] == new_key[1]
+    client = script().client(written, said["--iss"], said["--base"], None, None, None)
+    path = f"/cds-services/{call[1]}"
+    app = create_app(Settings(clients=tmp_path / "clients.toml", store_url="none"))
+    headers = {"Authorization": f"Bearer {client.token(path, int(time.time()))}", "Content-Type": "application/json"}
+    answer = Client(app).post(path, data=(ROOT / call[2]).read_bytes(), headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.json["cards"]

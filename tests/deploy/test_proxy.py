@@ -17,6 +17,7 @@ import requests
 
 from tests.deploy.manifests import ROOT, compose
 from tests.deploy.proxy import CONF, certificate, configured, proxied, tried
+from tests.endings import SOON, all_ended
 from tests.hooks.processes import free_port, until
 
 pytestmark = pytest.mark.needs("nginx")
@@ -55,23 +56,25 @@ def served(
     service began to see."""
     behind, port = ThreadingHTTPServer(("127.0.0.1", 0), Recorder), free_port()
     behind.seen, behind.begun, behind.hangs_up = [], [], hangs_up
-    threading.Thread(target=behind.serve_forever, daemon=True).start()
+    accepting = threading.Thread(target=behind.serve_forever, daemon=True)
+    accepting.start()
     trusted = certificate(folder)
     try:
         path = configured(folder, port, behind.server_port)
         server = f"server 127.0.0.1:{behind.server_port};"
         path.write_text(path.read_text().replace(server, server * 2))  # two, so that there is another one to try
         with proxied(path) as process:
-            process.stdout = None
             until(lambda: reachable(port), process)
 
             def call(method: str, path: str, **given: object) -> requests.Response:
-                return requests.request(method, f"https://127.0.0.1:{port}{path}", verify=str(trusted), **given)
+                address = f"https://127.0.0.1:{port}{path}"
+                return requests.request(method, address, verify=str(trusted), timeout=SOON, **given)
 
             yield call, behind.seen, port, behind.begun
     finally:
         behind.shutdown()
         behind.server_close()
+        all_ended([accepting])
 
 
 def reachable(port: int) -> bool:
@@ -112,7 +115,7 @@ def test_a_body_above_five_megabytes_is_refused_before_it_is_passed_on(tmp_path:
 
 def test_a_slow_sender_costs_the_service_nothing_until_its_body_is_whole(tmp_path: Path):
     with served(tmp_path) as (_, _, port, begun):
-        plain = socket.create_connection(("127.0.0.1", port))
+        plain = socket.create_connection(("127.0.0.1", port), SOON)
         trusted = ssl.create_default_context(cafile=tmp_path / "tls_certificate")
         with trusted.wrap_socket(plain, server_hostname="localhost") as slow:
             slow.sendall(b"POST /cds-services/x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{")
@@ -141,7 +144,7 @@ def test_older_tls_is_refused(tmp_path: Path):
                 warnings.simplefilter("ignore", DeprecationWarning)  # Python, too, advises against 1.1
                 context.minimum_version = context.maximum_version = version
             context.set_ciphers("DEFAULT:@SECLEVEL=0")
-            with socket.create_connection(("127.0.0.1", port)) as plain:
+            with socket.create_connection(("127.0.0.1", port), SOON) as plain:
                 assert shakes_hands(context, plain) is good
 
 

@@ -17,7 +17,8 @@ from tests.deploy.manifests import CALLS, DEPLOY, METRICS, ROOT, compose, docume
 NOT_OURS = {"target", "__pycache__", "secrets", "clients"}
 ELSEWHERE = {"CDS_FHIR_TOKEN"}  # of one command, not of the service
 TEXTS = {path: path.read_text() for path in DEPLOY.rglob("*") if path.is_file() and not NOT_OURS & set(path.parts)}
-CHECKED_IN = subprocess.run(["git", "ls-files", "deploy"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+LISTING = subprocess.run(["git", "ls-files", "deploy"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+CHECKED_IN = LISTING.stdout.split()
 
 
 def known_settings() -> set[str]:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import requests
 
 from tests.deploy.image import Image
-from tests.deploy.together import ISS, SCRIPT, Installation, health, installed, python, written
+from tests.deploy.together import ISS, SCRIPT, Installation, health, installed, python, script, written
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import prefetch
-from tests.hooks.processes import descendants
+from tests.hooks.processes import SOON, descendants
 from tests.store.postgres import cluster
 
 pytestmark = pytest.mark.needs("packages", "postgresql", "nginx")
@@ -30,15 +27,6 @@ INSTANCE = "0b1b2c3d-0000-4000-8000-00000000b12a"
 def running(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with cluster() as postgres, installed(image, postgres, tmp_path_factory.mktemp("together")) as made:
         yield made
-
-
-def script() -> ModuleType:
-    """deploy/signed_call.py, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("signed_call", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_a_signed_client_is_answered_and_its_feedback_is_kept(running: Installation):
@@ -82,6 +70,7 @@ def test_a_token_is_accepted_once_by_all_workers_together(running: Installation)
             json=body(prefetch=prefetch()),
             headers={**headers, "Connection": "close"},
             verify=str(running.folder / "tls_certificate"),
+            timeout=SOON,
         ).status_code
         for _ in range(12)
     ]
@@ -98,12 +87,12 @@ def test_a_stranger_is_refused_and_the_script_says_so(running: Installation):
 
 
 def test_readiness_and_metrics_are_told_inside_and_not_through_the_proxy(running: Installation):
-    inside = requests.get(f"http://127.0.0.1:{running.inside}/readyz").json()
+    inside = requests.get(f"http://127.0.0.1:{running.inside}/readyz", timeout=SOON).json()
     assert (inside["status"], inside["store"]["ok"]) == ("ok", True), inside
-    assert "cds_" in requests.get(f"http://127.0.0.1:{running.metrics}/metrics").text
+    assert "cds_" in requests.get(f"http://127.0.0.1:{running.metrics}/metrics", timeout=SOON).text
     for path in ("/readyz", "/metrics"):
         trusted = str(running.folder / "tls_certificate")
-        assert requests.get(running.base + path, verify=trusted).status_code == 404
+        assert requests.get(running.base + path, verify=trusted, timeout=SOON).status_code == 404
 
 
 def test_nothing_is_written_but_in_the_folder_that_is_memory_and_the_end_is_quick(running: Installation):

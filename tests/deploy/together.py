@@ -3,15 +3,18 @@ with TLS in front, and a client that signs. The same steps in the same order, wi
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from tests.deploy.image import ROOT, Image
 from tests.deploy.manifests import compose
@@ -50,6 +53,15 @@ class Installation:
 
     def log(self) -> str:
         return (self.folder / "service.log").read_text()
+
+
+def script() -> ModuleType:
+    """deploy/signed_call.py, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location("signed_call", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
 
 
 def python(image: Image, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -107,7 +119,7 @@ def installed(image: Image, postgres: Cluster, folder: Path) -> Iterator[Install
     finally:
         for pid in [service.pid, *descendants(service.pid)]:
             with_pid(pid, 9)
-        service.wait()
+        service.wait(20)
 
 
 def health(made: Installation) -> int:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.endings import all_ended
+
 
 @dataclass(frozen=True)
 class Request:
@@ -40,7 +42,6 @@ Answer = Callable[[Handler], None]
 
 
 class Server(ThreadingHTTPServer):
-    daemon_threads = True
     request_queue_size = 64
 
     def __init__(self, answers: dict[str, Answer], host: str) -> None:
@@ -48,6 +49,7 @@ class Server(ThreadingHTTPServer):
         self.answers = answers
         self.requests: list[Request] = []
         self.over = threading.Event()
+        self.connections: list[tuple[threading.Thread, socket.socket]] = []
 
     @property
     def base(self) -> str:
@@ -57,6 +59,20 @@ class Server(ThreadingHTTPServer):
     def paths(self) -> list[str]:
         return [request.path for request in self.requests]
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer on a thread of the connection's own, which lasts as long as the client keeps it open."""
+        given = request, client_address
+        thread = threading.Thread(target=self.process_request_thread, args=given, name="FHIR connection", daemon=True)
+        self.connections.append((thread, request))
+        thread.start()
+
+    def hang_up(self) -> None:
+        """End every connection, whatever is going on there."""
+        for _, connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        all_ended(thread for thread, _ in self.connections)
+
     def handle_error(self, *_: Any) -> None:
         pass
 
@@ -65,7 +81,8 @@ class Server(ThreadingHTTPServer):
 def serving(answers: dict[str, Answer] | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
     """A server whose `answers` are by path, with or without the query; what it does not know is 404."""
     server = Server({} if answers is None else answers, host)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    accepting = {"target": server.serve_forever, "kwargs": {"poll_interval": 0.01}}
+    thread = threading.Thread(name="FHIR server", daemon=True, **accepting)
     thread.start()
     try:
         yield server
@@ -73,7 +90,8 @@ def serving(answers: dict[str, Answer] | None = None, host: str = "127.0.0.1") -
         server.over.set()
         server.shutdown()
         server.server_close()
-        thread.join()
+        all_ended([thread])
+        server.hang_up()
 
 
 def body(content: bytes, code: int = 200, **headers: str) -> Answer:

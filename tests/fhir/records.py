@@ -23,6 +23,7 @@ RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 UCUM = "http://unitsofmeasure.org"
 PATIENT = "p1"
 B12 = "2132-9"
+METFORMIN, HYDROXO = "Metformin 500mg tablets", "Hydroxocobalamin 1mg/1ml solution for injection ampoules"
 
 Json = dict[str, Any]
 
@@ -111,3 +112,17 @@ def statement(medicine: Json | str, name: str = "m1", **fields: Any) -> Json:
     """An active MedicationStatement, by the name of the medicine."""
     named = concept(text=medicine) if isinstance(medicine, str) else medicine
     return resource("MedicationStatement", name, medicationCodeableConcept=named, **({"status": "active"} | fields))
+
+
+def given(medicine: str = HYDROXO, **fields: Any) -> Json:
+    """A dose given: a completed MedicationAdministration."""
+    defaults = {"status": "completed", "effectiveDateTime": "2025-12-01"}
+    named = concept(text=medicine)
+    return resource("MedicationAdministration", "m1", medicationCodeableConcept=named, **(defaults | fields))
+
+
+def dispensed(medicine: str = METFORMIN, **fields: Any) -> Json:
+    """A supply handed over: a completed MedicationDispense."""
+    defaults = {"status": "completed", "whenHandedOver": "2025-12-20"}
+    named = concept(text=medicine)
+    return resource("MedicationDispense", "m1", medicationCodeableConcept=named, **(defaults | fields))

@@ -5,83 +5,20 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
 
-import msgspec
 import pytest
 
-from cds_service.fetching import Fetch
-from cds_service.fhir.gathering.gather import Gathered, gather
-from cds_service.outgoing.addresses import Policy
-from cds_service.outgoing.door import Outgoing
-from tests.fhir.loopback import Handler, Server, after, body, fhir, half, in_turn, never, reset, serving, status
-
-TEMPLATES = {
-    "conditions": "Condition?patient={{context.patientId}}",
-    "medicationRequests": "MedicationRequest?patient={{context.patientId}}",
-    "patient": "Patient/{{context.patientId}}",
-    "b12": "Observation?patient={{context.patientId}}&code=2132-9,14685-2&_sort=-date&_count=50",
-}
-QUERIES = {
-    "conditions": "/fhir/Condition",
-    "medicationRequests": "/fhir/MedicationRequest",
-    "patient": "/fhir/Patient/pt-1",
-    "b12": "/fhir/Observation",
-}
-PATIENT = {"resourceType": "Patient", "id": "pt-1"}
-ERROR = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}
-
-
-def b12(number: int) -> dict[str, Any]:
-    coding = [{"system": "http://loinc.org", "code": "2132-9"}]
-    return {"resourceType": "Observation", "id": f"o{number}", "status": "final", "code": {"coding": coding}}
-
-
-def bundle(*resources: Any, following: str = "", **fields: Any) -> dict[str, Any]:
-    links = [{"relation": "next", "url": following}] if following else []
-    return {"resourceType": "Bundle", "entry": [{"resource": each} for each in resources], "link": links, **fields}
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A server that has the patient, one B12 result, and nothing else."""
-    answers = {
-        QUERIES["patient"]: fhir(PATIENT),
-        QUERIES["b12"]: fhir(bundle(b12(1))),
-        QUERIES["conditions"]: fhir(bundle()),
-        QUERIES["medicationRequests"]: fhir(bundle()),
-    }
-    with serving(answers) as server:
-        yield server
-
-
-@pytest.fixture
-def fetch(server) -> Iterator[Fetch]:
-    outgoing = Outgoing(Policy(demo=True))
-    fetch, why = outgoing.fetch_for(server.base, "opaque-token-for-test")
-    assert fetch is not None, why
-    yield fetch
-    outgoing.close()
-
-
-def gathered(
-    fetch: Fetch | None,
-    prefetch: Mapping[str, Any] | None = None,
-    seconds: float = 3,
-    optional: float = 2,
-    patient_id: str = "pt-1",
-) -> Gathered:
-    raw = msgspec.json.decode(json.dumps(prefetch or {}).encode(), type=dict[str, msgspec.Raw])
-    now = time.monotonic()
-    return gather(raw, TEMPLATES, {"patientId": patient_id}, fetch, now + seconds, now + optional)
-
-
-def states(found: Gathered) -> dict[str, str]:
-    return {key: found.states[key].state for key in TEMPLATES}
-
-
-ALL_WELL = {"conditions": "empty", "medicationRequests": "empty", "patient": "data", "b12": "data"}
+from tests.fhir.loopback import after, body, fhir, half, in_turn, never, reset, status
+from tests.fhir.small_ehr import (
+    ALL_WELL,
+    ERROR,
+    PATIENT,
+    QUERIES,
+    b12,
+    bundle,
+    gathered,
+    states,
+)
 
 
 def test_what_is_missing_is_fetched_and_only_that(server, fetch):
@@ -231,137 +168,6 @@ def test_a_fault_of_our_own_is_not_called_a_fault_of_the_server():
 
     with pytest.raises(ZeroDivisionError):
         gathered(broken)
-
-
-def pages(server: Server, count: int, path: str = QUERIES["b12"]) -> None:
-    """So many pages of one result each, the later ones as queries on the base itself."""
-    for number in range(1, count + 1):
-        following = f"{server.base}?_getpages=x&_offset={number}" if number < count else ""
-        here = path if number == 1 else f"/fhir?_getpages=x&_offset={number - 1}"
-        server.answers[here] = fhir(bundle(b12(number), following=following))
-
-
-def test_pages_are_followed_to_the_end(server, fetch):
-    pages(server, 7)
-    found = gathered(fetch)
-    assert found.states["b12"].state == "data"
-    assert found.states["b12"].count == 7
-    assert all("Authorization" in request.headers for request in server.requests)
-
-
-def test_pages_of_what_the_client_sent_are_followed(server, fetch):
-    pages(server, 3)
-    first = bundle(b12(1), following=f"{server.base}?_getpages=x&_offset=1")
-    found = gathered(fetch, {"patient": PATIENT, "b12": first})
-    assert found.states["b12"].count == 3
-    assert found.states["b12"].state == "data"
-    assert "/fhir/Observation" not in " ".join(server.paths)
-
-
-def test_pages_that_cannot_be_followed_leave_the_key_incomplete(server):
-    found = gathered(None, {"patient": PATIENT, "b12": bundle(b12(1), following=f"{server.base}?_getpages=x")})
-    assert found.states["b12"].state == "incomplete"
-    assert found.states["b12"].reason == "further pages were not read"
-
-
-@pytest.mark.parametrize(
-    "link", ["{other}/fhir?page=2", "{origin}/fhir-evil?page=2", "{origin}/?page=2", "//{host}/fhir"]
-)
-def test_a_page_that_lies_elsewhere_is_not_asked_for(server, fetch, link):
-    with serving() as other:
-        place = {"other": f"http://127.0.0.1:{other.server_port}", "origin": server.base.removesuffix("/fhir")}
-        url = link.format(**place, host=f"127.0.0.1:{other.server_port}")
-        server.answers[QUERIES["b12"]] = fhir(bundle(b12(1), following=url))
-        found = gathered(fetch)
-        assert found.states["b12"].state == "incomplete"
-        assert "further page" in found.states["b12"].reason
-        assert other.requests == []
-        assert len(server.requests) == 4
-
-
-@pytest.mark.parametrize("answer", [status(500), fhir(ERROR), fhir(b12(2)), body(b"<html>"), never])
-def test_a_page_that_fails_keeps_those_before_it(server, fetch, answer):
-    pages(server, 3)
-    server.answers["/fhir?_getpages=x&_offset=2"] = answer
-    found = gathered(fetch, seconds=0.6, optional=0.5)
-    assert found.states["b12"].state == "incomplete"
-    assert found.states["b12"].count == 2
-
-
-def test_pages_that_lead_in_a_circle_end(server, fetch):
-    server.answers[QUERIES["b12"]] = fhir(bundle(b12(1), following=f"{server.base}?page=2"))
-    server.answers["/fhir?page=2"] = fhir(bundle(b12(2), following=f"{server.base}?page=2"))
-    found = gathered(fetch)
-    assert found.states["b12"].reason == "the pages lead in a circle"
-    assert found.states["b12"].state == "incomplete"
-
-
-def test_ten_thousand_pages_are_not_read(server, fetch):
-    def page(handler: Handler) -> None:
-        number = int(handler.path.partition("offset=")[2] or 0) + 1
-        fhir(bundle(b12(number), following=f"{server.base}?offset={number}", total=10_000))(handler)
-
-    server.answers |= {QUERIES["b12"]: page, "/fhir": page}
-    found = gathered(fetch)
-    assert found.states["b12"].state == "incomplete"
-    assert found.states["b12"].reason == "there are too many pages"
-    assert found.states["b12"].count == 50
-
-
-def medication_request(number: int, **named: str) -> dict[str, Any]:
-    return {"resourceType": "MedicationRequest", "id": f"r{number}", "medicationReference": named}
-
-
-def test_a_medicine_that_is_only_a_reference_is_looked_up(server, fetch):
-    requests = [
-        medication_request(1, reference="Medication/m1"),
-        medication_request(2, reference="Medication/m1/_history/4"),
-        medication_request(3, reference=f"{server.base}/Medication/m3"),
-        medication_request(4, reference="Medication/m4", display="hydroxocobalamin"),
-        medication_request(5, reference="#m5"),
-    ]
-    server.answers[QUERIES["medicationRequests"]] = fhir(bundle(*requests))
-    for name in ("m1", "m3"):
-        server.answers[f"/fhir/Medication/{name}"] = fhir({"resourceType": "Medication", "id": name})
-    found = gathered(fetch)
-    assert found.states["medicationRequests"].state == "data"
-    assert sorted(path for path in server.paths if "Medication/" in path) == [
-        "/fhir/Medication/m1",
-        "/fhir/Medication/m3",
-    ]
-    for reference in ("Medication/m1", "Medication/m1/_history/4", f"{server.base}/Medication/m3"):
-        assert found.find(reference) is not None
-    assert all(resource.resource_type != "Medication" for resource in found.resources)
-
-
-@pytest.mark.parametrize("sent", [True, False])
-def test_at_most_twenty_medicines_are_looked_up_side_by_side(server, fetch, sent):
-    requests = bundle(*(medication_request(number, reference=f"Medication/m{number}") for number in range(30)))
-    for number in range(30):
-        medication = {"resourceType": "Medication", "id": f"m{number}"}
-        server.answers[f"/fhir/Medication/m{number}"] = after(0.1, fhir(medication))
-    server.answers[QUERIES["medicationRequests"]] = fhir(requests)
-    started = time.monotonic()
-    found = gathered(fetch, {"medicationRequests": requests} if sent else {})
-    assert time.monotonic() - started < 1.5
-    assert len([path for path in server.paths if "Medication/" in path]) == 20
-    assert found.states["medicationRequests"].state == "incomplete"
-
-
-@pytest.mark.parametrize(
-    "reference", ["https://other.example/fhir/Medication/m1", "urn:uuid:1", "Medication/../Patient", "Substance/s1"]
-)
-def test_a_medicine_elsewhere_is_not_looked_up(server, fetch, reference):
-    server.answers[QUERIES["medicationRequests"]] = fhir(bundle(medication_request(1, reference=reference)))
-    assert states(gathered(fetch))["medicationRequests"] == "incomplete"
-    assert len(server.requests) == 4
-
-
-@pytest.mark.parametrize("answer", [status(404), fhir(ERROR), never])
-def test_a_medicine_that_cannot_be_had_leaves_its_key_incomplete(server, fetch, answer):
-    server.answers[QUERIES["medicationRequests"]] = fhir(bundle(medication_request(1, reference="Medication/m1")))
-    server.answers["/fhir/Medication/m1"] = answer
-    assert states(gathered(fetch, seconds=0.6, optional=0.5)) == ALL_WELL | {"medicationRequests": "incomplete"}
 
 
 @pytest.mark.parametrize("patient_id", ["..", ".", "a/../b", "%2e%2e", "a?b", "a#b", "a b", "é"])

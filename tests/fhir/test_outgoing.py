@@ -3,65 +3,26 @@
 from __future__ import annotations
 
 import logging
-import socket
-import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from cds_service.fetching import Fetch, FetchFailed
-from cds_service.outgoing.addresses import Policy, parse_base, parse_bases
+from cds_service.fetching import FetchFailed
+from cds_service.outgoing.addresses import parse_bases
 from cds_service.outgoing.door import Outgoing
+from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, failure, soon
 from tests.fhir.loopback import (
-    Server,
-    after,
     body,
     drip,
     fhir,
     gzip_bomb,
     half,
     in_turn,
-    never,
     reset,
-    serving,
     status,
 )
-
-PATIENT = {"resourceType": "Patient", "id": "pt-1"}
-TOKEN = "opaque-token-for-test"
-DEMO = Policy(demo=True, own_ports=frozenset({8000}))
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def outgoing() -> Iterator[Outgoing]:
-    outgoing = Outgoing(DEMO)
-    yield outgoing
-    outgoing.close()
-
-
-def allowed(outgoing: Outgoing, base: str, token: str = "", lifetime: float | None = None) -> Fetch:
-    fetch, why = outgoing.fetch_for(base, token, lifetime)
-    assert fetch is not None, why
-    return fetch
-
-
-def soon(seconds: float = 2.0) -> float:
-    return time.monotonic() + seconds
-
-
-def failure(fetch: Fetch, target: str = "Patient/pt-1", seconds: float = 2.0) -> FetchFailed:
-    with pytest.raises(FetchFailed) as failed:
-        fetch(target, soon(seconds))
-    return failed.value
 
 
 def test_a_read_carries_the_token_and_asks_for_fresh_fhir_json(server, outgoing, monkeypatch):
@@ -143,12 +104,6 @@ def test_a_connection_that_is_torn_down_is_tried_once_more(server, outgoing):
     assert "cannot be reached" in failure(allowed(outgoing, server.base)).reason
 
 
-def test_nobody_listening_is_a_failure(outgoing):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        base = f"http://127.0.0.1:{taken.getsockname()[1]}/fhir"
-    assert "cannot be reached" in failure(allowed(outgoing, base)).reason
-
-
 def test_a_redirect_is_not_followed_and_its_body_is_not_read(server, outgoing):
     server.answers["/fhir/Patient/pt-1"] = body(b"", 302, Location=f"{server.base}/Patient/pt-2")
     failed = failure(allowed(outgoing, server.base, TOKEN))
@@ -159,30 +114,6 @@ def test_a_redirect_is_not_followed_and_its_body_is_not_read(server, outgoing):
     assert failure(allowed(outgoing, server.base, TOKEN)).status == 307
     assert time.monotonic() - started < 1
     assert len(server.requests) == 2
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        never,
-        drip(),
-        drip(b"HTTP/1.1 200 OK\r\nX-Slow: "),
-        drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{"),
-        drip(b"HTTP/1.1 200 OK\r\n\r\n{"),
-        drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"),
-    ],
-    ids=["hangs", "drips from the start", "drips a header", "drips a body", "drips an open body", "drips a chunk size"],
-)
-def test_no_answer_is_waited_for_beyond_the_deadline(server, outgoing, answer):
-    server.answers["/fhir/Patient/pt-1"] = answer
-    started = time.monotonic()
-    assert failure(allowed(outgoing, server.base), seconds=0.25).reason == "no answer in time"
-    assert 0.2 < time.monotonic() - started < 1.5
-
-
-def test_after_the_deadline_nothing_is_sent(server, outgoing):
-    assert failure(allowed(outgoing, server.base), seconds=-1).reason
-    assert server.requests == []
 
 
 def test_a_body_that_breaks_off_is_a_failure(server, outgoing):
@@ -270,15 +201,6 @@ def test_nothing_is_called_without_a_token_where_the_operator_wants_one(server):
     outgoing.close()
 
 
-def test_a_token_is_not_used_after_its_end(server, outgoing):
-    server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT)
-    fetch = allowed(outgoing, server.base, TOKEN, lifetime=0.1)
-    fetch("Patient/pt-1", soon())
-    time.sleep(0.12)
-    assert failure(fetch).reason == "the token has expired"
-    assert len(server.requests) == 1
-
-
 def test_neither_token_nor_patient_is_told_to_anybody(server, outgoing, caplog):
     caplog.set_level(logging.DEBUG)
     fetch = allowed(outgoing, server.base, TOKEN)
@@ -294,91 +216,3 @@ def test_neither_token_nor_patient_is_told_to_anybody(server, outgoing, caplog):
     text = " ".join(told) + caplog.text
     assert TOKEN not in text
     assert "pt-1" not in text
-
-
-def resolving(*addresses: str):
-    """A name service that says this, whatever it is asked."""
-
-    def resolve(_host, port, **_named):
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
-
-    return resolve
-
-
-def test_localhost_is_called_only_where_it_is_this_machine(server):
-    base = server.base.replace("127.0.0.1", "localhost")
-    server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT)
-    for addresses, reached in ((("127.0.0.1",), True), (("192.0.2.1", "127.0.0.1"), True), (("192.0.2.1",), False)):
-        outgoing = Outgoing(DEMO, resolving(*addresses))
-        if reached:
-            allowed(outgoing, base)("Patient/pt-1", soon())
-        else:
-            assert "not allowed" in failure(allowed(outgoing, base)).reason
-        outgoing.close()
-    assert len(server.requests) == 2
-
-
-def test_a_listed_name_that_turns_to_a_metadata_service_is_not_connected_to():
-    policy = Policy(bases=parse_bases("http://ehr.example.org/fhir"))
-    outgoing = Outgoing(policy, resolving("169.254.169.254"))
-    assert "not allowed" in failure(allowed(outgoing, "http://ehr.example.org/fhir")).reason
-    outgoing.close()
-
-
-def test_a_listed_name_may_lie_in_a_private_network(server):
-    base = f"http://ehr.example.org:{server.server_port}/fhir"
-    outgoing = Outgoing(Policy(bases=parse_bases(base)), resolving("127.0.0.1"))
-    server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT)
-    assert allowed(outgoing, base)("Patient/pt-1", soon())
-    outgoing.close()
-
-
-def test_a_name_that_does_not_resolve_is_a_failure():
-    def resolve(*_args, **_named):
-        raise socket.gaierror(-2, "Name or service not known")
-
-    outgoing = Outgoing(Policy(bases=parse_bases("https://ehr.example.org/fhir")), resolve)
-    assert "cannot be reached" in failure(allowed(outgoing, "https://ehr.example.org/fhir")).reason
-    outgoing.close()
-
-
-def test_plain_http_on_a_tls_base_is_a_failure(server):
-    base = f"https://127.0.0.1:{server.server_port}/fhir"
-    outgoing = Outgoing(Policy(bases=(parse_base(base),)))
-    assert failure(allowed(outgoing, base, TOKEN)).status is None
-    assert server.requests == []
-    outgoing.close()
-
-
-def test_a_slow_server_fills_its_own_places_and_no_one_elses(server):
-    outgoing = Outgoing(replace(DEMO, at_once=2))
-    server.answers["/fhir/Patient/pt-1"] = never
-    slow = allowed(outgoing, server.base)
-    waiting = [threading.Thread(target=failure, args=(slow,), kwargs={"seconds": 0.4}) for _ in range(4)]
-    for thread in waiting:
-        thread.start()
-    time.sleep(0.1)
-    assert len(server.requests) == 2
-    assert failure(allowed(outgoing, server.base), seconds=0.1).reason == "too many calls to the FHIR server at once"
-    with serving({"/fhir/Patient/pt-1": fhir(PATIENT)}) as other:
-        started = time.monotonic()
-        allowed(outgoing, other.base)("Patient/pt-1", soon())
-        assert time.monotonic() - started < 0.5
-    for thread in waiting:
-        thread.join()
-    outgoing.close()
-
-
-def test_a_second_try_does_not_outlast_the_deadline(server, outgoing):
-    server.answers["/fhir/Patient/pt-1"] = in_turn(after(0.1, status(503)), never)
-    started = time.monotonic()
-    failure(allowed(outgoing, server.base), seconds=0.4)
-    assert time.monotonic() - started < 1.5
-
-
-def test_a_kept_connection_waits_as_long_as_the_next_call_may(server, outgoing):
-    """The first call leaves 0.1 s on the socket; the second needs 0.4 s and has 5."""
-    server.answers |= {"/fhir/a": after(0.2, fhir({})), "/fhir/b": after(0.4, fhir({}))}
-    fetch = allowed(outgoing, server.base)
-    fetch("a", soon(0.3))
-    assert fetch("b", soon(5)) == b"{}"

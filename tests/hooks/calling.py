@@ -145,7 +145,7 @@ class Caller:
         listed = listed_patient_view("UK", TEMPLATES, ("patient", "b12"))
         log = structlog.wrap_logger(structlog.PrintLogger(self.log), processors=[structlog.processors.JSONRenderer()])
         site = Site(
-            endpoints={each: Endpoint(hook, None) for hook, each in SERVICES.items()},
+            endpoints={each: Endpoint(hook, SimpleNamespace(zone=UTC)) for hook, each in SERVICES.items()},
             discovery=msgspec.json.encode(discovery([listed])),
             welcome="B12 CDS: this is a test.\n",
             answer=self.answers,

@@ -25,7 +25,8 @@ FAULT = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "co
 
 @cache
 def app(prefetch: str = "full") -> Flask:
-    return create_app(Settings(demo=True, prefetch=prefetch), clock=lambda: TODAY)
+    """It keeps nothing, so there is nothing to be ended: one for all tests."""
+    return create_app(Settings(demo=True, prefetch=prefetch, store_url="none"), clock=lambda: TODAY)
 
 
 def get(path: str) -> TestResponse:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.endings import SOON
+
 CLI = [sys.executable, "-m", "cds_service.cli"]
-SOON = 60.0  # seconds: long enough for a busy machine
 AT_MOST = 10.0  # seconds from a signal to the end
 
 

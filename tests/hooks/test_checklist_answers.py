@@ -18,6 +18,7 @@ from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.hooks.invariants import empties, faults
 from cds_service.hooks.schemas import load_schema
 from tests import book
+from tests.endings import ended
 from tests.hooks import living
 from tests.hooks.calling import ENVIRON, PATH, Answers, Caller, body, request
 from tests.hooks.living import bundle, get, post, prefetch, problem
@@ -167,15 +168,16 @@ def test_the_request_is_frozen():
         request().hook = "other"
 
 
-def test_item_132_the_log_of_a_call_tells_nothing_of_the_patient(capfd):
+def test_item_132_the_log_of_a_call_tells_nothing_of_the_patient(capfd, tmp_path):
     """Ids, names of keys and values may all identify somebody; what is logged is counted, not quoted."""
     secret = "sEcReT"
     person = {**living.PATIENT, "id": secret, "name": [{"family": secret}]}
     odd = living.b12(id=secret, subject={"reference": f"Patient/{secret}"}, valueString=secret, status=secret)
     sent = prefetch(**{"patient": person, "b12": bundle(odd), secret: {"resourceType": secret}, "family": secret})
     told = body(hookInstance=secret, context={"userId": secret, "patientId": secret}, prefetch=sent)
-    service = create_app(Settings(demo=True), clock=lambda: living.TODAY)
-    answer = Client(service).post(PATH, json=told, environ_overrides=ENVIRON)
+    store = {"store_url": f"sqlite:///{tmp_path}/store.sqlite"}
+    with ended(create_app(Settings(demo=True, **store), clock=lambda: living.TODAY)) as service:
+        answer = Client(service).post(PATH, json=told, environ_overrides=ENVIRON)
     assert answer.status_code in (200, 412)
     log = capfd.readouterr().err
     assert '"event":"call"' in log

@@ -4,20 +4,26 @@ test_feedback_reading.py, what is made of it in tests/store/test_feedback_report
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.test import Client
 
+from cds_service.app import create_app
+from cds_service.config import Settings
 from cds_service.hooks.catalogue import SERVICES
 from cds_service.store.kept import KeptFeedback, StoreDown
 from cds_service.store.pseudonyms import new_line
+from tests.endings import ended
 from tests.hooks import living
-from tests.hooks.calling import PATH, SECRET, Caller, body, one_issue, outcome
+from tests.hooks.calling import ENVIRON, PATH, SECRET, Caller, body, one_issue, outcome
+from tests.hooks.given_feedback import AT, AT_MS, BODIES, CARD, SUGGESTION, item
 from tests.hooks.living import prefetch
-from tests.hooks.test_feedback_reading import AT, AT_MS, BODIES, CARD, SUGGESTION, item
 from tests.hooks.tokens import PUBLIC, Gated, claims, signed
 
 FEEDBACK = PATH + "/feedback"
@@ -208,16 +214,20 @@ def test_item_130_the_sandbox_may_ask_first_and_read_the_answer():
         assert response.headers["Access-Control-Allow-Origin"] == origin["Origin"]
 
 
-def test_in_demo_mode_feedback_is_kept_as_long_as_the_demo_runs():
-    assert living.post({"feedback": [item()]}, path=FEEDBACK).status_code == 200
+def test_in_demo_mode_feedback_is_kept_as_long_as_the_demo_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the store of a demo is a temporary file
+    with ended(create_app(Settings(demo=True), clock=lambda: living.TODAY)) as app:
+        response = Client(app).post(FEEDBACK, json={"feedback": [item()]}, environ_overrides=ENVIRON)
+    assert response.status_code == 200, response.text
+    assert [*tmp_path.glob("b12-cds-store-*/store.sqlite")]
 
 
 def test_a_database_that_cannot_be_opened_is_503(tmp_path):
     keys = tmp_path / "store.keys"
     keys.write_text(new_line("k1") + "\n")
     settings = {"store_url": f"sqlite:///{tmp_path}/no/such/folder/store.sqlite", "store_keys": keys}
-    gated = Gated(tmp_path, settings=settings, main={"jti": "until-exp"})
-    response = gated.post({"feedback": [item()]}, signed(claims(aud=PUBLIC + FEEDBACK)), FEEDBACK)
+    with closing(Gated(tmp_path, settings=settings, main={"jti": "until-exp"})) as gated:
+        response = gated.post({"feedback": [item()]}, signed(claims(aud=PUBLIC + FEEDBACK)), FEEDBACK)
     assert one_issue(response, 503)["details"]["text"].startswith("the feedback could not be stored")
     (line,) = gated.heard.events("feedback not stored")
     assert str(tmp_path) not in line["why"]

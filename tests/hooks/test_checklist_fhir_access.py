@@ -68,14 +68,14 @@ def test_items_63_and_67_scope_and_expiry_come_in_many_forms(expires, scope):
 )
 def test_item_63_a_token_that_cannot_be_used_is_no_access_rather_than_access_without_one(authorization):
     with loopback.serving(fhir_server()) as server:
-        assert missing(ask(server, authorization)) == ["patient", "b12"]
+        assert missing(ask(server, authorization)) == ["patient", "b12", "fhirServer"]
         assert not server.requests
 
 
 @pytest.mark.parametrize("told", ["pt-2", "Patient/pt-2"])
 def test_item_64_a_token_for_another_patient_is_not_used(told):
     with loopback.serving(fhir_server()) as server:
-        assert missing(ask(server, granted(patient=told))) == ["patient", "b12"]
+        assert missing(ask(server, granted(patient=told))) == ["patient", "b12", "fhirServer"]
         assert not server.requests
     caller = Caller()
     caller.post(body(fhirServer=server.base, fhirAuthorization=granted(patient=told)))
@@ -141,7 +141,7 @@ def test_item_68b_an_environment_of_proxies_and_password_files_changes_nothing(m
     ],
 )
 def test_item_69_a_base_that_is_not_allowed_is_never_called_and_its_keys_are_missing(base):
-    assert missing(post(body(prefetch=..., fhirServer=base))) == ["patient", "b12"]
+    assert missing(post(body(prefetch=..., fhirServer=base))) == ["patient", "b12", *(["fhirServer"] if base else [])]
     assert says_deficient(post(body(prefetch=prefetch(), fhirServer=base)))
 
 
@@ -149,7 +149,8 @@ def test_item_69_this_service_is_no_fhir_server_of_its_own():
     with loopback.serving(fhir_server()) as server:
         port = str(server.server_port)
         request = body(prefetch=..., fhirServer=server.base)
-        assert missing(post(request, SERVER_PORT=port, HTTP_HOST=f"127.0.0.1:{port}")) == ["patient", "b12"]
+        refused = post(request, SERVER_PORT=port, HTTP_HOST=f"127.0.0.1:{port}")
+        assert missing(refused) == ["patient", "b12", "fhirServer"]
         assert not server.requests
     assert is_this_service("http://localhost:8000/fhir", {"SERVER_PORT": "8000"})
     assert not is_this_service("http://localhost:8001/fhir", {"SERVER_PORT": "8000"})
@@ -160,5 +161,5 @@ def test_item_69_this_service_is_no_fhir_server_of_its_own():
 @pytest.mark.parametrize("expires", [0, -5])
 def test_item_70_a_token_that_has_expired_is_not_used(expires):
     with loopback.serving(fhir_server()) as server:
-        assert missing(ask(server, granted(expires_in=expires))) == ["patient", "b12"]
+        assert missing(ask(server, granted(expires_in=expires))) == ["patient", "b12", "fhirServer"]
         assert not server.requests

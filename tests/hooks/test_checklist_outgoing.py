@@ -14,6 +14,7 @@ from pathlib import Path
 from cds_service.fetching import Fetch, FetchFailed
 from cds_service.outgoing.addresses import Policy, parse_bases
 from cds_service.outgoing.door import Outgoing
+from tests.endings import all_ended
 from tests.fhir import loopback
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import b12, bundle, fhir_server, says_deficient
@@ -145,6 +146,5 @@ def test_item_131_two_calls_at_once_about_two_patients_are_not_mixed(tmp_path):
     threads = [threading.Thread(target=about, args=(patient,)) for patient in (low, high) * 3]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    all_ended(threads)
     assert not wrong

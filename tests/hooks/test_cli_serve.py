@@ -83,7 +83,7 @@ def test_a_signal_ends_it_although_a_call_hangs():
     port = free_port()
     with running("serve", "--demo", "--port", str(port)) as process:
         until(answers(port), process)
-        with socket.create_connection(("127.0.0.1", port)) as slow:
+        with socket.create_connection(("127.0.0.1", port), SOON) as slow:
             head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100"
             slow.sendall(f"{head}\r\n\r\n{{".encode())
             time.sleep(0.3)

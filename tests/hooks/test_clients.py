@@ -132,6 +132,7 @@ def test_a_wrong_shape_is_named_with_what_is_allowed(tmp_path, changed, says):
         ({"keys": {"file": "none.json"}}, "keys file: there is no 'none.json'; allowed: a file, named beside clients"),
         ({"public_base_url": "http://cds.example.org"}, "public_base_url: is not encrypted; allowed: an https address"),
         ({"public_base_url": "https://u:p@cds.example.org"}, "public_base_url: is not a plain http or https address"),
+        ({"fhir": [{"base": "https://kh-köln.example/fhir"}]}, "than a to z is written as xn--"),
         ({"site": "none"}, "site: there is no 'none'; allowed: a folder, named beside clients.toml"),
         ({"ca_file": "none"}, "ca_file: there is no 'none'"),
         ({"ca_file": "keys.json"}, "ca_file: holds no certificates in PEM form"),
@@ -213,9 +214,8 @@ def test_item_128_keys_that_are_given_need_nobody_to_be_fetched_from(tmp_path):
 
 
 def test_the_start_tells_what_an_operator_should_know(tmp_path):
-    client = only(tmp_path, mode="silent", fhir=[{"base": "http://hapi:8080/fhir", "private": True}])
+    client = only(tmp_path, fhir=[{"base": "http://hapi:8080/fhir", "private": True}])
     told = " ".join(remarks(Clients((client,)), kept=False))
-    assert "client main: silent mode, no card is sent" in told
     assert "http://hapi:8080/fhir is not encrypted, no token is sent there" in told
     assert "a restart forgets them" in told
     assert "no feedback is taken" in told

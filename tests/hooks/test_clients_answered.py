@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ import pytest
 from cds_service.outgoing.addresses import Policy, parse_base
 from cds_service.store.pseudonyms import new_line
 from tests.fhir import loopback
-from tests.hooks.calling import PATH, body
+from tests.hooks.calling import PATH, body, outcome
 from tests.hooks.living import b12, bundle, fhir_server, missing, prefetch, problem, says_deficient
 from tests.hooks.tokens import PUBLIC, Gated, claims, signed
 from tests.store.databases import until
@@ -34,8 +35,10 @@ def here(server: loopback.Server, **changed: Any) -> dict[str, Any]:
 
 
 def nothing_read(gated: Gated, server: loopback.Server, request: dict[str, Any], why: str, **told: Any) -> None:
-    """The keys are missing, nobody was called, and the log says why."""
-    assert missing(gated.post(request, signed(claims(**told)))) == ["patient", "b12"]
+    """The keys are missing, nobody was called, and why is said to the client and in the log."""
+    answer = gated.post(request, signed(claims(**told)))
+    assert missing(answer) == ["patient", "b12", "fhirServer"]
+    assert outcome(answer)[2]["details"]["text"] == f"fhirServer: was not called: {why}"
     assert not server.requests
     assert gated.heard.events("call")[-1]["fhirAccess"] == why
 
@@ -53,9 +56,20 @@ def test_items_62_and_65_the_token_goes_to_the_base_of_the_client(tmp_path, serv
     assert TOKEN not in gated.heard.text
 
 
+ANOTHER = "fhirAuthorization is for another patient"
+
+
+def test_a_fhir_server_that_is_not_named_or_that_was_called_is_not_excused(tmp_path, server):
+    gated = Gated(tmp_path, main={"fhir": [here(server)]})
+    assert missing(gated.post(body(prefetch=...), signed())) == ["patient", "b12"]
+    server.answers = dict.fromkeys(server.answers, loopback.status(500))
+    assert missing(gated.post(without_prefetch(server), signed())) == ["patient", "b12"]
+    assert server.requests
+
+
 def test_item_64_a_token_for_another_patient_is_not_used(tmp_path, server):
     gated = Gated(tmp_path, main={"fhir": [here(server, anonymous=True)]})
-    nothing_read(gated, server, without_prefetch(server, authorization={"patient": "pt-2"}), "none passed")
+    nothing_read(gated, server, without_prefetch(server, authorization={"patient": "pt-2"}), ANOTHER)
     assert "token-for-another-patient" in gated.heard.events("call")[0]["warnings"]
 
 
@@ -109,7 +123,7 @@ def test_item_69_this_service_is_no_fhir_server_of_its_own(tmp_path, server):
     gated = Gated(tmp_path, main={"fhir": [here(server)]})
     port = {"SERVER_PORT": str(server.server_port)}
     answer = gated.post(without_prefetch(server), signed(), environ_overrides=port)
-    assert missing(answer) == ["patient", "b12"]
+    assert missing(answer) == ["patient", "b12", "fhirServer"]
     assert not server.requests
 
 
@@ -121,7 +135,7 @@ def test_item_70_a_token_that_has_expired_is_not_used(tmp_path, server):
 def test_item_69_an_unencrypted_base_on_another_machine_gets_no_token(tmp_path):
     gated = Gated(tmp_path, main={"fhir": [{"base": "http://hapi.example.org/fhir", "private": True}]})
     request = body(prefetch=..., fhirServer="http://hapi.example.org/fhir", fhirAuthorization=granted())
-    assert missing(gated.post(request, signed())) == ["patient", "b12"]
+    assert missing(gated.post(request, signed())) == ["patient", "b12", "fhirServer"]
     assert gated.heard.events("call")[0]["fhirAccess"] == "a token is not sent without encryption"
 
 
@@ -234,14 +248,14 @@ def test_what_a_tenant_overrode_is_shown_to_the_other_tenant_of_the_same_client(
     """The same ids of a patient and a user mean other people there."""
     (tmp_path / "store.keys").write_text(new_line("k"))
     kept = {"store_url": f"sqlite:///{tmp_path}/store.sqlite", "store_keys": tmp_path / "store.keys"}
-    gated = Gated(tmp_path, main={"tenants": ["n", "s"]}, settings=kept)
 
     def cards(tenant: str) -> list[dict[str, Any]]:
         call = body(hookInstance=str(uuid4()), prefetch=prefetch())
         return gated.post(call, signed(claims(tenant=tenant))).json["cards"]
 
-    given = [{"card": each["uuid"], "outcome": "overridden"} for each in cards("n")]
-    signed_for = signed(claims(tenant="n", aud=f"{PUBLIC}{PATH}/feedback"))
-    assert gated.post({"feedback": given}, signed_for, f"{PATH}/feedback").status_code == 200
-    until(lambda: len(cards("n")) < len(given))
-    assert len(cards("s")) == len(given)
+    with closing(Gated(tmp_path, main={"tenants": ["n", "s"]}, settings=kept)) as gated:
+        given = [{"card": each["uuid"], "outcome": "overridden"} for each in cards("n")]
+        signed_for = signed(claims(tenant="n", aud=f"{PUBLIC}{PATH}/feedback"))
+        assert gated.post({"feedback": given}, signed_for, f"{PATH}/feedback").status_code == 200
+        until(lambda: len(cards("n")) < len(given))
+        assert len(cards("s")) == len(given)

@@ -22,7 +22,7 @@ RENEWED = "it was missing and has been written: read it, then run this again"
 
 @cache
 def app(now: datetime) -> Flask:
-    return create_app(Settings(demo=True), clock=lambda: now)
+    return create_app(Settings(demo=True, store_url="none"), clock=lambda: now)
 
 
 def answer(pair: golden.Pair) -> TestResponse:

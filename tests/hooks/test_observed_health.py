@@ -18,12 +18,12 @@ from cds_service.commands.site_check import check_ours
 from cds_service.config import Settings
 from cds_service.hooks.schemas import load_schema
 from cds_service.store.kept import StoreState
-from cds_service.store.pseudonyms import Keys
+from cds_service.store.pseudonyms import Keys, new_line
 from cds_service.store.store import Store
-from cds_service.web.health import Health, Loaded
-from tests.hooks.calling import ENVIRON
-from tests.hooks.living import TODAY, get
-from tests.hooks.tokens import write
+from cds_service.web.health import ONCE, Health, Loaded
+from tests.hooks.calling import ENVIRON, body
+from tests.hooks.living import TODAY, get, prefetch
+from tests.hooks.tokens import Gated, signed, write
 
 DUE = date(2027, 5, 21)
 READINESS = Draft202012Validator(load_schema("readiness"))
@@ -67,6 +67,29 @@ def test_a_store_that_is_down_is_told_and_takes_nobody_out_of_service():
     assert found["store"] == {"kept": True, "ok": False, "why": "the database does not answer", "lost": 7, "waiting": 3}
     assert told(InState(True))["status"] == "ok"
     assert told(None)["store"] == {"kept": False}
+
+
+@pytest.mark.parametrize(
+    ("top", "client", "says"),
+    [
+        ((), {}, True),
+        ((), {"jti": "until-exp"}, False),
+        (('jti_memory = "per-process"',), {}, False),
+    ],
+)
+def test_with_its_store_down_it_says_whether_clients_are_turned_away_and_so_they_are(tmp_path, top, client, says):
+    (tmp_path / "store.keys").write_text(new_line("k1"))
+    kept = {"store_url": "postgresql://u:secret@127.0.0.1:1/d", "store_keys": tmp_path / "store.keys"}
+    gated = Gated(tmp_path, *top, settings=kept, main=client)
+    try:
+        ready = gated.open("GET", "/readyz").json
+        called = gated.post(body(prefetch=prefetch()), signed())
+    finally:
+        gated.close()
+    READINESS.validate(ready)
+    assert ready["status"] == "degraded"
+    assert (ONCE in ready["why"]) is says
+    assert called.status_code == (503 if says else 200)
 
 
 def test_content_past_its_day_is_told():

@@ -26,6 +26,7 @@ from cds_service.store.kept import StoreState
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import prefetch
 from tests.hooks.processes import (
+    SOON,
     answers,
     call,
     descendants,
@@ -84,7 +85,7 @@ def test_a_call_is_counted_by_who_which_and_how():
     assert told["calls_total", "ward", "patient-view", "no", "200"] == 1
     assert told["calls_total", "ward", "patient-view", "yes", "200"] == 1
     assert told["calls_total", "ward", "patient-view", "no", "412"] == 1
-    assert told["rows_shown_total", "info", "interpret/deficient"] == 2
+    assert told["rows_shown_total", "info", "interpret/deficient"] == 1, "a silent client was shown nothing"
     assert told["missing_total", "b12"] == 1
     assert told["call_seconds_bucket", "patient-view", "0.025"] == 2
     assert told["call_seconds_count", "patient-view"] == 3
@@ -98,6 +99,13 @@ def test_what_was_ignored_is_counted_by_the_reason_and_not_by_what_it_names():
     measures.call("ward", "patient-view", False, found(record=SimpleNamespace(ignored=ignored)), "ready", 0.1)
     told = {key[1] for key in counted(measures) if key[0] == "ignored_total"}
     assert told == {reasons.FUTURE, "specimen", "cannot be read", "other"}
+
+
+def test_a_series_that_an_alert_watches_is_there_before_the_first_fault():
+    """A rate sees a rise from 0 to 1, and nothing where the first value is 1."""
+    told = counted(metrics())
+    assert [told["refused_total", status] for status in ("401", "500", "503")] == [0, 0, 0]
+    assert told["missing_total", "b12"] == 0
 
 
 def test_every_reason_is_in_the_closed_set():
@@ -232,7 +240,7 @@ def test_a_service_that_is_killed_leaves_no_process_and_no_count_behind(tmp_path
         until(answers(port), process)
         family = descendants(process.pid)
         with_pid(process.pid, signal.SIGKILL)
-        process.wait()
+        process.wait(SOON)
         latest = time.monotonic() + 30
         while any(with_pid(pid, 0) for pid in family):
             assert time.monotonic() < latest

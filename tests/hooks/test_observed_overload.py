@@ -23,6 +23,7 @@ from cds_service.running.server import SETTINGS
 from cds_service.running.worker import PATIENCE, SLOW_AT_ONCE
 from cds_service.web.errors import Refused
 from cds_service.web.room import AT_ONCE, LONGEST_WAIT, WAITED, Room
+from tests.endings import all_ended
 from tests.hooks import slow_service
 from tests.hooks.calling import CONTEXT, PATH, Caller, body, one_issue
 from tests.hooks.living import prefetch
@@ -140,7 +141,7 @@ def slow_clients(port: int, head: str, piece: bytes) -> Iterator[list[socket.soc
             yield list(connections)
         finally:
             stop.set()
-            dripping.join()
+            all_ended([dripping])
 
 
 @pytest.mark.parametrize(

@@ -188,5 +188,5 @@ def test_explain_names_what_is_not_shown_again_and_why():
     assert document["suppressed"][0] == {"what": "interpret/deficient", "why": "dismissed", "on": "2026-01-12"}
     out = io.StringIO()
     show_explanation(console(out), document)
-    assert "Not shown again" in out.getvalue()
+    assert "Left out" in out.getvalue()
     assert "interpret/deficient" in out.getvalue() and "dismissed on 2026-01-12" in out.getvalue()

@@ -223,6 +223,7 @@ def test_item_130_a_preflight_needs_no_token_and_401_carries_the_headers_too(tmp
     refused = gated.post(CALL, None, headers=origin)
     assert is_401(refused)
     assert refused.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+    assert refused.headers["Access-Control-Expose-Headers"] == "Retry-After, Server-Timing"
     assert refused.headers["Vary"] == "Origin"
     assert "Access-Control-Allow-Origin" not in gated.post(CALL, None, headers={"Origin": "https://x.org"}).headers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 import threading
 import time
@@ -21,11 +22,15 @@ from cryptography.x509.oid import NameOID
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from cds_service.clients.clients import Client, KeySource
-from cds_service.clients.keys import AT_MOST_EVERY, FRESH, LARGEST, PATIENCE, STALE, keys_of
+from cds_service.clients.gate import Gate
+from cds_service.clients.keys import AT_MOST_EVERY, FRESH, LARGEST, PATIENCE, STALE, WITHOUT_ANY, keys_of
 from cds_service.hooks.jwks import read_keys
+from cds_service.hooks.replay import MemoryOfTokens
 from cds_service.hooks.trust import Issuer
+from tests.endings import all_ended
 from tests.fhir import loopback
-from tests.hooks.tokens import ISS, NOW, PUBLIC, jwks, key
+from tests.hooks.calling import PATH
+from tests.hooks.tokens import ISS, NOW, PUBLIC, claims, jwks, key, signed
 
 KEYS = "/keys.json"
 
@@ -118,8 +123,11 @@ class Fetched:
     def __init__(self, server: loopback.Server, ca_file: Path, private: bool = True):
         self.server, self.notes = server, []
         url = f"https://127.0.0.1:{server.server_port}{KEYS}"
-        client = Client("main", Issuer(ISS, PUBLIC), KeySource(url=url, private=private), ca_file=str(ca_file))
-        self.find_key = keys_of(client, lambda event, **told: self.notes.append({"event": event, **told}))
+        self.client = Client("main", Issuer(ISS, PUBLIC), KeySource(url=url, private=private), ca_file=str(ca_file))
+        self.find_key = keys_of(self.client, self.note)
+
+    def note(self, level: int, event: str, **told: Any) -> None:
+        self.notes.append({"level": level, "event": event, **told})
 
     def serve(self, *keys: Any) -> None:
         self.server.answers[KEYS] = loopback.fhir(jwks(*keys))
@@ -152,7 +160,8 @@ def test_item_128_keys_are_fetched_when_first_needed_and_then_kept(tmp_path):
         assert all(fetched.finds("kid-ES384", NOW + seconds) for seconds in (0, 1, 3_000))
         assert fetched.fetches == 1
         assert "Authorization" not in fetched.server.requests[0].headers
-        assert fetched.notes == [{"event": "keys fetched", "client": "main", "keys": 1, "left_out": []}]
+        told = {"level": logging.INFO, "event": "keys fetched", "client": "main", "keys": 1, "left_out": []}
+        assert fetched.notes == [told]
 
 
 def test_item_128_an_unknown_kid_is_worth_one_fetch_every_five_minutes(tmp_path):
@@ -172,7 +181,7 @@ def test_item_128_many_callers_at_once_are_one_fetch(tmp_path):
         found: list[bool] = []
         callers = [threading.Thread(target=lambda: found.append(fetched.finds("kid-ES384", NOW))) for _ in range(8)]
         [each.start() for each in callers]
-        [each.join() for each in callers]
+        all_ended(callers)
         assert found == [True] * 8
         assert fetched.fetches == 1
 
@@ -220,6 +229,42 @@ def test_item_128_when_a_fetch_fails_the_last_keys_serve_for_a_day(tmp_path, ans
         assert not fetched.finds("kid-ES384", NOW + STALE)
 
 
+def test_while_there_are_no_keys_at_all_they_are_asked_for_again_soon_and_the_log_warns(tmp_path):
+    with key_server(tmp_path) as fetched:
+        fetched.server.answers[KEYS] = loopback.status(500)
+        assert not fetched.finds("kid-ES384", NOW)
+        assert not fetched.finds("kid-ES384", NOW + WITHOUT_ANY - 1)
+        asked = fetched.fetches
+        assert [each["level"] for each in fetched.notes] == [logging.WARNING]
+        fetched.serve(key())
+        assert fetched.finds("kid-ES384", NOW + WITHOUT_ANY)
+        assert fetched.fetches == asked + 1
+
+
+def test_keys_that_have_gone_stale_are_no_keys(tmp_path):
+    with key_server(tmp_path) as fetched:
+        assert fetched.finds("kid-ES384", NOW)
+        fetched.server.answers[KEYS] = loopback.status(500)
+        assert not fetched.finds("kid-ES384", NOW + STALE)
+        fetched.serve(key())
+        assert fetched.finds("kid-ES384", NOW + STALE + WITHOUT_ANY)
+
+
+def test_a_clock_that_is_set_back_keeps_no_new_key_out(tmp_path):
+    with key_server(tmp_path) as fetched:
+        gate = Gate([fetched.client], MemoryOfTokens(), fetched.note)
+
+        def admitted(name: str, now: float, tick: float) -> bool:
+            by = key("ES384", name)
+            token = signed(claims(iat=now, exp=now + 60), by=by)
+            return gate.admit(f"Bearer {token}", PATH, now, tick).client.name == "main"
+
+        fetched.serve(key("ES384", "old"))
+        assert admitted("old", NOW, 0.0)
+        fetched.serve(key("ES384", "next"))
+        assert admitted("next", NOW - 86_400, AT_MOST_EVERY)
+
+
 def test_items_69_and_128_a_private_address_is_called_only_if_that_is_allowed(tmp_path):
     with key_server(tmp_path, private=False) as fetched:
         assert not fetched.finds("kid-ES384", NOW)
@@ -231,6 +276,6 @@ def test_item_128_a_certificate_of_nobody_is_not_accepted(tmp_path):
     with key_server(tmp_path) as fetched:
         source = KeySource(url=f"https://127.0.0.1:{fetched.server.server_port}{KEYS}", private=True)
         notes: list[dict[str, Any]] = []
-        find = keys_of(Client("main", Issuer(ISS, PUBLIC), source), lambda _, **told: notes.append(told))
+        find = keys_of(Client("main", Issuer(ISS, PUBLIC), source), lambda *_, **told: notes.append(told))
         assert find("kid-ES384", "ES384", NOW) is None
         assert "certificate is not accepted" in notes[0]["why"]

@@ -20,6 +20,7 @@ from cds_service.app import create_app
 from cds_service.config import Settings
 from cds_service.hooks.jwks import ALGORITHMS, chosen, read_keys
 from cds_service.hooks.trust import Issuer, NotTrusted, check_claims, check_header, check_signature, read_token
+from cds_service.web.observing import END
 from tests.hooks.calling import PATH
 from tests.hooks.living import TODAY
 
@@ -135,6 +136,10 @@ class Gated:
         with redirect_stderr(self.heard):
             chosen = Settings(clients=path, **{"store_url": "none", **(settings or {})})
             self.app = create_app(chosen, clock=lambda: self.now)
+
+    def close(self) -> None:
+        """End it, where it has a store."""
+        self.app.extensions[END]()
 
     def open(self, method: str, path: str, token: str | None = None, **given: Any) -> TestResponse:
         headers = {**given.pop("headers", {})}

@@ -96,4 +96,4 @@ def end(demo: subprocess.Popen[bytes]) -> None:
     """Whatever happened, no process is left behind."""
     if demo.poll() is None:
         os.killpg(demo.pid, signal.SIGKILL)
-        demo.wait()
+        demo.wait(60)

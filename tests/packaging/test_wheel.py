@@ -14,6 +14,7 @@ import pytest
 import cds_service
 
 ROOT = Path(__file__).resolve().parents[2]
+AT_MOST = 300.0  # seconds for one command
 PROGRAM = Path(sys.executable).parent / "b12-cds"
 # what lies at the top and is shipped inside the package
 SHIPPED = ("cards", "fixtures/patients", "fixtures/sites", "fixtures/vignettes")
@@ -42,7 +43,7 @@ def wheel_of_sdist(tmp_path_factory) -> dict[str, str]:
     """Built as a packager does it: first the sdist, then the wheel from what the sdist holds."""
     out = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-P", "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True, cwd=out)
+    subprocess.run(command, check=True, capture_output=True, cwd=out, timeout=AT_MOST)
     (wheel,) = out.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         return {name: digest(archive.read(name)) for name in archive.namelist()}
@@ -75,7 +76,7 @@ def test_the_version_is_told_once():
 
 @pytest.mark.needs("wheel")
 def test_the_service_checks_its_content_from_an_empty_directory(tmp_path):
-    done = subprocess.run([PROGRAM, "check"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([PROGRAM, "check"], cwd=tmp_path, capture_output=True, text=True, timeout=AT_MOST)
     assert (done.returncode, done.stderr) == (0, "")
     assert list(tmp_path.iterdir()) == []
 
@@ -83,5 +84,5 @@ def test_the_service_checks_its_content_from_an_empty_directory(tmp_path):
 def test_a_checkout_that_is_not_installed_finds_its_cards(tmp_path):
     code = "from cds_service.knowledge.locate import cards_folder; print(cards_folder())"
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=AT_MOST)
     assert done.stdout.strip() == str(ROOT / "cards")

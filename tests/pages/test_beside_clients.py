@@ -59,3 +59,12 @@ def test_switched_on_no_fhir_server_is_called_that_the_operator_did_not_name(tmp
         data={"base": "http://127.0.0.1:9/fhir", "name": "x"},
     )
     assert "not among the allowed FHIR bases" in page.text
+
+
+def test_switched_on_the_bases_of_the_settings_are_not_open_to_whoever_sees_the_page(tmp_path: Path):
+    base = "http://127.0.0.1:9/fhir"
+    gated = switched_on(tmp_path, fhir_bases=(base,))
+    told = {"headers": {"Sec-Fetch-Site": "same-origin"}, "data": {"base": base, "name": "x", "patient": "1"}}
+    for path in ("/fhir", "/fhir/cards"):
+        assert "not among the allowed FHIR bases" in gated.open("POST", path, **told).text
+    assert base not in gated.open("GET", "/fhir").text

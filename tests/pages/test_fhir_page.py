@@ -8,8 +8,7 @@ import pytest
 
 from tests.fhir import loopback
 from tests.hooks.living import PATIENT, bundle, fhir_server
-from tests.pages.test_playground import HOSTILE, label, summaries
-from tests.pages.visiting import Visitor, fields
+from tests.pages.visiting import HOSTILE, Visitor, fields, label, summaries
 
 NAMED = PATIENT | {"name": [{"given": ["Ada"], "family": "Example"}], "birthDate": "1951-03-09"}
 

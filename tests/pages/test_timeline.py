@@ -106,6 +106,45 @@ def test_a_bound_and_a_doubtful_result_look_different(fields: dict[str, object],
     assert only(lab("b12", "150", "ng/L", **fields)).points[0].kind == kind
 
 
+@pytest.mark.parametrize(
+    "found, place",
+    [
+        (lab("b12", "179", "ng/L"), "deficient: below 180 ng/L"),
+        (lab("b12", "180", "ng/L"), "uncertain: from 180 ng/L to 350 ng/L"),
+        (lab("b12", "350", "ng/L"), "uncertain: from 180 ng/L to 350 ng/L"),
+        (lab("b12", "133", "pmol/L"), "uncertain: from 133 pmol/L to 258 pmol/L"),
+        (lab("b12", "2000", "ng/L", comparator=">"), "unlikely to be deficient: above 350 ng/L"),
+        (lab("b12", "200", "ng/L", comparator="<"), "may or may not be below 180 ng/L"),
+        (lab("b12", "150", "ng/L", preliminary=True), "not classified: the result is preliminary"),
+        (lab("b12", "150", "ng/L", doubt="unit-conflict"),
+         "not classified: the unit is written in two ways that do not agree"),
+        (lab("mma", "300", "nmol/L"), "raised: limit 280 nmol/L"),
+        (lab("mma", "350", "nmol/L", high=Decimal(400)), "not raised: limit 400 nmol/L, the laboratory's own"),
+        (lab("mcv", "100", "fL"), "within the limits that are drawn"),
+        (lab("mcv", "101", "fL"), "enlarged cells: above 100 fL"),
+        (lab("haemoglobin", "119", "g/L"), "anaemia: below 120 g/L"),
+        (lab("haemoglobin", "79", "g/L"), "severe: below 80 g/L"),
+        (lab("haemoglobin", "120", "g/L"), "within the limits that are drawn"),
+    ],
+)  # fmt: skip
+def test_every_point_says_in_which_band_it_lies_or_why_in_none(found: LabResult, place: str):
+    assert only(found).points[0].place == place
+
+
+def test_a_bound_keeps_its_comparator_in_the_chart_unit():
+    assert only(lab("b12", "2000", "ng/L", comparator=">")).points[0].shown == ">2000"
+
+
+def test_the_axis_has_a_lowest_number():
+    assert only(lab("b12", "150", "ng/L")).floor == "0"
+    assert Decimal(only(lab("mcv", "93", "fL")).floor) < 93
+
+
+def test_the_words_of_the_bands_stand_where_the_results_do_not():
+    assert only(lab("b12", "150", "ng/L", 5)).words_left
+    assert not only(lab("b12", "150", "ng/L", 350)).words_left
+
+
 def test_points_go_from_the_oldest_to_the_newest_and_lie_on_one_axis():
     line = drawn(lab("b12", "150", "ng/L", 5), lab("b12", "300", "ng/L", 900), lab("mcv", "104", "fL", 5))
     points = line.charts[0].points

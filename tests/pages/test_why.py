@@ -98,7 +98,7 @@ def test_of_every_vignette_the_same_rows_are_told_as_were_decided(part: int):
 
 def check(path: Path) -> None:
     found, chosen = answered(read_vignette(path))
-    told = why(found, chosen)
+    told = why(found, chosen, lambda *_: {})  # without the limits behind each finding, which take their time
     if not found.decision.label or found.status == 412:
         return
     asked = {each.table for each in told.walks}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -16,6 +17,8 @@ from cds_service.config import Settings
 HOST = "127.0.0.1:8000"
 HERE = f"http://{HOST}"
 ENVIRON = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": HOST, "SERVER_PORT": "8000"}
+AT_180 = "/?patient=uk-ng239/02-edge-180-is-grey"
+HOSTILE = '"><script>alert(1)</script>{{7*7}}'
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -85,3 +88,14 @@ def fields(page: TestResponse, form: str = "patient") -> dict[str, str]:
     seen.feed(page.text)
     assert seen.fields, f"there is no form {form!r} on the page"
     return seen.fields
+
+
+def summaries(page: TestResponse) -> list[str]:
+    """What the cards on the page say first."""
+    return re.findall(r'<h3 id="card-[^"]+">(.*?)</h3>', page.text)
+
+
+def label(page: TestResponse) -> str:
+    """The label of the decision that the page shows; "" without one."""
+    found = re.search(r"Label: <strong>(.*?)</strong>", page.text)
+    return found[1] if found else ""

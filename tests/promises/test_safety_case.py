@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -113,6 +114,7 @@ def test_a_claim_is_shown_only_by_tests_that_ran_and_passed():
     assert list(unshown({"H5": ["a.py::test_c"]}, ran, skipped_is_shown=True)) == []
 
 
+PLAIN = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # what these runs do not use takes seconds to load
 CONFTEST = """
 import sys
 sys.path.append({root!r})
@@ -151,7 +153,7 @@ def test_a_whole_run_fails_with_the_name_of_the_hazard_and_a_part_does_not(tmp_p
     (tmp_path / "conftest.py").write_text(CONFTEST.format(root=str(ROOT), name=name))
     (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = suite\n")
     asked = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    ended = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(asked, cwd=tmp_path, env=PLAIN, capture_output=True, text=True, timeout=120)
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert ("hazard H7" in ended.stdout) == bool(line)
     assert line in ended.stdout
@@ -163,7 +165,7 @@ def test_a_whole_run_whose_tests_all_pass_still_fails_for_a_claim_that_no_test_s
     (tmp_path / "conftest.py").write_text(CONFTEST.format(root=str(ROOT), name="gone"))
     (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = suite\n")
     asked = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    ended = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(asked, cwd=tmp_path, env=PLAIN, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 1
     assert "1 passed" in ended.stdout
     assert "hazard H7: suite/test_a.py::test_gone did not run" in ended.stdout

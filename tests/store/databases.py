@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +115,10 @@ def keep(store: Store, *decisions: KeptDecision) -> None:
     until(lambda: not store.state().waiting)
 
 
-def recalled(store: Store, who: Who = WHO, now: int = AT + 10_000) -> Remembered:
+def recalled(store: Store, who: Who = WHO, now: int = AT + 10_000, zone: tzinfo = UTC) -> Remembered:
     """What is remembered. On a busy machine 50 ms may pass; then it is asked again."""
     asked: list[Remembered] = []
-    until(lambda: asked.append(store.recall(who, now)) or asked[-1].known)
+    until(lambda: asked.append(store.recall(who, now, zone)) or asked[-1].known)
     return asked[-1]
 
 

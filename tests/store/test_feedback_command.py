@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from typing import Any
 
@@ -12,11 +13,12 @@ from click.testing import CliRunner, Result
 
 from cds_service.cli import main
 from cds_service.store.pseudonyms import new_line
+from tests.book import FIXTURES
 from tests.hooks.calling import PATH, SECRET, body
 from tests.hooks.living import prefetch
 from tests.hooks.tokens import PUBLIC, Gated, claims, signed
 from tests.store.databases import connected, count, everything, sqlite_url, until
-from tests.store.written import Written
+from tests.store.written import Written, at
 
 FEEDBACK = PATH + "/feedback"
 SOUTH = "https://south.example.org"
@@ -54,8 +56,9 @@ def send(gated: Gated, *items: dict[str, Any], iss: str = ...) -> int:
     return gated.post({"feedback": items}, signed(claims(**changed)), FEEDBACK).status_code
 
 
-def test_items_111_and_113_a_card_its_feedback_and_the_report(tmp_path, url, stored):
+def test_items_111_and_113_a_card_its_feedback_and_the_report(tmp_path, url, stored, request):
     gated = Gated(tmp_path, settings=stored, main={}, south={"iss": SOUTH})
+    request.addfinalizer(gated.close)
     card, *others = cards_of(gated, "3e0a2c1c-0000-4000-8000-000000000001")
     cards_of(gated, "3e0a2c1c-0000-4000-8000-000000000002")
     override = {
@@ -78,8 +81,21 @@ def test_items_111_and_113_a_card_its_feedback_and_the_report(tmp_path, url, sto
     assert SECRET not in repr(everything(url)), "a comment is never stored"
 
 
-def test_silent_mode_is_told_as_what_would_have_been_shown(tmp_path, url, stored):
+def test_the_day_on_a_dismissed_card_is_that_of_the_clients_time_zone(tmp_path, url, stored):
+    gated = Gated(tmp_path, settings={**stored, "time_zone": "Pacific/Auckland"})  # noon in UTC is 1:00 of the next day
+    numbers = (f"3e0a2c1c-0000-4000-8000-{number:012}" for number in itertools.count())
+    (card, *_) = cards_of(gated, next(numbers))
+    override = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": "2026-01-15T12:00:00Z"}
+    assert send(gated, override) == 200
+    seen: list[str] = []
+    until(lambda: seen.append(json.dumps(cards_of(gated, next(numbers)))) or "Dismissed on" in seen[-1])
+    assert "Dismissed on 16 Jan 2026" in seen[-1]
+    gated.close()
+
+
+def test_silent_mode_is_told_as_what_would_have_been_shown(tmp_path, url, stored, request):
     gated = Gated(tmp_path, settings=stored, main={"mode": "silent"})
+    request.addfinalizer(gated.close)
     assert cards_of(gated, "3e0a2c1c-0000-4000-8000-000000000001") == []
     refused = gated.post(body(prefetch={}, hookInstance="3e0a2c1c-0000-4000-8000-000000000002"), signed())
     assert refused.json == {"cards": []}
@@ -113,6 +129,7 @@ def test_the_table_is_for_a_reader():
     assert "interpret/deficient" in shown
     assert "uk-ng239 1.0.0" in shown
     assert "the client was not sent the card: answers 1, cards 1" in shown
+    assert "more" not in shown
     assert "2026-W03" in report("--by", "week").output
     assert "No card was sent in this period." in report("--since", "2026-02-01").output
     assert "No call was answered in silent mode" in report("--silent").output
@@ -125,6 +142,43 @@ def test_days_are_whole_days_where_the_service_stands(monkeypatch):
     monkeypatch.setenv("CDS_TIME_ZONE", "Pacific/Kiritimati")  # 14 hours ahead
     assert told("--since", "2026-01-06", "--until", "2026-01-06")["cards"]["shown"] == 1
     assert told("--since", "2026-01-06")["since"] == "2026-01-06T00:00:00+14:00"
+
+
+@pytest.mark.usefixtures("stored")
+def test_days_and_weeks_are_those_of_the_sites_folder_where_it_states_a_zone(url, monkeypatch):
+    monkeypatch.setenv("CDS_SITE_DIR", str(FIXTURES / "sites" / "ruh-bath"))  # Europe/London
+    assert told("--since", "2026-07-01")["since"] == "2026-07-01T00:00:00+01:00"
+    with connected(url) as connection:
+        late = at("2026-07-05", hour=23) + 30 * 60_000  # a Sunday in UTC; Monday, 00:30, in London
+        Written(connection).call("2026-07-05", ("c9", "interpret/deficient", "warning"), at=late)
+        connection.commit()
+    (row,) = told("--since", "2026-07-06", "--until", "2026-07-06", "--by", "week")["rows"]
+    assert row["week"] == "2026-W28"
+    monkeypatch.setenv("CDS_TIME_ZONE", "Europe/Paris")
+    assert report().output == (
+        "b12-cds: CDS_TIME_ZONE is Europe/Paris, but site.toml states Europe/London; leave out one of the two\n"
+    )
+
+
+@pytest.mark.usefixtures("two_rows")
+def test_a_client_of_whom_nothing_is_kept_is_told_with_those_that_are_known():
+    for more in ([], ["--silent"]):
+        result = report("--client", "nobody", *more)
+        assert result.exit_code == 2
+        assert result.output == 'b12-cds: --client: nothing is kept of a client "nobody"; allowed: north\n'
+    assert "Cards sent: 2" in report("--client", "north").output
+
+
+def test_unknown_cards_that_are_not_listed_are_counted(url, stored):
+    with connected(url) as connection:
+        written = Written(connection)
+        for number in range(103):
+            written.answer("2026-01-05", f"strange-{number:03}", "overridden")
+        connection.commit()
+    shown = report().output
+    assert "answers 103, cards 103" in shown
+    assert shown.count("strange-") == 100
+    assert "and 3 more" in shown
 
 
 @pytest.mark.usefixtures("two_rows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,21 @@ def test_outside_a_demo_a_store_needs_keys_and_is_told_how_to_make_them(tmp_path
             opened(url)
     with pytest.raises(CannotOpen, match="CDS_STORE_KEYS: the key file cannot be read: No such file"):
         opened(sqlite_url(tmp_path), tmp_path / "none")
+
+
+def test_a_new_file_is_for_its_owner_alone_and_an_old_one_keeps_its_mode(tmp_path, keys):
+    before = os.umask(0o022)
+    try:
+        for mode in (0o600, 0o640):
+            store = opened(sqlite_url(tmp_path), keys)
+            until(lambda: store.state().ok)  # noqa: B023 (called at once)
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("store.sqlite*")}
+            assert set(modes) == {"store.sqlite", "store.sqlite-wal", "store.sqlite-shm"}
+            assert set(modes.values()) == {mode}
+            store.close()
+            (tmp_path / "store.sqlite").chmod(0o640)
+    finally:
+        os.umask(before)
 
 
 def test_making_a_store_touches_no_file_and_no_database(tmp_path, keys, monkeypatch):

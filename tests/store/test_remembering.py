@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -154,6 +155,16 @@ def test_a_card_that_was_accepted_and_then_overridden_orders_nothing(store):
     assert recalled(store).accepted("test", "fbc") is None
     store.keep_feedback("main", [accepted("card-1", "card-1-fbc", at=AT + 3)], AT + 7)
     assert recalled(store).accepted("test", "fbc") == TODAY
+
+
+def test_the_day_is_that_of_whoever_asks(store):
+    evening = AT + 8 * 3_600_000  # 20:00 in UTC, 9:00 of the next day in Auckland
+    keep(store, decision(at=evening), decision("card-2", at=evening))
+    store.keep_feedback("main", [overridden(at=evening + 2)], evening + 5)
+    store.keep_feedback("main", [accepted("card-2", "card-2-fbc", at=evening + 1)], evening + 5)
+    for zone, on in ((UTC, TODAY), (ZoneInfo("Pacific/Auckland"), TODAY + timedelta(days=1))):
+        found = recalled(store, now=evening + 10, zone=zone)
+        assert found.dismissed(ROW, EVIDENCE).on == found.accepted("test", "fbc") == on
 
 
 def test_with_nothing_to_remember_the_database_is_not_asked(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -94,6 +95,32 @@ def test_show_tells_everything_about_a_call_and_nothing_of_a_person(filled):
 
 def test_show_of_an_unknown_call_is_one_line(filled):
     one_line(run("store", "show", "none", CDS_STORE_URL=filled), "nothing is kept about a call of that hookInstance")
+
+
+@pytest.mark.parametrize(("sent", "asked"), [(str.upper, str.lower), (str.lower, str.upper), (str.title, str.title)])
+def test_show_finds_a_call_however_its_hook_instance_is_written(url, sent, asked):
+    with store_at(url) as store:
+        keep(store, decision(hook_instance=sent(HOOK_INSTANCE)))
+    done = run("store", "show", asked(HOOK_INSTANCE), "--json", CDS_STORE_URL=url)
+    assert [each["hook_instance"] for each in json.loads(done.stdout)] == [sent(HOOK_INSTANCE)]
+
+
+def test_show_tells_every_call_once_and_the_oldest_first(url):
+    with store_at(url) as store:
+        keep(store, decision(hook_instance=HOOK_INSTANCE.upper(), at=AT - 5), decision(hook_instance=HOOK_INSTANCE))
+    for written in (HOOK_INSTANCE, HOOK_INSTANCE.upper()):
+        told = json.loads(run("store", "show", written, "--json", CDS_STORE_URL=url).stdout)
+        assert [each["hook_instance"] for each in told] == [HOOK_INSTANCE.upper(), HOOK_INSTANCE]
+
+
+def test_a_day_in_the_future_deletes_nothing(filled):
+    today = datetime.now(UTC).date()
+    for day in (today + timedelta(days=1), "2099-01-01"):
+        for more in ([], ["--dry-run"]):
+            done = run("store", "purge", "--before", str(day), *more, CDS_STORE_URL=filled)
+            one_line(done, "--before is in the future; allowed: today or earlier (UTC)")
+    assert count(filled, "decision") == 2
+    assert run("store", "purge", "--before", str(today), CDS_STORE_URL=filled).returncode == 0
 
 
 def test_purge_counts_and_deletes(filled):

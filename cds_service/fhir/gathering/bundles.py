@@ -15,14 +15,25 @@ import msgspec
 
 from cds_service.clinical.record import Ignored
 
+from ..datatypes import Fhir
 from ..repair import changes_meaning, number, repair
-from ..resources import Bundle, Entry, Fhir, Link, Resource, listed
+from ..resources import Bundle, Entry, Link, Resource, listed
 
 T = TypeVar("T", bound=Fhir)
 P = TypeVar("P")
 # Of one Bundle; a body could hold millions of empty or odd entries, but not more than this of real ones.
 ENTRIES = 50_000
 REPAIRS = 1_000
+
+# Why something was not used; the metrics count by what stands before a colon.
+LINKS = "its links cannot be read"
+MORE_ENTRIES = f"more than {ENTRIES} entries"
+NO_LIST = "its entries are not a list"
+MORE_REPAIRS = "more entries do not fit than are repaired"
+NO_OBJECT = "not an object"
+UNREADABLE, IN_PART = "cannot be read", "read without what does not fit"
+NO_RESOURCE, NO_TYPE = "an entry without a resource", "a resource without a resourceType"
+REASONS = frozenset([LINKS, MORE_ENTRIES, NO_LIST, MORE_REPAIRS, NO_OBJECT, UNREADABLE, IN_PART, NO_RESOURCE, NO_TYPE])
 
 
 class UnreadableError(ValueError):
@@ -131,7 +142,7 @@ def _decode_loose_bundle(raw: bytes | msgspec.Raw) -> Decoded:
     lost: list[str] = []
     bundle = msgspec.convert(repair(frame, Bundle, "", lost), Bundle)
     if any(path.startswith("link") for path in lost):  # it may have been the link to a further page
-        notes.damage(Ignored("Bundle", "its links cannot be read"))
+        notes.damage(Ignored("Bundle", LINKS))
     return _opened(entries, listed(bundle.link), bundle.total, notes)
 
 
@@ -151,7 +162,7 @@ class _Notes:
 def _cut(parts: list[P], notes: _Notes) -> list[P]:
     """As many as are read; the rest is damage."""
     if len(parts) > ENTRIES:
-        notes.damage(Ignored("Bundle", f"more than {ENTRIES} entries"))
+        notes.damage(Ignored("Bundle", MORE_ENTRIES))
     return parts[:ENTRIES]
 
 
@@ -160,7 +171,7 @@ def _parts(raw: msgspec.Raw, notes: _Notes) -> list[msgspec.Raw]:
     if first == b"[":
         return _PARTS.decode(raw)
     if first not in (b"{", b"n"):
-        notes.damage(Ignored("Bundle", "its entries are not a list"))
+        notes.damage(Ignored("Bundle", NO_LIST))
     return [raw] if first == b"{" else []
 
 
@@ -173,21 +184,21 @@ def _repaired(raw: bytes | msgspec.Raw, kind: type[T], notes: _Notes) -> T | Non
     """What is in `raw` as `kind`, or None where it cannot be read. What was left out is reported either way."""
     notes.repairs_left -= 1
     if notes.repairs_left < 0:
-        notes.ignored[Ignored("Bundle", "more entries do not fit than are repaired")] = None
+        notes.ignored[Ignored("Bundle", MORE_REPAIRS)] = None
         return None
     plain = _plain(raw)
     if not isinstance(plain, dict):
-        notes.ignored[Ignored("", "not an object")] = None
+        notes.ignored[Ignored("", NO_OBJECT)] = None
         return None
     lost: list[str] = []
     fixed = repair(plain, kind, "", lost)
     fields = ", ".join(dict.fromkeys(lost))
     reference = _reference(plain["resource"] if isinstance(plain.get("resource"), dict) else plain)
     if changes_meaning(lost):
-        notes.ignored[Ignored(reference, f"cannot be read: {fields}")] = None
+        notes.ignored[Ignored(reference, f"{UNREADABLE}: {fields}")] = None
         return None
     if lost:
-        notes.ignored[Ignored(reference, f"read without what does not fit: {fields}")] = None
+        notes.ignored[Ignored(reference, f"{IN_PART}: {fields}")] = None
     return msgspec.convert(fixed, kind)
 
 
@@ -208,9 +219,9 @@ def _opened(entries: list[Entry], links: list[Link], total: Decimal | None, note
             entry = pending.pop()
             resource = entry.resource
             if resource is None:
-                notes.damage(Ignored("", "an entry without a resource"))
+                notes.damage(Ignored("", NO_RESOURCE))
             elif not resource.resource_type:
-                notes.damage(Ignored("", "a resource without a resourceType"))
+                notes.damage(Ignored("", NO_TYPE))
             elif resource.resource_type == "Bundle":
                 links.extend(listed(resource.link))
                 pending.extend(reversed(listed(resource.entry)))

@@ -26,6 +26,7 @@ from .other_keys import state_by_other_keys
 __all__ = ["REQUIRED", "Fetch", "FetchFailed", "Gathered", "KeyState", "gather"]
 
 OWN_NAMES = 100  # keys of the client's own naming that are read; a request could hold half a million
+MORE_NAMES = f"more than {OWN_NAMES} prefetch keys that are not ours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Gathered:
     wrong_patient: bool = False  # the Patient that came is not the patient of the context
     published: frozenset[str] = frozenset()  # the keys that we ask for
     with_address: Set[str] = frozenset()  # references of the resources that came with an address of their own
+    versions: bool = True  # may there be several of one reference among the resources?
 
     @property
     def unavailable(self) -> frozenset[str]:
@@ -81,7 +83,7 @@ def gather(
     own_names = [key for key in prefetch if key not in templates]
     readings |= {key: KeyReading(key, "", things) for key in own_names[:OWN_NAMES]}
     if len(own_names) > OWN_NAMES:
-        things.ignored.append(Ignored("", f"more than {OWN_NAMES} prefetch keys that are not ours"))
+        things.ignored.append(Ignored("", MORE_NAMES))
     for key in [key for key in prefetch if key in readings]:
         readings[key].add(decode(prefetch[key]))
     if fetch is not None and not _of_another_patient(readings):
@@ -99,6 +101,7 @@ def gather(
         _of_another_patient(readings),
         frozenset(templates),
         frozenset(things.with_address),
+        things.versions,
     )
 
 

@@ -40,7 +40,7 @@ class KeyReading:
 
     def _add(self, page: Page) -> None:
         self.pages.append(page)
-        self.own += [entry.resource for entry in page.own if entry.resource is not None]
+        self.own += page.resources
         self.next_urls.extend(page.next_urls)
         self._shelf.put(page)
 

@@ -39,6 +39,7 @@ class Page:
 
     kind: str
     own: tuple[Entry, ...]
+    resources: tuple[Resource, ...]  # those of `own`
     included: tuple[Entry, ...]
     outcomes: frozenset[str]  # of the weights below
     next_urls: tuple[str, ...]
@@ -56,6 +57,7 @@ _PARTIAL_CODES = frozenset(
         *("suppressed", "forbidden", "security", "login", "expired", "lock-error", "no-store"),
     ]
 )
+_NO_MATCH = ("include", "outcome")  # Bundle.entry.search.mode of what was not asked for
 _ISSUES = 1000  # of one OperationOutcome that are looked at
 _NOTHING_FOUND_CODE, _ROUTINE_CODE = "4101", "4119"  # Epic
 _NOTHING_FOUND_WORDS = ("no results", "no matching", "no matches", "nothing found")
@@ -63,8 +65,20 @@ _NOTHING_FOUND_WORDS = ("no results", "no matching", "no matches", "nothing foun
 
 def sort(decoded: Decoded) -> Page:
     """Matches, includes and outcomes of one answer."""
-    own = tuple([entry for entry in decoded.entries if _is_match(entry)])
-    others = [entry for entry in decoded.entries if not _is_match(entry)] if len(own) < len(decoded.entries) else []
+    own: list[Entry] = []
+    resources: list[Resource] = []
+    others: list[Entry] = []
+    for entry in decoded.entries:  # every entry of a call comes by here: no function calls for what is usual
+        resource, search = entry.resource, entry.search
+        if (
+            resource is None
+            or resource.resource_type == "OperationOutcome"
+            or (search is not None and search.mode in _NO_MATCH)
+        ):
+            others.append(entry)
+        else:
+            own.append(entry)
+            resources.append(resource)
     included: list[Entry] = []
     outcomes: set[str] = set()
     ignored = list(decoded.ignored)
@@ -79,10 +93,11 @@ def sort(decoded: Decoded) -> Page:
         elif entry.search is not None and entry.search.mode == "include":
             included.append(entry)
         else:
-            ignored.append(Ignored(reference_of(resource), "sent as a remark on the search, not as data"))
+            ignored.append(Ignored(reference_of(resource), REMARK))
     return Page(
         decoded.kind,
-        own,
+        tuple(own),
+        tuple(resources),
         tuple(included),
         frozenset(outcomes),
         _urls(decoded.links, "next"),
@@ -93,14 +108,6 @@ def sort(decoded: Decoded) -> Page:
     )
 
 
-def _is_match(entry: Entry) -> bool:
-    """Whether the entry is what was asked for. An entry that does not say how it came here is."""
-    resource, search = entry.resource, entry.search
-    if resource is None or resource.resource_type == "OperationOutcome":
-        return False
-    return search is None or search.mode not in ("include", "outcome")
-
-
 _NOTES = {
     ERROR: "the server reported an error",
     PARTIAL: "the server reported that a part is missing",
@@ -108,6 +115,8 @@ _NOTES = {
     NOTHING_FOUND: "the server reported that nothing was found",
     ROUTINE: "the server gave a routine note",
 }
+REMARK = "sent as a remark on the search, not as data"
+REASONS = frozenset([REMARK, *_NOTES.values()])  # why something was not used, as the metrics count it
 
 
 def weigh(issue: Issue) -> str:
@@ -133,7 +142,7 @@ def judge(pages: Sequence[Page], template: str, unread: str) -> tuple[str, str]:
 
     `template` is "" for a key that is the client's own.
     """
-    own = [entry.resource for page in pages for entry in page.own if entry.resource]
+    own = [resource for page in pages for resource in page.resources]
     kind = templates.resource_type(template)
     if failure := _failure(pages, own):
         return FAILED, failure
@@ -160,8 +169,8 @@ def _failure(pages: Sequence[Page], own: Sequence[Resource]) -> str:
     return ""
 
 
-def _outcomes(pages: Sequence[Page]) -> frozenset[str]:
-    return frozenset[str]().union(*(page.outcomes for page in pages))
+def _outcomes(pages: Sequence[Page]) -> set[str]:
+    return {outcome for page in pages for outcome in page.outcomes}
 
 
 def _missing(pages: Sequence[Page], template: str, count: int) -> str:
@@ -171,8 +180,7 @@ def _missing(pages: Sequence[Page], template: str, count: int) -> str:
         return "the server reported that a part is missing"
     if UNKNOWN in outcomes and not count:
         return "nothing came but a warning that is not known here"
-    damaged = sum(page.damaged for page in pages)
-    if damaged:
+    if any(page.damaged for page in pages):
         return "an entry could not be read"
     if _ignored_parameters(template, pages[0].self_url):
         return "the server did not use the whole query"

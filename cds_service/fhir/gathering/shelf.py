@@ -24,6 +24,7 @@ class Shelf:
         self.ignored: list[Ignored] = []
         self.by_reference: dict[str, Resource] = {}
         self.with_address: set[str] = set()  # references of resources that came with an absolute address
+        self.versions = False  # has a reference come more than once, with different contents?
         self.has_patient = False  # the patient of the context is among the resources
         self._included_ids: set[int] = set()
 
@@ -31,18 +32,21 @@ class Shelf:
         """Everything of one answer. The same resource again is not kept twice; another Patient is not kept at all."""
         self.ignored.extend(page.ignored)
         by_reference, resources = self.by_reference, self.resources
-        for entry in page.own:  # the longest loop of a call: no function calls for what is usual
-            resource = entry.resource
-            if resource is None:
-                continue
-            reference = f"{resource.resource_type}/{resource.id}" if resource.id else ""
-            if entry.full_url:
-                self._place(entry.full_url, reference, resource)
+        # the longest loop of a call: no function calls for what is usual
+        for entry, resource in zip(page.own, page.resources, strict=True):
+            kind, name, address = resource.resource_type, resource.id, entry.full_url
+            reference = f"{kind}/{name}" if name else ""
+            if address:
+                by_reference.setdefault(address, resource)
+                if "://" in address:
+                    self.with_address.add(reference)
             if reference:
                 known = by_reference.setdefault(reference, resource)
-                if known is not resource and self._is_repeated(known, resource):
-                    continue
-            if resource.resource_type == "Patient" and not self._is_the_patient(resource):
+                if known is not resource:
+                    if self._is_repeated(known, resource):
+                        continue
+                    self.versions = True
+            if kind == "Patient" and not self._is_the_patient(resource):
                 continue
             resources.append(resource)
         for entry in page.included:
@@ -53,7 +57,9 @@ class Shelf:
         """A resource that is not the patient's own, to be found by its address or reference."""
         relative = reference_of(resource)
         if reference:
-            self._place(reference, relative, resource)
+            self.by_reference.setdefault(reference, resource)
+            if "://" in reference:
+                self.with_address.add(relative)
         if resource.id:
             self.by_reference.setdefault(relative, resource)
         self.included.append(resource)
@@ -62,11 +68,6 @@ class Shelf:
     def find(self, reference: str) -> Resource | None:
         """The resource that a reference names, if it came."""
         return find(self.by_reference, self.with_address, reference)
-
-    def _place(self, address: str, reference: str, resource: Resource) -> None:
-        self.by_reference.setdefault(address, resource)
-        if "://" in address:
-            self.with_address.add(reference)
 
     def _is_repeated(self, known: Resource, resource: Resource) -> bool:
         """Whether the same was put before; what only came along does not count, and a difference is kept."""

@@ -12,7 +12,7 @@ _SAME = {"subject": "patient"}  # servers write the one where the other was aske
 
 def resource_type(template: str) -> str:
     """The type of resource that answers it: "Observation"."""
-    return re.split(r"[/?]", template, maxsplit=1)[0]
+    return template.partition("?")[0].partition("/")[0]
 
 
 def is_read(template: str) -> bool:

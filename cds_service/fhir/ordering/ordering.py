@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from ...clinical.record import Order, OrderedPhase
+from ..datatypes import Dosage, Repeat
 from ..reading.doses import amounts, dose_of
 from ..reading.orders import orderables
 from ..reading.products import Content, contents, is_dosed, product_of
@@ -14,7 +15,7 @@ from ..reading.reading import Reading, reference_of
 from ..reading.recognise import texts
 from ..reading.routes import route_of
 from ..reading.timing import by_code, by_repeat, by_words, days_of, positive
-from ..resources import Dosage, Repeat, Resource, listed
+from ..resources import Resource, listed
 
 
 def test_orders(resource: Resource, reading: Reading) -> list[Order]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...knowledge.codes import Codes
-from ..resources import CodeableConcept, Coding, Component, Resource, listed
+from ..datatypes import CodeableConcept, Coding
+from ..resources import Component, Resource, listed
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 CUT = 1000  # no text is looked at beyond this length

@@ -11,7 +11,7 @@ from datetime import date, datetime, time, tzinfo
 from typing import NamedTuple
 
 from ...clinical.record import PartDate
-from ..resources import Period
+from ..datatypes import Period
 
 LONGEST = 40  # no dateTime of FHIR is longer
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ..resources import Dosage, listed
+from ..datatypes import Dosage
+from ..resources import listed
 from .products import Content, is_dosed
 from .reading import Reading
 from .strengths import amount_in, in_pieces, micrograms

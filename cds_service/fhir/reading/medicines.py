@@ -7,7 +7,8 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from ...clinical.record import Medication
-from ..resources import Dosage, Quantity, Resource, listed
+from ..datatypes import Dosage, Quantity
+from ..resources import Resource, listed
 from . import reasons
 from .doses import amounts
 from .products import contents, product_of

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..resources import CodeableConcept, Component, Resource, listed
+from ..datatypes import CodeableConcept
+from ..resources import Component, Resource, listed
 from . import reasons
 from .labs import Test, looks_like, read_result, test_by_words, test_in, unmapped
 from .reading import Reading, reference_of

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ...knowledge.codes import ATC, NDC, canonical_system
-from ..resources import CodeableConcept, Ingredient, Resource, listed
+from ..datatypes import CodeableConcept
+from ..resources import Ingredient, Resource, listed
 from .reading import Reading
 from .recognise import CUT, find_bare_ndc, find_codes, texts
 from .strengths import micrograms, strength_in

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 
 from ...knowledge.codes import ICD_10, ICD_10_CM, LOINC, NDC, CodeUse, canonical_system
-from ..resources import CodeableConcept, Coding, listed
+from ..datatypes import CodeableConcept, Coding
+from ..resources import listed
 
 Find = Callable[[str | None, str | None], tuple[CodeUse, ...]]
 Concept = list[CodeableConcept] | CodeableConcept | str | None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ..resources import CodeableConcept, Dosage, listed
+from ..datatypes import CodeableConcept, Dosage
+from ..resources import listed
 from .products import Product
 from .reading import Reading
 from .recognise import find_codes, texts

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..resources import Reference, Resource, listed
+from ..datatypes import Reference
+from ..resources import Resource, listed
 from .reading import Reading
 from .recognise import find_codes, texts
 

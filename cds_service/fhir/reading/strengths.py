@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 from ...clinical.units import normalise_unit
-from ..resources import Quantity
+from ..datatypes import Quantity
 from .values import digits
 
 MASS = {

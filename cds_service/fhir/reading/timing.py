@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from ..resources import Dosage, Quantity, Repeat, Timing, listed
+from ..datatypes import Dosage, Quantity, Repeat, Timing
+from ..resources import listed
 from .strengths import count_of
 from .values import digits
 

@@ -11,7 +11,8 @@ from decimal import Decimal
 
 from ...clinical.tables import Analyte, Unit
 from ...clinical.units import normalise_unit
-from ..resources import CodeableConcept, Component, Quantity, ReferenceRange, Resource, listed
+from ..datatypes import CodeableConcept, Quantity
+from ..resources import Component, ReferenceRange, Resource, listed
 from .reading import Reading
 
 MOST_DIGITS = 15

@@ -1,0 +1,133 @@
+"""Which numbers a finding hangs on, for one patient: found by moving them, not written down anywhere.
+
+Every limit that was looked at while the findings were drawn is moved far down and far up, and the findings are drawn
+again. What appears or goes with it hangs on that limit. The same is done with the laboratory's own upper limit of MMA
+and homocysteine, which counts before ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from cds_service.clinical.case import Case
+from cds_service.clinical.findings import Assessment, assess
+from cds_service.clinical.limits import Limits
+from cds_service.clinical.record import LabResult
+from cds_service.clinical.tables import Pathway, Provenance, Source
+
+MOVED = (Decimal(0), Decimal(100))  # times the limit
+LABORATORY = "the laboratory's own limit"
+PERIODS = ("days", "months")
+MOST = 400  # entries of a record that is gone through some fifty times
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A number that a finding hangs on. `id` names the threshold; "" for one that the laboratory sent."""
+
+    id: str
+    words: str  # "180 ng/L"
+    provenance: Provenance | None = None
+    source: Source | None = None
+    reference: str = ""  # of the result with which the laboratory sent it
+    is_period: bool = False
+
+
+class Watched(Limits):
+    """Limits that remember which of them were looked at."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self, limits: Pathway) -> None:
+        super().__init__({name: each.value for name, each in limits.thresholds.items()})
+        self.seen: dict[str, None] = {}
+
+    def __getitem__(self, name: str) -> Decimal:
+        self.seen[name] = None
+        return super().__getitem__(name)
+
+    def days(self, name: str) -> int:
+        self.seen[name] = None
+        return super().days(name)
+
+    def within_days(self, name: str, *days: object) -> bool:
+        self.seen[name] = None
+        return super().within_days(name, *days)
+
+    def within_months(self, name: str, *days: object) -> bool:
+        self.seen[name] = None
+        return super().within_months(name, *days)
+
+    def longer_than_months(self, name: str, *days: object) -> bool:
+        self.seen[name] = None
+        return super().longer_than_months(name, *days)
+
+
+def is_too_large(assessment: Assessment) -> bool:
+    """Would it take too long to work out the limits behind the findings of this record?"""
+    record = assessment.case.record
+    return len(record.labs) + len(record.problems) + len(record.medications) > MOST
+
+
+def limits_behind(assessment: Assessment, pathway: Pathway) -> dict[str, tuple[Limit, ...]]:
+    """The limits behind each finding, by its name; values before periods. None for a record that is too large."""
+    if is_too_large(assessment):
+        return {}
+    case, behind = assessment.case, dict[str, list[Limit]]()
+    for limit, moved in (*moved_thresholds(case, pathway), *moved_by_laboratory(case, pathway)):
+        for name in moved ^ assessment.findings.keys():
+            behind.setdefault(name, []).append(limit)
+    return {name: tuple(sorted(found, key=lambda each: each.is_period)) for name, found in behind.items()}
+
+
+def moved_thresholds(case: Case, pathway: Pathway) -> Iterator[tuple[Limit, set[str]]]:
+    """Each limit of the pathway that was looked at, with the findings there are when it is moved; both ways."""
+    for name in looked_at(case, pathway):
+        threshold = pathway.thresholds[name]
+        limit = Limit(
+            name,
+            f"{threshold.value} {threshold.unit}",
+            threshold.provenance,
+            pathway.sources.get(threshold.provenance.source),
+            is_period=threshold.unit in PERIODS,
+        )
+        found = [moved(case, pathway, name, threshold.value * factor) for factor in MOVED]
+        yield limit, changed(found, case)
+
+
+def changed(found: list[set[str]], case: Case) -> set[str]:
+    """The findings of the case, less or plus what any of these differs in."""
+    differing = set[str]().union(*(each ^ case.found.keys() for each in found))
+    return differing ^ case.found.keys()
+
+
+def looked_at(case: Case, pathway: Pathway) -> list[str]:
+    """The limits that the findings of this record ask for."""
+    watched = Watched(pathway)
+    seen = replace(pathway)
+    object.__setattr__(seen, "limits", watched)  # made with the pathway, and no part of what it is made from
+    assess(case.record, seen, case.today)
+    return [name for name in pathway.thresholds if name in watched.seen]
+
+
+def moved(case: Case, pathway: Pathway, name: str, value: Decimal) -> set[str]:
+    """The names of the findings with another value of one limit."""
+    other = replace(pathway.thresholds[name], value=value)
+    return set(
+        assess(case.record, replace(pathway, thresholds=pathway.thresholds | {name: other}), case.today).findings
+    )
+
+
+def moved_by_laboratory(case: Case, pathway: Pathway) -> Iterator[tuple[Limit, set[str]]]:
+    """The laboratory's own upper limit of the results that count, with the findings there are when it is moved."""
+    for lab in (case.mma, case.homocysteine):
+        if lab is not None and lab.high is not None:
+            limit = Limit("", f"{LABORATORY}, {lab.high.normalize():f} {lab.unit}", reference=lab.reference)
+            yield limit, changed([with_high(case, pathway, lab, lab.high * factor) for factor in MOVED], case)
+
+
+def with_high(case: Case, pathway: Pathway, lab: LabResult, high: Decimal) -> set[str]:
+    labs = tuple(each._replace(high=high) if each == lab else each for each in case.record.labs)
+    return set(assess(replace(case.record, labs=labs), pathway, case.today).findings)

@@ -1,0 +1,13 @@
+"""For all tests of what is decided: one run for each pathway."""
+
+from __future__ import annotations
+
+import pytest
+
+from cds_service.clinical.tables import Pathway
+from tests.book import PATHWAYS, content
+
+
+@pytest.fixture(scope="module", params=PATHWAYS)
+def pathway(request: pytest.FixtureRequest) -> Pathway:
+    return content().pathways[request.param]

@@ -1,0 +1,31 @@
+"""How the tests go through the only door out: with a fetch, in time, and with the failure that they expect."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from cds_service.fetching import Fetch, FetchFailed
+from cds_service.outgoing.addresses import Policy
+from cds_service.outgoing.door import Outgoing
+
+PATIENT = {"resourceType": "Patient", "id": "pt-1"}
+TOKEN = "opaque-token-for-test"
+DEMO = Policy(demo=True, own_ports=frozenset({8000}))
+
+
+def allowed(outgoing: Outgoing, base: str, token: str = "", lifetime: float | None = None) -> Fetch:
+    fetch, why = outgoing.fetch_for(base, token, lifetime)
+    assert fetch is not None, why
+    return fetch
+
+
+def soon(seconds: float = 2.0) -> float:
+    return time.monotonic() + seconds
+
+
+def failure(fetch: Fetch, target: str = "Patient/pt-1", seconds: float = 2.0) -> FetchFailed:
+    with pytest.raises(FetchFailed) as failed:
+        fetch(target, soon(seconds))
+    return failed.value

@@ -1,0 +1,88 @@
+"""The only door out waits for nobody beyond the deadline, whatever a real server does (items 58, 64 to 70)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from cds_service.outgoing.door import Outgoing
+from tests.endings import all_ended
+from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, failure, soon
+from tests.fhir.loopback import (
+    after,
+    drip,
+    fhir,
+    in_turn,
+    never,
+    serving,
+    status,
+)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        never,
+        drip(),
+        drip(b"HTTP/1.1 200 OK\r\nX-Slow: "),
+        drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{"),
+        drip(b"HTTP/1.1 200 OK\r\n\r\n{"),
+        drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"),
+    ],
+    ids=["hangs", "drips from the start", "drips a header", "drips a body", "drips an open body", "drips a chunk size"],
+)
+def test_no_answer_is_waited_for_beyond_the_deadline(server, outgoing, answer):
+    server.answers["/fhir/Patient/pt-1"] = answer
+    started = time.monotonic()
+    assert failure(allowed(outgoing, server.base), seconds=0.25).reason == "no answer in time"
+    assert 0.2 < time.monotonic() - started < 1.5
+
+
+def test_after_the_deadline_nothing_is_sent(server, outgoing):
+    assert failure(allowed(outgoing, server.base), seconds=-1).reason
+    assert server.requests == []
+
+
+def test_a_token_is_not_used_after_its_end(server, outgoing):
+    server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT)
+    fetch = allowed(outgoing, server.base, TOKEN, lifetime=0.1)
+    fetch("Patient/pt-1", soon())
+    time.sleep(0.12)
+    assert failure(fetch).reason == "the token has expired"
+    assert len(server.requests) == 1
+
+
+def test_a_slow_server_fills_its_own_places_and_no_one_elses(server):
+    outgoing = Outgoing(replace(DEMO, at_once=2))
+    server.answers["/fhir/Patient/pt-1"] = never
+    slow = allowed(outgoing, server.base)
+    waiting = [threading.Thread(target=failure, args=(slow,), kwargs={"seconds": 0.4}) for _ in range(4)]
+    for thread in waiting:
+        thread.start()
+    time.sleep(0.1)
+    assert len(server.requests) == 2
+    assert failure(allowed(outgoing, server.base), seconds=0.1).reason == "too many calls to the FHIR server at once"
+    with serving({"/fhir/Patient/pt-1": fhir(PATIENT)}) as other:
+        started = time.monotonic()
+        allowed(outgoing, other.base)("Patient/pt-1", soon())
+        assert time.monotonic() - started < 0.5
+    all_ended(waiting)
+    outgoing.close()
+
+
+def test_a_second_try_does_not_outlast_the_deadline(server, outgoing):
+    server.answers["/fhir/Patient/pt-1"] = in_turn(after(0.1, status(503)), never)
+    started = time.monotonic()
+    failure(allowed(outgoing, server.base), seconds=0.4)
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_kept_connection_waits_as_long_as_the_next_call_may(server, outgoing):
+    """The first call leaves 0.1 s on the socket; the second needs 0.4 s and has 5."""
+    server.answers |= {"/fhir/a": after(0.2, fhir({})), "/fhir/b": after(0.4, fhir({}))}
+    fetch = allowed(outgoing, server.base)
+    fetch("a", soon(0.3))
+    assert fetch("b", soon(5)) == b"{}"
