@@ -33,7 +33,7 @@ def test_the_bodies_of_the_orders_are_as_large_and_one_is_about_b12():
     for call, cards in (("order-select", 1), ("irrelevant-order", 0)):
         body = request_body(TODAY, call)
         assert len(body) == SIZE
-        app = create_app(Settings(demo=True))
+        app = create_app(Settings(demo=True, store_url="none"))
         answer = app.test_client().post(
             "/cds-services/b12-order-select", data=body, content_type="application/json", environ_overrides=ENVIRON
         )
