@@ -29,7 +29,8 @@ from .hooks.replay import MemoryOfTokens, SeenTokens
 from .knowledge.content import Content, load_content
 from .knowledge.locate import cards_folder
 from .outgoing.addresses import parse_base
-from .outgoing.door import Outgoing, Policy, unused_proxies
+from .outgoing.connections import unused_proxies
+from .outgoing.door import Outgoing, Policy
 from .pipeline import REQUIRED, Service, answer
 from .remembering import TokensInStore
 from .store.kept import Keeper

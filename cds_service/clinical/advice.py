@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .case import B12_ANALYTES, Case
+from .case import B12_ANALYTES, MARKERS, Case
 from .findings import Finding
 from .tables import Choice, FixedCard, Orderable, Pathway, Provenance, Regimen, Row
 from .unjudged import why_not
 
-TOTAL_B12, MARKERS = "b12-total", ("mma", "homocysteine")
+TOTAL_B12 = "b12-total"
 MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homocysteine": "homocysteine"}
 
 

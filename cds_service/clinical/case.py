@@ -12,6 +12,7 @@ from .tables import Pathway, Plausible
 from .units import normalise_unit
 
 B12_ANALYTES = ("b12", "active-b12")
+MARKERS = ("mma", "homocysteine")  # the analytes, and the tests that measure them
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from .b12 import symptoms_since
-from .case import Because, Case, written
+from .case import MARKERS, Because, Case, written
 from .exposures import WEEKLY, exposed, since
 from .limits import days_before
 from .problems import first_seen
@@ -16,7 +16,6 @@ from .treatment import PARENTERAL, by_injection, cobalamins, taken_on, treated_o
 
 TOTAL_B12 = "b12-total"
 B12_TESTS = (TOTAL_B12, "b12-active")
-MARKERS = ("mma", "homocysteine")
 
 
 def concerns(order: Order, pathway: Pathway) -> bool:

@@ -5,10 +5,9 @@ that they were weighed (clinical.md 1.6). Total and active B12 have rows of thei
 from __future__ import annotations
 
 from .bands import doubt
-from .case import B12_ANALYTES, Because, Case, implausible, written
+from .case import B12_ANALYTES, MARKERS, Because, Case, implausible, written
 from .record import LabResult
 
-MARKERS = ("mma", "homocysteine")
 COUNTS_FOR = {  # analyte -> the threshold of days within which its newest result counts
     **dict.fromkeys(("haemoglobin", "mcv", "neutrophils", "platelets"), "blood-count-current"),
     **dict.fromkeys((*MARKERS, "intrinsic-factor-antibody"), "result-background"),

@@ -16,7 +16,7 @@ from typing import Any
 from ..clinical.bands import BOUNDS
 from ..clinical.decide import SEVERITY
 from ..clinical.tables import Threshold
-from ..examples.vignette_fhir import rows_of
+from ..examples.codes import rows_of
 from ..examples.vignettes import DEFAULT_DAY, Vignette, read_vignette
 from ..knowledge.files import VALUE_SETS
 from ..knowledge.site import LIMITS, OwnLimits

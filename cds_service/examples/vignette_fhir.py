@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +12,7 @@ import msgspec
 from ..clinical.tables import Analyte, Orderable
 from ..clinical.units import normalise_unit
 from ..knowledge.content import Content
+from .codes import value_set
 from .vignette_orders import instruction, order_context
 from .vignettes import Vignette, VignetteError
 
@@ -221,20 +220,6 @@ def fitting(analyte: Analyte, unit: str | None) -> str | None:
     """The kind of code ("mass", "molar") that fits the unit told, for analytes that have both kinds."""
     known = analyte.units.get(normalise_unit(unit or ""))
     return known.family if known and len(analyte.bases) > 1 and known.family in ("mass", "molar") else None
-
-
-def value_set(content: Content, name: str) -> list[dict[str, str]]:
-    """The rows of a value set, in the order of its file, and then a site's own."""
-    folders = [each for each in (content.folder, content.site.folder) if each is not None]
-    paths = [path for folder in folders if (path := folder / "value-sets" / f"{name}.csv").is_file()]
-    if not paths:
-        raise VignetteError(f"no value set {name!r}")
-    return [row for path in paths for row in rows_of(path)]
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def dated(resource: dict[str, Any], name: str, day: str | None) -> dict[str, Any]:

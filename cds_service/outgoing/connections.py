@@ -12,7 +12,7 @@ import http.client
 import io
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -127,3 +127,12 @@ class _TimedReads(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+def unused_proxies(named: Mapping[str, str]) -> str:
+    """What to tell whose environment names proxies, by scheme ("" without any): one would void the address check."""
+    schemes = ", ".join(sorted(set(named) - {"no"}))
+    return schemes and (
+        f"the environment names a proxy ({schemes}): it is not used. FHIR and key servers are called directly, because "
+        "the address that is connected to is checked; where only a proxy leads out, they cannot be reached"
+    )

@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http.cookiejar import DefaultCookiePolicy
 from socket import getaddrinfo
 from weakref import WeakValueDictionary
@@ -38,15 +38,6 @@ _REASONS = {
     410: "it was deleted on the FHIR server",
     429: "the FHIR server is asked too often",
 }
-
-
-def unused_proxies(named: Mapping[str, str]) -> str:
-    """What to tell whose environment names proxies, by scheme ("" without any): one would void the address check."""
-    schemes = ", ".join(sorted(set(named) - {"no"}))
-    return schemes and (
-        f"the environment names a proxy ({schemes}): it is not used. FHIR and key servers are called directly, because "
-        "the address that is connected to is checked; where only a proxy leads out, they cannot be reached"
-    )
 
 
 class Outgoing:

@@ -13,7 +13,19 @@ import pytest
 
 from cds_service.store.kept import StoreDown
 from tests.hooks.processes import SOON, environment
-from tests.store.databases import AT, WHO, count, decision, everything, keep, overridden, sqlite_url, store_at, until
+from tests.store.databases import (
+    AT,
+    WHO,
+    count,
+    decision,
+    everything,
+    keep,
+    made,
+    overridden,
+    sqlite_url,
+    store_at,
+    until,
+)
 from tests.store.postgres import somebody
 
 
@@ -214,3 +226,14 @@ def test_a_writer_that_a_fault_of_ours_has_ended_says_so_and_what_comes_is_lost(
         before = store.state().lost
         store.keep(decision())
         assert store.state().lost == before + 1
+
+
+def test_what_is_asked_of_a_store_that_is_closing_begins_no_thread(tmp_path):
+    """One that began then would never be told to end."""
+    with store_at(made(sqlite_url(tmp_path))) as store:
+        link = store._link()
+        assert store.state().ok
+    before = threading.enumerate()
+    with pytest.raises(StoreDown, match="ending"):
+        link.run(lambda connection: None, 1.0, {}, anyway=True)
+    assert {*threading.enumerate()} <= {*before}
