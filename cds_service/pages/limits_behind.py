@@ -72,18 +72,18 @@ def is_too_large(assessment: Assessment) -> bool:
 
 
 def limits_behind(assessment: Assessment, pathway: Pathway) -> dict[str, tuple[Limit, ...]]:
-    """The limits behind each finding, by its name; values before periods. None for a record that is too large."""
+    """The limits behind each finding, by its name; values before periods. Nothing for a record that is too large."""
     if is_too_large(assessment):
         return {}
     case, behind = assessment.case, dict[str, list[Limit]]()
-    for limit, moved in (*moved_thresholds(case, pathway), *moved_by_laboratory(case, pathway)):
-        for name in moved ^ assessment.findings.keys():
+    for limit, names in (*moved_thresholds(case, pathway), *moved_by_laboratory(case, pathway)):
+        for name in names:
             behind.setdefault(name, []).append(limit)
     return {name: tuple(sorted(found, key=lambda each: each.is_period)) for name, found in behind.items()}
 
 
 def moved_thresholds(case: Case, pathway: Pathway) -> Iterator[tuple[Limit, set[str]]]:
-    """Each limit of the pathway that was looked at, with the findings there are when it is moved; both ways."""
+    """Each limit of the pathway that was looked at, with the findings that come or go when it is moved."""
     for name in looked_at(case, pathway):
         threshold = pathway.thresholds[name]
         limit = Limit(
@@ -98,9 +98,8 @@ def moved_thresholds(case: Case, pathway: Pathway) -> Iterator[tuple[Limit, set[
 
 
 def changed(found: list[set[str]], case: Case) -> set[str]:
-    """The findings of the case, less or plus what any of these differs in."""
-    differing = set[str]().union(*(each ^ case.found.keys() for each in found))
-    return differing ^ case.found.keys()
+    """What any of these differs in from the findings of the case."""
+    return set[str]().union(*(each ^ case.found.keys() for each in found))
 
 
 def looked_at(case: Case, pathway: Pathway) -> list[str]:
@@ -121,7 +120,7 @@ def moved(case: Case, pathway: Pathway, name: str, value: Decimal) -> set[str]:
 
 
 def moved_by_laboratory(case: Case, pathway: Pathway) -> Iterator[tuple[Limit, set[str]]]:
-    """The laboratory's own upper limit of the results that count, with the findings there are when it is moved."""
+    """The laboratory's own upper limit of results that count, with the findings that come or go when it is moved."""
     for lab in (case.mma, case.homocysteine):
         if lab is not None and lab.high is not None:
             limit = Limit("", f"{LABORATORY}, {lab.high.normalize():f} {lab.unit}", reference=lab.reference)

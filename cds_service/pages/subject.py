@@ -43,14 +43,13 @@ def subject_of(called: Called, example: Example | None) -> Subject:
     """The patient of a call that began with that example, or with none."""
     record, pathway, born = called.found.record, called.service.pathway, called.found.record.patient.born
     earlier = born and (called.day.month, called.day.day) < (born.month, born.day)
-    access = called.request.fhir_access
     return Subject(
         BROUGHT if example is None else AS_SHIPPED if is_as_shipped(called, example) else CHANGED,
         example.title if example else "",
         called.request.patient_id,
         record.patient.sex,
         called.day.year - born.year - bool(earlier) if born else None,
-        access.base if access else "",
+        called.request.fhir_base,
         tuple((kind, lines) for kind, found in recorded(record, pathway) if (lines := tuple(found)[:MOST])),
     )
 
