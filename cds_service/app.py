@@ -18,20 +18,20 @@ from structlog.contextvars import merge_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from . import __version__
-from .clients.access import ClientAccess
-from .clients.clients import Client, Clients, load_clients
-from .clients.gate import Gate
-from .config import FORGETFUL, NO_CLIENTS, Settings, SettingsError, load_settings, start_remarks
+from .auth.access import ClientAccess
+from .auth.clients import Client, Clients, load_clients
+from .auth.gate import Gate
+from .settings import FORGETFUL, NO_CLIENTS, Settings, SettingsError, load_settings, start_remarks
 from .fhir.ordering.drafts import build_drafts
-from .hooks.catalogue import LISTINGS, SERVICES, discovery
-from .hooks.compose import options_for
-from .hooks.replay import MemoryOfTokens, SeenTokens
-from .knowledge.content import Content, load_content
-from .knowledge.locate import cards_folder
-from .outgoing.addresses import parse_base
-from .outgoing.connections import unused_proxies
-from .outgoing.door import Outgoing, Policy
-from .pipeline import REQUIRED, Service, answer
+from .cdshooks.catalogue import LISTINGS, SERVICES, discovery
+from .cdshooks.compose import options_for
+from .cdshooks.replay import MemoryOfTokens, SeenTokens
+from .content.content import Content, load_content
+from .content.locate import cards_folder
+from .http.addresses import parse_base
+from .http.connections import unused_proxies
+from .http.door import Outgoing, Policy
+from .evaluate import REQUIRED, Service, answer
 from .remembering import TokensInStore
 from .store.kept import Keeper
 from .store.opening import NONE, CannotOpen, open_store
@@ -85,9 +85,9 @@ def shows_pages(settings: Settings) -> bool:
 
 def add_what_people_see(app: Flask, settings: Settings, site: Site, content: Content) -> None:
     """The pages. Imported here, because a worker that has none need not hold them."""
-    from .pages.content_pages import add_content_pages
-    from .pages.desk import Desk
-    from .pages.routes import add_pages, way_past
+    from .ui.content_pages import add_content_pages
+    from .ui.desk import Desk
+    from .ui.routes import add_pages, way_past
 
     built = {name: build_service(settings.model_copy(update={"pathway": name}), content) for name in content.pathways}
     desk = Desk(

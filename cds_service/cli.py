@@ -20,9 +20,9 @@ from .commands.replay import replay
 from .commands.store import store
 
 if TYPE_CHECKING:
-    from .config import Settings
-    from .knowledge.content import Content
-    from .pipeline import Service
+    from .settings import Settings
+    from .content.content import Content
+    from .evaluate import Service
 
 PORT = 8000
 UNUSABLE, WOULD_BE_412 = 2, 3  # exit codes
@@ -56,7 +56,7 @@ def demo(port: int | None) -> None:
     """Start the service for this machine only, ask it about an example patient, show the cards, keep serving."""
     stop_on_signals()
     from .commands.demo import DemoFailed, run_demo
-    from .knowledge.faults import ContentError
+    from .content.faults import ContentError
 
     try:
         run_demo(port, PORT)
@@ -73,15 +73,15 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
     """Run the service."""
     stop_on_signals()
     settings = read_settings(**({"demo": True} if demo else {}))
-    from .config import NO_CLIENTS
+    from .settings import NO_CLIENTS
     from .web.demo_guard import is_loopback
 
     if settings.demo and not is_loopback(host):
         refuse(f"demo mode answers this machine only: --host {host} is not a loopback address")
     if not settings.demo and settings.clients is None:
         refuse(NO_CLIENTS)
-    from .running.server import PortTaken, listen
-    from .running.serving import answer_calls
+    from .server.server import PortTaken, listen
+    from .server.serving import answer_calls
 
     try:
         listening = listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)
@@ -138,7 +138,7 @@ def check(site: Path | None) -> None:
 @click.option("--html", is_flag=True, help="An HTML page instead of Markdown.")
 def table(pathway: str | None, html: bool) -> None:
     """Print thresholds, decision tables and regimens for review on paper."""
-    from .knowledge.print import as_html, as_markdown
+    from .content.print import as_html, as_markdown
 
     settings = read_settings()
     content = read_content(settings)
@@ -151,7 +151,7 @@ def table(pathway: str | None, html: bool) -> None:
 @main.command()
 def prefetch() -> None:
     """Print prefetch keys, templates and scopes, for systems in which they are typed by hand."""
-    from .knowledge.prefetch import scopes
+    from .content.prefetch import scopes
 
     settings = read_settings()
     templates = read_content(settings).prefetch[settings.prefetch]
@@ -183,15 +183,15 @@ def doctor(url: str, site: Path | None, **options: Any) -> None:
 
 
 def read_settings(**given: Any) -> Settings:
-    from .config import load_settings
+    from .settings import load_settings
 
     return guarded(load_settings, **given)
 
 
 def read_content(settings: Settings, site: Path | None = None) -> Content:
     """Our content with a site's folder over it: the one given, else that of the settings."""
-    from .knowledge.content import load_content
-    from .knowledge.locate import cards_folder
+    from .content.content import load_content
+    from .content.locate import cards_folder
 
     return guarded(lambda: load_content(cards_folder(), site or settings.site_dir))
 
@@ -205,8 +205,8 @@ def read_service(settings: Settings, content: Content, pathway: str) -> Service:
 
 def fetch_for(request: Any, settings: Settings) -> Any:
     """A fetch for the request's own FHIR server, if the settings allow it; else say why there is none."""
-    from .outgoing.addresses import parse_base
-    from .outgoing.door import Outgoing, Policy
+    from .http.addresses import parse_base
+    from .http.door import Outgoing, Policy
 
     if request.fhir_access is None:
         refuse("--fetch: the request names no fhirServer that could be read")
@@ -219,8 +219,8 @@ def fetch_for(request: Any, settings: Settings) -> Any:
 
 def guarded(make: Any, *args: Any, **given: Any) -> Any:
     """What `make` gives; a setting or content that cannot be used ends the program with its line, exit 2."""
-    from .config import SettingsError
-    from .knowledge.faults import ContentError
+    from .settings import SettingsError
+    from .content.faults import ContentError
 
     try:
         return make(*args, **given)

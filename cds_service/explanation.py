@@ -10,8 +10,8 @@ from .clinical.case import Case
 from .clinical.record import Unmapped
 from .clinical.unjudged import why_not
 from .fhir.reading import reasons
-from .knowledge.files import VALUE_SETS, written_line
-from .pipeline import Answer, Service
+from .content.files import VALUE_SETS, written_line
+from .evaluate import Answer, Service
 
 Json = dict[str, Any]
 LONGEST_DISPLAY = 100

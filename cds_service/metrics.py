@@ -17,7 +17,7 @@ from .fhir.gathering.key_states import ABSENT, DATA, EMPTY, FAILED, INCOMPLETE, 
 from .fhir.reading import reasons
 
 if TYPE_CHECKING:
-    from .pipeline import Answer
+    from .evaluate import Answer
     from .store.kept import StoreState
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # upper bounds of the histograms

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from functools import partial
 
-from .hooks.messages import HookRequest, log_name
-from .hooks.replay import CannotTell, SeenTokens
-from .outgoing.addresses import AddressRefused, parse_base
-from .pipeline import Answer, Service
+from .cdshooks.messages import HookRequest, log_name
+from .cdshooks.replay import CannotTell, SeenTokens
+from .http.addresses import AddressRefused, parse_base
+from .evaluate import Answer, Service
 from .store.kept import Keeper, KeptDecision, Remembered, StoreDown, Who
 
 

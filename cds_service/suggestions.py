@@ -11,8 +11,8 @@ from .clinical.record import PatientRecord
 from .clinical.tables import Pathway
 from .fhir.ordering.drafts import Drafts
 from .fhir.ordering.replacing import patched, received
-from .hooks.actions import DELETE_AND_CREATE, UPDATE, Title, form_of
-from .hooks.messages import HookRequest
+from .cdshooks.actions import DELETE_AND_CREATE, UPDATE, Title, form_of
+from .cdshooks.messages import HookRequest
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ wsgi_app = "cds_service.app:create_app()"
 bind = "127.0.0.1:8000"
 
 workers = int(os.environ.get("CDS_WORKERS", "1"))
-worker_class = "cds_service.running.worker.Worker"  # gunicorn's threads, with an end to the patience for slow clients
+worker_class = "cds_service.server.worker.Worker"  # gunicorn's threads, with an end to the patience for slow clients
 threads = 40  # more than calls are answered at once, and those more than wait for FHIR servers: one is left to say 503
 timeout = 30  # a worker that does not turn up for so long is replaced: it is not the time for a call
 graceful_timeout = 7  # for calls under way when it is stopped; the whole stop takes less than 10 seconds

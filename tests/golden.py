@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cds_service.examples.fixture_patients import read_patient, request_bytes
-from cds_service.hooks.catalogue import SERVICES
+from cds_service.cdshooks.catalogue import SERVICES
 from tests.book import FIXTURES, content
 
 FOLDER = FIXTURES / "golden"

@@ -1,6 +1,6 @@
 """The shapes of the clinical content: what cards/ becomes once it is loaded and checked.
 
-Nothing here reads a file; `cds_service.knowledge` builds these from TOML. All numbers are Decimal.
+Nothing here reads a file; `cds_service.content` builds these from TOML. All numbers are Decimal.
 """
 
 from __future__ import annotations

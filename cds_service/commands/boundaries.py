@@ -18,9 +18,9 @@ from ..clinical.decide import SEVERITY
 from ..clinical.tables import Threshold
 from ..examples.codes import rows_of
 from ..examples.vignettes import DEFAULT_DAY, Vignette, read_vignette
-from ..knowledge.files import VALUE_SETS
-from ..knowledge.site import LIMITS, OwnLimits
-from ..pipeline import Answer, Service
+from ..content.files import VALUE_SETS
+from ..content.site import LIMITS, OwnLimits
+from ..evaluate import Answer, Service
 from .explain import Saved, explain, saved_vignette
 
 Told = dict[str, Any]

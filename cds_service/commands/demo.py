@@ -25,9 +25,9 @@ from rich.panel import Panel
 
 from ..examples.vignette_fhir import request_bytes
 from ..examples.vignettes import Vignette, read_vignette
-from ..knowledge.content import load_content
-from ..knowledge.locate import cards_folder, shipped_folder
-from ..running.server import GRACE, HOST, PortTaken, listen
+from ..content.content import load_content
+from ..content.locate import cards_folder, shipped_folder
+from ..server.server import GRACE, HOST, PortTaken, listen
 from .display import console, show_cards
 
 PATIENT = "uk-ng239/03-molar-132-paraesthesia-metformin.toml"

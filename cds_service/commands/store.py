@@ -15,7 +15,7 @@ import click
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
-    from ..config import Settings
+    from ..settings import Settings
 
 UNUSABLE = 2  # exit code
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -67,7 +67,7 @@ def upgrade() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(hook_instance: str, as_json: bool) -> None:
     """Print everything that is kept about a call: what was decided, shown and left out, and what was said to it."""
-    from ..hooks.messages import log_name
+    from ..cdshooks.messages import log_name
     from ..store.show import about
 
     # A UUID is the same in small and in capital letters, and is kept as it was sent. Anything else is kept as its hash.
@@ -125,7 +125,7 @@ def status() -> None:
 
 
 def read_settings() -> Settings:
-    from ..config import SettingsError, load_settings
+    from ..settings import SettingsError, load_settings
 
     try:
         return load_settings()

@@ -13,8 +13,8 @@ from ..fetching import Fetch, FetchFailed
 from ..fhir.gathering.bundles import UnreadableError, decode
 from ..fhir.gathering.key_states import Page, sort
 from ..fhir.resources import Resource
-from ..outgoing.addresses import AddressRefused, Base, Policy, parse_base
-from ..outgoing.door import Outgoing
+from ..http.addresses import AddressRefused, Base, Policy, parse_base
+from ..http.door import Outgoing
 
 NOT_FHIR = "what it answers is not FHIR in JSON"
 NO_TIME = "the time for this examination was over"

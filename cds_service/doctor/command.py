@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ..commands.display import console
-from ..pipeline import Service
+from ..evaluate import Service
 from . import report
 from .access import BadAddress, CannotExamine, Limits, server_at
 from .document import document

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..fhir.reading.labs import OUTCOMES
-from ..knowledge.content import Content
+from ..content.content import Content
 from .cleaning import Privacy, shown
 from .examine import Examination
 from .labs import Code, Seen, families_of

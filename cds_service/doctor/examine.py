@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
-from ..knowledge.overlay import VALUE_SETS
-from ..pipeline import Service
+from ..content.overlay import VALUE_SETS
+from ..evaluate import Service
 from .access import NoServer, Server
 from .capability import Capability, read_capability
 from .categories import Category, try_categories

@@ -17,7 +17,7 @@ from ..fhir.reading.reading import Reading
 from ..fhir.reading.recognise import Concept, concepts, find_codes, texts
 from ..fhir.reading.values import LONGEST_UNIT, WRITTEN, amount_of
 from ..fhir.resources import Component, Quantity, Resource, listed
-from ..knowledge.codes import canonical_system
+from ..content.codes import canonical_system
 from .names import suspected
 
 LONGEST = 300  # characters of a code or system that are kept

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from ..fhir.reading.labs import B12, NOT_B12
-from ..knowledge.words import Words
+from ..content.words import Words
 
 LONGEST = 300
 NAMES = {

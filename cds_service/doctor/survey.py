@@ -18,7 +18,7 @@ from ..fhir.gathering.shelf import Shelf, can_be_fetched, medication_to_look_up
 from ..fhir.reading.dates import Calendar
 from ..fhir.reading.reading import Reading
 from ..fhir.resources import Resource
-from ..pipeline import Service
+from ..evaluate import Service
 from .access import Reply, Server
 from .cleaning import Privacy
 from .labs import LabTally

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
 
-from ..hooks.messages import BadRequest, read_request
-from ..pipeline import Answer, Service, answer
+from ..cdshooks.messages import BadRequest, read_request
+from ..evaluate import Answer, Service, answer
 from .access import Server
 from .patients import context_of
 from .trials import ANSWERED

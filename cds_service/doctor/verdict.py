@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..pipeline import REQUIRED
+from ..evaluate import REQUIRED
 from .capability import Capability
 from .categories import Category
 from .effects import IGNORED, Effect

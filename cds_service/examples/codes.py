@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from ..knowledge.content import Content
+from ..content.content import Content
 from .vignettes import VignetteError
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from ..fhir.gathering import templates
-from ..knowledge.locate import shipped_folder
+from ..content.locate import shipped_folder
 
 Json = dict[str, Any]
 

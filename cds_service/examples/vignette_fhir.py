@@ -11,7 +11,7 @@ import msgspec
 
 from ..clinical.tables import Analyte, Orderable
 from ..clinical.units import normalise_unit
-from ..knowledge.content import Content
+from ..content.content import Content
 from .codes import value_set
 from .vignette_orders import instruction, order_context
 from .vignettes import Vignette, VignetteError

@@ -27,7 +27,7 @@ from .reading.reading import Reading, plain_reference, reference_of, status_of
 from .resources import Resource, listed
 
 if TYPE_CHECKING:
-    from ..knowledge.content import Content
+    from ..content.content import Content
     from .gathering.gather import Gathered
 
 READERS: Mapping[str, Callable[[Resource, Reading], None]] = {

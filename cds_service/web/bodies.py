@@ -8,11 +8,11 @@ import msgspec
 from flask import Response, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
 
-from ..hooks.messages import SHALLOW, log_name
+from ..cdshooks.messages import SHALLOW, log_name
 from .errors import JSON, Refused, refused
 
 if TYPE_CHECKING:
-    from ..pipeline import Answer
+    from ..evaluate import Answer
 
 LARGEST_BODY = 5_000_000
 READ_AT_MOST = LARGEST_BODY + 1  # for Flask, which cuts a body of unknown length at its limit without a word

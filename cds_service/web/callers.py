@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from ..clients.clients import SANDBOX, Clients
-from ..clients.gate import Gate, NotAdmitted
+from ..auth.clients import SANDBOX, Clients
+from ..auth.gate import Gate, NotAdmitted
 from ..fetching import Fetch
-from ..hooks.messages import FhirAccess
+from ..cdshooks.messages import FhirAccess
 from .errors import Refused
 
 if TYPE_CHECKING:
-    from ..pipeline import Service
+    from ..evaluate import Service
 
 # The same words whatever was wrong: who guesses at tokens learns nothing (item 124).
 TEXTS = {

@@ -13,12 +13,12 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from ..fetching import Fetch
-from ..hooks.depth import surely_too_deep
-from ..hooks.messages import TOO_DEEP, BadRequest, HookRequest, log_name, read_request
+from ..cdshooks.depth import surely_too_deep
+from ..cdshooks.messages import TOO_DEEP, BadRequest, HookRequest, log_name, read_request
 from ..metrics import Measures, NotMeasured
-from ..outgoing.addresses import leads_here
-from ..outgoing.crowds import Crowds
-from ..outgoing.door import Outgoing
+from ..http.addresses import leads_here
+from ..http.crowds import Crowds
+from ..http.door import Outgoing
 from ..remembering import kept, recall_for, who
 from ..store.kept import Keeper
 from .bodies import instance_in, read_body, silence, timing, told
@@ -30,7 +30,7 @@ from .feedback import FeedbackDesk
 from .room import WAITED, Room
 
 if TYPE_CHECKING:
-    from ..pipeline import Answer
+    from ..evaluate import Answer
 
 READY, NONE_PASSED = "ready", "none passed"
 AS_IT_SHOULD_BE = (READY, NONE_PASSED)

@@ -11,7 +11,7 @@ from flask import Flask, Response
 from structlog.typing import FilteringBoundLogger
 from werkzeug.exceptions import HTTPException
 
-from ..hooks.messages import Fault
+from ..cdshooks.messages import Fault
 
 JSON = "application/json"
 ISSUE_TYPE = {

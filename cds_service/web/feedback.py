@@ -14,8 +14,8 @@ from datetime import datetime
 from flask import Response
 from structlog.typing import FilteringBoundLogger
 
-from ..hooks.feedback import Feedback, read_feedback
-from ..hooks.messages import BadRequest
+from ..cdshooks.feedback import Feedback, read_feedback
+from ..cdshooks.messages import BadRequest
 from ..remembering import milliseconds
 from ..store.kept import Keeper, KeptFeedback, StoreDown
 from .bodies import read_body

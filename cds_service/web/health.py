@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from flask import Flask, Response
 
-from ..knowledge.content import overdue
+from ..content.content import overdue
 from ..store.kept import Keeper, StoreState
 from .errors import JSON
 from .pilots import Pilot

@@ -10,10 +10,10 @@ import msgspec
 from flask import Flask, Response
 
 from .. import __version__
-from ..hooks.catalogue import SERVICES
-from ..knowledge.content import overdue
+from ..cdshooks.catalogue import SERVICES
+from ..content.content import overdue
 from ..metrics import About, Measures, Metrics, NotMeasured, names_of
-from ..pipeline import DRAFT_ORDERS, Service
+from ..evaluate import DRAFT_ORDERS, Service
 from .calls import Site
 from .errors import JSON, add_error_handlers
 from .health import Health, Loaded, add_health

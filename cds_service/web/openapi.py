@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..hooks.schemas import load_schema
+from ..cdshooks.schemas import load_schema
 
 JSON, FHIR_JSON = "application/json", "application/fhir+json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cds_service.app import GC_THRESHOLDS
-from cds_service.hooks.catalogue import SERVICES
+from cds_service.cdshooks.catalogue import SERVICES
 from tests.bench.worker import Server
 
 WARM_UP = 30

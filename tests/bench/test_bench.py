@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cds_service.app import create_app
-from cds_service.config import Settings
+from cds_service.settings import Settings
 from tests.bench.__main__ import table
 from tests.bench.body import ORDERS, SIZE, request_body
 from tests.bench.measure import compare

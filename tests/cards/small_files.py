@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_service.knowledge.prefetch import KEYS
+from cds_service.content.prefetch import KEYS
 
 ORIGIN = 'source = "guide"\nevidence = "secondary"\nchecked = 2026-11-21\n'
 FILES = {

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 
 from cds_service.clinical.tables import Choice
-from cds_service.knowledge.faults import ContentError
-from cds_service.knowledge.locate import cards_folder, shipped_folder
-from cds_service.knowledge.prefetch import BY_PATIENT, KEYS, SETS, encoded_length, scopes
-from cds_service.knowledge.print import as_html, as_markdown
+from cds_service.content.faults import ContentError
+from cds_service.content.locate import cards_folder, shipped_folder
+from cds_service.content.prefetch import BY_PATIENT, KEYS, SETS, encoded_length, scopes
+from cds_service.content.print import as_html, as_markdown
 from tests.cards.small_content import SmallContent
 from tests.cards.small_files import ORIGIN
 

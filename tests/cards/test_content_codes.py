@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.knowledge.codes import ICD_10, ICD_10_CM, LOINC, NDC, READ, SNOMED, Codes, CodeUse
-from cds_service.knowledge.valuesets import CodeRow, loinc_check_digit, snomed_check_digit
-from cds_service.knowledge.words import Words
+from cds_service.content.codes import ICD_10, ICD_10_CM, LOINC, NDC, READ, SNOMED, Codes, CodeUse
+from cds_service.content.valuesets import CodeRow, loinc_check_digit, snomed_check_digit
+from cds_service.content.words import Words
 from tests.cards.small_content import SmallContent
 
 B12 = "value-sets/lab-b12.csv"

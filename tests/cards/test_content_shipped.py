@@ -8,11 +8,11 @@ from functools import cache
 
 import pytest
 
-from cds_service.knowledge.codes import LOINC, RXNORM, SNOMED
-from cds_service.knowledge.content import Content, load_content
-from cds_service.knowledge.locate import cards_folder
-from cds_service.knowledge.prefetch import KEYS, LONGEST_TEMPLATE, encoded_length
-from cds_service.knowledge.print import as_html, as_markdown
+from cds_service.content.codes import LOINC, RXNORM, SNOMED
+from cds_service.content.content import Content, load_content
+from cds_service.content.locate import cards_folder
+from cds_service.content.prefetch import KEYS, LONGEST_TEMPLATE, encoded_length
+from cds_service.content.print import as_html, as_markdown
 
 UNVERIFIED = ("urea-electrolytes",)  # terminology holds no panel code for it: text alone
 

@@ -14,7 +14,7 @@ import msgspec
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from cds_service.app import create_app
-from cds_service.config import Settings
+from cds_service.settings import Settings
 from tests import golden
 from tests.endings import all_ended
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gunicorn.config import Config
 
-from cds_service.running.server import HOST, PORT, SETTINGS
+from cds_service.server.server import HOST, PORT, SETTINGS
 from tests.deploy.manifests import DEPLOY
 from tests.hooks.processes import call, environment, free_port, with_pid
 

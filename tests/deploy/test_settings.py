@@ -10,7 +10,7 @@ import pytest
 from click import Group
 
 from cds_service.cli import main
-from cds_service.config import PREFIX, Settings, SettingsError, load_settings
+from cds_service.settings import PREFIX, Settings, SettingsError, load_settings
 from tests.deploy.image import DOCKERFILE, stages
 from tests.deploy.manifests import CALLS, DEPLOY, METRICS, ROOT, compose, documents, of_kind, pods
 

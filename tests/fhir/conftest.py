@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from cds_service.fetching import Fetch
-from cds_service.outgoing.addresses import Policy
-from cds_service.outgoing.door import Outgoing
+from cds_service.http.addresses import Policy
+from cds_service.http.door import Outgoing
 from tests.fhir.going_out import DEMO
 from tests.fhir.loopback import Server, serving
 from tests.fhir.small_ehr import ANSWERS

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from cds_service.fetching import Fetch, FetchFailed
-from cds_service.outgoing.addresses import Policy
-from cds_service.outgoing.door import Outgoing
+from cds_service.http.addresses import Policy
+from cds_service.http.door import Outgoing
 
 PATIENT = {"resourceType": "Patient", "id": "pt-1"}
 TOKEN = "opaque-token-for-test"

@@ -23,8 +23,8 @@ from cds_service.examples.fixture_patients import (
     resources,
     told,
 )
-from cds_service.hooks.messages import read_request
-from cds_service.pipeline import Answer, answer
+from cds_service.cdshooks.messages import read_request
+from cds_service.evaluate import Answer, answer
 from tests import book, golden
 
 PATIENTS = golden.patients()

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from cds_service.fetching import FetchFailed
-from cds_service.outgoing.addresses import parse_bases
-from cds_service.outgoing.door import Outgoing
+from cds_service.http.addresses import parse_bases
+from cds_service.http.door import Outgoing
 from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, failure, soon
 from tests.fhir.loopback import (
     body,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cds_service.outgoing.addresses import AddressRefused, Base, Policy, parse_base, parse_bases
+from cds_service.http.addresses import AddressRefused, Base, Policy, parse_base, parse_bases
 
 LISTED = parse_bases("https://ehr.example.org/fhir/r4, http://10.1.2.3:8080/fhir")
 DEMO = Policy(demo=True, own_ports=frozenset({8000}))

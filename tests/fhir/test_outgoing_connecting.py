@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from cds_service.outgoing.addresses import Policy, parse_base, parse_bases
-from cds_service.outgoing.door import Outgoing
+from cds_service.http.addresses import Policy, parse_base, parse_bases
+from cds_service.http.door import Outgoing
 from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, failure, soon
 from tests.fhir.loopback import (
     fhir,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from cds_service.outgoing.door import Outgoing
+from cds_service.http.door import Outgoing
 from tests.endings import all_ended
 from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, failure, soon
 from tests.fhir.loopback import (

@@ -11,7 +11,7 @@ from flask import Flask
 from werkzeug.test import Client, TestResponse
 
 from cds_service.app import create_app
-from cds_service.config import Settings
+from cds_service.settings import Settings
 from tests.fhir import loopback
 from tests.hooks.calling import ENVIRON, PATH, outcome
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from cds_service.hooks.catalogue import SERVICES
+from cds_service.cdshooks.catalogue import SERVICES
 from tests.hooks.calling import CONTEXT, body
 from tests.hooks.living import post, prefetch
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cds_service.running.server import Moments, Server, listen
+from cds_service.server.server import Moments, Server, listen
 from tests.hooks.calling import Answers, Caller
 
 AT_MOST = 60.0  # seconds, so that nothing is left whatever happens

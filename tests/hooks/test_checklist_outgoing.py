@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 
 from cds_service.fetching import Fetch, FetchFailed
-from cds_service.outgoing.addresses import Policy, parse_bases
-from cds_service.outgoing.door import Outgoing
+from cds_service.http.addresses import Policy, parse_bases
+from cds_service.http.door import Outgoing
 from tests.endings import all_ended
 from tests.fhir import loopback
 from tests.hooks.calling import PATH, body

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cds_service.clients.clients import CARDS, SANDBOX, SANDBOX_KID, Client, Clients, load_clients
-from cds_service.clients.gate import Rate
-from cds_service.clients.keys import keys_of
-from cds_service.config import SettingsError
-from cds_service.hooks.compose import Options
+from cds_service.auth.clients import CARDS, SANDBOX, SANDBOX_KID, Client, Clients, load_clients
+from cds_service.auth.gate import Rate
+from cds_service.auth.keys import keys_of
+from cds_service.settings import SettingsError
+from cds_service.cdshooks.compose import Options
 from cds_service.web.callers import remarks
 from tests.hooks.tokens import CLIENT, ISS, NOW, PUBLIC, Gated, jwks, key, write
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from cds_service.outgoing.addresses import Policy, parse_base
+from cds_service.http.addresses import Policy, parse_base
 from cds_service.store.pseudonyms import new_line
 from tests.fhir import loopback
 from tests.hooks.calling import PATH, body, outcome

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from cds_service.clients.clients import load_clients
-from cds_service.config import SettingsError
-from cds_service.hooks.schemas import load_schema
+from cds_service.auth.clients import load_clients
+from cds_service.settings import SettingsError
+from cds_service.cdshooks.schemas import load_schema
 from tests.hooks.calling import body
 from tests.hooks.living import TODAY, prefetch
 from tests.hooks.tokens import Gated, claims, signed, write

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from cds_service.hooks.compose import LONGEST_SUMMARY, OVERRIDE_SYSTEM, TOPIC_SYSTEM, shortened, utf16_units
-from cds_service.hooks.invariants import faults
-from cds_service.hooks.schemas import load_schema
+from cds_service.cdshooks.compose import LONGEST_SUMMARY, OVERRIDE_SYSTEM, TOPIC_SYSTEM, shortened, utf16_units
+from cds_service.cdshooks.invariants import faults
+from cds_service.cdshooks.schemas import load_schema
 from tests.hooks.calling import CLOSING, GUIDELINE, a_medicine, a_test, advice, cards, request
 
 IFAB, FBC, MMA = a_test("intrinsic-factor-antibody"), a_test("fbc"), a_test("mma")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.hooks.depth import LIMIT, surely_too_deep, too_deep
+from cds_service.cdshooks.depth import LIMIT, surely_too_deep, too_deep
 from cds_service.web.bodies import LARGEST_BODY
 from tests.hooks.calling import Answers, Caller, body, one_issue
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cds_service.hooks.feedback import Feedback
+from cds_service.cdshooks.feedback import Feedback
 from tests.hooks.calling import SECRET
 from tests.hooks.given_feedback import AT_MS, CARD, SUGGESTION, item, one, reason, taken
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-from cds_service.hooks.feedback import MOST_FAULTS, read_feedback
-from cds_service.hooks.feedback_shapes import MOST_ITEMS
-from cds_service.hooks.messages import BadRequest
-from cds_service.hooks.schemas import load_schema
+from cds_service.cdshooks.feedback import MOST_FAULTS, read_feedback
+from cds_service.cdshooks.feedback_shapes import MOST_ITEMS
+from cds_service.cdshooks.messages import BadRequest
+from cds_service.cdshooks.schemas import load_schema
 from tests.hooks.calling import SECRET
 from tests.hooks.given_feedback import BODIES, NOW, faults, item
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from cds_service.hooks.messages import BadRequest, read_request
-from cds_service.hooks.schemas import load_schema
+from cds_service.cdshooks.messages import BadRequest, read_request
+from cds_service.cdshooks.schemas import load_schema
 from cds_service.web.bodies import LARGEST_BODY
 from tests.hooks.calling import CONTEXT, PATH, SECRET, Answers, Caller, body, one_issue, outcome
 

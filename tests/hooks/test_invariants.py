@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.hooks.invariants import faults
+from cds_service.cdshooks.invariants import faults
 from tests.hooks.calling import a_medicine, a_test, advice, cards
 
 GOOD = {"cards": cards(advice("a/b", "warning", a_test("fbc"), a_medicine("im")), advice("a/c"))}

@@ -13,7 +13,7 @@ from werkzeug.test import Client
 
 from cds_service import app as application
 from cds_service.app import create_app
-from cds_service.config import Settings
+from cds_service.settings import Settings
 from tests.hooks.calling import ENVIRON, HOOK_INSTANCE, PATH, body
 from tests.hooks.living import TODAY, prefetch
 from tests.hooks.tokens import Heard, write

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from cds_service.running.server import SETTINGS
-from cds_service.running.worker import PATIENCE, SLOW_AT_ONCE
+from cds_service.server.server import SETTINGS
+from cds_service.server.worker import PATIENCE, SLOW_AT_ONCE
 from cds_service.web.errors import Refused
 from cds_service.web.room import AT_ONCE, LONGEST_WAIT, WAITED, Room
 from tests.endings import all_ended
@@ -110,7 +110,7 @@ def test_a_call_that_is_refused_for_want_of_room_is_an_outcome():
 
 
 def test_there_are_more_threads_than_places():
-    from cds_service.outgoing.crowds import IN_ALL
+    from cds_service.http.crowds import IN_ALL
 
     assert IN_ALL + SLOW_AT_ONCE < AT_ONCE < int(SETTINGS["threads"])
 

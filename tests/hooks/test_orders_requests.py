@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from cds_service.hooks.catalogue import ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW
-from cds_service.hooks.messages import BadRequest, read_request
-from cds_service.hooks.schemas import load_schema
+from cds_service.cdshooks.catalogue import ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW
+from cds_service.cdshooks.messages import BadRequest, read_request
+from cds_service.cdshooks.schemas import load_schema
 from tests.hooks.calling import CONTEXT, SECRET, Caller, body, one_issue, outcome
 from tests.hooks.living import get, post
 from tests.hooks.ordering import FOLATE_FIRST, call, draft, drafts, select, sign, topics

@@ -12,8 +12,8 @@ import pytest
 
 from cds_service.commands.display import console, show_explanation
 from cds_service.explanation import explanation
-from cds_service.hooks.messages import read_request
-from cds_service.pipeline import Answer, answer
+from cds_service.cdshooks.messages import read_request
+from cds_service.evaluate import Answer, answer
 from cds_service.store.kept import Dismissal, Nothing, Offered, Suppressed
 from tests.book import NEVER, service
 from tests.hooks.calling import a_medicine, a_test, advice, body, cards, options, request, resource
@@ -150,7 +150,7 @@ def test_what_is_shown_and_offered_goes_by_the_ids_that_feedback_will_name():
 
 
 def laid(*given: Any, **changed: Any) -> Any:
-    from cds_service.hooks.compose import laid_out
+    from cds_service.cdshooks.compose import laid_out
 
     each = [one for one_advice in given for one in one_advice.drafts]
     titles = {one: (one.id, one.id) for one in each}

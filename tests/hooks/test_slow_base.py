@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cds_service.fetching import Fetch, FetchFailed
-from cds_service.outgoing.crowds import AT_MOST, AT_ONE, EACH, FULL, IN_ALL, Crowds
-from cds_service.running.server import SETTINGS
+from cds_service.http.crowds import AT_MOST, AT_ONE, EACH, FULL, IN_ALL, Crowds
+from cds_service.server.server import SETTINGS
 from cds_service.web.room import AT_ONCE
 from tests.fhir import loopback
 from tests.hooks.calling import PATH, body

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.config import Settings, start_remarks
+from cds_service.settings import Settings, start_remarks
 from cds_service.store.pseudonyms import new_line
 from tests.hooks.tokens import Gated
 

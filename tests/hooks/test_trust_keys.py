@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from cds_service.clients.clients import Client, KeySource
-from cds_service.clients.gate import Gate
-from cds_service.clients.keys import AT_MOST_EVERY, FRESH, LARGEST, PATIENCE, STALE, WITHOUT_ANY, keys_of
-from cds_service.hooks.jwks import read_keys
-from cds_service.hooks.replay import MemoryOfTokens
-from cds_service.hooks.trust import Issuer
+from cds_service.auth.clients import Client, KeySource
+from cds_service.auth.gate import Gate
+from cds_service.auth.keys import AT_MOST_EVERY, FRESH, LARGEST, PATIENCE, STALE, WITHOUT_ANY, keys_of
+from cds_service.cdshooks.jwks import read_keys
+from cds_service.cdshooks.replay import MemoryOfTokens
+from cds_service.cdshooks.trust import Issuer
 from tests.endings import all_ended
 from tests.fhir import loopback
 from tests.hooks.calling import PATH

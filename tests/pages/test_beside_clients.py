@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.hooks.catalogue import SERVICES
+from cds_service.cdshooks.catalogue import SERVICES
 from tests.hooks.tokens import Gated
 
 PLACES = ("/examples", "/fhir", "/content", "/static/style.css")

@@ -11,10 +11,10 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from cds_service.knowledge.content import Content, load_content
-from cds_service.knowledge.locate import cards_folder, shipped_folder
-from cds_service.pages.content_pages import add_content_pages
-from cds_service.pages.frame import add_frame
+from cds_service.content.content import Content, load_content
+from cds_service.content.locate import cards_folder, shipped_folder
+from cds_service.ui.content_pages import add_content_pages
+from cds_service.ui.frame import add_frame
 from tests.cards.small_content import SmallContent
 
 TODAY = date(2026, 11, 21)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from cds_service.pages.frame import HEADERS
-from cds_service.pages.frame import HERE as PAGES
+from cds_service.ui.frame import HEADERS
+from cds_service.ui.frame import HERE as PAGES
 from tests.pages.visiting import ENVIRON, Visitor, demo, fields
 
 FORMS = ("/", "/evidence", "/feedback", "/request.json", "/fhir", "/fhir/cards")

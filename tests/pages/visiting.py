@@ -12,7 +12,7 @@ from flask import Flask
 from werkzeug.test import Client, TestResponse
 
 from cds_service.app import create_app
-from cds_service.config import Settings
+from cds_service.settings import Settings
 
 HOST = "127.0.0.1:8000"
 HERE = f"http://{HOST}"

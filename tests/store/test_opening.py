@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_service.config import Settings, SettingsError, load_settings
+from cds_service.settings import Settings, SettingsError, load_settings
 from cds_service.store import opening
 from cds_service.store.opening import CannotOpen, open_store
 from cds_service.store.pseudonyms import new_line

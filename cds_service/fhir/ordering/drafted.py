@@ -31,7 +31,7 @@ from ..resources import Resource
 from .ordering import medicine_orders, test_orders
 
 if TYPE_CHECKING:
-    from ...knowledge.content import Content
+    from ...content.content import Content
 
 KINDS = {  # what older versions of FHIR call it, too
     "MedicationRequest": medicine_orders, "MedicationOrder": medicine_orders,

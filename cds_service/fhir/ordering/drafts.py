@@ -14,8 +14,8 @@ from decimal import Decimal
 from typing import Any
 
 from cds_service.clinical.tables import Orderable, Pathway, Phase, Regimen
-from cds_service.knowledge.content import Content
-from cds_service.knowledge.faults import ContentError
+from cds_service.content.content import Content
+from cds_service.content.faults import ContentError
 
 UCUM = "http://unitsofmeasure.org"
 STATUS = "draft"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...knowledge.codes import Codes
+from ...content.codes import Codes
 from ..datatypes import CodeableConcept, Coding
 from ..resources import Component, Resource, listed
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ...clinical.record import LabResult, Unmapped
 from ...clinical.tables import Analyte
-from ...knowledge.codes import name_of
+from ...content.codes import name_of
 from ..resources import Component, Resource, listed
 from . import reasons
 from .answers import NO, YES, answer, interpreted

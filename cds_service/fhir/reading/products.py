@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import NamedTuple
 
-from ...knowledge.codes import ATC, NDC, canonical_system
+from ...content.codes import ATC, NDC, canonical_system
 from ..datatypes import CodeableConcept
 from ..resources import Ingredient, Resource, listed
 from .reading import Reading

@@ -13,7 +13,7 @@ from . import reasons
 from .dates import Calendar
 
 if TYPE_CHECKING:
-    from ...knowledge.content import Content
+    from ...content.content import Content
 
 
 MOST_CONTAINED = 200  # contained resources that are searched for one reference

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ...knowledge.codes import ICD_10, ICD_10_CM, LOINC, NDC, CodeUse, canonical_system
+from ...content.codes import ICD_10, ICD_10_CM, LOINC, NDC, CodeUse, canonical_system
 from ..datatypes import CodeableConcept, Coding
 from ..resources import listed
 

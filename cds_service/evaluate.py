@@ -23,9 +23,9 @@ from .fhir.gathering.gather import Fetch, Gathered, KeyState, gather
 from .fhir.ordering.drafted import Drafted, read_drafted
 from .fhir.ordering.drafts import Drafts
 from .fhir.reader import read_record
-from .hooks.compose import Options, laid_out
-from .hooks.messages import HookRequest
-from .knowledge.content import Content
+from .cdshooks.compose import Options, laid_out
+from .cdshooks.messages import HookRequest
+from .content.content import Content
 from .store.kept import Offered, Remembered, Shown, Suppressed
 from .suggestions import resources, titles
 

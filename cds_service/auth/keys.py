@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 
 from ..fetching import FetchFailed
-from ..hooks.jwks import SigningKey, chosen, read_keys
-from ..outgoing.addresses import Policy, parse_base
-from ..outgoing.door import Outgoing
+from ..cdshooks.jwks import SigningKey, chosen, read_keys
+from ..http.addresses import Policy, parse_base
+from ..http.door import Outgoing
 from .clients import Client, KeySource
 
 AT_MOST_EVERY = 300.0  # seconds between two fetches

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cds_service.clinical.advice import Writer, belongs, matches, named
 from cds_service.clinical.decide import Decision
 from cds_service.clinical.tables import Pathway, Provenance, Row, Source
-from cds_service.pipeline import Answer, Service
+from cds_service.evaluate import Answer, Service
 
 
 @dataclass(frozen=True, slots=True)

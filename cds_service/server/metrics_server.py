@@ -43,7 +43,7 @@ def measured(listening: socket.socket | None) -> Iterator[None]:
     child = None
     try:
         with listening:
-            command = [sys.executable, "-m", "cds_service.running.metrics_server", str(listening.fileno()), str(owner)]
+            command = [sys.executable, "-m", "cds_service.server.metrics_server", str(listening.fileno()), str(owner)]
             child = subprocess.Popen(  # noqa: S603 (our own program, no shell)
                 command, stdin=subprocess.DEVNULL, pass_fds=[listening.fileno()]
             )
@@ -123,7 +123,7 @@ def end_with(parent: int, server: WSGIServer) -> None:
 
 
 def main() -> None:
-    """The process: `python -m cds_service.running.metrics_server DESCRIPTOR PARENT`: a socket that listens already, and
+    """The process: `python -m cds_service.server.metrics_server DESCRIPTOR PARENT`: a socket that listens already, and
     for whom."""
     descriptor, parent = map(int, sys.argv[1:3])
     folder = os.environ.pop(FOLDER)  # this process only adds up; it has no file of its own

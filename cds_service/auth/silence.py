@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from ..knowledge.faults import Faults
+from ..content.faults import Faults
 
 ALLOWED = "allowed: a day such as 2027-01-31"
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from .outgoing.addresses import AddressRefused, parse_base
+from .http.addresses import AddressRefused, parse_base
 from .store.opening import NONE
 
 PREFIX = "CDS_"

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import msgspec
 
-from cds_service.hooks.messages import BadRequest, HookRequest, named_hook, read_request
+from cds_service.cdshooks.messages import BadRequest, HookRequest, named_hook, read_request
 from cds_service.web.errors import Refused
 
 Json = dict[str, Any]

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from flask import Response, make_response, redirect, render_template, request, url_for
 
-from cds_service.hooks.messages import log_name
+from cds_service.cdshooks.messages import log_name
 from cds_service.store.kept import StoreDown
 from cds_service.web.bodies import LARGEST_BODY
 from cds_service.web.errors import Refused

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..hooks.replay import CannotTell, SeenTokens
-from ..hooks.trust import Claims, NotTrusted, Token, check_claims, check_header, check_signature, read_token
+from ..cdshooks.replay import CannotTell, SeenTokens
+from ..cdshooks.trust import Claims, NotTrusted, Token, check_claims, check_header, check_signature, read_token
 from .clients import Client
 from .keys import Find, Note, keys_of
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..fetching import Fetch
-from ..outgoing.addresses import AddressRefused, Policy, parse_base
-from ..outgoing.door import Outgoing
+from ..http.addresses import AddressRefused, Policy, parse_base
+from ..http.door import Outgoing
 from .clients import Client
 
 

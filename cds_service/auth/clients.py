@@ -17,13 +17,13 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from ..config import SettingsError
-from ..hooks.jwks import ALGORITHMS, SigningKey, read_keys
-from ..hooks.schemas import load_schema
-from ..hooks.trust import Issuer
-from ..knowledge.faults import ContentError, Faults, listing
-from ..knowledge.shapes import phrase
-from ..outgoing.addresses import AddressRefused, Base, parse_base
+from ..settings import SettingsError
+from ..cdshooks.jwks import ALGORITHMS, SigningKey, read_keys
+from ..cdshooks.schemas import load_schema
+from ..cdshooks.trust import Issuer
+from ..content.faults import ContentError, Faults, listing
+from ..content.shapes import phrase
+from ..http.addresses import AddressRefused, Base, parse_base
 from .silence import days_as_text, silent_until
 
 SANDBOX = "https://sandbox.cds-hooks.org"

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from cds_service.hooks.catalogue import LISTINGS, discovery
-from cds_service.pipeline import REQUIRED
+from cds_service.cdshooks.catalogue import LISTINGS, discovery
+from cds_service.evaluate import REQUIRED
 from cds_service.web.bodies import missing, told
 
 from .desk import Called

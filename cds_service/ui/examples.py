@@ -14,8 +14,8 @@ from typing import Any
 
 from cds_service.examples import fixture_patients, vignette_fhir
 from cds_service.examples.vignettes import Vignette, read_vignette
-from cds_service.knowledge.content import Content
-from cds_service.knowledge.locate import shipped_folder
+from cds_service.content.content import Content
+from cds_service.content.locate import shipped_folder
 
 RECORD, TOLD = "record", "vignette"
 DATED = ("date", "ended")  # keys by which a vignette names a day of the calendar

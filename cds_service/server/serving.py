@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from ..config import Settings, SettingsError
+from ..settings import Settings, SettingsError
 from ..store.opening import CannotOpen, bring_up_to_date
 from .metrics_server import forget, measured
 

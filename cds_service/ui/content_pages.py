@@ -13,12 +13,12 @@ from typing import Any
 from flask import Flask, render_template, request, url_for
 
 from cds_service.clinical.tables import Pathway
-from cds_service.knowledge.cautions import cautions
-from cds_service.knowledge.content import Content
-from cds_service.knowledge.difference import difference
-from cds_service.knowledge.review import Sheet
-from cds_service.knowledge.review_codes import KINDS, USES, unchanged, value_set, value_sets
-from cds_service.knowledge.review_rows import sheets
+from cds_service.content.cautions import cautions
+from cds_service.content.content import Content
+from cds_service.content.difference import difference
+from cds_service.content.review import Sheet
+from cds_service.content.review_codes import KINDS, USES, unchanged, value_set, value_sets
+from cds_service.content.review_rows import sheets
 from cds_service.web.errors import Refused
 
 from .content_shelf import Shelf

@@ -14,8 +14,8 @@ from cds_service.clinical.decide import Decision
 from cds_service.clinical.findings import Assessment
 from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Row, Source
 from cds_service.explanation import not_used
-from cds_service.knowledge.content import Content
-from cds_service.pipeline import Answer, Service
+from cds_service.content.content import Content
+from cds_service.evaluate import Answer, Service
 
 from .limits_behind import Limit, is_too_large, limits_behind
 from .why_said import Rest, added
