@@ -21,18 +21,18 @@ from . import __version__
 from .auth.access import ClientAccess
 from .auth.clients import Client, Clients, load_clients
 from .auth.gate import Gate
-from .settings import FORGETFUL, NO_CLIENTS, Settings, SettingsError, load_settings, start_remarks
-from .fhir.ordering.drafts import build_drafts
 from .cdshooks.catalogue import LISTINGS, SERVICES, discovery
 from .cdshooks.compose import options_for
 from .cdshooks.replay import MemoryOfTokens, SeenTokens
 from .content.content import Content, load_content
 from .content.locate import cards_folder
+from .evaluate import REQUIRED, Service, answer
+from .fhir.ordering.drafts import build_drafts
 from .http.addresses import parse_base
 from .http.connections import unused_proxies
 from .http.door import Outgoing, Policy
-from .evaluate import REQUIRED, Service, answer
 from .remembering import TokensInStore
+from .settings import FORGETFUL, NO_CLIENTS, Settings, SettingsError, load_settings, start_remarks
 from .store.kept import Keeper
 from .store.opening import NONE, CannotOpen, open_store
 from .web.bodies import READ_AT_MOST

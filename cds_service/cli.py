@@ -20,9 +20,9 @@ from .commands.replay import replay
 from .commands.store import store
 
 if TYPE_CHECKING:
-    from .settings import Settings
     from .content.content import Content
     from .evaluate import Service
+    from .settings import Settings
 
 PORT = 8000
 UNUSABLE, WOULD_BE_412 = 2, 3  # exit codes
@@ -219,8 +219,8 @@ def fetch_for(request: Any, settings: Settings) -> Any:
 
 def guarded(make: Any, *args: Any, **given: Any) -> Any:
     """What `make` gives; a setting or content that cannot be used ends the program with its line, exit 2."""
-    from .settings import SettingsError
     from .content.faults import ContentError
+    from .settings import SettingsError
 
     try:
         return make(*args, **given)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, tzinfo
 from typing import Any
 
+from .cdshooks.compose import Options, laid_out
+from .cdshooks.messages import HookRequest
 from .clinical.advice import Advice, Draft
 from .clinical.decide import Decision, decide, decide_without, unavailable
 from .clinical.decide_orders import decide_orders
@@ -19,13 +21,11 @@ from .clinical.dismissals import Quieter, evidence_of, may_be_quiet, quieter
 from .clinical.findings import Assessment, assess
 from .clinical.record import Patient, PatientRecord
 from .clinical.tables import Pathway
+from .content.content import Content
 from .fhir.gathering.gather import Fetch, Gathered, KeyState, gather
 from .fhir.ordering.drafted import Drafted, read_drafted
 from .fhir.ordering.drafts import Drafts
 from .fhir.reader import read_record
-from .cdshooks.compose import Options, laid_out
-from .cdshooks.messages import HookRequest
-from .content.content import Content
 from .store.kept import Offered, Remembered, Shown, Suppressed
 from .suggestions import resources, titles
 

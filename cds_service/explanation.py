@@ -9,9 +9,9 @@ from typing import Any
 from .clinical.case import Case
 from .clinical.record import Unmapped
 from .clinical.unjudged import why_not
-from .fhir.reading import reasons
 from .content.files import VALUE_SETS, written_line
 from .evaluate import Answer, Service
+from .fhir.reading import reasons
 
 Json = dict[str, Any]
 LONGEST_DISPLAY = 100

@@ -11,8 +11,8 @@ from functools import partial
 
 from .cdshooks.messages import HookRequest, log_name
 from .cdshooks.replay import CannotTell, SeenTokens
-from .http.addresses import AddressRefused, parse_base
 from .evaluate import Answer, Service
+from .http.addresses import AddressRefused, parse_base
 from .store.kept import Keeper, KeptDecision, Remembered, StoreDown, Who
 
 

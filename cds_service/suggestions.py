@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from .cdshooks.actions import DELETE_AND_CREATE, UPDATE, Title, form_of
+from .cdshooks.messages import HookRequest
 from .clinical.advice import Draft
 from .clinical.record import PatientRecord
 from .clinical.tables import Pathway
 from .fhir.ordering.drafts import Drafts
 from .fhir.ordering.replacing import patched, received
-from .cdshooks.actions import DELETE_AND_CREATE, UPDATE, Title, form_of
-from .cdshooks.messages import HookRequest
 
 Json = dict[str, Any]
 

@@ -9,18 +9,18 @@ from functools import cache
 from pathlib import Path
 
 from cds_service.app import build_service
+from cds_service.cdshooks.messages import read_request
 from cds_service.clinical.decide import SEVERITY, Decision, decide
 from cds_service.clinical.decide_orders import decide_orders
 from cds_service.clinical.findings import Assessment, assess
 from cds_service.clinical.record import PatientRecord
 from cds_service.clinical.tables import Pathway
-from cds_service.settings import Settings
-from cds_service.examples.vignette_fhir import request_bytes
-from cds_service.examples.vignettes import Recollection, Vignette, overlay_folder, read_vignette
-from cds_service.cdshooks.messages import read_request
 from cds_service.content.content import Content, load_content
 from cds_service.content.locate import cards_folder
 from cds_service.evaluate import Answer, Service, answer
+from cds_service.examples.vignette_fhir import request_bytes
+from cds_service.examples.vignettes import Recollection, Vignette, overlay_folder, read_vignette
+from cds_service.settings import Settings
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 PATHWAYS = ("uk-ng239", "us-aafp")

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from cds_service.examples.fixture_patients import read_patient, request_bytes
 from cds_service.cdshooks.catalogue import SERVICES
+from cds_service.examples.fixture_patients import read_patient, request_bytes
 from tests.book import FIXTURES, content
 
 FOLDER = FIXTURES / "golden"

@@ -13,8 +13,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..fetching import FetchFailed
 from ..cdshooks.jwks import SigningKey, chosen, read_keys
+from ..fetching import FetchFailed
 from ..http.addresses import Policy, parse_base
 from ..http.door import Outgoing
 from .clients import Client, KeySource

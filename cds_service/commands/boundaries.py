@@ -16,11 +16,11 @@ from typing import Any
 from ..clinical.bands import BOUNDS
 from ..clinical.decide import SEVERITY
 from ..clinical.tables import Threshold
-from ..examples.codes import rows_of
-from ..examples.vignettes import DEFAULT_DAY, Vignette, read_vignette
 from ..content.files import VALUE_SETS
 from ..content.site import LIMITS, OwnLimits
 from ..evaluate import Answer, Service
+from ..examples.codes import rows_of
+from ..examples.vignettes import DEFAULT_DAY, Vignette, read_vignette
 from .explain import Saved, explain, saved_vignette
 
 Told = dict[str, Any]

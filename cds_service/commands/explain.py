@@ -9,13 +9,13 @@ from datetime import time as time_of_day
 from pathlib import Path
 
 from ..app import of_hook
-from ..examples.vignette_fhir import request_bytes
-from ..examples.vignettes import Recollection, Vignette, VignetteError, overlay_folder, read_vignette
-from ..fetching import Fetch
 from ..cdshooks.messages import BadRequest, HookRequest, named_hook, read_request
 from ..content.content import Content
 from ..content.faults import ContentError
 from ..evaluate import Answer, Recall, Service, answer
+from ..examples.vignette_fhir import request_bytes
+from ..examples.vignettes import Recollection, Vignette, VignetteError, overlay_folder, read_vignette
+from ..fetching import Fetch
 
 SECONDS = 30.0  # for all fetches of one explanation: nobody waits for it as for a chart
 

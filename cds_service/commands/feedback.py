@@ -13,8 +13,8 @@ from .store import DAY, Unusable, database, read_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..settings import Settings
     from ..content.content import Content
+    from ..settings import Settings
     from ..store.report import Asked
 
 Json = dict[str, Any]
@@ -91,10 +91,10 @@ def silent_told(connection: Any, asked: Asked) -> Json:
 
 def content_and_zone(settings: Settings) -> tuple[Content, tzinfo]:
     """Our content with the site's folder over it, and the time zone where the service stands."""
-    from ..settings import SettingsError
     from ..content.content import load_content
     from ..content.faults import ContentError
     from ..content.locate import cards_folder
+    from ..settings import SettingsError
 
     try:
         content = load_content(cards_folder(), settings.site_dir)

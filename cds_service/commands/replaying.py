@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 
 from ..app import build_service
-from ..settings import Settings, SettingsError
 from ..content.content import Content, load_content
 from ..content.faults import ContentError
 from ..evaluate import Answer, Service
+from ..settings import Settings, SettingsError
 from .explain import CannotExplain, Saved, explain, overlay_of, read_saved
 
 Json = dict[str, Any]

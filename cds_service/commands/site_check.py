@@ -8,13 +8,13 @@ from datetime import date, tzinfo
 from pathlib import Path
 
 from ..app import build_service
-from ..settings import Settings, SettingsError
 from ..content.cautions import cautions
 from ..content.content import Content, load_content, overdue
 from ..content.difference import difference
 from ..content.faults import ContentError
 from ..content.locate import cards_folder, shipped_folder
 from ..evaluate import Service
+from ..settings import Settings, SettingsError
 from .boundaries import Boundary, Changed, answered_otherwise, boundaries, shipped, untried
 
 Echo = Callable[..., None]  # click.echo: a line, on the standard error stream with err=True

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..fhir.reading.labs import OUTCOMES
 from ..content.content import Content
+from ..fhir.reading.labs import OUTCOMES
 from .cleaning import Privacy, shown
 from .examine import Examination
 from .labs import Code, Seen, families_of

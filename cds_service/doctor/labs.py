@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..clinical.units import normalise_unit
+from ..content.codes import canonical_system
 from ..fhir.reading.labs import test_in
 from ..fhir.reading.observations import has_value
 from ..fhir.reading.reading import Reading
 from ..fhir.reading.recognise import Concept, concepts, find_codes, texts
 from ..fhir.reading.values import LONGEST_UNIT, WRITTEN, amount_of
 from ..fhir.resources import Component, Quantity, Resource, listed
-from ..content.codes import canonical_system
 from .names import suspected
 
 LONGEST = 300  # characters of a code or system that are kept

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from ..fhir.reading.labs import B12, NOT_B12
 from ..content.words import Words
+from ..fhir.reading.labs import B12, NOT_B12
 
 LONGEST = 300
 NAMES = {

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from ..clinical.tables import Analyte
-from ..fhir.reading.labs import OUTCOMES
 from ..content.faults import Faults
 from ..content.files import HEADER, CodeLine, written_line
 from ..content.overlay import VALUE_SETS
 from ..content.valuesets import USES, sound_line
+from ..fhir.reading.labs import OUTCOMES
 from .cleaning import Privacy, is_formula, no_formula, shown
 from .labs import Code, LabTally, Seen, families_of
 from .medicines import MedicineTally

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from urllib.parse import quote
 
+from ..evaluate import Service
 from ..fetching import FetchFailed
 from ..fhir.gathering.bundles import UnreadableError, decode
 from ..fhir.gathering.gather import Gathered
@@ -18,7 +19,6 @@ from ..fhir.gathering.shelf import Shelf, can_be_fetched, medication_to_look_up
 from ..fhir.reading.dates import Calendar
 from ..fhir.reading.reading import Reading
 from ..fhir.resources import Resource
-from ..evaluate import Service
 from .access import Reply, Server
 from .cleaning import Privacy
 from .labs import LabTally

@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from ..fhir.gathering import templates
 from ..content.locate import shipped_folder
+from ..fhir.gathering import templates
 
 Json = dict[str, Any]
 

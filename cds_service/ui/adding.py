@@ -9,13 +9,13 @@ from typing import Any
 from uuid import uuid4
 
 from cds_service.clinical.tables import Analyte
-from cds_service.examples.vignette_fhir import Build
-from cds_service.examples.vignette_orders import draft
-from cds_service.examples.vignettes import Vignette
 from cds_service.content.content import Content
 from cds_service.content.files import value_set_files
 from cds_service.content.review_codes import roots
 from cds_service.evaluate import Service
+from cds_service.examples.vignette_fhir import Build
+from cds_service.examples.vignette_orders import draft
+from cds_service.examples.vignettes import Vignette
 
 from .editing import day_of, quantity
 from .entered import Entered, Form, WrongField

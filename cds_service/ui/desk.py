@@ -15,14 +15,14 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from cds_service.cdshooks.depth import surely_too_deep
+from cds_service.cdshooks.messages import TOO_DEEP, BadRequest, HookRequest, named_hook, read_request
 from cds_service.clinical.record import PatientRecord
+from cds_service.evaluate import Answer, Service, read_orders, with_orders
 from cds_service.fetching import Fetch
 from cds_service.fhir.gathering.gather import gather
 from cds_service.fhir.reader import read_record
-from cds_service.cdshooks.depth import surely_too_deep
-from cds_service.cdshooks.messages import TOO_DEEP, BadRequest, HookRequest, named_hook, read_request
 from cds_service.http.crowds import Crowds
-from cds_service.evaluate import Answer, Service, read_orders, with_orders
 from cds_service.remembering import kept, recall_for, who
 from cds_service.store.kept import Keeper, Nothing
 from cds_service.web.bodies import timing

@@ -12,10 +12,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from cds_service.examples import fixture_patients, vignette_fhir
-from cds_service.examples.vignettes import Vignette, read_vignette
 from cds_service.content.content import Content
 from cds_service.content.locate import shipped_folder
+from cds_service.examples import fixture_patients, vignette_fhir
+from cds_service.examples.vignettes import Vignette, read_vignette
 
 RECORD, TOLD = "record", "vignette"
 DATED = ("date", "ended")  # keys by which a vignette names a day of the calendar

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from flask import Flask, current_app, request
 
+from cds_service.cdshooks.catalogue import SERVICES
 from cds_service.clinical.case import written
 from cds_service.fetching import Fetch
-from cds_service.cdshooks.catalogue import SERVICES
 from cds_service.http.addresses import leads_here
 from cds_service.http.door import Outgoing
 from cds_service.web.feedback import FeedbackDesk

@@ -13,9 +13,9 @@ from cds_service.clinical.advice import matches, named
 from cds_service.clinical.decide import Decision
 from cds_service.clinical.findings import Assessment
 from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Row, Source
-from cds_service.explanation import not_used
 from cds_service.content.content import Content
 from cds_service.evaluate import Answer, Service
+from cds_service.explanation import not_used
 
 from .limits_behind import Limit, is_too_large, limits_behind
 from .why_said import Rest, added

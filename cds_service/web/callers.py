@@ -12,8 +12,8 @@ from structlog.typing import FilteringBoundLogger
 
 from ..auth.clients import SANDBOX, Clients
 from ..auth.gate import Gate, NotAdmitted
-from ..fetching import Fetch
 from ..cdshooks.messages import FhirAccess
+from ..fetching import Fetch
 from .errors import Refused
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from flask import Flask, Response, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
-from ..fetching import Fetch
 from ..cdshooks.depth import surely_too_deep
 from ..cdshooks.messages import TOO_DEEP, BadRequest, HookRequest, log_name, read_request
-from ..metrics import Measures, NotMeasured
+from ..fetching import Fetch
 from ..http.addresses import leads_here
 from ..http.crowds import Crowds
 from ..http.door import Outgoing
+from ..metrics import Measures, NotMeasured
 from ..remembering import kept, recall_for, who
 from ..store.kept import Keeper
 from .bodies import instance_in, read_body, silence, timing, told

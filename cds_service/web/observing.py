@@ -12,8 +12,8 @@ from flask import Flask, Response
 from .. import __version__
 from ..cdshooks.catalogue import SERVICES
 from ..content.content import overdue
-from ..metrics import About, Measures, Metrics, NotMeasured, names_of
 from ..evaluate import DRAFT_ORDERS, Service
+from ..metrics import About, Measures, Metrics, NotMeasured, names_of
 from .calls import Site
 from .errors import JSON, add_error_handlers
 from .health import Health, Loaded, add_health

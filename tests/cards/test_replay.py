@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from cds_service.cli import main
 from cds_service.commands.replaying import Replay, Side
-from cds_service.settings import Settings
 from cds_service.content.locate import cards_folder
+from cds_service.settings import Settings
 from tests.book import FIXTURES
 
 BATH = FIXTURES / "sites" / "ruh-bath"

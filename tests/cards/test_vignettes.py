@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cds_service.cdshooks import invariants
 from cds_service.clinical.advice import named
 from cds_service.examples.vignette_fhir import PATIENT
-from cds_service.cdshooks import invariants
 from tests.book import PATHWAYS, book, content, faults, play, quieter_faults
 
 BOOKS = {pathway: book(pathway) for pathway in PATHWAYS}

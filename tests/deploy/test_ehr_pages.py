@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from cds_service.cli import main
 from cds_service.auth.clients import load_clients
 from cds_service.cdshooks.catalogue import SERVICES
 from cds_service.cdshooks.schemas import load_schema
+from cds_service.cli import main
 from tests.deploy.manifests import DEPLOY, of_kind
 from tests.hooks.tokens import jwks
 

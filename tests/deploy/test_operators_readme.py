@@ -14,8 +14,8 @@ from werkzeug.test import Client
 
 from cds_service import metrics
 from cds_service.app import create_app
-from cds_service.settings import Settings
 from cds_service.server import server
+from cds_service.settings import Settings
 from cds_service.store import engine
 from cds_service.store.tables import METADATA
 from cds_service.web import room

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from cds_service.app import build_service
-from cds_service.settings import Settings
+from cds_service.content.content import load_content
+from cds_service.content.locate import cards_folder
 from cds_service.doctor.access import Limits, server_at
 from cds_service.doctor.document import document
 from cds_service.doctor.examine import Request, examine
-from cds_service.content.content import load_content
-from cds_service.content.locate import cards_folder
 from cds_service.evaluate import Service
+from cds_service.settings import Settings
 from tests.doctor.small_server import Record, small_server
 from tests.fhir.loopback import Server
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cds_service.content.content import load_content
+from cds_service.content.files import HEADER
+from cds_service.content.locate import cards_folder
+from cds_service.content.valuesets import snomed_check_digit
 from cds_service.doctor.cleaning import Privacy, is_formula
 from cds_service.doctor.labs import Code, LabTally, Seen
 from cds_service.doctor.medicines import MedicineTally
 from cds_service.doctor.overlay import Lines, code_lines, in_files
 from cds_service.doctor.unit_lines import quoted, unit_faults, unit_lines
-from cds_service.content.content import load_content
-from cds_service.content.files import HEADER
-from cds_service.content.locate import cards_folder
-from cds_service.content.valuesets import snomed_check_digit
 from tests.doctor.examining import LOCAL, NOW, examined, paste, service
 from tests.doctor.small_server import Record, coded, order, patient, result
 

@@ -13,6 +13,8 @@ import msgspec
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
+from cds_service.cdshooks.messages import read_request
+from cds_service.evaluate import Answer, answer
 from cds_service.examples.fixture_patients import (
     TAGS,
     hook_request,
@@ -23,8 +25,6 @@ from cds_service.examples.fixture_patients import (
     resources,
     told,
 )
-from cds_service.cdshooks.messages import read_request
-from cds_service.evaluate import Answer, answer
 from tests import book, golden
 
 PATIENTS = golden.patients()

@@ -17,11 +17,11 @@ import structlog
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from cds_service.clinical.advice import Advice, Draft
-from cds_service.clinical.tables import Provenance, Source
 from cds_service.cdshooks.catalogue import PATIENT_VIEW, SERVICES, discovery, listed_patient_view
 from cds_service.cdshooks.compose import OVERRIDE_SYSTEM, Options, compose
 from cds_service.cdshooks.messages import HookRequest, read_request
+from cds_service.clinical.advice import Advice, Draft
+from cds_service.clinical.tables import Provenance, Source
 from cds_service.http.door import Outgoing, Policy
 from cds_service.web.bodies import READ_AT_MOST
 from cds_service.web.calls import Endpoint, Site, add_routes

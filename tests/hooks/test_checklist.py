@@ -15,11 +15,11 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from cds_service.cli import main
 from cds_service.cdshooks.catalogue import PATIENT_VIEW, Listed, discovery
 from cds_service.cdshooks.invariants import empties
 from cds_service.cdshooks.messages import log_name
 from cds_service.cdshooks.schemas import load_schema
+from cds_service.cli import main
 from tests import book
 from tests.hooks import living
 from tests.hooks.calling import CONTEXT, HOOK_INSTANCE, Caller, body

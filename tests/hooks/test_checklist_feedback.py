@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from cds_service.app import create_app
-from cds_service.settings import Settings
 from cds_service.cdshooks.catalogue import SERVICES
+from cds_service.settings import Settings
 from cds_service.store.kept import KeptFeedback, StoreDown
 from cds_service.store.pseudonyms import new_line
 from tests.endings import ended

@@ -12,8 +12,8 @@ import pytest
 from cds_service.auth.clients import CARDS, SANDBOX, SANDBOX_KID, Client, Clients, load_clients
 from cds_service.auth.gate import Rate
 from cds_service.auth.keys import keys_of
-from cds_service.settings import SettingsError
 from cds_service.cdshooks.compose import Options
+from cds_service.settings import SettingsError
 from cds_service.web.callers import remarks
 from tests.hooks.tokens import CLIENT, ISS, NOW, PUBLIC, Gated, jwks, key, write
 

@@ -10,8 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from cds_service.auth.clients import load_clients
-from cds_service.settings import SettingsError
 from cds_service.cdshooks.schemas import load_schema
+from cds_service.settings import SettingsError
 from tests.hooks.calling import body
 from tests.hooks.living import TODAY, prefetch
 from tests.hooks.tokens import Gated, claims, signed, write

@@ -8,8 +8,8 @@ from datetime import UTC
 import pytest
 
 from cds_service.app import GC_THRESHOLDS, create_app, now
-from cds_service.settings import Settings, SettingsError, load_settings
 from cds_service.content.faults import ContentError
+from cds_service.settings import Settings, SettingsError, load_settings
 from tests.hooks import living
 
 NAMES = ("DEMO", "PATHWAY", "PREFETCH", "TIME_ZONE", "FHIR_BASES", "ORIGINS", "SITE_DIR", "CLIENTS", "STORE_URL")

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 from werkzeug.test import Client, TestResponse
 
 from cds_service.app import create_app
-from cds_service.settings import Settings
 from cds_service.cdshooks.schemas import load_schema
+from cds_service.settings import Settings
 from tests import golden
 from tests.hooks.calling import ENVIRON
 

@@ -15,9 +15,9 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from werkzeug.test import Client
 
 from cds_service.app import create_app
-from cds_service.settings import Settings
 from cds_service.cdshooks.catalogue import SERVICES
 from cds_service.cdshooks.schemas import load_schema
+from cds_service.settings import Settings
 from cds_service.web.errors import ISSUE_TYPE, KEYWORD_TYPE
 from tests.hooks.calling import ENVIRON, PATH, body
 from tests.hooks.living import TODAY, get, post, prefetch

@@ -10,14 +10,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from cds_service.app import of_hook
-from cds_service.clinical.advice import Draft
-from cds_service.fhir.ordering.replacing import patched, received
 from cds_service.cdshooks import actions
 from cds_service.cdshooks.compose import compose
 from cds_service.cdshooks.invariants import faults
 from cds_service.cdshooks.messages import read_request
 from cds_service.cdshooks.schemas import load_schema
+from cds_service.clinical.advice import Draft
 from cds_service.evaluate import answer
+from cds_service.fhir.ordering.replacing import patched, received
 from tests import book
 from tests.hooks.calling import advice, options
 from tests.hooks.living import TODAY, bundle, post, prefetch, problem

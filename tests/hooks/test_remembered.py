@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from cds_service.commands.display import console, show_explanation
-from cds_service.explanation import explanation
 from cds_service.cdshooks.messages import read_request
+from cds_service.commands.display import console, show_explanation
 from cds_service.evaluate import Answer, answer
+from cds_service.explanation import explanation
 from cds_service.store.kept import Dismissal, Nothing, Offered, Suppressed
 from tests.book import NEVER, service
 from tests.hooks.calling import a_medicine, a_test, advice, body, cards, options, request, resource

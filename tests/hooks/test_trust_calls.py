@@ -10,9 +10,9 @@ import pytest
 from werkzeug.test import TestResponse
 
 from cds_service.app import create_app
-from cds_service.settings import Settings, SettingsError
 from cds_service.cdshooks.replay import CannotTell, MemoryOfTokens
 from cds_service.cdshooks.trust import SKEW
+from cds_service.settings import Settings, SettingsError
 from tests.hooks.calling import PATH, body, one_issue
 from tests.hooks.living import prefetch, says_deficient
 from tests.hooks.tokens import ISS, NOW, PUBLIC, Gated, claims, key, signed, write

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from cds_service.app import build_service, of_hook
-from cds_service.clinical.advice import matches, named
-from cds_service.settings import Settings
-from cds_service.examples.vignette_fhir import request_bytes
-from cds_service.examples.vignettes import Vignette, overlay_folder, read_vignette
 from cds_service.cdshooks.messages import read_request
+from cds_service.clinical.advice import matches, named
 from cds_service.content.content import Content, load_content
 from cds_service.content.locate import cards_folder, shipped_folder
-from cds_service.ui.why import Why, why
 from cds_service.evaluate import Answer, Service, answer
+from cds_service.examples.vignette_fhir import request_bytes
+from cds_service.examples.vignettes import Vignette, overlay_folder, read_vignette
+from cds_service.settings import Settings
+from cds_service.ui.why import Why, why
 
 FOLDER = shipped_folder("fixtures", holding="vignettes") / "vignettes"
 PATHS = [path for path in sorted(FOLDER.glob("*/*.toml")) if overlay_folder(read_vignette(path)) is None]
