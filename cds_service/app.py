@@ -25,7 +25,7 @@ from .cdshooks.catalogue import LISTINGS, SERVICES, discovery
 from .cdshooks.compose import options_for
 from .cdshooks.replay import MemoryOfTokens, SeenTokens
 from .content.content import Content, load_content
-from .content.locate import cards_folder
+from .content.files import cards_folder
 from .evaluate import REQUIRED, Service, answer
 from .fhir.ordering.drafts import build_drafts
 from .http.addresses import parse_base

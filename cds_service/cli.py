@@ -191,7 +191,7 @@ def read_settings(**given: Any) -> Settings:
 def read_content(settings: Settings, site: Path | None = None) -> Content:
     """Our content with a site's folder over it: the one given, else that of the settings."""
     from .content.content import load_content
-    from .content.locate import cards_folder
+    from .content.files import cards_folder
 
     return guarded(lambda: load_content(cards_folder(), site or settings.site_dir))
 

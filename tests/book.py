@@ -16,7 +16,7 @@ from cds_service.clinical.findings import Assessment, assess
 from cds_service.clinical.record import PatientRecord
 from cds_service.clinical.tables import Pathway
 from cds_service.content.content import Content, load_content
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import cards_folder
 from cds_service.evaluate import Answer, Service, answer
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.examples.vignettes import Recollection, Vignette, overlay_folder, read_vignette

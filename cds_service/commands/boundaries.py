@@ -19,7 +19,7 @@ from ..clinical.tables import Threshold
 from ..content.files import VALUE_SETS
 from ..content.site import LIMITS, OwnLimits
 from ..evaluate import Answer, Service
-from ..examples.codes import rows_of
+from ..examples.vignette_fhir import rows_of
 from ..examples.vignettes import DEFAULT_DAY, Vignette, read_vignette
 from .explain import Saved, explain, saved_vignette
 

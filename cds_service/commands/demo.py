@@ -24,7 +24,7 @@ from typing import Any
 from rich.panel import Panel
 
 from ..content.content import load_content
-from ..content.locate import cards_folder, shipped_folder
+from ..content.files import cards_folder, shipped_folder
 from ..examples.vignette_fhir import request_bytes
 from ..examples.vignettes import Vignette, read_vignette
 from ..server.server import GRACE, HOST, PortTaken, listen

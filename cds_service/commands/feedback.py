@@ -93,7 +93,7 @@ def content_and_zone(settings: Settings) -> tuple[Content, tzinfo]:
     """Our content with the site's folder over it, and the time zone where the service stands."""
     from ..content.content import load_content
     from ..content.faults import ContentError
-    from ..content.locate import cards_folder
+    from ..content.files import cards_folder
     from ..settings import SettingsError
 
     try:

@@ -55,7 +55,7 @@ def replay(folder: Path, as_of: datetime | None, as_json: bool, **asked: Any) ->
 
 def replay_of(against: Path | None, site: Path | None, against_site: Path | None, **more: Any) -> Replay:
     """Both sides, by the settings."""
-    from ..content.locate import cards_folder
+    from ..content.files import cards_folder
     from ..settings import SettingsError, load_settings
     from .replaying import Replay, Side
 

@@ -8,11 +8,10 @@ from datetime import date, tzinfo
 from pathlib import Path
 
 from ..app import build_service
-from ..content.cautions import cautions
 from ..content.content import Content, load_content, overdue
-from ..content.difference import difference
+from ..content.difference import cautions, difference
 from ..content.faults import ContentError
-from ..content.locate import cards_folder, shipped_folder
+from ..content.files import cards_folder, shipped_folder
 from ..evaluate import Service
 from ..settings import Settings, SettingsError
 from .boundaries import Boundary, Changed, answered_otherwise, boundaries, shipped, untried

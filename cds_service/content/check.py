@@ -1,16 +1,60 @@
-"""What one file says about another: every name in a row exists, every row can be reached, every card has its words."""
+"""What one file says about another: every name in a row exists, every row can be reached, every text can be shown.
+
+The names that the content may use, because the program knows them, are the `Vocabulary`: findings, placeholders,
+thresholds, groups.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cds_service.clinical.bands import BOUNDS
-from cds_service.clinical.tables import Pathway, Provenance, Regimen, Row
+from cds_service.clinical.findings import NAMES
+from cds_service.clinical.limits import OPTIONAL, REQUIRED, RESTS_ON
+from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen, Row
+from cds_service.clinical.wording import LONGEST
 
 from .codes import Codes
 from .faults import Faults
-from .vocabulary import PSEUDO_TESTS, TABLES, Vocabulary
 from .words import Words
+
+ROUTES = ("im", "sc", "iv", "injection", "oral", "sublingual", "nasal", "other")
+TABLES = ("interpret", "treat", "safety", "orders", "notes")
+PSEUDO_TESTS = ("repeat", "first-test")  # resolved by clinical/decide.py to an orderable that suits the patient
+PROBLEM_GROUPS = frozenset(
+    (
+        "symptom", "neuro", "neuropathy", "gait", "sacd", "cord-recent", "risk", "must-im", "surgical", "bariatric",
+        "malabsorption", "cause-known", "diet", "nitrous", "pregnancy", "pregnancy-planned", "breastfeeding", "leber",
+        "dialysis", "lifelong", "recognised-cause", "high-risk",
+    )
+)  # fmt: skip
+MEDICINE_GROUPS = frozenset(
+    (
+        "box2", "metformin", "ppi", "h2ra", "cobalamin", "cyanocobalamin", "folic", "folinic", "nitrous", "pill",
+        "anticoagulant", "chloramphenicol", "methotrexate", "recognised-cause",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What rows may name. A test may pass a smaller one; the service uses `clinical_vocabulary()`."""
+
+    findings: frozenset[str]
+    longest: Mapping[str, str]  # placeholder -> the longest value it can take
+    thresholds: Mapping[str, str]  # threshold that every pathway must state -> its unit
+    problem_groups: frozenset[str] = PROBLEM_GROUPS  # each must have at least one member: an empty one is never true
+    medicine_groups: frozenset[str] = MEDICINE_GROUPS
+    optional: Mapping[str, str] = field(default_factory=dict)  # threshold that a pathway may state -> its unit
+    rests_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # finding -> optional thresholds it needs
+
+
+def clinical_vocabulary() -> Vocabulary:
+    """The names that `cds_service.clinical` reads and makes."""
+    return Vocabulary(findings=NAMES, longest=LONGEST, thresholds=REQUIRED, optional=OPTIONAL, rests_on=RESTS_ON)
+
 
 TOTAL_TABLES = ("interpret", "treat")  # the first match wins, and there is always one
 
@@ -156,3 +200,77 @@ def check_regimen(place: str, regimen: Regimen, pathway: Pathway, codes: Codes, 
     for system, code, _ in regimen.codings:
         if f"medicine-{regimen.ingredient}" not in {use.concept for use in codes.find(system, code)}:
             faults.add(place, f"the code {code!r} of {system} is not in value set 'medicine-{regimen.ingredient}'")
+
+
+LONGEST_SUMMARY = 139  # CDS Hooks: fewer than 140 characters; counted as UTF-16 units, the strictest way
+PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+HTML = re.compile(r"<[A-Za-z/!][^>]*>?|&[a-z]+;")
+IMAGE = re.compile(r"!\[")
+
+
+def check_wording(pathway: Pathway, words: Vocabulary, faults: Faults) -> None:
+    """The texts of every row and fixed card, and their topics."""
+    topics: dict[str, str] = {}
+    for place, text in cards(pathway):
+        if isinstance(text, Row):
+            check_complete(place, text, faults)
+        check_text(place, "summary", text.summary, words.longest, faults)
+        check_text(place, "detail", text.detail, words.longest, faults)
+        check_summary(place, text.summary, words.longest, faults)
+        if text.topic and topics.setdefault(text.topic, place) != place:
+            faults.add(place, f"the topic {text.topic!r} is already that of {topics[text.topic]}")
+    for place, name, fixed in plain_texts(pathway):
+        check_text(place, name, fixed, {}, faults)
+
+
+def cards(pathway: Pathway) -> Iterable[tuple[str, Row | FixedCard]]:
+    for table in TABLES:
+        for row in getattr(pathway, table):
+            yield row_place(pathway.id, row), row
+    for card in pathway.fixed.values():
+        yield f"{pathway.id}/pathway.toml fixed.{card.id}", card
+
+
+def plain_texts(pathway: Pathway) -> Iterable[tuple[str, str, str]]:
+    """What drafts and their buttons say: no placeholders here."""
+    for regimen in pathway.regimens.values():
+        place = f'{pathway.id}/regimens.toml regimen "{regimen.id}"'
+        for name in ("title", "words", "text"):
+            yield place, name, getattr(regimen, name)
+        for phase in regimen.phases:
+            yield place, f"phase {phase.id!r} words", phase.words
+    for orderable in pathway.orderables.values():
+        yield f'{pathway.id}/orderables.toml orderable "{orderable.id}"', "title", orderable.title
+
+
+def check_complete(place: str, row: Row, faults: Faults) -> None:
+    """A row that can become a card has everything that a card needs."""
+    if row.indicator == "none" and not row.raised:
+        return
+    missing = [name for name in ("summary", "detail", "topic") if not getattr(row, name)]
+    if missing:
+        faults.add(place, f"missing {', '.join(missing)}: its indicator can be other than none")
+
+
+def check_text(place: str, name: str, text: str, longest: Mapping[str, str], faults: Faults) -> None:
+    """Placeholders that exist, no stray brace, no HTML and no image (not every client shows them)."""
+    for placeholder in dict.fromkeys(PLACEHOLDER.findall(text)):
+        if placeholder not in longest:
+            faults.unknown(f"{place} {name}", "placeholder", placeholder, longest)
+    rest = PLACEHOLDER.sub("", text)
+    if "{" in rest or "}" in rest:
+        faults.add(f"{place} {name}", "a brace that belongs to no placeholder like {b12}")
+    if tag := HTML.search(text):
+        faults.add(f"{place} {name}", f"HTML is not allowed: {tag[0]!r}")
+    if IMAGE.search(text):
+        faults.add(f"{place} {name}", "images are not allowed")
+
+
+def check_summary(place: str, summary: str, longest: Mapping[str, str], faults: Faults) -> None:
+    """One line that fits, even with the longest values."""
+    if "\n" in summary:
+        faults.add(f"{place} summary", "must be one line")
+    full = PLACEHOLDER.sub(lambda match: longest.get(match[1], match[0]), summary)
+    units = len(full.encode("utf-16-le")) // 2
+    if units > LONGEST_SUMMARY:
+        faults.add(f"{place} summary", f"is {units} characters long with its longest values; at most {LONGEST_SUMMARY}")

@@ -5,24 +5,24 @@ Loaded once at start; every call reads it and none changes it. What a row may na
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import product
 from pathlib import Path
 
-from cds_service.clinical.tables import Analyte, Orderable, Pathway
+from cds_service.clinical.tables import Analyte, Orderable, Pathway, Regimen, Source
 
+from . import build
 from .build import Coding
-from .check import check_orders
-from .codes import Codes
-from .faults import Faults
-from .files import Toml, read_files
-from .pathways import build_pathway
-from .prefetch import Templates
+from .check import ROUTES, TABLES, Vocabulary, check_orders, check_pathway, check_wording, clinical_vocabulary
+from .codes import ROUTE_CODES, SNOMED, Codes
+from .faults import Faults, listing
+from .files import Files, Toml, read_files
+from .prefetch import KEYS, Templates
 from .shapes import Element, Shapes, sound
-from .shared import Shared
-from .site import SiteSettings
-from .vocabulary import Vocabulary, clinical_vocabulary
+from .site import SiteSettings, read_site
+from .valuesets import ALLERGIES, CodeRow, drafted_rows, read_value_sets
 from .words import Words
 
 
@@ -132,3 +132,209 @@ def remarks(templates: Templates, about: Toml) -> tuple[str, ...]:
     elif version != about["version"]:
         lines.append(f"the approval by {approver} was of version {version}; this is {about['version']}: not approved")
     return tuple(lines)
+
+
+PARTS = ("pathway", "thresholds", "orderables", "regimens")
+
+
+def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
+    """One pathway, checked; None if its pathway.toml cannot be read."""
+    parts = {file: shared.elements[f"{name}/{file}.toml"] for file in (*TABLES, *PARTS)}
+    if not sound(parts["pathway"]):
+        return None
+    about = parts["pathway"][0].table
+    if about["id"] != name:
+        faults.add(f"{name}/pathway.toml", f"id is {about['id']!r}; it must be the folder's name")
+    tables = {
+        table: tuple(build.row(each, table) for each in sound(parts[table]) if not each.table.get("off"))
+        for table in TABLES
+    }
+    pathway = Pathway(
+        id=name,
+        title=about["title"],
+        version=about["version"],
+        sources=shared.sources,
+        card_source=about["card_source"],
+        thresholds={each.id: build.threshold(each) for each in sound(parts["thresholds"])},
+        analytes=shared.analytes,
+        groups=shared.groups,
+        displays=own_words(name, "displays", about, shared.displays, faults),
+        messages=own_words(name, "messages", about, shared.messages, faults),
+        regimens=regimens(parts["regimens"], faults),
+        orderables={each.id: build.orderable(each) for each in sound(parts["orderables"])},
+        fixed={key: build.fixed_card(key, table) for key, table in about["fixed"].items()},
+        **tables,
+        site_limits=shared.site.limits_for(name),
+    )
+    known = {
+        "orderables": [each.id for each in parts["orderables"]],
+        "regimens": [each.id for each in parts["regimens"]],
+        "thresholds": [each.id for each in parts["thresholds"]],
+        "sources": [each.id for each in shared.elements["sources.toml"]],
+        "rows": [f"{table}/{each.id}" for table in TABLES for each in parts[table]],
+    }
+    check_pathway(pathway, known, shared.vocabulary, faults)
+    check_wording(pathway, shared.vocabulary, faults)
+    return pathway
+
+
+def own_words(name: str, kind: str, about: Toml, shared: dict[str, str], faults: Faults) -> dict[str, str]:
+    """The shared displays or phrases, with those that the pathway words in its own way (a spelling, a unit)."""
+    own = build.messages(about.get(kind, {}))
+    for key in own.keys() - shared.keys():
+        faults.unknown(f"{name}/pathway.toml {kind}", kind.removesuffix("s"), key, shared)
+    return shared | own
+
+
+def regimens(elements: list[Element], faults: Faults) -> dict[str, Regimen]:
+    """The regimens by id, each checked by itself."""
+    found = {}
+    for element in sound(elements):
+        found[element.id] = build.regimen(element, faults)
+        build.check_phases(element, found[element.id], faults)
+    return found
+
+
+Elements = Mapping[str, list[Element]]
+NAMED = ("analytes", "problems", "medicines")
+NEEDED = (
+    "accepted-earlier", "b12-begun", "b12-ordered", "folate-later", "name.b12", "name.active-b12", "today.start",
+    "today.allergy",
+)  # fmt: skip
+
+
+class Shared:
+    """What all pathways share, built from the elements; lives while the content is loaded, no longer."""
+
+    def __init__(
+        self, files: Files, elements: Elements, vocabulary: Vocabulary, faults: Faults, site: Path | None = None
+    ):
+        self.elements, self.vocabulary, self.faults = elements, vocabulary, faults
+        self.sources: dict[str, Source] = {each.id: build.source(each) for each in sound(elements["sources.toml"])}
+        self.analytes = self._analytes()
+        problems, medicines = elements["problems.toml"], elements["medicines.toml"]
+        self.displays = self._displays(elements["analytes.toml"], problems, medicines)
+        self.groups = self._groups(problems, medicines)
+        messages = elements["messages.toml"]
+        self.messages = build.messages(messages[0].table) if sound(messages) else {}
+        if sound(messages):
+            self._check_messages()
+        self.plain_words = self._plain_words(elements["plain-words.toml"])
+        self.rows = read_value_sets(files, self._concepts(files), faults)
+        self.rows += drafted_rows(self._drafted(files), self.rows, faults)
+        self.codes = Codes(self.rows)
+        self.words = self._words(files.tables["problems.toml"], problems, medicines)
+        self._check_recognised()
+        about = elements["site.toml"]
+        own = about[0].table if sound(about) else {}
+        self.site = read_site(site, own, files.theirs, self.analytes, self.codes, faults)
+
+    def _check_messages(self) -> None:
+        """What a card may have to say is there, and what settles a dismissed warning is a reason that can be given."""
+        words = self.messages
+        for key in KEYS:
+            if f"prefetch.{key}" not in words:
+                self.faults.add("messages.toml", f"[prefetch] says nothing for {key!r}, which a card may have to name")
+        for key in (each for each in NEEDED if each not in words):
+            self.faults.add("messages.toml", f"'{key}' is missing, which a card may have to say")
+        reasons = {key.removeprefix("override.") for key in words if key.startswith("override.")}
+        for key in (key.removeprefix("settles.") for key in words if key.startswith("settles.")):
+            if key not in reasons:
+                self.faults.unknown("messages.toml [settles]", "override reason", key, reasons)
+
+    def _plain_words(self, elements: list[Element]) -> dict[str, str]:
+        """What each finding and threshold means; one that has no words, or is none of ours, is a fault."""
+        if not sound(elements):
+            return {}
+        known = self.vocabulary
+        for section, needed, more in (
+            ("findings", known.findings, ()),
+            ("thresholds", known.thresholds.keys(), known.optional),
+        ):
+            place, told = f"plain-words.toml [{section}]", elements[0].table.get(section, {})
+            for name in sorted(told.keys() - needed - set(more)):
+                self.faults.unknown(place, section.removesuffix("s"), name, {*needed, *more})
+            if missing := needed - told.keys():
+                self.faults.add(place, f"says nothing of {listing(missing)}")
+        return build.messages(elements[0].table)
+
+    def _analytes(self) -> dict[str, Analyte]:
+        found = {}
+        for element in sound(self.elements["analytes.toml"]):
+            found[element.id] = build.analyte(element, self.faults)
+            build.check_analyte(element, found[element.id], self.faults)
+        return found
+
+    def _displays(self, *files: list[Element]) -> dict[str, str]:
+        """One display per id: where a problem and a medicine share an id, they share the display."""
+        displays: dict[str, str] = {}
+        for element in (each for elements in files for each in sound(elements)):
+            text = element.table["display"]
+            if displays.setdefault(element.id, text) != text:
+                self.faults.add(element.place, f"display {text!r}, but elsewhere {displays[element.id]!r}")
+        return displays
+
+    def _groups(self, problems: list[Element], medicines: list[Element]) -> dict[str, frozenset[str]]:
+        of_problems = build.group_members(problems, self.vocabulary.problem_groups, self.faults)
+        of_medicines = build.group_members(medicines, self.vocabulary.medicine_groups, self.faults)
+        names = of_problems.keys() | of_medicines.keys()
+        return {name: frozenset(of_problems.get(name, set()) | of_medicines.get(name, set())) for name in sorted(names)}
+
+    def _concepts(self, files: Files) -> dict[str, frozenset[str]]:
+        """What may follow each kind in a value set's name; an empty set means anything."""
+        ids = {name: frozenset(each.id for each in self.elements[f"{name}.toml"]) for name in NAMED}
+        orderables = (each.id for name in files.pathways for each in self.elements[f"{name}/orderables.toml"])
+        return {
+            "lab": ids["analytes"],
+            "other": ids["analytes"],
+            "order": frozenset(orderables),
+            "problem": ids["problems"],
+            "medicine": ids["medicines"],
+            "allergy": frozenset(ALLERGIES),
+            "route": frozenset(ROUTES),
+            "specimen": frozenset(),
+            "status": frozenset(),
+        }
+
+    def _drafted(self, files: Files) -> Iterator[tuple[str, str, Toml]]:
+        """(place, concept, coding) of everything that a draft carries because the site says so."""
+        for name, (kind, key) in product(files.pathways, (("orderable", "more_codings"), ("regimen", "codings"))):
+            place = f"{name}/{kind}s.toml"
+            added = [each.get(key, []) for each in files.theirs.get(place, {}).get(kind, [])]
+            for each in sound(self.elements[place]):
+                concept = f"order-{each.id}" if kind == "orderable" else f"medicine-{each.table['ingredient']}"
+                for coding in each.table.get(key, []):
+                    if any(coding in codings for codings in added):
+                        yield each.place, concept, coding
+
+    def _words(self, settings: Toml, problems: list[Element], medicines: list[Element]) -> Words:
+        phrases = {
+            "problem": {each.id: each.table.get("words", []) for each in sound(problems)},
+            "medicine": {
+                each.id: [*each.table.get("words", []), *each.table.get("brands", [])] for each in sound(medicines)
+            },
+            "analyte": {each.id: each.table.get("words", []) for each in sound(self.elements["analytes.toml"])},
+        }
+        negations, past = (settings.get(name, []) for name in ("negations", "past"))
+        return Words(phrases, negations, past, self.groups.get("lifelong", frozenset()))
+
+    def _check_recognised(self) -> None:
+        """A concept that neither code nor word leads to would silently never be found."""
+        coded = {row.concept for row in self.rows}
+        for kind, file in (("lab", "analytes"), ("problem", "problems"), ("medicine", "medicines")):
+            for element in sound(self.elements[f"{file}.toml"]):
+                by_words = kind != "lab" and (element.table.get("words") or element.table.get("brands"))
+                if f"{kind}-{element.id}" not in coded and not by_words:
+                    self.faults.add(element.place, f"nothing is recognised as it: value-sets/{kind}-{element.id}.csv "
+                                                   "is missing or empty, and there are no words")  # fmt: skip
+
+    def route_codings(self) -> dict[str, build.Coding]:
+        """The first SNOMED coding of each route, else the first of HL7's."""
+        found: dict[str, CodeRow] = {}
+        for row in self.rows:
+            kind, _, route = row.concept.partition("-")
+            if kind == "route" and row.system in (SNOMED, ROUTE_CODES):
+                known = found.get(route)
+                if known is None or (row.system == SNOMED and known.system != SNOMED):
+                    found[route] = row
+        return {route: (row.system, row.code, row.display) for route, row in found.items()}

@@ -12,8 +12,7 @@ from html import escape
 from cds_service.clinical.tables import Pathway, Provenance
 
 from .content import Content
-from .review import Entry, Fact, Said, Sheet
-from .review_rows import sheets
+from .review import Entry, Fact, Said, Sheet, sheets
 
 ORIGIN = ("Source", "Evidence", "Checked")
 NOT_APPROVED = "Not yet locally approved."

@@ -18,7 +18,7 @@ from cds_service.clinical.units import normalise_unit
 
 from .codes import Codes, name_of
 from .faults import Faults, listing
-from .overlay import SITE_FILE, Toml, is_entries
+from .files import SITE_FILE, Toml, is_entries
 
 LIMITS = {**BOUNDS, ("mma", "molar"): ("mma-upper",), ("homocysteine", "molar"): ("homocysteine-upper",)}
 CARDS = {"most": "max_cards", "most_suggestions": "max_suggestions", "selection_behaviour": "selection_behaviour"}

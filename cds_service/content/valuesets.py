@@ -1,6 +1,8 @@
-"""Value sets: which concept a code stands for, read from CSV and checked, check digits included.
+"""Value sets: which concept a code stands for, read from CSV and checked, check digits included; and shown for review.
 
-The file name is the concept ("lab-b12", "problem-fatigue"). A line that fails is reported and left out.
+The file name is the concept ("lab-b12", "problem-fatigue"). A line that fails is reported and left out. Loading keeps
+only what recognises a code; whoever reviews a value set has its file read again, and `unchanged` says whether the
+files are still those that were loaded.
 """
 
 from __future__ import annotations
@@ -8,11 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from sys import intern
+from typing import TYPE_CHECKING
 
 from .codes import ATC, DISPLAYABLE, ICD, KNOWN_SYSTEMS, LOINC, SNOMED, bare, canonical_system
 from .faults import Faults, listing, nearest
-from .files import VALUE_SETS, CodeLine, Files, Toml, code_lines
+from .files import VALUE_SETS, CodeLine, Files, Toml, code_lines, digest, value_set_files
+
+if TYPE_CHECKING:
+    from .content import Content
 
 LAB_USES = ("", "mass", "molar", "either", "ordinal")
 MEDICINE_USES = ("", "prefix", "multivitamin", "antidote", "component")
@@ -180,3 +187,72 @@ def check_one_meaning(
     known = kinds.setdefault((row.system, row.code), row)
     if known.concept != row.concept:
         faults.add(line.place, f"the code {row.code!r} already stands for {known.concept!r}")
+
+
+KINDS = {
+    "lab": "Laboratory tests: read as results",
+    "problem": "Symptoms, diseases, operations and circumstances",
+    "medicine": "Medicines",
+    "allergy": "Allergies",
+    "order": "Orders that are recognised as tests",
+    "route": "Routes of administration",
+    "other": "Laboratory codes that look alike and are not used",
+    "specimen": "Specimens",
+    "status": "Recorded states",
+}
+USES_IN_WORDS = {
+    "mass": "in mass units",
+    "molar": "in molar units",
+    "either": "in either kind of unit",
+    "ordinal": "positive or negative",
+    "prefix": "this code and all that begin with it",
+    "multivitamin": "a multivitamin: no treatment",
+    "antidote": "an antidote: no treatment",
+    "component": "a component of a product",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ValueSet:
+    """One file of value-sets/: what its codes stand for, and its lines where they were read."""
+
+    name: str
+    kind: str
+    display: str
+    count: int
+    groups: tuple[str, ...] = ()
+    lines: tuple[CodeLine, ...] = ()
+
+
+def value_sets(content: Content) -> dict[str, ValueSet]:
+    """Every value set by its name, without its lines."""
+    files = value_set_files(roots(content))
+    return {name: counted(content, name, lines_of(name, files[name])) for name in sorted(files)}
+
+
+def value_set(content: Content, name: str) -> ValueSet | None:
+    """One value set with its lines, or None if there is none of that name."""
+    files = value_set_files(roots(content))
+    return counted(content, name, lines_of(name, files[name]), keep=True) if name in files else None
+
+
+def counted(content: Content, name: str, lines: tuple[CodeLine, ...], keep: bool = False) -> ValueSet:
+    kind, _, concept = name.partition("-")
+    display = content.displays.get(concept, concept.replace("-", " "))
+    recognised = kind in ("problem", "medicine")
+    groups = tuple(group for group, members in content.groups.items() if recognised and concept in members)
+    return ValueSet(name, kind, display, len(lines), groups, lines if keep else ())
+
+
+def lines_of(name: str, paths: tuple[tuple[Path, bool], ...]) -> tuple[CodeLine, ...]:
+    return tuple(code_lines(name, paths, Faults()))
+
+
+def roots(content: Content) -> list[Path]:
+    """Our folder, and the site's that was laid over it."""
+    return [content.folder, *([content.site.folder] if content.site.folder else [])]
+
+
+def unchanged(content: Content) -> bool:
+    """Are the files on disk still those that were loaded?"""
+    return digest(roots(content)) == content.digest

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
-from ..content.overlay import VALUE_SETS
+from ..content.files import VALUE_SETS
 from ..evaluate import Service
 from .access import NoServer, Server
 from .capability import Capability, read_capability

@@ -13,8 +13,7 @@ from datetime import date
 
 from ..clinical.tables import Analyte
 from ..content.faults import Faults
-from ..content.files import HEADER, CodeLine, written_line
-from ..content.overlay import VALUE_SETS
+from ..content.files import HEADER, VALUE_SETS, CodeLine, written_line
 from ..content.valuesets import USES, sound_line
 from ..fhir.reading.labs import OUTCOMES
 from .cleaning import Privacy, is_formula, no_formula, shown

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from ..content.locate import shipped_folder
+from ..content.files import shipped_folder
 from ..fhir.gathering import templates
 
 Json = dict[str, Any]

@@ -1,10 +1,12 @@
-"""The hook request that a vignette makes: FHIR resources built from the first codes of the value sets."""
+"""The hook request that a vignette makes: FHIR resources and draft orders, from the first codes of the value sets."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,9 +14,9 @@ import msgspec
 from ..clinical.tables import Analyte, Orderable
 from ..clinical.units import normalise_unit
 from ..content.content import Content
-from .codes import value_set
-from .vignette_orders import instruction, order_context
 from .vignettes import Vignette, VignetteError
+
+Json = dict[str, Any]
 
 PATIENT = "pt-1"
 UNFIT = {"prefix", "multivitamin", "antidote", "component"}  # rows that are no plain example of their concept
@@ -35,7 +37,7 @@ LAB_KEYS = {
     **dict.fromkeys(("mcv", "haemoglobin", "neutrophils", "platelets", "reticulocytes"), "bloodCount"),
 }
 
-
+UNITS = {"day": "d", "week": "wk", "month": "mo", "year": "a"}
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -44,10 +46,10 @@ def request_bytes(vignette: Vignette, content: Content) -> bytes:
     return ENCODER.encode(hook_request(vignette, content))
 
 
-def hook_request(vignette: Vignette, content: Content) -> dict[str, Any]:
+def hook_request(vignette: Vignette, content: Content) -> Json:
     """The request about the vignette's patient, with full prefetch, and with the orders of an order hook."""
     build = Build(vignette, content)
-    prefetch: dict[str, Any] = {key: [] for key in content.prefetch["full"] if key != "patient"}
+    prefetch: Json = {key: [] for key in content.prefetch["full"] if key != "patient"}
     for resource in build.resources():
         prefetch[build.key(resource)].append(resource)
     bundles = {key: bundle(entries) for key, entries in prefetch.items()}
@@ -65,9 +67,9 @@ def hook_request(vignette: Vignette, content: Content) -> dict[str, Any]:
     }
 
 
-def bundle(resources: list[dict[str, Any]]) -> dict[str, Any]:
+def bundle(resources: list[Json]) -> Json:
     """A searchset Bundle."""
-    found: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "total": len(resources)}
+    found: Json = {"resourceType": "Bundle", "type": "searchset", "total": len(resources)}
     if resources:
         found["entry"] = [{"resource": each, "search": {"mode": "match"}} for each in resources]
     return found
@@ -80,7 +82,7 @@ class Build:
         self.told, self.as_of, self.content = vignette.told, vignette.as_of, content
         self.count = 0
 
-    def patient(self) -> dict[str, Any]:
+    def patient(self) -> Json:
         """The Patient; `age` in years unless `born` is given."""
         told = self.told.get("patient", {})
         patient = {"resourceType": "Patient", "id": PATIENT, "gender": told.get("sex", "female")}
@@ -92,9 +94,9 @@ class Build:
             patient["deceasedBoolean"] = True
         return patient
 
-    def resources(self) -> list[dict[str, Any]]:
+    def resources(self) -> list[Json]:
         """Everything but the Patient."""
-        makers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        makers: dict[str, Callable[[Json], Json]] = {
             "lab": self.lab,
             "problem": self.problem,
             "medicine": self.medicine,
@@ -106,28 +108,28 @@ class Build:
             told["lab"].append(DEFAULT_EGFR)
         return [maker(entry) for table, maker in makers.items() for entry in told[table]]
 
-    def key(self, resource: dict[str, Any]) -> str:
+    def key(self, resource: Json) -> str:
         """The prefetch key under which a client would send the resource."""
         if resource["resourceType"] != "Observation":
             return KEY_OF[resource["resourceType"]]
         category = resource.pop("_analyte", None)
         return LAB_KEYS.get(category, "chemistry") if category else "status"
 
-    def begin(self, kind: str, told: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    def begin(self, kind: str, told: Json, **fields: Any) -> Json:
         """A resource with type, id and patient."""
         self.count += 1
         subject = "patient" if kind in ("AllergyIntolerance", "FamilyMemberHistory") else "subject"
         identity = told.get("id", f"{kind.lower()[:3]}-{self.count}")
         return {"resourceType": kind, "id": identity, subject: {"reference": f"Patient/{PATIENT}"}, **fields}
 
-    def day(self, told: dict[str, Any], name: str = "") -> str | None:
+    def day(self, told: Json, name: str = "") -> str | None:
         """The day that is told, or None: `days_ago`/`date`, or with a name `ended_days_ago`/`ended`."""
         ago, day = (f"{name}_days_ago", name) if name else ("days_ago", "date")
         if ago in told:
             return str(self.as_of - timedelta(days=int(told[ago])))
         return str(told[day]) if day in told else None
 
-    def concept(self, name: str, code: str | None = None, text: str | None = None) -> dict[str, Any]:
+    def concept(self, name: str, code: str | None = None, text: str | None = None) -> Json:
         """A CodeableConcept with the first (or the given) code of a value set, or with words alone."""
         if text:
             return {"text": text}
@@ -136,7 +138,7 @@ class Build:
                 return {"coding": [{key: row[key] for key in ("system", "code", "display")}]}
         raise VignetteError(f"no code in value set {name!r}" + (f" like {code!r}" if code else ""))
 
-    def lab(self, told: dict[str, Any]) -> dict[str, Any]:
+    def lab(self, told: Json) -> Json:
         """An Observation of a laboratory."""
         analyte = self.content.analytes[told["analyte"]]
         code = told.get("code") or fitting(analyte, told.get("unit"))
@@ -154,7 +156,7 @@ class Build:
             found["interpretation"] = [{"coding": [{"code": told["flag"]}]}]
         return found
 
-    def problem(self, told: dict[str, Any]) -> dict[str, Any]:
+    def problem(self, told: Json) -> Json:
         """A Condition, or an Observation, Procedure or FamilyMemberHistory where `as` says so."""
         code = self.concept(f"problem-{told['concept']}", text=told.get("text"))
         kind, day = told.get("as", "condition"), self.day(told)
@@ -170,7 +172,7 @@ class Build:
         dated(found, "abatementDateTime", self.day(told, "ended"))
         return dated(found, "recordedDate", day)
 
-    def medicine(self, told: dict[str, Any]) -> dict[str, Any]:
+    def medicine(self, told: Json) -> Json:
         """A MedicationRequest, or what `as` says: statement, administration, dispense."""
         kind, day, end = told.get("as", "order"), self.day(told), self.day(told, "ended")
         code = self.concept(f"medicine-{told['ingredient']}", text=told.get("text"))
@@ -197,14 +199,14 @@ class Build:
         found["medicationCodeableConcept"] = code
         return found
 
-    def allergy(self, told: dict[str, Any]) -> dict[str, Any]:
+    def allergy(self, told: Json) -> Json:
         """An active AllergyIntolerance."""
         status = {"coding": [{"code": "active"}]}
         return self.begin(
             "AllergyIntolerance", told, clinicalStatus=status, code=self.concept(f"allergy-{told['substance']}")
         )
 
-    def order(self, told: dict[str, Any]) -> dict[str, Any]:
+    def order(self, told: Json) -> Json:
         """An open ServiceRequest for one of our orderables."""
         orderable = self.orderable(told["orderable"])
         code = {"coding": [dict(zip(("system", "code", "display"), orderable.coding, strict=True))]}
@@ -222,18 +224,88 @@ def fitting(analyte: Analyte, unit: str | None) -> str | None:
     return known.family if known and len(analyte.bases) > 1 and known.family in ("mass", "molar") else None
 
 
-def dated(resource: dict[str, Any], name: str, day: str | None) -> dict[str, Any]:
+def dated(resource: Json, name: str, day: str | None) -> Json:
     """The resource with a date, if one is told."""
     if day:
         resource[name] = day
     return resource
 
 
-def quantity(value: Any, unit: str | None, comparator: str | None = None) -> dict[str, Any]:
+def quantity(value: Any, unit: str | None, comparator: str | None = None) -> Json:
     """A Quantity; the number keeps its trailing zeros."""
-    found: dict[str, Any] = {"value": Decimal(str(value))}
+    found: Json = {"value": Decimal(str(value))}
     if comparator:
         found["comparator"] = comparator
     if unit:
         found["unit"] = unit
     return found
+
+
+def order_context(told: Json, hook: str, build: Build) -> Json:
+    """`draftOrders` and, for order-select, `selections`."""
+    selected = [draft(entry, build) for entry in told.get("selected", ())]
+    beside = [draft(entry, build) for entry in told.get("beside", ())]
+    entries = [{"resource": each} for each in (*selected, *beside)]
+    bundle: Json = {"resourceType": "Bundle", "type": "collection", **({"entry": entries} if entries else {})}
+    if hook != "order-select":
+        return {"draftOrders": bundle}
+    return {"selections": [f"{each['resourceType']}/{each['id']}" for each in selected], "draftOrders": bundle}
+
+
+def draft(told: Json, build: Build) -> Json:
+    """A draft ServiceRequest of one of our tests, or a draft MedicationRequest."""
+    status = told.get("status", "draft")
+    if "orderable" in told:
+        orderable = build.orderable(told["orderable"])
+        code = {"coding": [dict(zip(("system", "code", "display"), orderable.coding, strict=True))]}
+        return build.begin("ServiceRequest", told, status=status, intent="order", code=code)
+    medicine = build.concept(f"medicine-{told['ingredient']}", text=told.get("text"))
+    found = build.begin("MedicationRequest", told, status=status, intent="order", medicationCodeableConcept=medicine)
+    instructions = [instruction({"route": told.get("route"), **each}) for each in told.get("phases", [told])]
+    if any(instructions):
+        found["dosageInstruction"] = [{"sequence": number, **each} for number, each in enumerate(instructions, start=1)]
+    return found
+
+
+def instruction(told: Json) -> Json:
+    """A dosage instruction: route, dose ("1 mg"), how often (`times` "every" so long), `for` how long; or in words."""
+    found: Json = {}
+    if told.get("instructions"):
+        found["text"] = told["instructions"]
+    if told.get("route"):
+        found["route"] = {"text": told["route"]}
+    if told.get("dose"):
+        found["doseAndRate"] = [{"doseQuantity": amount(told["dose"])}]
+    if told.get("every"):
+        found["timing"] = {"repeat": repeat(told)}
+    return found
+
+
+def amount(text: str) -> Json:
+    """ "1 mg" as a Quantity."""
+    number, unit = text.split(" ", 1)
+    return {"value": Decimal(number), "unit": unit}
+
+
+def repeat(told: Json) -> Json:
+    """Timing.repeat: 3 `times` every "1 week" for "2 weeks"."""
+    period, unit = told["every"].split(" ", 1)
+    found: Json = {"frequency": told.get("times", 1), "period": Decimal(period), "periodUnit": UNITS[unit.rstrip("s")]}
+    if "for" in told:
+        length, unit = told["for"].split(" ", 1)
+        found["boundsDuration"] = {"value": Decimal(length), "code": UNITS[unit.rstrip("s")]}
+    return found
+
+
+def value_set(content: Content, name: str) -> list[dict[str, str]]:
+    """The rows of a value set, in the order of its file, and then a site's own."""
+    folders = [each for each in (content.folder, content.site.folder) if each is not None]
+    paths = [path for folder in folders if (path := folder / "value-sets" / f"{name}.csv").is_file()]
+    if not paths:
+        raise VignetteError(f"no value set {name!r}")
+    return [row for path in paths for row in rows_of(path)]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from ..content.locate import shipped_folder
+from ..content.files import shipped_folder
 
 PLAIN_NAME = re.compile(r"[a-z0-9-]+")
 DEFAULT_DAY = date(2026, 1, 15)

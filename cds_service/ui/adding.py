@@ -11,10 +11,9 @@ from uuid import uuid4
 from cds_service.clinical.tables import Analyte
 from cds_service.content.content import Content
 from cds_service.content.files import value_set_files
-from cds_service.content.review_codes import roots
+from cds_service.content.valuesets import roots
 from cds_service.evaluate import Service
-from cds_service.examples.vignette_fhir import Build
-from cds_service.examples.vignette_orders import draft
+from cds_service.examples.vignette_fhir import Build, draft
 from cds_service.examples.vignettes import Vignette
 
 from .editing import day_of, quantity

@@ -13,12 +13,10 @@ from typing import Any
 from flask import Flask, render_template, request, url_for
 
 from cds_service.clinical.tables import Pathway
-from cds_service.content.cautions import cautions
 from cds_service.content.content import Content
-from cds_service.content.difference import difference
-from cds_service.content.review import Sheet
-from cds_service.content.review_codes import KINDS, USES, unchanged, value_set, value_sets
-from cds_service.content.review_rows import sheets
+from cds_service.content.difference import cautions, difference
+from cds_service.content.review import Sheet, sheets
+from cds_service.content.valuesets import KINDS, USES_IN_WORDS, unchanged, value_set, value_sets
 from cds_service.web.errors import Refused
 
 from .content_shelf import Shelf
@@ -93,7 +91,7 @@ class ContentPages:
         if found is None:
             raise Refused(404, "there is no such value set; GET /content/value-sets lists them")
         same = unchanged(self.content())
-        return self.page("content_value_set.html", set=found, kinds=KINDS, uses=USES, same=same)
+        return self.page("content_value_set.html", set=found, kinds=KINDS, uses=USES_IN_WORDS, same=same)
 
     def difference(self) -> str:
         """GET /content/difference: what a site's folder changes, sentence by sentence."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cds_service.content.content import Content, load_content
-from cds_service.content.locate import shipped_folder
+from cds_service.content.files import shipped_folder
 
 EXAMPLE, EXAMPLE_FOLDER = "example", "ruh-bath"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cds_service.content.content import Content
-from cds_service.content.locate import shipped_folder
+from cds_service.content.files import shipped_folder
 from cds_service.examples import fixture_patients, vignette_fhir
 from cds_service.examples.vignettes import Vignette, read_vignette
 

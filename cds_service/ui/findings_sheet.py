@@ -17,9 +17,9 @@ from cds_service import clinical
 from cds_service.clinical.advice import named
 from cds_service.clinical.findings import NAMES
 from cds_service.clinical.tables import Choice, Pathway, Row
+from cds_service.content.check import TABLES
 from cds_service.content.content import Content
 from cds_service.content.review import Entry, Fact, Said, Sheet
-from cds_service.content.vocabulary import TABLES
 
 MAKERS = ("add", "either", "both")
 WORDS = "findings."

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from cds_service.content.content import load_content
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import cards_folder
 from tests.browser.conftest import Views
 
 pytestmark = pytest.mark.needs("chromium")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cds_service.content.check import Vocabulary
 from cds_service.content.content import Content, load_content
 from cds_service.content.faults import ContentError
-from cds_service.content.vocabulary import Vocabulary
 from tests.cards.small_files import FILES
 from tests.cards.small_pathway import PATHWAY
 

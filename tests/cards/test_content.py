@@ -11,7 +11,7 @@ import pytest
 
 from cds_service.clinical.tables import Choice
 from cds_service.content.faults import ContentError
-from cds_service.content.locate import cards_folder, shipped_folder
+from cds_service.content.files import cards_folder, shipped_folder
 from cds_service.content.prefetch import BY_PATIENT, KEYS, SETS, encoded_length, scopes
 from cds_service.content.print import as_html, as_markdown
 from tests.cards.small_content import SmallContent

@@ -10,7 +10,7 @@ import pytest
 
 from cds_service.content.codes import LOINC, RXNORM, SNOMED
 from cds_service.content.content import Content, load_content
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import cards_folder
 from cds_service.content.prefetch import KEYS, LONGEST_TEMPLATE, encoded_length
 from cds_service.content.print import as_html, as_markdown
 

@@ -14,10 +14,9 @@ from cds_service.app import build_service
 from cds_service.cli import main
 from cds_service.commands.boundaries import PROBES, boundaries, tried, untried
 from cds_service.commands.site_check import check_site
-from cds_service.content.cautions import cautions
 from cds_service.content.content import load_content
-from cds_service.content.difference import difference
-from cds_service.content.locate import cards_folder
+from cds_service.content.difference import cautions, difference
+from cds_service.content.files import cards_folder
 from cds_service.settings import Settings
 from tests.book import FIXTURES, PATHWAYS, content, overlaid, service
 

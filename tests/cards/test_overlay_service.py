@@ -15,7 +15,7 @@ from cds_service.app import build_service
 from cds_service.cli import main
 from cds_service.commands.boundaries import played
 from cds_service.content.content import Content, load_content
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import cards_folder
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.examples.vignettes import DEFAULT_DAY, Vignette
 from cds_service.settings import Settings, SettingsError

@@ -16,7 +16,7 @@ from cds_service.cdshooks.messages import read_request
 from cds_service.cli import main
 from cds_service.content.content import Content, load_content
 from cds_service.content.faults import ContentError
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import cards_folder
 from cds_service.evaluate import Answer, answer
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.settings import Settings, load_settings

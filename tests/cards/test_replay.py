@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from cds_service.cli import main
 from cds_service.commands.replaying import Replay, Side
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import cards_folder
 from cds_service.settings import Settings
 from tests.book import FIXTURES
 

@@ -6,10 +6,9 @@ import pytest
 
 from cds_service.clinical.limits import OPTIONAL, REQUIRED
 from cds_service.content.content import load_content
-from cds_service.content.locate import cards_folder
-from cds_service.content.review import Entry, Sheet
-from cds_service.content.review_codes import KINDS, unchanged, value_set, value_sets
-from cds_service.content.review_rows import sheets
+from cds_service.content.files import cards_folder
+from cds_service.content.review import Entry, Sheet, sheets
+from cds_service.content.valuesets import KINDS, unchanged, value_set, value_sets
 from tests.cards.small_content import SmallContent
 
 WORDS = "plain-words.toml"

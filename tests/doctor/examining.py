@@ -10,7 +10,7 @@ from typing import Any
 
 from cds_service.app import build_service
 from cds_service.content.content import load_content
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import cards_folder
 from cds_service.doctor.access import Limits, server_at
 from cds_service.doctor.document import document
 from cds_service.doctor.examine import Request, examine

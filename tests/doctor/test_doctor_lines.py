@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.content.content import load_content
-from cds_service.content.files import HEADER
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import HEADER, cards_folder
 from cds_service.content.valuesets import snomed_check_digit
 from cds_service.doctor.cleaning import Privacy, is_formula
 from cds_service.doctor.labs import Code, LabTally, Seen

@@ -16,7 +16,7 @@ from fhir.resources.R4B.servicerequest import ServiceRequest
 from cds_service.clinical.tables import Pathway
 from cds_service.content.content import Content, load_content
 from cds_service.content.faults import ContentError
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import cards_folder
 from cds_service.fhir.ordering.drafts import Drafts, binding_faults, build_drafts
 from tests.cards.small_content import SmallContent
 

@@ -92,7 +92,7 @@ def test_a_name_in_an_identifier_or_an_ingredient_list_is_enough(medicine: dict)
 
 def ndc_of(ingredient: str) -> str:
     """An eleven-digit NDC of ours for the ingredient."""
-    from cds_service.content.locate import cards_folder
+    from cds_service.content.files import cards_folder
 
     rows = (cards_folder() / "value-sets" / f"medicine-{ingredient}.csv").read_text().splitlines()
     return next(row.split(",")[1] for row in rows if row.startswith(NDC + ","))

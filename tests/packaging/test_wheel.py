@@ -82,7 +82,7 @@ def test_the_service_checks_its_content_from_an_empty_directory(tmp_path):
 
 
 def test_a_checkout_that_is_not_installed_finds_its_cards(tmp_path):
-    code = "from cds_service.content.locate import cards_folder; print(cards_folder())"
+    code = "from cds_service.content.files import cards_folder; print(cards_folder())"
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=AT_MOST)
     assert done.stdout.strip() == str(ROOT / "cards")

@@ -12,7 +12,7 @@ from flask import Flask
 from werkzeug.test import Client, TestResponse
 
 from cds_service.content.content import Content, load_content
-from cds_service.content.locate import cards_folder, shipped_folder
+from cds_service.content.files import cards_folder, shipped_folder
 from cds_service.ui.content_pages import add_content_pages
 from cds_service.ui.frame import add_frame
 from tests.cards.small_content import SmallContent

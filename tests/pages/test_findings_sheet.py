@@ -8,7 +8,7 @@ import pytest
 
 from cds_service.clinical.findings import NAMES
 from cds_service.content.content import Content, load_content
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import cards_folder
 from cds_service.content.review import Entry
 from cds_service.ui.content_pages import every_sheet
 from tests.pages.visiting import Visitor

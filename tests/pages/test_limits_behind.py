@@ -9,7 +9,7 @@ import pytest
 from cds_service.clinical.findings import assess
 from cds_service.clinical.record import LabResult, Patient, PatientRecord
 from cds_service.content.content import load_content
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import cards_folder
 from cds_service.ui.limits_behind import limits_behind
 from tests.clinical.patients import KEYS, TODAY, ago, lab
 from tests.pages.test_why import reasons, walk_of

@@ -14,7 +14,7 @@ from cds_service.clinical.case import Case
 from cds_service.clinical.findings import assess
 from cds_service.clinical.record import LabResult, Patient, PatientRecord
 from cds_service.content.content import Content, load_content
-from cds_service.content.locate import cards_folder, shipped_folder
+from cds_service.content.files import cards_folder, shipped_folder
 from cds_service.ui.timeline import HEIGHT, LEFT, RIGHT, WIDTH, Chart, Timeline, timeline
 from tests.clinical.patients import KEYS, TODAY, ago, injection, lab, oral
 

@@ -12,7 +12,7 @@ from cds_service.app import build_service, of_hook
 from cds_service.cdshooks.messages import read_request
 from cds_service.clinical.advice import matches, named
 from cds_service.content.content import Content, load_content
-from cds_service.content.locate import cards_folder, shipped_folder
+from cds_service.content.files import cards_folder, shipped_folder
 from cds_service.evaluate import Answer, Service, answer
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.examples.vignettes import Vignette, overlay_folder, read_vignette

@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from cds_service.content.content import Content, load_content
-from cds_service.content.locate import cards_folder
+from cds_service.content.files import cards_folder
 from tests.pages.visiting import AT_180, Visitor, fields, label, summaries
 
 
