@@ -1,6 +1,6 @@
 """Which band a B12 result lies in, compared in the unit that was reported, and when it must not be classified.
 
-Bands are "deficient", "grey" and "above" (clinical.md 1.1, 1.6, 6.1).
+Bands are "deficient", "grey" and "above" (docs/clinical-reference.md 1.1, 1.6, 6.1).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Results that came and could not be judged: the newest of their kind, and why. They are named, so that nobody believes
-that they were weighed (clinical.md 1.6). Total and active B12 have rows of their own for it (b12.py).
+that they were weighed (docs/clinical-reference.md 1.6). Total and active B12 have rows of their own for it (b12.py).
 """
 
 from __future__ import annotations

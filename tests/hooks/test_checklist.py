@@ -1,4 +1,4 @@
-"""The checklist of cds-hooks.md 2, item by item: transport, discovery, request (items 1 to 37).
+"""The protocol checklist, section 2, item by item: transport, discovery, request (items 1 to 37).
 
 Templates and answers (38 to 48, 71 to 106) are in test_checklist_answers.py, prefetch states and fetching (47a, 49 to
 61) in test_checklist_prefetch.py and test_checklist_fetching.py, FHIR access (62 to 70) in

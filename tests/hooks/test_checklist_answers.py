@@ -1,4 +1,4 @@
-"""The checklist of cds-hooks.md 2: templates (38 to 48), and the answers to every vignette (3 to 7, 71 to 106)."""
+"""The protocol checklist, section 2: templates (38 to 48), and the answers to every vignette (3 to 7, 71 to 106)."""
 
 from __future__ import annotations
 

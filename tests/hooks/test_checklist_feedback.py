@@ -1,4 +1,4 @@
-"""The checklist of cds-hooks.md 2.12: feedback (items 107 to 116), over HTTP. How each shape is read is tested in
+"""The protocol checklist, section 2.12: feedback (items 107 to 116), over HTTP. How each shape is read is tested in
 test_feedback_reading.py, what is made of it in tests/store/test_feedback_report.py."""
 
 from __future__ import annotations

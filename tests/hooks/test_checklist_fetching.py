@@ -1,4 +1,4 @@
-"""Items 47a and 54 to 58 of cds-hooks.md over HTTP: what is read from the client's FHIR server, and what if not."""
+"""Items 47a and 54 to 58 of the protocol checklist over HTTP: what is read from the client's FHIR server, or not."""
 
 from __future__ import annotations
 

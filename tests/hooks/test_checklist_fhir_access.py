@@ -1,4 +1,4 @@
-"""Items 62 to 70 of cds-hooks.md over HTTP: which FHIR server is called, with what, and what is never told.
+"""Items 62 to 70 of the protocol checklist over HTTP: which FHIR server is called, with what, and what is never told.
 
 How single calls fail is in tests/fhir/test_outgoing.py; which status follows in test_checklist_prefetch.py.
 """

@@ -1,4 +1,4 @@
-"""Items 66, 68, 68b, 69, 129 and 131 of cds-hooks.md: what goes out, over which way, and what does not stay behind.
+"""Items 66, 68, 68b, 69, 129 and 131 of the protocol checklist: what is sent out, how, and what is not kept.
 
 The single ways in which a call fails are in tests/fhir/test_outgoing.py, the addresses in test_outgoing_addresses.py.
 """

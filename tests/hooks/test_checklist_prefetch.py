@@ -1,4 +1,4 @@
-"""Items 49 to 61 of cds-hooks.md over HTTP: what may come as prefetch, and what is answered to it."""
+"""Items 49 to 61 of the protocol checklist over HTTP: what may come as prefetch, and what is answered to it."""
 
 from __future__ import annotations
 

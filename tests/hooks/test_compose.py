@@ -1,4 +1,4 @@
-"""Cards: what they hold and how several pieces of advice share them (checklist 2.8 to 2.10 and clinical.md 6.3)."""
+"""Cards: what they hold, and how several pieces of advice share them (checklist 2.8 to 2.10; 6.3.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks that other tests rely on do find what they look for (cds-hooks.md 5)."""
+"""The checks that other tests rely on do find what they look for (protocol checklist, section 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draft orders as real clients send them (cds-hooks.md 4.3, 6, 7.1; items 34, 35, 37, 76): odd ones cost no others."""
+"""Draft orders as clients send them (protocol checklist 4.3, 6, 7.1; items 34, 35, 37, 76): odd ones cost no others."""
 
 from __future__ import annotations
 

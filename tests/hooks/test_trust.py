@@ -1,4 +1,4 @@
-"""Tokens: which signature is believed, by the items 118 to 128 of cds-hooks.md. Keys and time are given.
+"""Tokens: which signature is believed, by the items 118 to 128 of the protocol checklist. Keys and time are given.
 
 The specification's own example is not among them: its public key is printed in the specification, not here.
 """

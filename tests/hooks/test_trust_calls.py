@@ -1,4 +1,4 @@
-"""The gate over HTTP (items 23, 113, 117 to 132 of cds-hooks.md): what a client hears, and what the log does."""
+"""Authentication over HTTP (items 23, 113, 117 to 132 of the protocol checklist): the answer, and the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens: what they say of issuer, audience, time and tenant, by the items 113 and 120 to 127 of cds-hooks.md."""
+"""Tokens: issuer, audience, time and tenant, by items 113 and 120 to 127 of the protocol checklist."""
 
 from __future__ import annotations
 
