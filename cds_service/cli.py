@@ -172,10 +172,10 @@ def prefetch() -> None:
 def doctor(url: str, site: Path | None, **options: Any) -> None:
     """Examine a FHIR server before go-live: would the service work there, and which codes are not mapped?"""
     from .app import SECONDS
-    from .doctor.command import Asked, CannotExamine, run
+    from .doctor.command import CannotExamine, Options, run
 
     settings = read_settings(**({"site_dir": site} if site else {}))
-    asked = Asked(url=url, site=settings.site_dir, **options)
+    asked = Options(url=url, site=settings.site_dir, **options)
     try:
         run(asked, lambda: read_service(settings, read_content(settings), ""), datetime.now(settings.zone), SECONDS)
     except CannotExamine as error:

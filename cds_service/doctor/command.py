@@ -12,25 +12,25 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
 from ..commands.display import console
 from ..evaluate import Service
-from . import report
-from .access import BadAddress, CannotExamine, Limits, server_at
-from .document import document
-from .examine import QUESTIONS, Request, Tell, examine
+from .examine import QUESTIONS, ExaminationRequest, Progress, examine
+from .fhir_server import BadAddress, CannotExamine, Limits, server_at
+from .report import document, report_of, show
 
 TOKEN = "CDS_FHIR_TOKEN"  # noqa: S105 (the name of a variable, not a token)
 LIMITS = Limits()
 LONGEST_TOKEN = 20_000
 LONGEST_LIST = 100_000
 
-__all__ = ["Asked", "CannotExamine", "run"]
+__all__ = ["CannotExamine", "Options", "run"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Options:
     """The options of the command."""
 
     url: str
@@ -41,43 +41,43 @@ class Asked:
     as_json: bool
 
 
-def run(asked: Asked, load: Callable[[], Service], now: datetime, call_seconds: float) -> None:
+def run(options: Options, load: Callable[[], Service], now: datetime, call_seconds: float) -> None:
     """Examine and print. Raises CannotExamine. The service is loaded when the address has proved to be one."""
-    server = server_at(asked.url, read_token(asked.token_file), LIMITS)
-    patients = read_patients(asked.patients_file)
+    server = server_at(options.url, read_token(options.token_file), LIMITS)
+    patients = read_patients(options.patients_file)
     service = load()
-    request = Request(
+    request = ExaminationRequest(
         service=service,
-        timed_sets=(asked.prefetch,) if asked.prefetch else tuple(service.content.prefetch),
+        timed_sets=(options.prefetch,) if options.prefetch else tuple(service.content.prefetch),
         patients=patients,
-        site=asked.site,
+        site=options.site,
         call_seconds=call_seconds,
         has_token=server.has_token,
     )
-    with progress() as tell:
-        found = examine(server, request, now, tell)
-    told = document(found, service.content)
-    if asked.as_json:
-        click.echo(json.dumps(told, indent=2))
+    with progress_bar() as progress:
+        found = examine(server, request, now, progress)
+    report = report_of(found, service.content)
+    if options.as_json:
+        click.echo(json.dumps(document(report), indent=2))
     else:
-        report.show(console(), told)
+        show(console(), report)
 
 
 @contextmanager
-def progress() -> Iterator[Tell]:
+def progress_bar() -> Iterator[Progress]:
     """A bar on the standard error stream, where that is a terminal: the standard output holds the result alone."""
     out = Console(stderr=True)
     parts = (SpinnerColumn(), BarColumn(), TextColumn("{task.completed}/{task.total} {task.description}"))
-    with Progress(*parts, TimeElapsedColumn(), console=out, transient=True, disable=not out.is_terminal) as bar:
+    with Bar(*parts, TimeElapsedColumn(), console=out, transient=True, disable=not out.is_terminal) as bar:
         task = bar.add_task("", total=QUESTIONS)
         asked = 0
 
-        def tell(question: str) -> None:
+        def show_question(question: str) -> None:
             nonlocal asked
             bar.update(task, description=question, completed=asked)
             asked += 1
 
-        yield tell
+        yield show_question
 
 
 def read_token(file: Path | None) -> str:

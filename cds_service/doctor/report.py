@@ -1,137 +1,427 @@
-"""The examination for a reader's eye. Lines to paste stand alone, unwrapped, as they go into their file."""
+"""The report of an examination: typed facts that are printed for a reader, or as one JSON document under stable names.
+
+Lines to paste stand alone, unwrapped, as they go into their file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ..commands.display import plain
+from ..content.content import Content
+from ..fhir.reading.labs import OUTCOMES
+from .examine import Examination
+from .fhir_server import Privacy, shown
+from .overlay import UNIT_DOUBTS, Unmapped
+from .survey import Code, CodeInUnit, Search, families_of
+from .trials import Timing, Trial
 
-Json = dict[str, Any]
-OTHERS = 20  # further local codes that are printed; all are in the JSON
+OTHERS, OTHERS_PRINTED = 200, 20  # local codes of what is none of ours: in the document, and on the terminal
+CODES_PRINTED = 8  # of one medicine
 LATER = "Check each line with the laboratory before you paste it: a name is no proof."
 COLOURS = {"yes": "green", "partly": "yellow", "no": "red", "unknown": "yellow"}
 
 
-def show(out: Console, told: Json) -> None:
-    """The report on the document that `document` makes."""
-    server = told["server"]
+class Fact(msgspec.Struct, rename="camel"):
+    """A part of the report; its fields are the names in the document."""
+
+
+class ServerFact(Fact):
+    software: str
+    fhir_version: str
+
+
+class SetFact(Fact):
+    """Whether a prefetch set works there, and its keys."""
+
+    works: str
+    keys: list[str]
+
+
+class TemplateFact(Fact):
+    key: str
+    type: str
+    sets: list[str]
+    answered: bool
+    states: dict[str, int]
+    reason: str
+    found: int
+    slowest_ms: float
+    listed: bool
+    parameters_not_listed: list[str]
+    without_patient: bool
+
+
+class ParameterFact(Fact):
+    type: str
+    parameter: str
+    effect: str
+    how: str
+
+
+class CategoryFact(Fact):
+    type: str
+    category: str
+    found: int
+    note: str
+
+
+class CallFact(Fact):
+    """The calls that were timed with one prefetch set."""
+
+    prefetch: str
+    allowed_ms: float
+    calls: int
+    median_ms: float
+    slowest_ms: float
+    statuses: dict[str, int]
+    whole: int
+    not_had: dict[str, int]
+
+
+class CodeFact(Fact):
+    system: str
+    code: str
+    display: str
+    count: int
+
+
+class OtherCodeFact(CodeFact):
+    """A local code that is none of ours by its name, with the unit that comes with it."""
+
+    unit: str
+
+
+class UnitFact(Fact):
+    unit: str
+    count: int
+    accepted: bool
+    doubt: str
+
+
+class AnalyteFact(Fact):
+    id: str
+    display: str
+    results: int
+    codes: list[CodeFact]
+    units: list[UnitFact]
+    families: list[str]
+    not_mapped: int
+    without_code: int
+
+
+class MedicineFact(Fact):
+    id: str
+    display: str
+    by_code: int
+    by_words: int
+    codes: list[CodeFact]
+
+
+class UnmappedFact(CodeFact):
+    concept: str
+    units: dict[str, int]
+    line: str
+    why_not: str
+
+
+class Report(Fact):
+    """Everything that was found out, without an id of a patient."""
+
+    content_version: str
+    server: ServerFact
+    works: str
+    prefetch: str
+    verdict: list[str]
+    clean: bool
+    patients: int
+    unsupported_types: list[str]
+    sets: dict[str, SetFact]
+    templates: list[TemplateFact]
+    parameters: list[ParameterFact]
+    categories: list[CategoryFact]
+    calls: list[CallFact]
+    asked: list[Search]
+    analytes: list[AnalyteFact]
+    medicines: list[MedicineFact]
+    unmapped: list[UnmappedFact]
+    overlay: dict[str, list[str]]
+    questions: list[str]
+    remarks: list[str]
+    other_codes: list[OtherCodeFact]
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as plain values for JSON."""
+    plain_values: dict[str, Any] = msgspec.to_builtins(report)
+    return plain_values
+
+
+def report_of(found: Examination, content: Content) -> Report:
+    """The facts of an examination."""
+    privacy = found.survey.privacy
+    return Report(
+        content_version=content.version,
+        server=ServerFact(found.capability.software, found.capability.fhir_version),
+        works=found.verdict.works,
+        prefetch=found.verdict.prefetch,
+        verdict=list(found.verdict.sentences),
+        clean=found.overlay.clean,
+        patients=len(found.sample.ids),
+        unsupported_types=unsupported_types(found.trials),
+        sets={name: SetFact(fit.works, list(content.prefetch[name])) for name, fit in found.fits.items()},
+        templates=[of_trial(trial, content) for trial in found.trials.values()],
+        parameters=[ParameterFact(each.kind, each.parameter, each.effect, each.how) for each in found.effects],
+        categories=[CategoryFact(each.kind, each.category, each.found, each.note) for each in found.categories],
+        calls=[of_timing(timing) for timing in found.timings],
+        asked=found.survey.searches,
+        analytes=of_analytes(found, content, privacy),
+        medicines=of_medicines(found, content, privacy),
+        unmapped=[of_unmapped(each) for each in found.overlay.unmapped],
+        overlay=found.overlay.files,
+        questions=found.overlay.questions,
+        remarks=found.remarks,
+        other_codes=other_codes(found, privacy),
+    )
+
+
+def unsupported_types(trials: Mapping[str, Trial]) -> list[str]:
+    """The resource types that the server does not have."""
+    return list(dict.fromkeys(trial.kind for trial in trials.values() if trial.unsupported))
+
+
+def of_trial(trial: Trial, content: Content) -> TemplateFact:
+    return TemplateFact(
+        key=trial.key,
+        type=trial.kind,
+        sets=[name for name, keys in content.prefetch.items() if trial.key in keys],
+        answered=trial.answered,
+        states=dict(trial.states),
+        reason=trial.reason,
+        found=trial.found,
+        slowest_ms=milliseconds(trial.slowest),
+        listed=not trial.unlisted,
+        parameters_not_listed=sorted(trial.unnamed),
+        without_patient=trial.without_patient,
+    )
+
+
+def of_timing(timing: Timing) -> CallFact:
+    return CallFact(
+        prefetch=timing.prefetch,
+        allowed_ms=milliseconds(timing.allowed),
+        calls=timing.calls,
+        median_ms=milliseconds(timing.median),
+        slowest_ms=milliseconds(timing.slowest),
+        statuses={str(status): times for status, times in sorted(timing.statuses.items())},
+        whole=timing.whole,
+        not_had=dict(timing.given_up.most_common()),
+    )
+
+
+def of_analytes(found: Examination, content: Content, privacy: Privacy) -> list[AnalyteFact]:
+    """Each analyte, those that were not found too: that is what a person looks for."""
+    rows = []
+    for name in content.analytes:
+        counted = found.survey.labs.mapped.get(name, Counter())
+        rows.append(
+            AnalyteFact(
+                id=name,
+                display=content.displays[name],
+                results=sum(counted.values()),
+                codes=[of_code(code, times, privacy) for code, times in by_code(counted).most_common()],
+                units=of_units(name, counted, privacy),
+                families=sorted(families_of(counted)),
+                not_mapped=sum(found.survey.labs.suspected.get(name, Counter()).values()),
+                without_code=found.survey.labs.uncoded[name],
+            )
+        )
+    return rows
+
+
+def of_medicines(found: Examination, content: Content, privacy: Privacy) -> list[MedicineFact]:
+    """Each ingredient that was found."""
+    tally = found.survey.medicines
+    names = dict.fromkeys([*tally.by_code, *tally.by_words, *tally.uncoded])
+    return [
+        MedicineFact(
+            id=name,
+            display=content.displays[name],
+            by_code=sum(tally.by_code.get(name, Counter()).values()),
+            by_words=sum(tally.by_words.get(name, Counter()).values()) + tally.uncoded[name],
+            codes=[of_code(*each, privacy) for each in tally.by_code.get(name, Counter()).most_common()],
+        )
+        for name in names
+    ]
+
+
+def by_code(counted: Mapping[CodeInUnit, int]) -> Counter[Code]:
+    """The counts by code alone, whatever name stands with it."""
+    found: Counter[Code] = Counter()
+    displays: dict[tuple[str, str], Code] = {}
+    for each, times in counted.items():
+        found[displays.setdefault(each.code[:2], each.code)] += times
+    return found
+
+
+def of_units(analyte: str, counted: Mapping[CodeInUnit, int], privacy: Privacy) -> list[UnitFact]:
+    """Each text of a unit, how often, and whether it is accepted. A test that is positive or negative needs none."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for each, times in counted.items():
+        counts[each.unit, "" if analyte in OUTCOMES else each.doubt] += times
+    return [
+        UnitFact(privacy.show(unit), times, doubt not in UNIT_DOUBTS, doubt)
+        for (unit, doubt), times in counts.most_common()
+    ]
+
+
+def of_code(code: Code, times: int, privacy: Privacy) -> CodeFact:
+    return CodeFact(privacy.show(code.system), shown(code.code), privacy.show(code.display), times)
+
+
+def of_unmapped(each: Unmapped) -> UnmappedFact:
+    return UnmappedFact(
+        each.system, each.code, each.display, each.count, each.concept, dict(each.units), each.line, each.why_not
+    )
+
+
+def other_codes(found: Examination, privacy: Privacy) -> list[OtherCodeFact]:
+    """Local codes of results that are none of ours as far as their name says: worth a look by one who knows them."""
+    counts = [(code, unit, times) for (code, unit), times in found.survey.labs.others.items() if not code.known_system]
+    counts.sort(key=lambda each: (-each[2], each[0], each[1]))
+    return [
+        OtherCodeFact(
+            privacy.show(code.system), shown(code.code), privacy.show(code.display), times, privacy.show(unit)
+        )
+        for code, unit, times in counts[:OTHERS]
+    ]
+
+
+def milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def show(out: Console, report: Report) -> None:
+    """Print the report."""
+    server = report.server
     title(out, "Server")
-    out.print(plain(f"{server['software'] or 'it does not say its name'}, FHIR {server['fhirVersion'] or 'not said'}"))
-    out.print(plain(f"Tried with {told['patients']} patients; content {told['contentVersion']}."))
+    out.print(plain(f"{server.software or 'it does not say its name'}, FHIR {server.fhir_version or 'not said'}"))
+    out.print(plain(f"Tried with {report.patients} patients; content {report.content_version}."))
     title(out, "Would the service work there?")
-    for number, sentence in enumerate(told["verdict"]):
-        out.print(Text(plain(sentence).plain, style="" if number else f"bold {COLOURS[told['works']]}"))
-    show_calls(out, told["calls"])
-    show_templates(out, told["templates"])
-    show_parameters(out, told["parameters"])
-    show_categories(out, told["categories"])
-    show_asked(out, told["asked"])
-    show_analytes(out, told["analytes"])
-    show_medicines(out, told["medicines"])
-    show_others(out, told["otherCodes"])
-    show_list(out, "Remarks", told["remarks"])
-    show_list(out, "Questions to the laboratory", told["questions"])
-    show_overlay(out, told)
+    for number, sentence in enumerate(report.verdict):
+        out.print(Text(plain(sentence).plain, style="" if number else f"bold {COLOURS[report.works]}"))
+    show_calls(out, report.calls)
+    show_templates(out, report.templates)
+    show_parameters(out, report.parameters)
+    show_categories(out, report.categories)
+    show_asked(out, report.asked)
+    show_analytes(out, report.analytes)
+    show_medicines(out, report.medicines)
+    show_others(out, report.other_codes)
+    show_list(out, "Remarks", report.remarks)
+    show_list(out, "Questions to the laboratory", report.questions)
+    show_overlay(out, report)
 
 
 def title(out: Console, text: str) -> None:
     out.print(Text(f"\n{text}", style="bold"))
 
 
-def show_calls(out: Console, calls: Iterable[Json]) -> None:
+def show_calls(out: Console, calls: Iterable[CallFact]) -> None:
     title(out, "A call without prefetch")
     for each in calls:
-        if not each["calls"]:
-            out.print(plain(f"{each['prefetch']}: not tried, there is no patient."))
+        if not each.calls:
+            out.print(plain(f"{each.prefetch}: not tried, there is no patient."))
             continue
-        given_up = ", ".join(f"{key} ({times}x)" for key, times in each["notHad"].items())
+        given_up = ", ".join(f"{key} ({times}x)" for key, times in each.not_had.items())
         out.print(
             plain(
-                f"{each['prefetch']}: median {each['medianMs']:.0f} ms, slowest {each['slowestMs']:.0f} ms, of "
-                f"{each['allowedMs']:.0f} ms allowed; {each['whole']} of {each['calls']} calls had everything"
+                f"{each.prefetch}: median {each.median_ms:.0f} ms, slowest {each.slowest_ms:.0f} ms, of "
+                f"{each.allowed_ms:.0f} ms allowed; {each.whole} of {each.calls} calls had everything"
                 + (f"; not had: {given_up}." if given_up else ".")
             )
         )
-        if set(each["statuses"]) - {"200"}:
-            refused = each["calls"] - each["statuses"].get("200", 0)
+        if set(each.statuses) - {"200"}:
+            refused = each.calls - each.statuses.get("200", 0)
             out.print(plain(f"  {refused} of them would be answered with 412: required data is missing."))
 
 
-def show_templates(out: Console, templates: Iterable[Json]) -> None:
+def show_templates(out: Console, templates: Iterable[TemplateFact]) -> None:
     title(out, "Prefetch templates")
     table = columns("key", "sets", "type", "states", "found", "ms", "what is odd")
     for each in templates:
-        states = ", ".join(f"{state} {times}x" for state, times in each["states"].items())
-        odd = [each["reason"], "" if each["listed"] else "its CapabilityStatement does not list the type"]
-        if each["parametersNotListed"]:
-            odd.append(f"its CapabilityStatement does not list: {', '.join(each['parametersNotListed'])}")
-        if each["withoutPatient"]:
+        states = ", ".join(f"{state} {times}x" for state, times in each.states.items())
+        odd = [each.reason, "" if each.listed else "its CapabilityStatement does not list the type"]
+        if each.parameters_not_listed:
+            odd.append(f"its CapabilityStatement does not list: {', '.join(each.parameters_not_listed)}")
+        if each.without_patient:
             odd.append("tried over all patients")
-        cells = (each["key"], "+".join(each["sets"]), each["type"], states, each["found"], f"{each['slowestMs']:.0f}")
+        cells = (each.key, "+".join(each.sets), each.type, states, each.found, f"{each.slowest_ms:.0f}")
         row(table, *cells, "; ".join(filter(None, odd)))
     out.print(table)
 
 
-def show_parameters(out: Console, parameters: Iterable[Json]) -> None:
+def show_parameters(out: Console, parameters: Iterable[ParameterFact]) -> None:
     title(out, "Search parameters")
     table = columns("type", "parameter", "effect", "how that was seen")
     for each in parameters:
-        row(table, each["type"], each["parameter"], each["effect"], each["how"])
+        row(table, each.type, each.parameter, each.effect, each.how)
     out.print(table if table.row_count else Text("not tried: there is no patient"))
 
 
-def show_categories(out: Console, categories: Iterable[Json]) -> None:
+def show_categories(out: Console, categories: Iterable[CategoryFact]) -> None:
     title(out, "By category (a few patients)")
     table = columns("type", "category", "found", "note")
     for each in categories:
-        row(table, each["type"], each["category"] or "(without)", each["found"], each["note"])
+        row(table, each.type, each.category or "(without)", each.found, each.note)
     out.print(table if table.row_count else Text("not tried: there is no patient"))
 
 
-def show_asked(out: Console, asked: Iterable[Json]) -> None:
+def show_asked(out: Console, asked: Iterable[Search]) -> None:
     title(out, "What the counts below are taken from")
     table = columns("search", "over", "read", "note")
     for each in asked:
-        row(table, each["what"], each["over"], each["found"], "; ".join(filter(None, (each["failure"], each["cut"]))))
+        row(table, each.what, each.over, each.found, "; ".join(filter(None, (each.failure, each.cut))))
     out.print(table)
 
 
-def show_analytes(out: Console, analytes: Iterable[Json]) -> None:
+def show_analytes(out: Console, analytes: Iterable[AnalyteFact]) -> None:
     title(out, "Laboratory tests: codes and units that come")
     table = columns("test", "results", "codes", "units", "not mapped")
     for each in analytes:
-        codes = "\n".join(f"{code['code']} ({code['count']})" for code in each["codes"])
+        codes = "\n".join(f"{code.code} ({code.count})" for code in each.codes)
         units = "\n".join(
-            f"{unit['unit'] or '(none)'} ({unit['count']})" + (f" {unit['doubt']}" if unit["doubt"] else "")
-            for unit in each["units"]
+            f"{unit.unit or '(none)'} ({unit.count})" + (f" {unit.doubt}" if unit.doubt else "") for unit in each.units
         )
-        missing = each["notMapped"] + each["withoutCode"]
-        row(table, each["display"], each["results"], codes, units, missing or "")
+        missing = each.not_mapped + each.without_code
+        row(table, each.display, each.results, codes, units, missing or "")
     out.print(table)
 
 
-def show_medicines(out: Console, medicines: Iterable[Json]) -> None:
+def show_medicines(out: Console, medicines: Iterable[MedicineFact]) -> None:
     title(out, "Medicines that come")
     table = columns("ingredient", "by code", "by words", "codes")
     for each in medicines:
-        codes = ", ".join(f"{code['code']} ({code['count']})" for code in each["codes"][:8])
-        more = len(each["codes"]) - 8
-        row(table, each["display"], each["byCode"], each["byWords"], codes + (f" and {more} more" if more > 0 else ""))
+        codes = ", ".join(f"{code.code} ({code.count})" for code in each.codes[:CODES_PRINTED])
+        more = len(each.codes) - CODES_PRINTED
+        row(table, each.display, each.by_code, each.by_words, codes + (f" and {more} more" if more > 0 else ""))
     out.print(table if table.row_count else Text("none of ours"))
 
 
-def show_others(out: Console, others: list[Json]) -> None:
+def show_others(out: Console, others: list[OtherCodeFact]) -> None:
     if not others:
         return
     title(out, "Further local codes of results (none of ours by their name; the most frequent)")
     table = columns("system", "code", "display", "unit", "results")
-    for each in others[:OTHERS]:
-        row(table, each["system"], each["code"], each["display"], each["unit"], each["count"])
+    for each in others[:OTHERS_PRINTED]:
+        row(table, each.system, each.code, each.display, each.unit, each.count)
     out.print(table)
 
 
@@ -142,24 +432,24 @@ def show_list(out: Console, heading: str, lines: list[str]) -> None:
         out.print(plain(f"- {line}"), soft_wrap=True)  # it may hold a line to paste
 
 
-def show_overlay(out: Console, told: Json) -> None:
+def show_overlay(out: Console, report: Report) -> None:
     """What is not mapped, then the lines, file by file."""
     title(out, "Not mapped")
-    if told["clean"]:
+    if report.clean:
         out.print(Text("Nothing: the overlay is clean.", style="green"))
         return
-    if not told["overlay"]:
+    if not report.overlay:
         out.print(Text("No line to paste; see the questions above."))
         return
     table = columns("code", "display", "units", "how often", "file")
-    for each in told["unmapped"]:
-        units = ", ".join(f"{unit or '(none)'} {times}x" for unit, times in each["units"].items())
-        file = f"value-sets/{each['concept']}.csv" if not each["whyNot"] else "(see the questions)"
-        row(table, f"{each['system']}\n{each['code']}", each["display"], units, each["count"], file)
+    for each in report.unmapped:
+        units = ", ".join(f"{unit or '(none)'} {times}x" for unit, times in each.units.items())
+        file = f"value-sets/{each.concept}.csv" if not each.why_not else "(see the questions)"
+        row(table, f"{each.system}\n{each.code}", each.display, units, each.count, file)
     if table.row_count:
         out.print(table)
     out.print(Text(f"\nLines for the folder of CDS_SITE_DIR. {LATER}", style="bold"))
-    for file, lines in told["overlay"].items():
+    for file, lines in report.overlay.items():
         out.print(Text(f"\nInto {file}:\n", style="bold"))
         for line in lines:
             out.print(plain(line), soft_wrap=True)

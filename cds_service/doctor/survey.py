@@ -1,37 +1,271 @@
-"""Whole categories of the record read, as far as the server allows: over everybody, else patient by patient.
+"""Laboratory results and medicines read and counted, as far as the server allows: codes, units, what is not mapped.
 
-Bounded in pages, number and time. What was not read is said: a code that comes once a year may not be among what was.
+The search is over everybody, else patient by patient, bounded in pages, number and time; what was not read is said. The
+reading of the service decides what is recognised, so that what is counted here is what a call would see. A test that is
+not mapped is suspected by its name, for a person to confirm and never to classify.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
+from ..clinical.units import normalise_unit
+from ..content.codes import canonical_system
+from ..content.words import Words
 from ..evaluate import Service
 from ..fetching import FetchFailed
+from ..fhir.datatypes import Coding, Quantity
 from ..fhir.gathering.bundles import UnreadableError, decode
 from ..fhir.gathering.gather import Gathered
 from ..fhir.gathering.key_states import sort
 from ..fhir.gathering.shelf import Shelf, can_be_fetched, medication_to_look_up
 from ..fhir.reading.dates import Calendar
+from ..fhir.reading.labs import B12, NOT_B12, test_in
+from ..fhir.reading.observations import has_value
+from ..fhir.reading.products import Product, contents, product_of
 from ..fhir.reading.reading import Reading
-from ..fhir.resources import Resource
-from .access import Reply, Server
-from .cleaning import Privacy
-from .labs import LabTally
-from .medicines import KINDS, MedicineTally
-from .patients import query_of, subjects, without_patient
+from ..fhir.reading.recognise import Concept, concepts, find_codes, texts
+from ..fhir.reading.values import LONGEST_UNIT, WRITTEN, amount_of
+from ..fhir.resources import Component, Resource, listed
+from .fhir_server import Privacy, Reply, Server
+from .trials import query_of, subjects, without_patient
+
+LONGEST_NAME = 300
+NAMES = {
+    "red-cell-folate": r"\b(red (blood )?cells?|rbc|erythrocytes?|whole blood)\b.{0,12}folate|folate.{0,12}\b(red|rbc)",
+    "folate": r"\bfolate\b|\bfolic acid\b|\bfoliumzuur\b|\bfols[aä]ure\b",
+    "haemoglobin": r"\bha?emoglobine?\b|\bhgb\b|\bhb\b",
+    "neutrophils": r"\bneutrophils?\b|\bneuts?\b",
+    "platelets": r"\bplatelets?\b|\bplts?\b|\bthrombocyt",
+    "reticulocytes": r"\breticulocyt|\bretics?\b",
+    "ferritin": r"\bferritine?\b",
+    "creatinine": r"\bcreatinine?\b|\bkreatinine?\b",
+    "egfr": r"\be-?gfr\b|glomerular filtration",
+    "potassium": r"\bpotassium\b|\bkalium\b",
+    "magnesium": r"\bmagnesium\b",
+}
+PATTERNS = {analyte: re.compile(pattern) for analyte, pattern in NAMES.items()}
+ANOTHER = re.compile(  # another specimen, another quantity, or a test that has the name of ours in its own
+    r"\burin|\bcsf\b|cerebrospinal|\bfluid\b|stool|fa?eces|fa?ecal|sweat|saliva|\bcord\b|dried blood|\b24 ?h|amniotic|"
+    r"\bratio\b|\bindex\b|clearance|excretion|excreted|absorption|binding|saturat|intake|\bdose\b|challenge|post.?load|"
+    r"\ba1c|glycated|glycosyl|\bfree\b|f[oe]?etal|carboxy|oxyha?em|methha?em|electrophor|variant|\bhb ?[acefhs]\b|"
+    r"mean (cell|corpuscular) ha?emoglobin|corpuscular ha?emoglobin|\bmchc?\b|mean platelet|\bmpv\b|\bpdw\b|"
+    r"platelet (antibod|aggreg|function|distribution|volume)|width|kinase|chloride|citrate|"
+    r"ha?emoglobin content|reticulocyte ha?emoglobin|immature|antibod(y|ies) to platelet|comment|request|not done"
+)
+
+
+def suspected(text: str, words: Words) -> str:
+    """The one analyte that a name suggests, or ""."""
+    plain = text[:LONGEST_NAME].casefold()
+    if ANOTHER.search(plain):
+        return ""
+    names = words.find(text[:LONGEST_NAME], "analyte") or by_pattern(plain)
+    if len(names) != 1 or (names[0] == B12 and NOT_B12.search(plain)):
+        return ""
+    return names[0]
+
+
+def by_pattern(plain: str) -> tuple[str, ...]:
+    """Analytes by the names above; what is in the red cells is not also in the serum."""
+    found = [analyte for analyte, pattern in PATTERNS.items() if pattern.search(plain)]
+    return tuple(found[:1] if found[:1] == ["red-cell-folate"] else found)
+
+
+LONGEST = 300  # characters of a code or system that are kept
+DIFFERENT = 20_000  # codes and units that are counted apart
+TEXTUAL = "(text)"
+SHARE = "%"
+
+
+class Code(NamedTuple):
+    """A coding as the server sends it; `display` may be the text beside it."""
+
+    system: str
+    code: str
+    display: str
+
+    @property
+    def known_system(self) -> str:
+        """The code system that we know, or "" for a local one."""
+        return canonical_system(self.system)
+
+
+class CodeInUnit(NamedTuple):
+    """A code in a unit. `family` is "" where the unit is not accepted, and `doubt` says why."""
+
+    code: Code
+    unit: str  # in words, as sent
+    unit_code: str  # the code of the unit, where it is another text
+    family: str
+    doubt: str
+
+
+@dataclass(slots=True)
+class LabTally:
+    """What was counted. The keys of `mapped` and `suspected` are analytes."""
+
+    mapped: dict[str, Counter[CodeInUnit]] = field(default_factory=dict)
+    suspected: dict[str, Counter[CodeInUnit]] = field(default_factory=dict)
+    others: Counter[tuple[Code, str]] = field(default_factory=Counter)  # code and unit of what is none of ours
+    uncoded: Counter[str] = field(default_factory=Counter)  # analyte named in words -> results without any code
+    look_alikes: int = 0
+    results: int = 0
+
+    def add(self, resource: Resource, reading: Reading) -> None:
+        """One Observation with its components."""
+        self.results += 1
+        self._part(resource, resource.code, reading)
+        for component in listed(resource.component):
+            self._part(component, component.code, reading)
+
+    def _part(self, source: Resource | Component, code: Concept, reading: Reading) -> None:
+        matches = find_codes(reading.find, code)
+        test, reason = test_in(matches, reading)
+        if reason:
+            self.look_alikes += 1
+        elif test is not None:
+            coding = next(each for use, each in matches if use.concept == f"lab-{test.analyte.id}")
+            seen = self._seen(Code(*named(coding, code)), source, test.analyte.id, reading)
+            count(self.mapped.setdefault(test.analyte.id, Counter()), seen)
+        elif not matches and has_value(source):
+            self._unmapped(source, code, reading)
+
+    def _unmapped(self, source: Resource | Component, code: Concept, reading: Reading) -> None:
+        """A result whose codes say nothing to us: is its name that of one of our tests?"""
+        codes = codings_of(code)
+        names = dict.fromkeys(name for text in texts(code) if (name := suspected(text, reading.words)))
+        analyte = next(iter(names)) if len(names) == 1 else ""
+        if analyte and unit_text(source) == SHARE and SHARE not in reading.analytes[analyte].units:
+            analyte = ""  # a share of something, not the amount that the limits are about
+        if not codes:
+            if analyte:
+                self.uncoded[analyte] += 1
+        elif analyte:
+            seen = self._seen(codes[0], source, analyte, reading)
+            count(self.suspected.setdefault(analyte, Counter()), seen)
+        else:
+            count(self.others, (codes[0], unit_text(source)))
+
+    def _seen(self, code: Code, source: Resource | Component, analyte: str, reading: Reading) -> CodeInUnit:
+        _, _, _, unit, doubt = amount_of(source, reading.analytes[analyte], reading)
+        text = unit_text(source)
+        return CodeInUnit(code, text, unit_code(source, text), unit.family if unit else "", doubt)
+
+
+def count(counter: Counter[Counted], key: Counted) -> None:
+    """One more, unless there are so many different ones that counting them apart serves nobody."""
+    if key in counter or len(counter) < DIFFERENT:
+        counter[key] += 1
+
+
+def named(coding: Coding, concept: Concept) -> tuple[str, str, str]:
+    """System, code, and the name that stands beside the code."""
+    display = coding.display or next((each.text for each in concepts(concept) if each.text), "") or ""
+    return (coding.system or "")[:LONGEST], (coding.code or "")[:LONGEST], display[:LONGEST]
+
+
+def codings_of(concept: Concept) -> list[Code]:
+    """The codings that have a code; a hospital's own first, for that is the one that its results will always have."""
+    found = [Code(*named(each, concept)) for one in concepts(concept) for each in listed(one.coding) if each.code]
+    return sorted(found, key=lambda code: (not code.system, bool(code.known_system)))
+
+
+def unit_text(source: Resource | Component) -> str:
+    """The unit as it was sent: of a quantity, or behind a number that was sent as text."""
+    quantity: Quantity | None = source.value_quantity
+    if quantity is not None:
+        return (quantity.unit or quantity.code or "").strip()[:LONGEST_UNIT]
+    if source.value_string is not None:
+        match = WRITTEN.fullmatch(source.value_string[:LONGEST])
+        return (match[3] or "").strip()[:LONGEST_UNIT] if match else TEXTUAL
+    return TEXTUAL if source.value_codeable_concept is not None else ""
+
+
+def unit_code(source: Resource | Component, text: str) -> str:
+    """The code of the unit, unless it says the same as its text."""
+    code = (source.value_quantity.code or "").strip()[:LONGEST_UNIT] if source.value_quantity is not None else ""
+    return "" if normalise_unit(code) == normalise_unit(text) else code
+
+
+def families_of(seen: Iterable[CodeInUnit]) -> frozenset[str]:
+    """The families of the accepted units among these."""
+    return frozenset(each.family for each in seen if each.family)
+
+
+KINDS = ("MedicationRequest", "MedicationStatement", "MedicationAdministration", "MedicationDispense")
+
+
+@dataclass(slots=True)
+class MedicineTally:
+    """What was counted. `by_code` and `by_words`: ingredient -> its codes."""
+
+    by_code: dict[str, Counter[Code]] = field(default_factory=dict)
+    by_words: dict[str, Counter[Code]] = field(default_factory=dict)
+    uses: dict[tuple[str, Code], str] = field(default_factory=dict)  # "multivitamin" or "antidote", if it is one
+    uncoded: Counter[str] = field(default_factory=Counter)  # ingredient -> entries with a name and no code
+    others: Counter[Code] = field(default_factory=Counter)
+    nameless: int = 0  # neither a code nor a name of any kind
+    entries: int = 0
+
+    def add(self, resource: Resource, reading: Reading) -> None:
+        """One order, statement, administration or dispense."""
+        self.entries += 1
+        product = product_of(resource, reading)
+        found = contents(product, reading)
+        codes = [code for concept in product.concepts for code in codings_of(concept)]
+        if not found:
+            self._other(product, codes)
+        for content in found:
+            if content.recognised_by == "words":
+                use = "multivitamin" if content.multivitamin else "antidote" if content.antidote else ""
+                self._by_words(content.ingredient, codes, use)
+            else:
+                for code in coded(product, content.ingredient, reading) or codes[:1]:
+                    count(self.by_code.setdefault(content.ingredient, Counter()), code)
+
+    def _other(self, product: Product, codes: list[Code]) -> None:
+        if codes:
+            count(self.others, codes[0])
+        elif not product.texts and not product.ingredients:
+            self.nameless += 1
+
+    def _by_words(self, ingredient: str, codes: list[Code], use: str) -> None:
+        if codes:
+            count(self.by_words.setdefault(ingredient, Counter()), codes[0])
+            self.uses[ingredient, codes[0]] = use
+        else:
+            self.uncoded[ingredient] += 1
+
+
+def coded(product: Product, ingredient: str, reading: Reading) -> list[Code]:
+    """The first coding that says so, as a list; none where only a list of ingredients says it, or the digits of an
+    NDC."""
+    for concept in product.concepts:
+        for use, coding in find_codes(reading.find, concept):
+            if use.concept == f"medicine-{ingredient}":
+                return [Code(*named(coding, concept))]
+    for part in product.ingredients or ():
+        for use, coding in find_codes(reading.find, part.item_codeable_concept):
+            if use.concept == f"medicine-{ingredient}":
+                return [Code(*named(coding, part.item_codeable_concept))]
+    return []
+
 
 LOOKED_UP = 50  # Medications that entries only refer to
 PATIENT = "patient="
 Take = Callable[[Resource], None]
+Counted = TypeVar("Counted")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Search:
     """One search of the survey, in words, and how far it was read."""
 
     what: str
@@ -51,7 +285,7 @@ class Survey:
         self._reading = Reading(service.content, service.pathway, calendar, self._shelf.find)
         self._counted: set[tuple[str | None, str]] = set()
         self.labs, self.medicines = LabTally(), MedicineTally()
-        self.asked: list[Asked] = []
+        self.searches: list[Search] = []
         self.unreadable = 0
         self.privacy = Privacy()
         self.privacy.add(patients)
@@ -87,12 +321,12 @@ class Survey:
         reply = self._server.read(query)
         found = self._take(reply, query, take)
         if found or not self._patients:
-            self.asked.append(Asked(what, "everybody", found, reply.failure, reply.cut))
+            self.searches.append(Search(what, "everybody", found, reply.failure, reply.cut))
             return
         replies = [self._server.read(each) for each in self._by_patient(query, template)]
         found = sum(self._take(each, query, take) for each in replies)
         failure, cut = ("; ".join(dict.fromkeys(filter(None, said))) for said in self._said(replies))
-        self.asked.append(Asked(what, "the patients tried", found, failure, cut))
+        self.searches.append(Search(what, "the patients tried", found, failure, cut))
 
     def _by_patient(self, query: str, template: str) -> list[str]:
         if template:

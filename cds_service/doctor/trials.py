@@ -1,20 +1,86 @@
-"""Every prefetch template, tried as it is: does the server answer it, wholly, and how long does it take?"""
+"""The prefetch templates tried as they are, with a few patients: are they answered, wholly, and how fast is a call?
+
+The ids of the patients stay in this process: nothing that is printed holds one.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from statistics import median
 
+from ..cdshooks.messages import BadRequest, read_request
+from ..evaluate import Answer, Service, answer
 from ..fetching import Fetch
 from ..fhir.gathering import templates
 from ..fhir.gathering.gather import Gathered, gather
 from ..fhir.gathering.key_states import DATA, EMPTY, FAILED, INCOMPLETE, NULL, judge
 from ..fhir.gathering.templates import resource_type
-from .access import Reply, Server
-from .capability import Capability
-from .patients import context_of, query_of, without_patient
+from ..fhir.reading.reading import plain_reference
+from ..fhir.resources import Resource, listed
+from .fhir_server import Capability, Reply, Server
+
+USABLE = re.compile(r"[^\s/?#\x00-\x1f]{1,1024}")
+PATIENT = re.compile(r"patient=\{\{[^}]*\}\}&?")
+NOBODY = "b12-cds-doctor-nobody"  # an id that no patient has
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The patients of this examination. `failures` says why the server shows none by itself."""
+
+    ids: tuple[str, ...] = field(default=(), repr=False)
+    failures: tuple[str, ...] = ()
+    refused: bool = False  # every question was answered with 401
+
+
+def choose_patients(server: Server, published: Mapping[str, str], given: Iterable[str]) -> Sample:
+    """Patients with a B12 result first, for these show most."""
+    wanted = server.limits.patients
+    named = tuple(dict.fromkeys(each for each in given if USABLE.fullmatch(each)))
+    if named:
+        return Sample(named[:wanted])
+    by_result = server.ask(without_patient(published["b12"]))
+    found = subjects(by_result.resources)
+    by_type = Reply()
+    if len(found) < wanted:
+        by_type = server.ask(f"Patient?_count={wanted}")
+        found += [each.id for each in by_type.resources if each.resource_type == "Patient" and each.id]
+    usable = tuple(dict.fromkeys(each for each in found if USABLE.fullmatch(each)))
+    failures = tuple(dict.fromkeys(each.failure for each in (by_result, by_type) if each.failure))
+    return Sample(usable[:wanted], failures, by_result.status == 401 and by_type.status == 401)
+
+
+def subjects(resources: Iterable[Resource]) -> list[str]:
+    """The ids of the patients that these resources are about, each once, in their order."""
+    names: dict[str, None] = {}
+    for resource in resources:
+        for reference in (*listed(resource.subject), *listed(resource.patient)):
+            kind, _, name = plain_reference(reference.reference or "").rpartition("/")
+            if kind == "Patient" and name:
+                names[name] = None
+    return list(names)
+
+
+def without_patient(template: str) -> str:
+    """The same search over all patients, which some servers answer and some refuse. To sort all would be a burden."""
+    return PATIENT.sub("", template).replace("&_sort=-date", "").rstrip("?&")
+
+
+def context_of(patient: str) -> dict[str, str]:
+    """The context of a hook call about this patient."""
+    return {"patientId": patient, "userId": "Practitioner/b12-cds-doctor"}
+
+
+def query_of(template: str, patient: str) -> str:
+    """A template as it is asked for this patient."""
+    return templates.fill(template, context_of(patient)) or ""
+
 
 ANSWERED = (DATA, EMPTY, NULL)
 
@@ -126,3 +192,56 @@ class Clock:
         finally:
             if target in self._keys:
                 self.seconds[self._keys[target]] = time.monotonic() - started
+
+
+HOOK = "patient-view"
+INSTANCE = "5f0d2a0e-3a1b-4f0c-9a55-5d6b8f1f6b13"
+
+
+@dataclass(slots=True)
+class Timing:
+    """The calls with one prefetch set. Seconds."""
+
+    prefetch: str  # "full" | "minimal"
+    allowed: float  # for the whole call; optional keys are given up at half of it
+    seconds: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    whole: int = 0  # calls in which every key was answered
+    given_up: Counter[str] = field(default_factory=Counter)  # key -> calls in which it was not had in time
+
+    @property
+    def calls(self) -> int:
+        return len(self.seconds)
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds) if self.seconds else 0.0
+
+    @property
+    def slowest(self) -> float:
+        return max(self.seconds, default=0.0)
+
+    def add(self, seconds: float, found: Answer) -> None:
+        """One more call."""
+        self.seconds.append(seconds)
+        self.statuses[found.status] += 1
+        missing = [key for key, state in found.gathered.states.items() if state.state not in ANSWERED]
+        self.given_up.update(missing)
+        self.whole += not missing
+
+
+def time_calls(
+    server: Server, name: str, service: Service, patients: Iterable[str], now: datetime, allowed: float
+) -> Timing:
+    """One call for each patient, with this prefetch set and connections that are made as in the service."""
+    timing = Timing(name, allowed)
+    for patient in patients:
+        body = {"hook": HOOK, "hookInstance": INSTANCE, "context": context_of(patient)}
+        try:
+            request = read_request(json.dumps(body).encode(), HOOK)
+        except BadRequest:  # an id that no client could send
+            continue
+        started = time.monotonic()
+        found = answer(request, service, server.fetch(), now, started + allowed, started + allowed / 2)
+        timing.add(time.monotonic() - started, found)
+    return timing

@@ -11,9 +11,9 @@ from typing import Any
 from cds_service.app import build_service
 from cds_service.content.content import load_content
 from cds_service.content.files import cards_folder
-from cds_service.doctor.access import Limits, server_at
-from cds_service.doctor.document import document
-from cds_service.doctor.examine import Request, examine
+from cds_service.doctor.examine import ExaminationRequest, examine
+from cds_service.doctor.fhir_server import Limits, server_at
+from cds_service.doctor.report import document, report_of
 from cds_service.evaluate import Service
 from cds_service.settings import Settings
 from tests.doctor.small_server import Record, small_server
@@ -57,9 +57,9 @@ def told_about(
     call_seconds: float = 2.0,
 ) -> dict[str, Any]:
     used = service() if site is None else service_with(site)
-    request = Request(used, ("full", "minimal"), tuple(patients), site, call_seconds, bool(token))
+    request = ExaminationRequest(used, ("full", "minimal"), tuple(patients), site, call_seconds, bool(token))
     found = examine(server_at(server.base, token, limits), request, NOW, lambda _: None)
-    return document(found, used.content)
+    return document(report_of(found, used.content))
 
 
 def paste(files: Mapping[str, Iterable[str]], site: Path) -> None:

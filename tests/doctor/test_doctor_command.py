@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cds_service.cli import main
-from cds_service.doctor.access import Limits
+from cds_service.doctor.fhir_server import Limits
 from tests.doctor.small_server import Record, coded, patient, result, small_server
 from tests.fhir.loopback import Answer, after, body, fhir, never, reset, serving, status
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.doctor.access import Limits, NoServer
+from cds_service.doctor.fhir_server import Limits, NoServer
 from tests.doctor.examining import LOCAL, LOINC, examined, told_about
 from tests.doctor.small_server import Record, coded, order, patient, result, small_server
 from tests.fhir.loopback import status

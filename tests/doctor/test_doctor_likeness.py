@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cds_service.doctor.names import suspected
-from cds_service.doctor.units import alike
+from cds_service.doctor.overlay import alike
+from cds_service.doctor.survey import suspected
 from tests.doctor.examining import service
 
 ANALYTES = service().pathway.analytes

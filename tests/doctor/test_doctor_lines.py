@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from cds_service.content.content import load_content
 from cds_service.content.files import HEADER, cards_folder
 from cds_service.content.valuesets import snomed_check_digit
-from cds_service.doctor.cleaning import Privacy, is_formula
-from cds_service.doctor.labs import Code, LabTally, Seen
-from cds_service.doctor.medicines import MedicineTally
-from cds_service.doctor.overlay import Lines, code_lines, in_files
-from cds_service.doctor.unit_lines import quoted, unit_faults, unit_lines
+from cds_service.doctor.fhir_server import Privacy, is_formula
+from cds_service.doctor.overlay import Lines, code_lines, in_files, quoted, unit_faults, unit_lines
+from cds_service.doctor.survey import Code, CodeInUnit, LabTally, MedicineTally
 from tests.doctor.examining import LOCAL, NOW, examined, paste, service
 from tests.doctor.small_server import Record, coded, order, patient, result
 
@@ -192,7 +190,7 @@ HOSTILE = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 
 @given(system=HOSTILE, code=HOSTILE, display=HOSTILE, unit=HOSTILE)
 def test_every_line_is_one_line_of_five_cells_and_none_is_a_formula(system, code, display, unit):
-    labs = LabTally(suspected={"b12": {Seen(Code(system, code, display), unit, "", "", "no-number"): 2}})
+    labs = LabTally(suspected={"b12": {CodeInUnit(Code(system, code, display), unit, "", "", "no-number"): 2}})
     found = code_lines(labs, MedicineTally(), ANALYTES, Lines(Privacy(), TODAY))
     for lines in in_files(found, frozenset()).values():
         header, line = lines
@@ -208,7 +206,7 @@ def test_every_line_is_one_line_of_five_cells_and_none_is_a_formula(system, code
 @given(HOSTILE)
 def test_every_unit_line_is_toml_that_says_what_was_sent(text):
     assert tomllib.loads(f"x = {quoted(text)}".replace("\x7f", "\\u007f"))["x"] == text
-    labs = LabTally(mapped={"b12": {Seen(Code(LOCAL, "1", ""), f"{text} ng/L", "", "", "unit-unknown"): 1}})
+    labs = LabTally(mapped={"b12": {CodeInUnit(Code(LOCAL, "1", ""), f"{text} ng/L", "", "", "unit-unknown"): 1}})
     lines = unit_lines(unit_faults(labs, ()), ANALYTES, Privacy())
     assert all(line.isprintable() for line in lines)
     tomllib.loads("\n".join(lines))

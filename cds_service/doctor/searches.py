@@ -1,7 +1,8 @@
-"""Each search parameter of our templates: does the server use it, or does it answer as if it were not there?
+"""How the server searches: which search parameters it uses, and what it gives category by category.
 
-Three witnesses: the server's own account (`link.self`, an OperationOutcome), what it sends (another patient's data, a
-code that was not asked for, a wrong order), and counts: a search for what nobody has must find nothing.
+A parameter has three witnesses: the account of the server (`link.self`, an OperationOutcome), what it sends (data of
+another patient, a code that was not asked for, a wrong order), and counts: a search for what nobody has must find
+nothing. Some systems grant access by category, and a search without one returns the granted part only.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from urllib.parse import quote
 from ..fhir.gathering import templates
 from ..fhir.gathering.gather import Gathered
 from ..fhir.gathering.key_states import PARTIAL, UNKNOWN
-from ..fhir.resources import Resource, listed
-from .access import Reply, Server
-from .patients import NOBODY, query_of, subjects
+from ..fhir.reading.recognise import concepts
+from ..fhir.resources import Component, Resource, listed
+from .fhir_server import Reply, Server
+from .trials import NOBODY, query_of, subjects
 
 USED, IGNORED, REFUSED, UNCLEAR = "used", "ignored", "refused", "cannot be told"
 NO_CODE = "b12-cds-doctor-no-such-code"
@@ -106,8 +108,9 @@ def unrepeated(reply: Reply) -> frozenset[str]:
 
 def codes_of(resource: Resource) -> set[str]:
     """The codes of a result and of its components."""
-    concepts = [concept for each in (resource, *listed(resource.component)) for concept in listed(each.code)]
-    return {coding.code or "" for each in concepts if not isinstance(each, str) for coding in listed(each.coding)}
+    parts: list[Resource | Component] = [resource, *listed(resource.component)]
+    found = [concept for each in parts for concept in concepts(each.code)]
+    return {coding.code or "" for each in found for coding in listed(each.coding)}
 
 
 def of_order(server: Server, kind: str, patient: str, reply: Reply) -> Effect:
@@ -141,3 +144,73 @@ def category_query(kind: str, patient: str, category: str) -> str:
     """A search by category for one patient; "" for all categories."""
     wanted = f"&category={quote(category)}" if category else ""
     return f"{kind}?patient={quote(patient, safe='')}{wanted}&_count=200"
+
+
+CATEGORIES = {
+    "Observation": ("laboratory", "vital-signs", "social-history", "survey", "exam"),
+    "Condition": ("problem-list-item", "encounter-diagnosis", "health-concern"),
+    "MedicationRequest": ("inpatient", "outpatient", "community", "discharge"),
+}
+NO_CATEGORY = "b12-cds-doctor-none"
+PATIENTS = 2  # with whom this is tried
+
+
+@dataclass(slots=True)
+class Category:
+    """What a search by one category gave, over the patients tried."""
+
+    kind: str
+    category: str  # "" is the search without category
+    found: int = 0
+    only_here: int = 0  # of these, what the search without category did not give
+    refused: str = ""  # why nothing could be had
+    denied: bool = False  # because access is not granted
+    cut: bool = False  # not all pages were read
+    ignored: bool = False  # a category that does not exist gave results too: the parameter is not used
+
+    @property
+    def note(self) -> str:
+        """What a person should know of it."""
+        if self.refused:
+            return self.refused
+        if self.ignored:
+            return "the server does not use this parameter"
+        if self.only_here:
+            return f"{self.only_here} of them are missing without the category: is the access granted for part of them?"
+        return "not all pages were read" if self.cut else ""
+
+
+def try_categories(server: Server, patients: Iterable[str]) -> list[Category]:
+    """Every type that is split by category somewhere, for a few patients."""
+    chosen = list(patients)[:PATIENTS]
+    return [each for kind, names in CATEGORIES.items() for each in of_type(server, kind, names, chosen)]
+
+
+def of_type(server: Server, kind: str, names: Iterable[str], patients: list[str]) -> list[Category]:
+    if not patients:
+        return []
+    all_of_them = Category(kind, "")
+    rows = [Category(kind, name) for name in names]
+    for patient in patients:
+        known = {each.id for each in take(server, all_of_them, patient)}
+        ignored = bool(server.ask(category_query(kind, patient, NO_CATEGORY)).resources)
+        for row in rows:
+            if ignored:
+                row.ignored = True
+                continue
+            found = take(server, row, patient)
+            if not all_of_them.cut and not all_of_them.refused:
+                row.only_here += len({each.id for each in found} - known)
+    return [all_of_them, *rows]
+
+
+def take(server: Server, row: Category, patient: str) -> list[Resource]:
+    """The resources of one search, counted."""
+    query = category_query(row.kind, patient, row.category)
+    reply: Reply = server.read(query, pages=server.limits.shallow_pages)
+    found = [each for each in reply.resources if each.resource_type == row.kind]
+    row.found += len(found)
+    row.cut = row.cut or bool(reply.cut)
+    row.refused = row.refused or reply.failure
+    row.denied = row.denied or reply.status in (401, 403)
+    return found
