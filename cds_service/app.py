@@ -27,7 +27,7 @@ from .cdshooks.replay import MemoryOfTokens, SeenTokens
 from .content.content import Content, load_content
 from .content.files import cards_folder
 from .evaluate import REQUIRED, Service, answer
-from .fhir.ordering.drafts import build_drafts
+from .fhir.drafts import build_drafts
 from .http.addresses import parse_base
 from .http.connections import unused_proxies
 from .http.door import Outgoing, Policy

@@ -22,9 +22,9 @@ from .clinical.findings import Assessment, assess
 from .clinical.record import Patient, PatientRecord
 from .clinical.tables import Pathway
 from .content.content import Content
-from .fhir.gathering.gather import Fetch, Gathered, KeyState, gather
-from .fhir.ordering.drafted import Drafted, read_drafted
-from .fhir.ordering.drafts import Drafts
+from .fhir.drafts import Drafts
+from .fhir.gather import Fetch, Gathered, KeyState, gather
+from .fhir.orders import Drafted, read_drafted
 from .fhir.reader import read_record
 from .store.kept import Offered, Remembered, Shown, Suppressed
 from .suggestions import resources, titles

@@ -11,7 +11,7 @@ from .clinical.record import Unmapped
 from .clinical.unjudged import why_not
 from .content.files import VALUE_SETS, written_line
 from .evaluate import Answer, Service
-from .fhir.reading import reasons
+from .fhir import reasons
 
 Json = dict[str, Any]
 LONGEST_DISPLAY = 100

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .fhir.gathering import bundles, key_states
-from .fhir.gathering.gather import MORE_NAMES
-from .fhir.gathering.key_states import ABSENT, DATA, EMPTY, FAILED, INCOMPLETE, NULL
-from .fhir.reading import reasons
+from .fhir import bundles, index, reasons
+from .fhir.gather import MORE_NAMES
+from .fhir.key_states import ABSENT, DATA, EMPTY, FAILED, INCOMPLETE, NULL
 
 if TYPE_CHECKING:
     from .evaluate import Answer
@@ -31,7 +30,7 @@ INDICATORS = frozenset(["info", "warning", "critical"])
 KEY_STATES = frozenset([ABSENT, NULL, EMPTY, INCOMPLETE, FAILED, DATA])
 OUTCOMES = frozenset(["accepted", "overridden"])
 ACCESS = {"ready": "ready", "none passed": "none passed"}  # any other text says why the server may not be called
-IGNORED = reasons.REASONS | bundles.REASONS | key_states.REASONS | {MORE_NAMES, "another patient", "specimen"}
+IGNORED = reasons.REASONS | bundles.REASONS | index.REASONS | {MORE_NAMES, "another patient", "specimen"}
 
 
 @dataclass(frozen=True, slots=True)

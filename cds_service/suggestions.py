@@ -11,8 +11,7 @@ from .cdshooks.messages import HookRequest
 from .clinical.advice import Draft
 from .clinical.record import PatientRecord
 from .clinical.tables import Pathway
-from .fhir.ordering.drafts import Drafts
-from .fhir.ordering.replacing import patched, received
+from .fhir.drafts import Drafts, patched, received
 
 Json = dict[str, Any]
 

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from ..fetching import Fetch, FetchFailed
-from ..fhir.datatypes import Fhir
-from ..fhir.gathering.bundles import UnreadableError, decode
-from ..fhir.gathering.key_states import Page, sort
-from ..fhir.resources import Resource, listed
+from ..fhir.bundles import UnreadableError, decode
+from ..fhir.index import Page, sort
+from ..fhir.resources import Fhir, Resource, listed
 from ..http.addresses import AddressRefused, Base, Policy, parse_base
 from ..http.door import Outgoing
 

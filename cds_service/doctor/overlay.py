@@ -20,7 +20,7 @@ from ..clinical.units import MICRO, normalise_unit
 from ..content.faults import Faults
 from ..content.files import HEADER, VALUE_SETS, CodeLine, written_line
 from ..content.valuesets import USES, sound_line
-from ..fhir.reading.labs import OUTCOMES
+from ..fhir.labs import OUTCOMES
 from .fhir_server import Privacy, is_formula, no_formula, shown
 from .survey import Code, CodeInUnit, LabTally, MedicineTally, families_of
 

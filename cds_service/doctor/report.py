@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ..commands.display import plain
 from ..content.content import Content
-from ..fhir.reading.labs import OUTCOMES
+from ..fhir.labs import OUTCOMES
 from .examine import Examination
 from .fhir_server import Privacy, shown
 from .overlay import UNIT_DOUBTS, Unmapped

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ..fhir.gathering import templates
-from ..fhir.gathering.gather import Gathered
-from ..fhir.gathering.key_states import PARTIAL, UNKNOWN
-from ..fhir.reading.recognise import concepts
+from ..fhir import templates
+from ..fhir.concepts import concepts
+from ..fhir.gather import Gathered
+from ..fhir.index import PARTIAL, UNKNOWN
 from ..fhir.resources import Component, Resource, listed
 from .fhir_server import Reply, Server
 from .trials import NOBODY, query_of, subjects

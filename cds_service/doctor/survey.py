@@ -20,19 +20,17 @@ from ..content.codes import canonical_system
 from ..content.words import Words
 from ..evaluate import Service
 from ..fetching import FetchFailed
-from ..fhir.datatypes import Coding, Quantity
-from ..fhir.gathering.bundles import UnreadableError, decode
-from ..fhir.gathering.gather import Gathered
-from ..fhir.gathering.key_states import sort
-from ..fhir.gathering.shelf import Shelf, can_be_fetched, medication_to_look_up
-from ..fhir.reading.dates import Calendar
-from ..fhir.reading.labs import B12, NOT_B12, test_in
-from ..fhir.reading.observations import has_value
-from ..fhir.reading.products import Product, contents, product_of
-from ..fhir.reading.reading import Reading
-from ..fhir.reading.recognise import Concept, concepts, find_codes, texts
-from ..fhir.reading.values import LONGEST_UNIT, WRITTEN, amount_of
-from ..fhir.resources import Component, Resource, listed
+from ..fhir.bundles import UnreadableError, decode
+from ..fhir.concepts import Concept, concepts, find_codes, texts
+from ..fhir.dates import Calendar
+from ..fhir.gather import Gathered
+from ..fhir.index import ResourceIndex, can_be_fetched, medication_to_look_up, sort
+from ..fhir.labs import B12, NOT_B12, test_in
+from ..fhir.observations import has_value
+from ..fhir.products import Product, constituents, product_of
+from ..fhir.reading import Reading
+from ..fhir.resources import Coding, Component, Quantity, Resource, listed
+from ..fhir.values import LONGEST_UNIT, WRITTEN, amount_of
 from .fhir_server import Privacy, Reply, Server
 from .trials import query_of, subjects, without_patient
 
@@ -218,7 +216,7 @@ class MedicineTally:
         """One order, statement, administration or dispense."""
         self.entries += 1
         product = product_of(resource, reading)
-        found = contents(product, reading)
+        found = constituents(product, reading)
         codes = [code for concept in product.concepts for code in codings_of(concept)]
         if not found:
             self._other(product, codes)
@@ -280,9 +278,9 @@ class Survey:
 
     def __init__(self, server: Server, service: Service, today: date, patients: tuple[str, ...]):
         self._server, self._patients = server, patients
-        self._shelf = Shelf("")
+        self._index = ResourceIndex("")
         calendar = Calendar(service.zone, today)
-        self._reading = Reading(service.content, service.pathway, calendar, self._shelf.find)
+        self._reading = Reading(service.content, service.pathway, calendar, self._index.find)
         self._counted: set[tuple[str | None, str]] = set()
         self.labs, self.medicines = LabTally(), MedicineTally()
         self.searches: list[Search] = []
@@ -301,7 +299,7 @@ class Survey:
         """What the calls for the patients tried have found already."""
         for each in found:
             for resource in each.included:
-                self._shelf.include("", resource)
+                self._index.include("", resource)
             for resource in each.resources:
                 if resource.resource_type == "Observation":
                     self._once(resource, self._observation)
@@ -313,7 +311,7 @@ class Survey:
         for kind in KINDS:
             self._search(kind, f"{kind}?_count=200", self._keep)
         self._look_up()
-        for resource in self._shelf.resources:
+        for resource in self._index.resources:
             self._guarded(lambda resource: self.medicines.add(resource, self._reading), resource)
 
     def _search(self, what: str, query: str, take: Take, template: str = "") -> None:
@@ -344,7 +342,7 @@ class Survey:
         for page in reply.pages:
             for entry in page.included:
                 if entry.resource is not None:
-                    self._shelf.include(entry.full_url or "", entry.resource)
+                    self._index.include(entry.full_url or "", entry.resource)
         found = [each for each in reply.resources if each.resource_type == kind]
         self.privacy.add(subjects(found))
         for resource in found:
@@ -368,11 +366,11 @@ class Survey:
         self.labs.add(resource, self._reading)
 
     def _keep(self, resource: Resource) -> None:
-        self._shelf.resources.append(resource)
+        self._index.resources.append(resource)
 
     def _look_up(self) -> None:
         """Medications that an entry only refers to, some of them."""
-        missing = dict.fromkeys(medication_to_look_up(each, self._shelf) for each in self._shelf.resources)
+        missing = dict.fromkeys(medication_to_look_up(each, self._index) for each in self._index.resources)
         wanted = [reference for reference in missing if reference and can_be_fetched(reference)][:LOOKED_UP]
         for reference in wanted:
             try:
@@ -381,4 +379,4 @@ class Survey:
                 continue
             for entry in page.own:
                 if entry.resource is not None and entry.resource.resource_type == "Medication":
-                    self._shelf.include(reference, entry.resource)
+                    self._index.include(reference, entry.resource)

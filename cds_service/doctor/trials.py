@@ -17,12 +17,12 @@ from statistics import median
 from ..cdshooks.messages import BadRequest, read_request
 from ..evaluate import Answer, Service, answer
 from ..fetching import Fetch
-from ..fhir.gathering import templates
-from ..fhir.gathering.gather import Gathered, gather
-from ..fhir.gathering.key_states import DATA, EMPTY, FAILED, INCOMPLETE, NULL, judge
-from ..fhir.gathering.templates import resource_type
-from ..fhir.reading.reading import plain_reference
+from ..fhir import templates
+from ..fhir.gather import Gathered, gather
+from ..fhir.key_states import DATA, EMPTY, FAILED, INCOMPLETE, NULL, judge
+from ..fhir.reading import plain_reference
 from ..fhir.resources import Resource, listed
+from ..fhir.templates import resource_type
 from .fhir_server import Capability, Reply, Server
 
 USABLE = re.compile(r"[^\s/?#\x00-\x1f]{1,1024}")

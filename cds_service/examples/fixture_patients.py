@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from ..content.files import shipped_folder
-from ..fhir.gathering import templates
+from ..fhir import templates
 
 Json = dict[str, Any]
 

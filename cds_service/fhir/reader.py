@@ -14,21 +14,20 @@ import msgspec
 
 from ..clinical.record import Patient, PatientRecord
 from ..clinical.tables import Pathway
-from .datatypes import Reference
-from .reading import reasons
-from .reading.allergies import read_allergy
-from .reading.corrections import apply_corrections
-from .reading.dates import Calendar
-from .reading.medicines import read_medicine
-from .reading.observations import read_observation
-from .reading.orders import read_order
-from .reading.problems import close_ended, read_condition, read_family, read_procedure
-from .reading.reading import Reading, plain_reference, reference_of, status_of
-from .resources import Resource, listed
+from . import reasons
+from .dates import Calendar
+from .labs import apply_corrections
+from .medicines import read_medicine
+from .observations import read_observation
+from .orders import read_order
+from .problems import close_ended, read_allergy, read_condition, read_family, read_procedure
+from .reading import Reading, is_own, reference_of, status_of
+from .resources import Resource
 
 if TYPE_CHECKING:
     from ..content.content import Content
-    from .gathering.gather import Gathered
+    from .gather import Gathered
+
 
 READERS: Mapping[str, Callable[[Resource, Reading], None]] = {
     "Observation": read_observation,
@@ -42,7 +41,6 @@ READERS: Mapping[str, Callable[[Resource, Reading], None]] = {
     "MedicationDispense": read_medicine,
     "ServiceRequest": read_order,
 }
-MOST_SUBJECTS = 10  # one is the rule; a longer list is somebody's trick, and its first ones decide
 VERSIONS = {"entered-in-error": 4, "corrected": 3, "amended": 3, "final": 2, "preliminary": 1}
 
 
@@ -86,35 +84,6 @@ def version(resource: Resource, reading: Reading) -> tuple[int, float, bytes]:
     refuted = msgspec.json.encode(resource.verification_status).count(b"entered-in-error")
     rank = VERSIONS.get(status_of(resource), 0) or (4 if refuted else 0)
     return rank, when.seconds if when else 0.0, msgspec.json.encode(resource)
-
-
-def is_own(resource: Resource, patient_id: str, own: set[str], reading: Reading) -> bool:
-    """Is the resource about this patient? One that names no subject is accepted. `own` grows by what was accepted."""
-    named = resource.subject
-    if type(named) is Reference and named.reference in own and resource.patient is None:  # as nearly all are
-        return True
-    for subject in (named, resource.patient):
-        if subject is None:
-            continue
-        for reference in listed(subject)[:MOST_SUBJECTS]:
-            name = reference.reference
-            if not name or name in own:
-                continue
-            if not names_patient(name, patient_id, resource, reading):
-                return False
-            if not name.startswith("#"):
-                own.add(name)
-    return True
-
-
-def names_patient(name: str, patient_id: str, holder: Resource, reading: Reading) -> bool:
-    """Relative, absolute, with a version, as a URN of the Bundle, or contained."""
-    if plain_reference(name) in (f"Patient/{patient_id}", patient_id) or name == f"urn:uuid:{patient_id}":
-        return True
-    found = reading.resolve(name, holder)
-    if found is None or found.resource_type != "Patient":
-        return False
-    return found.id == patient_id or name.startswith("#")  # a contained Patient has no identity of its own
 
 
 def read_patient(resources: Iterable[Resource], patient_id: str, reading: Reading) -> Patient:

@@ -20,7 +20,7 @@ from cds_service.cdshooks.messages import TOO_DEEP, BadRequest, HookRequest, nam
 from cds_service.clinical.record import PatientRecord
 from cds_service.evaluate import Answer, Service, read_orders, with_orders
 from cds_service.fetching import Fetch
-from cds_service.fhir.gathering.gather import gather
+from cds_service.fhir.gather import gather
 from cds_service.fhir.reader import read_record
 from cds_service.http.crowds import Crowds
 from cds_service.remembering import kept, recall_for, who

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
-from cds_service.fhir.gathering import templates
+from cds_service.fhir import templates
 from cds_service.web.errors import Refused
 
 from .request_tree import ENCODER, Json, named, no_number, number, resource_of

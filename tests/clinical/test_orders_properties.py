@@ -16,8 +16,8 @@ from cds_service.clinical.decide import Decision, decide
 from cds_service.clinical.decide_orders import decide_orders
 from cds_service.clinical.findings import NAMES, assess
 from cds_service.clinical.record import Order, OrderedPhase, PatientRecord
-from cds_service.fhir.ordering.drafted import read_drafted
-from cds_service.fhir.ordering.drafts import build_drafts
+from cds_service.fhir.drafts import build_drafts
+from cds_service.fhir.orders import read_drafted
 from tests.book import NEVER, PATHWAYS, content
 from tests.clinical.patients import TODAY, records
 from tests.clinical.test_properties import often

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cds_service.examples.fixture_patients import patient_id, resources
-from cds_service.fhir.gathering.templates import fill
+from cds_service.fhir.templates import fill
 from tests import golden
 from tests.book import content
 from tests.contract import calling, hapi

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cds_service.examples.fixture_patients import patient_id
-from cds_service.fhir.gathering.templates import fill, resource_type
+from cds_service.fhir.templates import fill, resource_type
 from tests import golden
 from tests.book import content
 from tests.contract.hapi import Hapi

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.fhir.gathering.templates import fill
+from cds_service.fhir.templates import fill
 from tests import golden
 from tests.book import content
 from tests.contract.calling import Service

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cds_service.fhir.gathering.bundles import Decoded, decode
+from cds_service.fhir.bundles import Decoded, decode
 from cds_service.fhir.resources import Resource
 
 CODE = {"coding": [{"system": "http://loinc.org", "code": "2132-9"}], "text": "B12"}

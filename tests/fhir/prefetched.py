@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from cds_service.fhir.gathering.gather import Gathered, gather
+from cds_service.fhir.gather import Gathered, gather
 
 TEMPLATES = {
     "patient": "Patient/{{context.patientId}}",

@@ -13,7 +13,7 @@ import msgspec
 from cds_service.clinical.record import LabResult, Medication, PatientRecord, Problem
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder
-from cds_service.fhir.gathering.gather import gather
+from cds_service.fhir.gather import gather
 from cds_service.fhir.reader import read_record
 
 TODAY = date(2026, 1, 15)

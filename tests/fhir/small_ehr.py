@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from cds_service.fetching import Fetch
-from cds_service.fhir.gathering.gather import Gathered, gather
+from cds_service.fhir.gather import Gathered, gather
 from tests.fhir.loopback import fhir
 
 TEMPLATES = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cds_service.fhir.gathering.bundles import Decoded, NestedTooDeepError, UnreadableError, decode
+from cds_service.fhir.bundles import Decoded, NestedTooDeepError, UnreadableError, decode
 from tests.fhir.decoding import bundle, observation, only, read, resources
 
 

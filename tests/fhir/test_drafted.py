@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from cds_service.clinical.record import Ignored, Order, OrderedPhase
-from cds_service.fhir.ordering.drafted import DRAFTS, NOT_IN_BUNDLE, UNREAD, Drafted, read_drafted
-from cds_service.fhir.reading import reasons
+from cds_service.fhir import reasons
+from cds_service.fhir.orders import DRAFTS, NOT_IN_BUNDLE, UNREAD, Drafted, read_drafted
 from tests.book import NEVER, content
 
 Json = dict[str, Any]

@@ -17,7 +17,7 @@ from cds_service.clinical.tables import Pathway
 from cds_service.content.content import Content, load_content
 from cds_service.content.faults import ContentError
 from cds_service.content.files import cards_folder
-from cds_service.fhir.ordering.drafts import Drafts, binding_faults, build_drafts
+from cds_service.fhir.drafts import Drafts, binding_faults, build_drafts
 from tests.cards.small_content import SmallContent
 
 TODAY = date(2026, 1, 15)

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from cds_service.fhir.gathering.bundles import NestedTooDeepError, UnreadableError
-from cds_service.fhir.gathering.gather import gather
+from cds_service.fhir.bundles import NestedTooDeepError, UnreadableError
+from cds_service.fhir.gather import gather
 from tests.fhir.prefetched import PATIENT, SELF, TEMPLATES, b12, bundle, given, outcome, remark, state
 
 NOTHING = remark(outcome("warning", text="Resource request returns no results.", epic="4101"))

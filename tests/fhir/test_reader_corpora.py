@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from cds_service.clinical.record import PatientRecord
-from cds_service.fhir.gathering.gather import gather
+from cds_service.fhir import reasons
+from cds_service.fhir.gather import gather
 from cds_service.fhir.reader import read_record
-from cds_service.fhir.reading import reasons
 from tests.fhir.records import content
 
 pytestmark = pytest.mark.needs("corpora")

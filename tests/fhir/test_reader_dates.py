@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.fhir.reading.dates import Calendar
+from cds_service.fhir.dates import Calendar
 from tests.fhir.records import TODAY, condition, lab_of, observation, problem_of, read
 
 LONDON, AUCKLAND = ZoneInfo("Europe/London"), ZoneInfo("Pacific/Auckland")

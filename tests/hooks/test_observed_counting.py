@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import cds_service
-from cds_service.fhir.gathering import bundles
-from cds_service.fhir.gathering.key_states import sort
+from cds_service.fhir import bundles
+from cds_service.fhir.index import sort
 from cds_service.metrics import IGNORED
 from cds_service.store.pseudonyms import new_line
 from tests.hooks.calling import PATH, body

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cds_service.app import create_app
 from cds_service.content.content import load_content
 from cds_service.content.files import cards_folder
-from cds_service.fhir.reading import reasons
+from cds_service.fhir import reasons
 from cds_service.metrics import IGNORED, About, Looks, Metrics, Names, names_of, rows_of
 from cds_service.settings import Settings
 from cds_service.store.kept import StoreState

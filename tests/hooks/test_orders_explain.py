@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cds_service.examples.vignettes import VignetteError, read_vignette
-from cds_service.fhir.ordering.drafted import NOT_IN_BUNDLE
+from cds_service.fhir.orders import NOT_IN_BUNDLE
 from tests.book import FIXTURES
 from tests.hooks.ordering import call, draft, drafts, lab_draft, select, sign
 from tests.hooks.test_explain import one_line, run, saved, told

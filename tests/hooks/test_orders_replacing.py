@@ -17,7 +17,7 @@ from cds_service.cdshooks.messages import read_request
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.clinical.advice import Draft
 from cds_service.evaluate import answer
-from cds_service.fhir.ordering.replacing import patched, received
+from cds_service.fhir.drafts import patched, received
 from tests import book
 from tests.hooks.calling import advice, options
 from tests.hooks.living import TODAY, bundle, post, prefetch, problem

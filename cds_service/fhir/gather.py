@@ -12,16 +12,25 @@ from dataclasses import dataclass
 
 import msgspec
 
-from cds_service.clinical.record import Ignored
-from cds_service.fetching import Fetch, FetchFailed
-
-from ..resources import Resource
-from . import shelf
+from ..clinical.record import Ignored
+from ..fetching import Fetch, FetchFailed
 from .bundles import decode
-from .fetch_missing import fetch_missing
-from .key_readings import PATIENT, REQUIRED, KeyReading
-from .key_states import ABSENT, DATA, EMPTY, FAILED, INCOMPLETE, NULL, KeyState
-from .other_keys import state_by_other_keys
+from .fetch import fetch_missing
+from .index import ResourceIndex, find
+from .key_states import (
+    ABSENT,
+    DATA,
+    EMPTY,
+    FAILED,
+    INCOMPLETE,
+    NULL,
+    PATIENT,
+    REQUIRED,
+    KeyReading,
+    KeyState,
+    state_by_other_keys,
+)
+from .resources import Resource
 
 __all__ = ["REQUIRED", "Fetch", "FetchFailed", "Gathered", "KeyState", "gather"]
 
@@ -60,7 +69,7 @@ class Gathered:
 
     def find(self, reference: str) -> Resource | None:
         """The resource that a reference names, relative, absolute or with a version. Contained ones are not here."""
-        return shelf.find(self.by_reference, self.with_address, reference)
+        return find(self.by_reference, self.with_address, reference)
 
     def _published_in(self, *states: str) -> frozenset[str]:
         return frozenset(key for key in self.published if self.states[key].state in states)
@@ -78,30 +87,30 @@ def gather(
 
     Raises `bundles.UnreadableError` where what the client sent is not JSON, or is nested too deep.
     """
-    things = shelf.Shelf(context["patientId"])
-    readings = {key: KeyReading(key, template, things) for key, template in templates.items()}
+    index = ResourceIndex(context["patientId"])
+    readings = {key: KeyReading(key, template, index) for key, template in templates.items()}
     own_names = [key for key in prefetch if key not in templates]
-    readings |= {key: KeyReading(key, "", things) for key in own_names[:OWN_NAMES]}
+    readings |= {key: KeyReading(key, "", index) for key in own_names[:OWN_NAMES]}
     if len(own_names) > OWN_NAMES:
-        things.ignored.append(Ignored("", MORE_NAMES))
+        index.ignored.append(Ignored("", MORE_NAMES))
     for key in [key for key in prefetch if key in readings]:
         readings[key].add(decode(prefetch[key]))
     if fetch is not None and not _of_another_patient(readings):
-        fetch_missing(readings, things, context, fetch, deadline, optional_deadline)
+        fetch_missing(readings, index, context, fetch, deadline, optional_deadline)
     states = {key: reading.state() for key, reading in readings.items()}
     for key in templates:
         if states[key].state in (ABSENT, FAILED):
             states[key] = state_by_other_keys(key, readings)
     return Gathered(
-        tuple(things.resources),
-        tuple(things.included),
+        tuple(index.resources),
+        tuple(index.included),
         states,
-        tuple(things.ignored),
-        things.by_reference,
+        tuple(index.ignored),
+        index.by_reference,
         _of_another_patient(readings),
         frozenset(templates),
-        frozenset(things.with_address),
-        things.versions,
+        frozenset(index.with_address),
+        index.versions,
     )
 
 

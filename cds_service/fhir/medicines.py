@@ -4,17 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 
-from ...clinical.record import Medication
-from ..datatypes import Dosage, Quantity
-from ..resources import Resource, listed
+from ..clinical.record import Medication
 from . import reasons
-from .doses import amounts
-from .products import contents, product_of
+from .dosage import amount_in, days_of, in_pieces, interval_of, micrograms
+from .products import Constituent, constituents, is_dosed, product_of, route_of
 from .reading import Reading, reference_of, status_of
-from .routes import route_of
-from .timing import days_of
+from .resources import Dosage, Quantity, Resource, listed
+
+CUT = 1000  # no text is searched beyond this length
+
+Amounts = tuple[Decimal | None, Decimal | None, Decimal | None]
+
+
+def amounts(dosages: list[Dosage], content: Constituent, source: str, reading: Reading) -> Amounts:
+    """(dose, dose a day, days between doses); of several instructions the largest dose and the longest interval."""
+    if not is_dosed(content.ingredient, reading):
+        return None, None, None
+    doses, daily, intervals = [], [], []
+    for dosage in dosages:
+        dose, interval = dose_of(dosage, content), interval_of(dosage)
+        if dose is not None:
+            doses.append(dose)
+        if interval:
+            intervals.append(interval)
+        if dose is not None and interval:
+            daily.append(dose / interval)
+    dose = max(doses, default=None)
+    if dose is None and not content.per_ml and source != "administration":
+        dose = content.strength  # one tablet or ampoule: what the product's name promises
+        daily = [dose / min(intervals)] if dose is not None and intervals else []
+    return dose, max(daily, default=None), max(intervals, default=None)
+
+
+def dose_of(dosage: Dosage, content: Constituent) -> Decimal | None:
+    """Micrograms of one dose: a mass, tablets of a known strength, or what the instruction says in words."""
+    quantities = [dosage.dose, dosage.dose_quantity]
+    for each in listed(dosage.dose_and_rate):
+        quantities.append(each.dose_quantity)
+        if each.dose_range is not None:
+            quantities.append(each.dose_range.high or each.dose_range.low)
+    found = [
+        micrograms(quantity) or in_pieces(quantity, content.strength, content.per_ml)
+        for quantity in quantities
+        if quantity is not None
+    ]
+    doses = [each for each in found if each is not None]
+    if doses:
+        return max(doses)
+    return amount_in(dosage.text[:CUT], None if content.per_ml else content.strength) if dosage.text else None
+
 
 ORDERS = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order", ""))
 LONGEST_DAYS = 36500  # a supply or course beyond a hundred years is a slip of the pen
@@ -35,7 +76,7 @@ class Use(NamedTuple):
 def read_medicine(resource: Resource, reading: Reading) -> None:
     """One Medication per ingredient of ours, or the reason why the entry is no exposure."""
     product = product_of(resource, reading)
-    found = contents(product, reading)
+    found = constituents(product, reading)
     if not found:
         return
     reference = reference_of(resource)

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING
 
-from ...clinical.record import Allergy, Ignored, LabResult, Medication, OpenOrder, Problem, Unmapped
-from ...clinical.tables import Pathway
-from ..resources import Resource
+from ..clinical.record import Allergy, Ignored, LabResult, Medication, OpenOrder, Problem, Unmapped
+from ..clinical.tables import Pathway
 from . import reasons
 from .dates import Calendar
+from .resources import Reference, Resource, listed
 
 if TYPE_CHECKING:
-    from ...content.content import Content
+    from ..content.content import Content
 
 
+MOST_SUBJECTS = 10  # one is the rule; a longer list is somebody's trick, and its first ones decide
 MOST_CONTAINED = 200  # contained resources that are searched for one reference
 
 
@@ -95,3 +96,32 @@ def reference_of(resource: Resource) -> str:
 def status_of(resource: Resource) -> str:
     """The status in FHIR's spelling: some senders write "Final"."""
     return (resource.status or "").strip().lower()
+
+
+def is_own(resource: Resource, patient_id: str, own: set[str], reading: Reading) -> bool:
+    """Is the resource about this patient? One that names no subject is accepted. `own` grows by what was accepted."""
+    named = resource.subject
+    if type(named) is Reference and named.reference in own and resource.patient is None:  # as nearly all are
+        return True
+    for subject in (named, resource.patient):
+        if subject is None:
+            continue
+        for reference in listed(subject)[:MOST_SUBJECTS]:
+            name = reference.reference
+            if not name or name in own:
+                continue
+            if not names_patient(name, patient_id, resource, reading):
+                return False
+            if not name.startswith("#"):
+                own.add(name)
+    return True
+
+
+def names_patient(name: str, patient_id: str, holder: Resource, reading: Reading) -> bool:
+    """Relative, absolute, with a version, as a URN of the Bundle, or contained."""
+    if plain_reference(name) in (f"Patient/{patient_id}", patient_id) or name == f"urn:uuid:{patient_id}":
+        return True
+    found = reading.resolve(name, holder)
+    if found is None or found.resource_type != "Patient":
+        return False
+    return found.id == patient_id or name.startswith("#")  # a contained Patient has no identity of its own

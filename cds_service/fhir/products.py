@@ -1,4 +1,8 @@
-"""Which of our ingredients a medicine holds, found by code, then ATC, then NDC, then words, and how strong it is."""
+"""Which of our ingredients a medicine holds, how strong it is, and by which route it is given.
+
+An ingredient is found by code, then ATC, then NDC, then words. The route is the one that is coded or written, or what
+the form of the product allows.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,11 @@ import re
 from decimal import Decimal
 from typing import NamedTuple
 
-from ...content.codes import ATC, NDC, canonical_system
-from ..datatypes import CodeableConcept
-from ..resources import Ingredient, Resource, listed
+from ..content.codes import ATC, NDC, canonical_system
+from .concepts import CUT, find_bare_ndc, find_codes, texts
+from .dosage import micrograms, strength_in
 from .reading import Reading
-from .recognise import CUT, find_bare_ndc, find_codes, texts
-from .strengths import micrograms, strength_in
+from .resources import CodeableConcept, Dosage, Ingredient, Resource, listed
 
 LEVELS = {ATC: "atc", NDC: "ndc"}  # every other code system: "code"
 ORDER = ("code", "atc", "ndc")
@@ -23,7 +26,7 @@ DOSED = ("cobalamin", "folic", "folinic", "methotrexate")  # groups whose dose d
 COMBINED = frozenset(("cyanocobalamin", "hydroxocobalamin", "mecobalamin", "folic-acid"))
 
 
-class Content(NamedTuple):
+class Constituent(NamedTuple):
     """One of our ingredients in a product."""
 
     ingredient: str
@@ -59,11 +62,11 @@ def product_of(resource: Resource, reading: Reading) -> Product:
     return Product(found, texts(found) + words + names, medication.form, listed(medication.ingredient))
 
 
-def contents(product: Product, reading: Reading) -> list[Content]:
+def constituents(product: Product, reading: Reading) -> list[Constituent]:
     """Our ingredients in the product; none for most medicines."""
     uses, level = coded(product, reading)
     if not uses:
-        uses, level = by_words(product, reading), "words"
+        uses, level = named_in_words(product, reading), "words"
     if not uses:
         return []
     text = " / ".join(product.texts).casefold()
@@ -74,7 +77,7 @@ def contents(product: Product, reading: Reading) -> list[Content]:
         strength, per_ml = strength_of(name, product, reading) if is_dosed(name, reading) else (None, False)
         kit = any(word in text for word in CYANIDE_WORDS) or (strength is not None and strength >= CYANIDE_DOSE)
         found.append(
-            Content(
+            Constituent(
                 ingredient=name,
                 recognised_by=level,
                 multivitamin="multivitamin" in marks or (several and name in COMBINED),
@@ -109,7 +112,7 @@ def coded(product: Product, reading: Reading) -> tuple[dict[str, set[str]], str]
     return {}, ""
 
 
-def by_words(product: Product, reading: Reading) -> dict[str, set[str]]:
+def named_in_words(product: Product, reading: Reading) -> dict[str, set[str]]:
     """Ingredients named in the texts, the first text that names any; else in the list of ingredients."""
     for text in product.texts:
         names = reading.words.find(text, "medicine")
@@ -154,3 +157,81 @@ def is_named(name: str, ingredient: Ingredient, reading: Reading) -> bool:
     if any(use.concept == f"medicine-{name}" for use, _ in find_codes(reading.find, concept)):
         return True
     return any(name in reading.words.find(text, "medicine") for text in ingredient_texts([ingredient]))
+
+
+WRITTEN = (  # in this order: "sublingual tablet" is no oral tablet
+    ("im", re.compile(r"\bintra-?\s?muscular(?:ly)?\b|\bi\.?m\.?\b|\bim\b")),
+    ("sc", re.compile(r"\bsub-?\s?cutaneous(?:ly)?\b|\bsub-?cut\b|\bs\.?c\.?\b|\bs\.?q\.?\b")),
+    ("iv", re.compile(r"\bintra-?\s?venous(?:ly)?\b|\bi\.?v\.?\b")),
+    ("sublingual", re.compile(r"\bsub-?\s?lingual(?:ly)?\b|\bunder the tongue\b")),
+    ("nasal", re.compile(r"\bnasal(?:ly)?\b|\bintra-?nasal(?:ly)?\b|\bnostril")),
+    ("oral", re.compile(r"\boral(?:ly)?\b|\bby mouth\b|\bp\.?o\.?\b|\bper os\b|\bswallow")),
+    (
+        "other",
+        re.compile(
+            r"\bophthalmic|\beyes?\b|\bears?\b|\botic\b|\btopical|\bcutaneous\b|\bvagina|\brect(?:al|um)|\binhal|\bskin\b"
+            r"|\btransdermal|\bintrathecal|\bintradermal|\bintravitreal"
+        ),
+    ),
+)
+BY_FORM = (
+    ("sublingual", re.compile(r"\bsub-?lingual")),
+    ("nasal", re.compile(r"\bnasal\b")),
+    (
+        "other",
+        re.compile(
+            r"\beye\b|\bear\b|\bophthalmic|\botic\b|\bointment|\bcream\b|\bpatch|\btransdermal|\bvaginal|\bsuppositor"
+            r"|\binhal|\bimplant|\bintrauterine"
+        ),
+    ),
+    ("injection", re.compile(r"\binjec|\bampoule|\bampule|\bvial\b|\bsyringe|\binfusion\b|\bauto-?injector")),
+    ("oral", re.compile(r"\btab(?:let)?s?\b|\bcap(?:sule)?s?\b|\boral\b|\blozenge|\bchewable|\bsyrup|\bsachet")),
+)
+
+
+def route_of(dosages: list[Dosage], product: Product, reading: Reading) -> str:
+    """The route, or "" where nothing says it."""
+    for dosage in dosages:
+        found = route_of_concept(dosage.route, reading) if dosage.route is not None else ""
+        if found:
+            return found
+    for dosage in dosages:
+        found = route_in_words(dosage.text)
+        if found:
+            return found
+    return route_of_form(product, dosages)
+
+
+def route_of_concept(route: CodeableConcept, reading: Reading) -> str:
+    """By its code, else by its words; a route that is named but is none of ours is "other"."""
+    for use, _ in find_codes(reading.find, route):
+        if use.concept.startswith("route-"):
+            return use.concept.removeprefix("route-")
+    written = texts(route)
+    for text in (*written, *[coding.code or "" for coding in listed(route.coding)]):
+        found = route_in_words(text)
+        if found:
+            return found
+    return "other" if written else ""
+
+
+def route_in_words(text: str | None) -> str:
+    """The first route that a text names."""
+    plain = (text or "")[:1000].lower()
+    return next((route for route, pattern in WRITTEN if pattern.search(plain)), "") if plain else ""
+
+
+def route_of_form(product: Product, dosages: list[Dosage]) -> str:
+    """What the form of the product allows: tablets are swallowed, an injection is given by one of several routes."""
+    units = [
+        each.dose_quantity.unit or each.dose_quantity.code or ""
+        for dosage in dosages
+        for each in listed(dosage.dose_and_rate)
+        if each.dose_quantity is not None
+    ]
+    for text in (*texts(product.form), *product.texts, *units):
+        plain = text.lower()
+        found = next((route for route, pattern in BY_FORM if pattern.search(plain)), "")
+        if found:
+            return found
+    return ""

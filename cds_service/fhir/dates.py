@@ -10,8 +10,8 @@ from calendar import monthrange
 from datetime import date, datetime, time, tzinfo
 from typing import NamedTuple
 
-from ...clinical.record import PartDate
-from ..datatypes import Period
+from ..clinical.record import PartDate
+from .resources import Period
 
 LONGEST = 40  # no dateTime of FHIR is longer
 

@@ -3,19 +3,22 @@
 Built with `fhir.resources.R4B`, which is loaded only then. It does not check required code bindings, so the codes
 that we write are checked against our own lists (FHIR R4: request-status, request-intent, units-of-time). Per call
 only the patient, the id and the day are filled in; the rest of a template is shared between calls and not changed.
+A clinician's own draft that gets another medicine and dosage is patched as it was received, never rebuilt.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from cds_service.clinical.tables import Orderable, Pathway, Phase, Regimen
-from cds_service.content.content import Content
-from cds_service.content.faults import ContentError
+import msgspec
+
+from ..clinical.tables import Orderable, Pathway, Phase, Regimen
+from ..content.content import Content
+from ..content.faults import ContentError
 
 UCUM = "http://unitsofmeasure.org"
 STATUS = "draft"
@@ -198,3 +201,82 @@ def quantity(value: Decimal, unit: str) -> Json:
 def plain(value: Decimal) -> int | float:
     """A JSON number: whole where it is whole."""
     return int(value) if value == value.to_integral_value() else float(value)
+
+
+Json = dict[str, Any]
+
+REQUIRED = ("resourceType", "status", "intent", "subject")  # what a draft lacks of these comes from ours
+# The narrative retells the medicine and the dosage that are replaced, so it would contradict the new ones.
+REPLACED = ("medicationCodeableConcept", "medicationReference", "dosageInstruction", "text")
+
+
+class _Bundle(msgspec.Struct, rename="camel", gc=False):
+    """A Bundle, or a resource by itself, as far as one must look to find a draft."""
+
+    resource_type: str | None = None
+    id: str | None = None
+    entry: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Entry(msgspec.Struct, gc=False):
+    resource: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_BUNDLE = msgspec.json.Decoder(_Bundle)
+_ENTRY = msgspec.json.Decoder(_Entry)
+_PARTS = msgspec.json.Decoder(list[msgspec.Raw])
+_EXACT = msgspec.json.Decoder(Json, float_hook=Decimal)
+
+
+def received(raw: bytes | msgspec.Raw, references: Collection[str]) -> dict[str, Json]:
+    """The drafts of these references ("MedicationRequest/1") as the client sent them, as far as they can be found."""
+    found: dict[str, Json] = {}
+    for resource in resources_in(raw) if references else ():
+        try:
+            outline = _BUNDLE.decode(resource)
+            name = f"{outline.resource_type}/{outline.id}"
+            if name in references and name not in found:
+                found[name] = _EXACT.decode(resource)
+        except msgspec.DecodeError:
+            continue
+    return found
+
+
+def resources_in(raw: bytes | msgspec.Raw) -> Iterator[msgspec.Raw]:
+    """Every resource of a Bundle and of the Bundles in it; or the lone resource."""
+    try:
+        outline = _BUNDLE.decode(raw)
+    except msgspec.DecodeError:
+        return
+    if outline.resource_type != "Bundle":
+        yield msgspec.Raw(bytes(raw))
+        return
+    is_list = bytes(memoryview(outline.entry)[:1]) == b"["
+    for part in _PARTS.decode(outline.entry) if is_list else [outline.entry]:
+        try:
+            inner = _ENTRY.decode(part).resource
+        except msgspec.DecodeError:
+            continue
+        yield from resources_in(inner)
+
+
+def patched(draft: Json, ours: Json) -> Json:
+    """The draft with the medicine and the dosage of ours; everything else stays as it came."""
+    reference = draft.get("medicationReference")
+    inner = reference.get("reference") if isinstance(reference, dict) else None
+    kept = {name: value for name, value in full(draft).items() if name.lstrip("_") not in REPLACED}
+    if isinstance(inner, str) and inner.startswith("#") and isinstance(kept.get("contained"), list):
+        others = [each for each in kept["contained"] if not (isinstance(each, dict) and each.get("id") == inner[1:])]
+        kept = {**kept, "contained": others} if others else {k: v for k, v in kept.items() if k != "contained"}
+    required = {name: ours[name] for name in REQUIRED}
+    return required | kept | {name: ours[name] for name in REPLACED if name in ours}
+
+
+def full(value: Any) -> Any:
+    """Without what is null or empty: an answer holds none of that (items 3 and 4)."""
+    if isinstance(value, dict):
+        parts = {name: full(part) for name, part in value.items()}
+        return {name: part for name, part in parts.items() if part not in (None, "", [], {})}
+    if isinstance(value, list):
+        return [part for part in map(full, value) if part not in (None, "", [], {})]
+    return value

@@ -1,7 +1,7 @@
-"""What a laboratory result says: number, comparator, unit, reference range, flag.
+"""What a laboratory result says: number, comparator, unit, reference range, flag; and what was examined.
 
 Nothing is guessed. A number without a unit of the analyte's closed table is in doubt, and the doubt is a key of
-messages.toml [doubt].
+messages.toml [doubt]. Urine, cerebrospinal fluid, dried or cord blood are not compared with serum limits (6.1).
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from ...clinical.tables import Analyte, Unit
-from ...clinical.units import normalise_unit
-from ..datatypes import CodeableConcept, Quantity
-from ..resources import Component, ReferenceRange, Resource, listed
+from ..clinical.tables import Analyte, Unit
+from ..clinical.units import normalise_unit
+from .concepts import find_codes, texts
 from .reading import Reading
+from .resources import CodeableConcept, Component, Quantity, Reference, ReferenceRange, Resource, listed
 
 MOST_DIGITS = 15
 LONGEST_NUMBER = 40  # nothing longer can have so few digits
@@ -207,3 +207,64 @@ def flag_of(interpretation: list[CodeableConcept] | CodeableConcept) -> str:
             if flag:
                 return flag
     return ""
+
+
+SPECIMEN_WORDS = (
+    ("urin", "urine"),
+    ("csf", "cerebrospinal fluid"),
+    ("cerebrospinal", "cerebrospinal fluid"),
+    ("liquor", "cerebrospinal fluid"),
+    ("lumba", "cerebrospinal fluid"),
+    ("dried blood", "dried blood"),
+    ("blood spot", "dried blood"),
+    ("cord blood", "cord blood"),
+    ("umbilical", "cord blood"),
+    ("amniotic", "amniotic fluid"),
+    ("saliva", "saliva"),
+    ("synovial", "synovial fluid"),
+    ("pleura", "pleural fluid"),
+    ("ascit", "ascitic fluid"),
+    ("faec", "faeces"),
+    ("stool", "faeces"),
+    ("bone marrow", "bone marrow"),
+)
+MOST_SPECIMENS = 10  # specimens of one result that are looked at
+ACCEPTED = frozenset(("serum", "plasma", "blood", "whole-blood", "venous-blood"))  # should the content list these too
+
+
+def other_specimen(resource: Resource, reading: Reading) -> str:
+    """What the specimen is, if it is none that serum limits hold for; "" if it is, or is not said."""
+    for reference in listed(resource.specimen)[:MOST_SPECIMENS]:
+        key = reference.reference or reference.display
+        if not key:
+            continue
+        if key.startswith("#"):
+            found = read_specimen(reference, resource, reading)
+        else:
+            found = reading.specimens.get(key)
+            if found is None:
+                found = reading.specimens[key] = read_specimen(reference, resource, reading)
+        if found:
+            return found
+    return ""
+
+
+def read_specimen(reference: Reference, holder: Resource, reading: Reading) -> str:
+    """By the Specimen itself where it is here, else by what the reference is called."""
+    specimen = reading.resolve(reference.reference, holder)
+    if specimen is not None and specimen.resource_type == "Specimen":
+        for use, _ in find_codes(reading.find, specimen.type):
+            kind, _, name = use.concept.partition("-")
+            if kind == "specimen":
+                return "" if name in ACCEPTED else name.replace("-", " ")
+        for text in texts(specimen.type):
+            found = specimen_in(text)
+            if found:
+                return found
+    return specimen_in(reference.display or "")
+
+
+def specimen_in(text: str) -> str:
+    """The specimen that a text names, if it is one of those that do not count."""
+    plain = text[:200].casefold()
+    return next((name for word, name in SPECIMEN_WORDS if word in plain), "")

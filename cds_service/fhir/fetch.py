@@ -1,0 +1,222 @@
+"""Fetches what the client did not send: missing keys, further pages, and Medications that are only referred to.
+
+Fetches run side by side, a few at a time, each waited for until its own deadline. The threads belong to one hook call:
+a server that hangs holds back nobody else. They end by themselves, for a fetch ends at its deadline; they are daemons,
+so that one that does not (a name server that never answers) cannot keep the process from stopping. What comes back is
+taken in the caller's thread, one by one: nothing is shared.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
+
+from ..fetching import Fetch, FetchFailed
+from . import templates
+from .bundles import Decoded, UnreadableError, decode
+from .index import ResourceIndex, can_be_fetched, sort
+from .key_states import ABSENT, FAILED, INCOMPLETE, PATIENT, REQUIRED, KeyReading
+
+AT_ONCE = 16
+LATE = "no answer in time"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FetchTask:
+    """One fetch, and what is done with its result: `take` gives further tasks, or None to stop everything."""
+
+    url: str
+    deadline: float  # monotonic
+    take: Callable[[bytes | FetchFailed], Iterable[FetchTask] | None]
+
+
+Results: TypeAlias = "SimpleQueue[tuple[FetchTask, bytes | Exception]]"
+
+
+def run(fetch: Fetch, tasks: Iterable[FetchTask]) -> None:
+    """Run the tasks, and those that follow from them, in their order."""
+    waiting = deque(tasks)
+    running: set[FetchTask] = set()
+    results: Results = SimpleQueue()
+    while waiting or running:
+        late = _start(fetch, waiting, running, results)
+        task, result = (late, FetchFailed(LATE)) if late else _next(running, results)
+        running.discard(task)
+        further = task.take(result)
+        if further is None:
+            return
+        waiting.extend(further)
+
+
+def _start(fetch: Fetch, waiting: deque[FetchTask], running: set[FetchTask], results: Results) -> FetchTask | None:
+    """Start what there is a thread for. A task that is too late before it starts is given back."""
+    while waiting and len(running) < AT_ONCE:
+        task = waiting.popleft()
+        if task.deadline <= time.monotonic():
+            return task
+        running.add(task)
+        threading.Thread(target=_do, args=(fetch, task, results), name="fhir-fetch", daemon=True).start()
+    return None
+
+
+def _do(fetch: Fetch, task: FetchTask, results: Results) -> None:
+    try:
+        results.put((task, fetch(task.url, task.deadline)))
+    except Exception as error:  # noqa: BLE001  (raised again in the thread of the call)
+        results.put((task, error))
+
+
+def _next(running: set[FetchTask], results: Results) -> tuple[FetchTask, bytes | FetchFailed]:
+    """The next result, or the first task that is not back at its deadline. A fault of our own is raised here."""
+    while True:
+        first = min(running, key=lambda task: task.deadline)
+        try:
+            task, result = results.get(timeout=max(first.deadline - time.monotonic(), 0))
+        except Empty:
+            return first, FetchFailed(LATE)
+        if task not in running:  # given up before
+            continue
+        if isinstance(result, bytes | FetchFailed):
+            return task, result
+        raise result
+
+
+PAGES = 50  # of one key
+MEDICATIONS = 20  # looked up one by one
+
+
+def fetch_missing(
+    readings: Mapping[str, KeyReading],
+    index: ResourceIndex,
+    context: Mapping[str, str],
+    fetch: Fetch,
+    deadline: float,
+    optional_deadline: float,
+) -> None:
+    """Complete the readings as far as the deadlines allow. Required keys go first and have more time."""
+    tasks = _Tasks(readings, index, context, deadline, optional_deadline)
+    run(fetch, tasks.first())
+
+
+class _Tasks:
+    """Which fetch follows from which."""
+
+    def __init__(
+        self,
+        readings: Mapping[str, KeyReading],
+        index: ResourceIndex,
+        context: Mapping[str, str],
+        deadline: float,
+        optional_deadline: float,
+    ) -> None:
+        self._readings, self._index, self._context = readings, index, context
+        self._deadline, self._optional_deadline = deadline, optional_deadline
+        self._pages_read: set[tuple[str, str]] = set()  # prefetch key and address
+        self._looked_up: set[str] = set()  # references of Medications
+
+    def first(self) -> list[FetchTask]:
+        """What to fetch after looking at what was sent, required keys first."""
+        keys = sorted(self._readings, key=lambda key: key not in REQUIRED)
+        tasks = [task for key in keys for task in self._of_key(self._readings[key])]
+        return tasks + [task for key in keys for task in self._medications(self._readings[key])]
+
+    def _of_key(self, reading: KeyReading) -> list[FetchTask]:
+        """The query of a key that was not had, or not wholly; where only pages are missing, the next page."""
+        state, _ = reading.judged()
+        if reading.next_urls and state != FAILED:
+            return self._pages(reading)
+        wanted = not self._index.has_patient if reading.key == PATIENT else state in (ABSENT, FAILED, INCOMPLETE)
+        if not wanted or not reading.template:
+            return []
+        query = templates.fill(reading.template, self._context)
+        if query is None:
+            reading.failure = "the context does not say what the query needs"
+            return []
+        return [FetchTask(query, self._until(reading), partial(self._take_key, reading))]
+
+    def _until(self, reading: KeyReading) -> float:
+        return self._deadline if reading.key in REQUIRED else self._optional_deadline
+
+    def _take_key(self, reading: KeyReading, result: bytes | FetchFailed) -> Iterable[FetchTask] | None:
+        decoded = _decoded(result)
+        if isinstance(decoded, str):
+            reading.failure = _explained(decoded, result, reading.template)
+            return []
+        reading.replace(decoded)
+        if reading.of_another_patient:
+            return None
+        return self._following(reading)
+
+    def _following(self, reading: KeyReading) -> list[FetchTask]:
+        return self._pages(reading) + self._medications(reading)
+
+    def _pages(self, reading: KeyReading) -> list[FetchTask]:
+        """The next page, unless there are too many or it was read already."""
+        if not reading.next_urls:
+            return []
+        url = reading.next_urls[0]
+        if len(reading.pages) >= PAGES:
+            reading.unread = "there are too many pages"
+        elif (reading.key, url) in self._pages_read:
+            reading.unread = "the pages lead in a circle"
+        else:
+            self._pages_read.add((reading.key, url))
+            return [FetchTask(url, self._until(reading), partial(self._take_page, reading))]
+        return []
+
+    def _take_page(self, reading: KeyReading, result: bytes | FetchFailed) -> Iterable[FetchTask]:
+        decoded = _decoded(result)
+        if isinstance(decoded, Decoded) and decoded.kind != "bundle":
+            decoded = "a further page is not a Bundle"
+        if isinstance(decoded, str):
+            reading.unread = f"a further page was not read: {decoded}"
+            return []
+        reading.next_urls.pop(0)
+        reading.add(decoded)
+        return self._following(reading)
+
+    def _medications(self, reading: KeyReading) -> list[FetchTask]:
+        """The Medications to look up. Some entries carry nothing but a reference."""
+        tasks = []
+        for reference in reading.medications_missing():
+            full = len(self._looked_up) >= MEDICATIONS
+            if reference not in self._looked_up and not full and can_be_fetched(reference):
+                self._looked_up.add(reference)
+                tasks.append(FetchTask(reference, self._deadline, partial(self._take_medication, reference)))
+        return tasks
+
+    def _take_medication(self, reference: str, result: bytes | FetchFailed) -> Iterable[FetchTask]:
+        decoded = _decoded(result)
+        if isinstance(decoded, Decoded):
+            for entry in sort(decoded).own:
+                if entry.resource is not None and entry.resource.resource_type == "Medication":
+                    self._index.include(reference, entry.resource)
+        return []
+
+
+def _decoded(result: bytes | FetchFailed) -> Decoded | str:
+    """What the server sent, or why there is nothing."""
+    if isinstance(result, FetchFailed):
+        return result.reason
+    try:
+        return decode(result)
+    except UnreadableError:
+        return "the answer is not FHIR JSON"
+
+
+def _explained(reason: str, result: bytes | FetchFailed, template: str) -> str:
+    """A 404 says different things: this server has no such type, or no such patient."""
+    if isinstance(result, FetchFailed) and result.status == 404:
+        kind = templates.resource_type(template)
+        return (
+            f"the FHIR server has no such {kind}"
+            if templates.is_read(template)
+            else f"the FHIR server offers no {kind}"
+        )
+    return reason

@@ -1,0 +1,225 @@
+"""Sorts each answer into matches, includes and outcomes, and finds the resources of a call by their reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ..clinical.record import Ignored
+from .bundles import Decoded
+from .resources import Entry, Issue, Link, Resource, listed
+
+_VERSION = re.compile(r"/_history/[^/]*$")
+_MEDICATION = re.compile(r"(?:.*/)?Medication/[^/?#]+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer, sorted: the matches, what was only included with them, and what the server said about it."""
+
+    kind: str
+    own: tuple[Entry, ...]
+    resources: tuple[Resource, ...]  # those of `own`
+    included: tuple[Entry, ...]
+    outcomes: frozenset[str]  # of the weights below
+    next_urls: tuple[str, ...]
+    self_url: str
+    total: Decimal | None
+    damaged: int
+    ignored: tuple[Ignored, ...]
+
+
+# How much an issue of an OperationOutcome weighs.
+ERROR, PARTIAL, UNKNOWN, NOTHING_FOUND, ROUTINE = "error", "partial", "unknown", "nothing-found", "routine"
+_PARTIAL_CODES = frozenset(
+    [
+        *("not-supported", "incomplete", "timeout", "too-costly", "too-long", "throttled", "transient", "exception"),
+        *("suppressed", "forbidden", "security", "login", "expired", "lock-error", "no-store"),
+    ]
+)
+_NO_MATCH = ("include", "outcome")  # Bundle.entry.search.mode of what was not asked for
+_ISSUES = 1000  # of one OperationOutcome that are looked at
+_NOTHING_FOUND_CODE, _ROUTINE_CODE = "4101", "4119"  # Epic
+_NOTHING_FOUND_WORDS = ("no results", "no matching", "no matches", "nothing found")
+
+
+def sort(decoded: Decoded) -> Page:
+    """Matches, includes and outcomes of one answer."""
+    own: list[Entry] = []
+    resources: list[Resource] = []
+    others: list[Entry] = []
+    for entry in decoded.entries:  # every entry of a call comes by here: no function calls for what is usual
+        resource, search = entry.resource, entry.search
+        if (
+            resource is None
+            or resource.resource_type == "OperationOutcome"
+            or (search is not None and search.mode in _NO_MATCH)
+        ):
+            others.append(entry)
+        else:
+            own.append(entry)
+            resources.append(resource)
+    included: list[Entry] = []
+    outcomes: set[str] = set()
+    ignored = list(decoded.ignored)
+    for entry in others:
+        resource = entry.resource or Resource()
+        if resource.resource_type == "OperationOutcome":
+            issues = listed(resource.issue)
+            weights = {weigh(issue) for issue in issues[:_ISSUES]} or {UNKNOWN}
+            weights |= {PARTIAL} if len(issues) > _ISSUES else set()
+            outcomes |= weights
+            ignored += [Ignored("OperationOutcome", _NOTES[weight]) for weight in sorted(weights)]
+        elif entry.search is not None and entry.search.mode == "include":
+            included.append(entry)
+        else:
+            ignored.append(Ignored(reference_of(resource), REMARK))
+    return Page(
+        decoded.kind,
+        tuple(own),
+        tuple(resources),
+        tuple(included),
+        frozenset(outcomes),
+        _urls(decoded.links, "next"),
+        next(iter(_urls(decoded.links, "self")), ""),
+        decoded.total,
+        decoded.damaged,
+        tuple(ignored),
+    )
+
+
+_NOTES = {
+    ERROR: "the server reported an error",
+    PARTIAL: "the server reported that a part is missing",
+    UNKNOWN: "the server gave a warning that is not known here",
+    NOTHING_FOUND: "the server reported that nothing was found",
+    ROUTINE: "the server gave a routine note",
+}
+REMARK = "sent as a remark on the search, not as data"
+REASONS = frozenset([REMARK, *_NOTES.values()])  # why something was not used, as the metrics count it
+
+
+def weigh(issue: Issue) -> str:
+    """What one issue means for the completeness of an answer."""
+    if issue.severity in ("error", "fatal"):
+        return ERROR
+    details = issue.details
+    codes = {coding.code for coding in listed(details.coding)} if details else set()
+    if _NOTHING_FOUND_CODE in codes:
+        return NOTHING_FOUND
+    if _ROUTINE_CODE in codes:
+        return ROUTINE
+    if issue.code in _PARTIAL_CODES:
+        return PARTIAL
+    if issue.severity in ("information", "success"):
+        return ROUTINE
+    words = f"{(details.text if details else None) or ''} {issue.diagnostics or ''}"[:1000].casefold()
+    return NOTHING_FOUND if any(phrase in words for phrase in _NOTHING_FOUND_WORDS) else UNKNOWN
+
+
+def _urls(links: Sequence[Link], relation: str) -> tuple[str, ...]:
+    return tuple(link.url for link in links if link.url and (link.relation or "").lower() == relation)
+
+
+def reference_of(resource: Resource) -> str:
+    """ "Observation/o1", or the type alone where there is no id."""
+    return f"{resource.resource_type}/{resource.id}" if resource.id else resource.resource_type or ""
+
+
+class ResourceIndex:
+    """Grows while data arrives: the patient's own resources, those that only came along, and all by reference."""
+
+    def __init__(self, patient_id: str) -> None:
+        self.patient_id = patient_id
+        self.resources: list[Resource] = []
+        self.included: list[Resource] = []
+        self.ignored: list[Ignored] = []
+        self.by_reference: dict[str, Resource] = {}
+        self.with_address: set[str] = set()  # references of resources that came with an absolute address
+        self.versions = False  # has a reference come more than once, with different contents?
+        self.has_patient = False  # the patient of the context is among the resources
+        self._included_ids: set[int] = set()
+
+    def put(self, page: Page) -> None:
+        """Everything of one answer. The same resource again is not kept twice; another Patient is not kept at all."""
+        self.ignored.extend(page.ignored)
+        by_reference, resources = self.by_reference, self.resources
+        # the longest loop of a call: no function calls for what is usual
+        for entry, resource in zip(page.own, page.resources, strict=True):
+            kind, name, address = resource.resource_type, resource.id, entry.full_url
+            reference = f"{kind}/{name}" if name else ""
+            if address:
+                by_reference.setdefault(address, resource)
+                if "://" in address:
+                    self.with_address.add(reference)
+            if reference:
+                known = by_reference.setdefault(reference, resource)
+                if known is not resource:
+                    if self._is_repeated(known, resource):
+                        continue
+                    self.versions = True
+            if kind == "Patient" and not self._is_the_patient(resource):
+                continue
+            resources.append(resource)
+        for entry in page.included:
+            if entry.resource is not None:
+                self.include(entry.full_url or "", entry.resource)
+
+    def include(self, reference: str, resource: Resource) -> None:
+        """A resource that is not the patient's own, to be found by its address or reference."""
+        relative = reference_of(resource)
+        if reference:
+            self.by_reference.setdefault(reference, resource)
+            if "://" in reference:
+                self.with_address.add(relative)
+        if resource.id:
+            self.by_reference.setdefault(relative, resource)
+        self.included.append(resource)
+        self._included_ids.add(id(resource))
+
+    def find(self, reference: str) -> Resource | None:
+        """The resource that a reference names, if it came."""
+        return find(self.by_reference, self.with_address, reference)
+
+    def _is_repeated(self, known: Resource, resource: Resource) -> bool:
+        """Whether the same was put before; what only came along does not count, and a difference is kept."""
+        return known == resource and id(known) not in self._included_ids
+
+    def _is_the_patient(self, patient: Resource) -> bool:
+        if patient.id == self.patient_id:
+            self.has_patient = True
+            return True
+        self.ignored.append(Ignored(reference_of(patient), "another patient"))
+        return False
+
+
+def find(by_reference: Mapping[str, Resource], with_address: Set[str], reference: str) -> Resource | None:
+    """The resource that a reference names, if it came.
+
+    An absolute reference finds a resource by its type and id only where that resource gave no address of its own: the
+    same id on another server is another resource.
+    """
+    reference = _VERSION.sub("", reference)
+    found = by_reference.get(reference)
+    if found is not None or "://" not in reference:
+        return found
+    relative = "/".join(reference.rsplit("/", 2)[1:])
+    return None if relative in with_address else by_reference.get(relative)
+
+
+def medication_to_look_up(resource: Resource, index: ResourceIndex) -> str:
+    """The reference of the Medication without which this entry names no medicine at all, or ""."""
+    named = resource.medication_reference
+    if named is None or not named.reference or named.display or named.reference.startswith("#"):
+        return ""
+    concept = resource.medication_codeable_concept
+    if concept is not None and (concept.text or any(each.code or each.display for each in listed(concept.coding))):
+        return ""
+    return "" if index.find(named.reference) else _VERSION.sub("", named.reference)
+
+
+def can_be_fetched(reference: str) -> bool:
+    """Whether this is the address of a Medication, not a urn: or something else."""
+    return _MEDICATION.fullmatch(reference) is not None and not reference.startswith("urn:")

@@ -1,0 +1,284 @@
+"""Orders: tests that are ordered already and not yet done, and the drafts of an order-select or order-sign call.
+
+Of the drafts, which drive the call, and what each of them is in clinical terms: its ingredients with route and
+schedule, or the tests that it asks for. Tolerant like the reader of the record: one odd draft costs itself and is
+reported. A Medication is read from the FHIR server only for an order that says no more than its reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, tzinfo
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..clinical.ordered import concerns
+from ..clinical.record import Ignored, OpenOrder, Order, OrderedPhase
+from ..clinical.tables import Pathway
+from ..fetching import Fetch, FetchFailed
+from . import reasons
+from .bundles import UnreadableError, decode
+from .concepts import concepts, find_codes, texts
+from .dates import Calendar
+from .dosage import days_of, interval_in_words, interval_of_code, interval_of_repeat, positive
+from .fetch import MEDICATIONS, FetchTask, run
+from .index import ResourceIndex, can_be_fetched, medication_to_look_up, sort
+from .medicines import amounts, dose_of
+from .products import Constituent, constituents, is_dosed, product_of, route_of
+from .reading import Reading, is_own, reference_of, status_of
+from .resources import Dosage, Repeat, Resource, listed
+
+if TYPE_CHECKING:
+    from ..content.content import Content
+
+
+ORDERS = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order", ""))
+OPEN = "active"  # on hold or a draft is not on its way: suggesting it again does less harm than not at all
+
+
+def read_order(resource: Resource, reading: Reading) -> None:
+    """A ServiceRequest for one of our tests."""
+    ordered = orderables(resource, reading)
+    if not ordered:
+        return
+    reference, status = reference_of(resource), status_of(resource)
+    written = reading.calendar.day(resource.authored_on)
+    if resource.do_not_perform:
+        reading.ignore(reference, reasons.DO_NOT_PERFORM)
+    elif (resource.intent or "").strip().lower() not in ORDERS:
+        reading.ignore(reference, reasons.PROPOSAL)
+    elif status != OPEN:
+        reading.ignore(reference, reasons.of_status(status))
+    elif reading.calendar.ahead(written):
+        reading.ignore(reference, reasons.FUTURE)
+    else:
+        reading.orders += [OpenOrder(reference, name, written) for name in ordered]
+
+
+def orderables(resource: Resource, reading: Reading) -> list[str]:
+    """Ours that the request covers: named by a code, or every analyte of them measured by what is named."""
+    named: set[str] = set()
+    measured: set[str] = set()
+    for use, _ in find_codes(reading.find, resource.code):
+        kind, _, name = use.concept.partition("-")
+        if kind == "order":
+            named.add(name)
+        elif kind == "lab":
+            measured.add(name)
+    codings = {(each.system, each.code) for concept in concepts(resource.code) for each in listed(concept.coding)}
+    if not (codings or measured):
+        return []
+    for name, orderable in reading.orderables.items():
+        own = [orderable.coding, *orderable.more_codings]
+        if any(coding is not None and coding[:2] in codings for coding in own):
+            named.add(name)
+    for name in named & reading.orderables.keys():
+        measured.update(reading.orderables[name].measures)
+    return [
+        name
+        for name, orderable in reading.orderables.items()
+        if name in named or (orderable.measures and measured.issuperset(orderable.measures))
+    ]
+
+
+def test_orders(resource: Resource, reading: Reading) -> list[Order]:
+    """One Order per test of ours that the request covers."""
+    return [Order(named(resource), orderable=name) for name in orderables(resource, reading)]
+
+
+def medicine_orders(resource: Resource, reading: Reading) -> list[Order]:
+    """One Order per ingredient of ours."""
+    product = product_of(by_its_own_words(resource), reading)
+    found = constituents(product, reading)
+    if not found:
+        return []
+    dosages = sorted(listed(resource.dosage_instruction), key=lambda each: each.sequence or Decimal(0))
+    route = route_of(dosages, product, reading)
+    return [
+        Order(
+            named(resource),
+            ingredient=content.ingredient,
+            route=route,
+            per_day=amounts(dosages, content, "order", reading)[1],
+            phases=phases(dosages, content, reading),
+            multivitamin=content.multivitamin,
+            antidote=content.antidote,
+        )
+        for content in found
+    ]
+
+
+def named(resource: Resource) -> str:
+    """How the client names the draft. One without an id cannot be named, only counted by its type."""
+    return reference_of(resource) or str(resource.resource_type)
+
+
+def by_its_own_words(resource: Resource) -> Resource:
+    """The order without its reference where it says itself what is ordered: that comes first."""
+    concept = resource.medication_codeable_concept
+    if resource.medication_reference is None or concept is None:
+        return resource
+    said = texts(concept) or [coding.code for coding in listed(concept.coding) if coding.code]
+    return msgspec.structs.replace(resource, medication_reference=None) if said else resource
+
+
+def phases(dosages: list[Dosage], content: Constituent, reading: Reading) -> tuple[OrderedPhase, ...]:
+    """The dosage instructions in sequence, for ingredients whose dose decides something.
+
+    While nothing is filled in yet, one tablet or ampoule of the product is what is ordered.
+    """
+    if not is_dosed(content.ingredient, reading):
+        return ()
+    return tuple(phase_of(dosage, content, reading) for dosage in dosages or [Dosage()])
+
+
+def phase_of(dosage: Dosage, content: Constituent, reading: Reading) -> OrderedPhase:
+    """Dose, interval and length of one dosage instruction."""
+    dose = dose_of(dosage, content)
+    if dose is None and not content.per_ml:
+        dose = content.strength  # one tablet or ampoule: what the product's name promises
+    timing = dosage.timing
+    interval = None if timing is None else interval_of_repeat(timing.repeat) or interval_of_code(timing)
+    if interval:
+        return OrderedPhase(dose, interval, length_of(timing.repeat, interval, reading) if timing else None)
+    written = interval_in_words(dosage.text)
+    return OrderedPhase(dose, written, None, in_words=written is not None)
+
+
+def length_of(repeat: Repeat | None, interval: Decimal, reading: Reading) -> Decimal | None:
+    """For how many days the instruction holds, by its bounds or its number of doses; the shortest where both are."""
+    if repeat is None:
+        return None
+    found = [days_of(repeat.bounds_duration)]
+    calendar = reading.calendar
+    end = calendar.ends(repeat.bounds_period)
+    if end is not None:
+        found.append(Decimal((end - (calendar.starts(repeat.bounds_period) or reading.today)).days))
+    if positive(repeat.count):
+        found.append(repeat.count * interval)
+    return min((days for days in found if days is not None and days > 0), default=None)
+
+
+KINDS = {  # what older versions of FHIR call it, too
+    "MedicationRequest": medicine_orders, "MedicationOrder": medicine_orders,
+    "ServiceRequest": test_orders, "ProcedureRequest": test_orders,
+}  # fmt: skip
+WITHDRAWN = ("cancelled", "stopped", "revoked", "entered-in-error")  # signed again to end it: nothing is ordered
+DRAFTS = 500  # of those that drive a call, and of those beside them
+NOT_IN_BUNDLE = "selected, but not among the draft orders"
+UNREAD = "its medicine is only a reference that could not be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """What is ordered. `unread`: the medicine of an order that drives the call could not be had."""
+
+    selected: tuple[Order, ...] = ()
+    beside: tuple[Order, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
+    unread: bool = False
+    relevant: bool = False  # could any row of the orders table be about it?
+
+
+def read_drafted(
+    raw: msgspec.Raw,
+    selections: Sequence[str] | None,
+    patient_id: str,
+    content: Content,
+    pathway: Pathway,
+    today: date,
+    zone: tzinfo,
+    fetch: Fetch | None,
+    deadline: float,
+) -> Drafted:
+    """The orders in `draftOrders`. Those of `selections` drive; all of them, where a hook has no selections."""
+    index = ResourceIndex(patient_id)
+    page = sort(decode(raw))
+    index.put(page)
+    reading = Reading(content, pathway, Calendar(zone, today), index.find)
+    drafts = [each for each in index.resources if placed(each, patient_id, reading)]
+    driving = chosen(drafts, selections, index, reading)
+    names = {id(each) for each in driving}
+    others = cut([each for each in drafts if id(each) not in names], reading)
+    look_up(driving, index, fetch, deadline)
+    selected = orders(driving, reading)
+    unread = [each for each in driving if medication_to_look_up(each, index)]
+    for each in unread:
+        reading.ignore(reference_of(each), UNREAD)
+    relevant = any(concerns(each, pathway) for each in selected)
+    if relevant:
+        look_up(others, index, fetch, deadline)
+    ignored = tuple(dict.fromkeys((*index.ignored, *reading.ignored)))
+    return Drafted(selected, orders(others, reading) if relevant else (), ignored, bool(unread), relevant)
+
+
+def placed(resource: Resource, patient_id: str, reading: Reading) -> bool:
+    """Is it an order for this patient that somebody is about to place?"""
+    if resource.resource_type not in KINDS:
+        return False
+    reference, status = reference_of(resource), status_of(resource)
+    if not is_own(resource, patient_id, {f"Patient/{patient_id}"}, reading):
+        reading.ignore(reference, reasons.ANOTHER_PATIENT)
+    elif resource.do_not_perform:
+        reading.ignore(reference, reasons.DO_NOT_PERFORM)
+    elif status in WITHDRAWN:
+        reading.ignore(reference, reasons.of_status(status))
+    else:
+        return True
+    return False
+
+
+def chosen(
+    drafts: list[Resource], selections: Sequence[str] | None, index: ResourceIndex, reading: Reading
+) -> list[Resource]:
+    """The drafts that were selected, each once; what was selected and is not there is reported."""
+    if selections is None:
+        return cut(drafts, reading)
+    names = {id(index.find(selection)) for selection in selections}
+    if id(None) in names:
+        reading.ignore("", NOT_IN_BUNDLE)
+    return cut([each for each in drafts if id(each) in names], reading)
+
+
+def cut(drafts: list[Resource], reading: Reading) -> list[Resource]:
+    """As many as anybody drafts in one session; a request could hold tens of thousands."""
+    if len(drafts) > DRAFTS:
+        reading.ignore("", f"more than {DRAFTS} draft orders")
+    return drafts[:DRAFTS]
+
+
+def look_up(drafts: Iterable[Resource], index: ResourceIndex, fetch: Fetch | None, deadline: float) -> None:
+    """Read the Medications of orders that say no more than a reference, a few at most, side by side."""
+    wanted = dict.fromkeys(medication_to_look_up(each, index) for each in drafts)
+    references = [each for each in wanted if each and can_be_fetched(each)][:MEDICATIONS]
+    if fetch is not None and references:
+        run(fetch, [FetchTask(each, deadline, partial(take, index, each)) for each in references])
+
+
+def take(index: ResourceIndex, reference: str, result: bytes | FetchFailed) -> Iterable[FetchTask]:
+    """Put a Medication that was read where its reference finds it."""
+    if isinstance(result, FetchFailed):
+        return []
+    try:
+        entries = sort(decode(result)).own
+    except UnreadableError:
+        return []
+    for entry in entries:
+        if entry.resource is not None and entry.resource.resource_type == "Medication":
+            index.include(reference, entry.resource)
+    return []
+
+
+def orders(drafts: Iterable[Resource], reading: Reading) -> tuple[Order, ...]:
+    """What the drafts order, in an order that does not depend on theirs."""
+    found: list[Order] = []
+    for resource in drafts:
+        try:
+            found += KINDS[resource.resource_type](resource, reading)
+        except (ValueError, ArithmeticError):  # data that nobody foresaw; other exceptions are bugs, and stay loud
+            reading.ignore(reference_of(resource), reasons.UNREADABLE)
+    return tuple(sorted(found, key=lambda each: (each.reference, each.ingredient, each.orderable)))
