@@ -29,12 +29,12 @@ from .content.files import cards_folder
 from .evaluate import REQUIRED, Service, answer
 from .fhir.drafts import build_drafts
 from .http.addresses import parse_base
+from .http.client import HttpClient, Policy
 from .http.connections import unused_proxies
-from .http.door import Outgoing, Policy
 from .remembering import TokensInStore
 from .settings import FORGETFUL, NO_CLIENTS, Settings, SettingsError, load_settings, start_remarks
-from .store.kept import Keeper
 from .store.opening import NONE, CannotOpen, open_store
+from .store.records import DecisionStore
 from .web.bodies import READ_AT_MOST
 from .web.callers import Caller, Callers, remarks
 from .web.calls import Endpoint, Site, add_routes
@@ -100,7 +100,7 @@ def add_what_people_see(app: Flask, settings: Settings, site: Site, content: Con
         seconds=site.seconds,
         client="demo" if settings.demo else "playground",
         store=site.store,
-        crowds=site.crowds,
+        fhir_limits=site.fhir_limits,
     )
     add_pages(app, desk, site.room, settings.demo, settings.bases_without_client)
     add_content_pages(app, {"": content, **contents_of(site.callers)}, desk.today)
@@ -124,7 +124,7 @@ def read_clients(settings: Settings) -> Clients:
     return clients
 
 
-def store_of(settings: Settings, clock: Clock) -> Keeper | None:
+def store_of(settings: Settings, clock: Clock) -> DecisionStore | None:
     """The store that the settings name, which is not touched before a process uses it; None where nothing is kept."""
     try:
         return open_store(
@@ -140,7 +140,7 @@ def store_of(settings: Settings, clock: Clock) -> Keeper | None:
         raise SettingsError(str(error)) from None
 
 
-def tokens_seen(store: Keeper | None, clients: Clients) -> SeenTokens:
+def tokens_seen(store: DecisionStore | None, clients: Clients) -> SeenTokens:
     """What remembers tokens: the store for all processes, and this one's memory where there is none or it may help."""
     if store is None:
         return MemoryOfTokens()
@@ -212,7 +212,7 @@ def build_site(service: Service, settings: Settings, clock: Clock, log: Filterin
         discovery=msgspec.json.encode(catalogue),
         welcome="" if shows_pages(settings) else welcome,
         answer=answer,
-        outgoing=Outgoing(policy),
+        outgoing=HttpClient(policy),
         clock=clock,
         log=log,
         seconds=DEMO_SECONDS if settings.demo else SECONDS,

@@ -80,8 +80,7 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
         refuse(f"demo mode answers this machine only: --host {host} is not a loopback address")
     if not settings.demo and settings.clients is None:
         refuse(NO_CLIENTS)
-    from .server.server import PortTaken, listen
-    from .server.serving import answer_calls
+    from .server.server import PortTaken, answer_calls, listen
 
     try:
         listening = listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)
@@ -206,12 +205,12 @@ def read_service(settings: Settings, content: Content, pathway: str) -> Service:
 def fetch_for(request: Any, settings: Settings) -> Any:
     """A fetch for the request's own FHIR server, if the settings allow it; else say why there is none."""
     from .http.addresses import parse_base
-    from .http.door import Outgoing, Policy
+    from .http.client import HttpClient, Policy
 
     if request.fhir_access is None:
         refuse("--fetch: the request names no fhirServer that could be read")
     access, policy = request.fhir_access, Policy(bases=tuple(map(parse_base, settings.fhir_bases)), demo=True)
-    fetch, why = Outgoing(policy).fetch_for(access.base, access.token)
+    fetch, why = HttpClient(policy).fetch_for(access.base, access.token)
     if fetch is None:
         refuse(f"--fetch: {why}")
     return fetch

@@ -26,7 +26,7 @@ from .fhir.drafts import Drafts
 from .fhir.gather import Fetch, Gathered, KeyState, gather
 from .fhir.orders import Drafted, read_drafted
 from .fhir.reader import read_record
-from .store.kept import Offered, Remembered, Shown, Suppressed
+from .store.records import History, Offered, Shown, Suppressed
 from .suggestions import resources, titles
 
 REQUIRED = ("patient", "b12")
@@ -35,7 +35,7 @@ DRAFT_ORDERS = "draftOrders"
 NO_ORDERS = Drafted()
 NOTHING_GATHERED = Gathered((), (), {}, (), {})
 
-Recall = Callable[[], Remembered]
+Recall = Callable[[], History]
 
 
 @dataclass(frozen=True, slots=True)

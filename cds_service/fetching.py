@@ -1,4 +1,4 @@
-"""What a fetch is, for those who use one and for the one module that makes them (`cds_service.http.door`).
+"""What a fetch is, for those who use one and for the one module that makes them (`cds_service.http.client`).
 
 A fetch reads one address under one FHIR base and gives the bytes of the answer. It never waits beyond the moment it
 is given, and everything that goes wrong is a `FetchFailed` in our own words: no address, no token, no patient.

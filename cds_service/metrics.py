@@ -17,7 +17,7 @@ from .fhir.key_states import ABSENT, DATA, EMPTY, FAILED, INCOMPLETE, NULL
 
 if TYPE_CHECKING:
     from .evaluate import Answer
-    from .store.kept import StoreState
+    from .store.records import StoreState
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # upper bounds of the histograms
 LOOK_EVERY = 10.0  # seconds between two looks at the store

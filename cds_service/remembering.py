@@ -1,6 +1,6 @@
 """Between a call and the store: about whom it was, what is kept of its answer, and tokens that all processes share.
 
-The store knows neither requests nor answers; here they are put into the words it keeps (`store.kept`).
+The store knows neither requests nor answers; here they are put into the words it keeps (`store.records`).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from .cdshooks.messages import HookRequest, log_name
 from .cdshooks.replay import CannotTell, SeenTokens
 from .evaluate import Answer, Service
 from .http.addresses import AddressRefused, parse_base
-from .store.kept import Keeper, KeptDecision, Remembered, StoreDown, Who
+from .store.records import CallParties, DecisionRecord, DecisionStore, History, StoreDown
 
 
-def who(request: HookRequest, client: str, tenant: str | None) -> Who:
+def who(request: HookRequest, client: str, tenant: str | None) -> CallParties:
     """About whom and by whom the call is: the ids are those of the FHIR server that it names, may it be read or not.
 
     A call that names none stands by itself: of which server its ids are is not said, and is not guessed. Then a card
     that was overridden elsewhere is shown once more, which is the safer mistake.
     """
-    return Who(client, tenant, in_normal_form(request.fhir_base), request.patient_id, request.tokens["userId"])
+    return CallParties(client, tenant, in_normal_form(request.fhir_base), request.patient_id, request.tokens["userId"])
 
 
 def in_normal_form(base: str) -> str:
@@ -33,23 +33,25 @@ def in_normal_form(base: str) -> str:
         return base
 
 
-def recall_for(store: Keeper | None, asked: Who, now: datetime, zone: tzinfo) -> Callable[[], Remembered] | None:
+def recall_for(
+    store: DecisionStore | None, asked: CallParties, now: datetime, zone: tzinfo
+) -> Callable[[], History] | None:
     """The look-up of what is remembered, made only if the pipeline asks; None where nothing is kept."""
-    return None if store is None else partial(store.recall, asked, milliseconds(now), zone)
+    return None if store is None else partial(store.history, asked, milliseconds(now), zone)
 
 
 def kept(
     found: Answer,
     request: HookRequest,
     service: Service,
-    asked: Who,
+    asked: CallParties,
     now: datetime,
     *,
     seconds: float,
     silent: bool,
-) -> KeptDecision:
+) -> DecisionRecord:
     """What is kept of an answered call. Of a silent one: what would have been shown."""
-    return KeptDecision(
+    return DecisionRecord(
         at=milliseconds(now),
         who=asked,
         service=service.options.service,
@@ -76,7 +78,7 @@ class TokensInStore:
     `otherwise` remembers in this process's memory while the store cannot tell; without it the caller hears 503.
     """
 
-    def __init__(self, store: Keeper, otherwise: SeenTokens | None) -> None:
+    def __init__(self, store: DecisionStore, otherwise: SeenTokens | None) -> None:
         self._store, self._otherwise = store, otherwise
 
     def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..fetching import Fetch
 from ..http.addresses import AddressRefused, Policy, parse_base
-from ..http.door import Outgoing
+from ..http.client import HttpClient
 from .clients import Client
 
 
@@ -15,7 +15,7 @@ class ClientAccess:
         self._ways = [
             (
                 base,
-                Outgoing(
+                HttpClient(
                     Policy(
                         bases=(base.base,),
                         anonymous=base.anonymous,

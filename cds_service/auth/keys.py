@@ -16,7 +16,7 @@ from collections.abc import Callable
 from ..cdshooks.jwks import SigningKey, chosen, read_keys
 from ..fetching import FetchFailed
 from ..http.addresses import Policy, parse_base
-from ..http.door import Outgoing
+from ..http.client import HttpClient
 from .clients import Client, KeySource
 
 AT_MOST_EVERY = 300.0  # seconds between two fetches
@@ -32,7 +32,7 @@ Note = Callable[..., None]  # a line of the log: its level, its event, and what 
 class FetchedKeys:
     """The key set at one address. Threads share it; the one that fetches lets the others have the last set."""
 
-    def __init__(self, name: str, url: str, outgoing: Outgoing, note: Note) -> None:
+    def __init__(self, name: str, url: str, outgoing: HttpClient, note: Note) -> None:
         self._name, self._url, self._note = name, url, note
         self._fetch, why = outgoing.fetch_for(url.partition("?")[0])
         assert self._fetch is not None, why  # the policy was made for this address
@@ -79,7 +79,7 @@ def keys_of(client: Client, note: Note) -> Find:
     source = client.keys
     if not source.url:
         return lambda kid, algorithm, _: chosen(source.given, kid, algorithm)
-    return FetchedKeys(client.name, source.url, Outgoing(key_policy(source, client.ca_file)), note).find
+    return FetchedKeys(client.name, source.url, HttpClient(key_policy(source, client.ca_file)), note).find
 
 
 def key_policy(source: KeySource, ca_file: str | None) -> Policy:

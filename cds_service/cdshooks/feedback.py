@@ -37,7 +37,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One answer of a user to a card; the fields of store.kept.KeptFeedback, and what was odd, for the log."""
+    """One answer of a user to a card; the fields of store.records.FeedbackRecord, and what was odd, for the log."""
 
     card: str
     outcome: str  # accepted | overridden

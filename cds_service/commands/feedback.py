@@ -76,15 +76,13 @@ def check_client(connection: Any, client: str) -> None:
 
 
 def feedback_told(connection: Any, asked: Asked, content: Content) -> Json:
-    from ..store.report import feedback_report
-    from ..store.report_document import feedback_document
+    from ..store.report import feedback_document, feedback_report
 
     return feedback_document(feedback_report(connection, asked), asked, reason_words(content))
 
 
 def silent_told(connection: Any, asked: Asked) -> Json:
-    from ..store.report_document import silent_document
-    from ..store.report_silent import silent_report
+    from ..store.report import silent_document, silent_report
 
     return silent_document(silent_report(connection, asked), asked)
 
@@ -113,7 +111,7 @@ def show(told: Json, form: str) -> None:
     """A report on the standard output."""
     import msgspec
 
-    from ..store.report_document import feedback_csv, silent_csv
+    from ..store.report import feedback_csv, silent_csv
 
     silent = told["report"] == "silent"
     if form == "json":
@@ -130,7 +128,7 @@ def show(told: Json, form: str) -> None:
 
 def show_feedback(out: Console, told: Json) -> None:
     """The feedback report for a reader's eye."""
-    from ..store.report_document import reasons_text
+    from ..store.report import reasons_text
 
     cards = told["cards"]
     if not cards["shown"]:

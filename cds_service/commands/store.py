@@ -68,12 +68,12 @@ def upgrade() -> None:
 def show(hook_instance: str, as_json: bool) -> None:
     """Print everything that is kept about a call: what was decided, shown and left out, and what was said to it."""
     from ..cdshooks.messages import log_name
-    from ..store.show import about
+    from ..store.maintenance import records_of_call
 
     # A UUID is the same in small and in capital letters, and is kept as it was sent. Anything else is kept as its hash.
     written = dict.fromkeys((hook_instance, hook_instance.lower(), hook_instance.upper()))
     with database(read_settings()) as connection:
-        found = [each for name in written for each in about(connection, log_name(name))]
+        found = [each for name in written for each in records_of_call(connection, log_name(name))]
     found.sort(key=itemgetter("at"))
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
@@ -88,8 +88,8 @@ def show(hook_instance: str, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only count.")
 def purge(before: datetime, dry_run: bool) -> None:
     """Delete decisions and feedback from before DATE (00:00 UTC)."""
-    from ..store.purge import count_before
-    from ..store.purge import purge as delete
+    from ..store.maintenance import count_before
+    from ..store.maintenance import purge as delete
 
     if before.date() > datetime.now(UTC).date():
         raise Unusable("--before is in the future; allowed: today or earlier (UTC)")
@@ -107,7 +107,7 @@ def purge(before: datetime, dry_run: bool) -> None:
 @store.command()
 def status() -> None:
     """Print how the store is: its tables, how much it keeps, and which keys are still needed."""
-    from ..store.purge import held, keys_used
+    from ..store.maintenance import held, keys_used
 
     settings = read_settings()
     with database(settings) as connection:
@@ -151,10 +151,9 @@ def database(settings: Settings, begun: bool = True) -> Iterator[Connection]:
     one line if there is none."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from ..store.engine import command_engine
-    from ..store.faults import words
-    from ..store.kept import StoreDown
-    from ..store.schema import check, version_of
+    from ..store.database import command_engine, words
+    from ..store.records import StoreDown
+    from ..store.tables import check, version_of
 
     url = chosen_url(settings)
     if url.get_backend_name() == "sqlite" and not Path(url.database).is_file():

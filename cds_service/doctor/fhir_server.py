@@ -20,7 +20,7 @@ from ..fhir.bundles import UnreadableError, decode
 from ..fhir.index import Page, sort
 from ..fhir.resources import Fhir, Resource, listed
 from ..http.addresses import AddressRefused, Base, Policy, parse_base
-from ..http.door import Outgoing
+from ..http.client import HttpClient
 
 LONGEST = 120
 FORMULA = "=+-@"  # a spreadsheet takes a cell that begins so for a formula
@@ -122,7 +122,7 @@ class Reply:
 class Server:
     """One FHIR base with the token for it, as long as the examination lasts."""
 
-    def __init__(self, base: Base, token: str, outgoing: Outgoing, limits: Limits):
+    def __init__(self, base: Base, token: str, outgoing: HttpClient, limits: Limits):
         self.base, self._token, self._outgoing, self.limits = base, token, outgoing, limits
         self._latest = time.monotonic() + limits.total_seconds
 
@@ -205,7 +205,7 @@ def server_at(url: str, token: str, limits: Limits) -> Server:
         raise BadAddress(f"--fhir: {refused}; give a FHIR base URL such as https://ehr.example.org/fhir") from None
     if base.scheme != "https" and not base.loopback_name:
         raise BadAddress("--fhir: an address without encryption (http) is called on this machine only; use https")
-    server = Server(base, token, Outgoing(Policy(bases=(base,))), limits)
+    server = Server(base, token, HttpClient(Policy(bases=(base,))), limits)
     server.fetch()  # says at once what is wrong with a token
     return server
 

@@ -1,4 +1,8 @@
-"""gunicorn, started from Python: one listening socket, threads, and an end within ten seconds."""
+"""`b12-cds serve`: gunicorn, started from Python on one listening socket, with threads and an end within ten seconds.
+
+The order of the start matters: whether several processes count together is decided when the metrics library is
+imported, so the metrics' process comes first, then the application, then gunicorn.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,9 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from ..settings import Settings, SettingsError
+from ..store.opening import CannotOpen, bring_up_to_date
+from .metrics_server import forget, measured
 from .worker import Worker
 
 HOST, PORT = "127.0.0.1", 8000
@@ -99,3 +106,29 @@ class Server(BaseApplication):
 
     def load(self) -> Flask:
         return self.app
+
+
+def answer_calls(
+    settings: Settings, calls: socket.socket, asked: socket.socket | None, ready: Callable[[], None]
+) -> None:
+    """Answer calls on one socket and, if there is another, who asks for metrics on that; until a signal.
+
+    SettingsError or ContentError say why it cannot start.
+    """
+    upgrade_store(settings)
+    with measured(asked):
+        from ..app import create_app
+        from ..web.observing import BEGIN, END
+
+        app = create_app(settings)
+        moments = Moments(ready=ready, begin=app.extensions[BEGIN], end=app.extensions[END], gone=forget)
+        Server(app, calls, moments, workers=settings.workers).run()
+
+
+def upgrade_store(settings: Settings) -> None:
+    """The tables of a SQLite file as this version needs them; a demo without a URL has none yet."""
+    try:
+        if settings.store_url or not settings.demo:
+            bring_up_to_date(settings.store_url)
+    except CannotOpen as error:
+        raise SettingsError(str(error)) from None

@@ -73,7 +73,7 @@ def keys_of(file: Path | None, demo: bool) -> Keys:
 
 def read_chosen(url: str) -> URL:
     """The database that a URL names, its driver at hand, a file by its whole path; else CannotOpen."""
-    from .engine import UrlUnusable, read_url
+    from .database import UrlUnusable, read_url
 
     try:
         read = read_url(url)
@@ -116,7 +116,7 @@ def bring_up_to_date(url: str) -> None:
 
 def older(file: Path) -> bool:
     """Whether a file has tables of an older version. One that cannot be read is for the service to report."""
-    from .schema import VERSION
+    from .tables import VERSION
 
     if not file.is_file():
         return False

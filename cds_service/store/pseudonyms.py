@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from .kept import Who
+from .records import CallParties
 
 SHORTEST = 32  # bytes of a key: as many as the HMAC has
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
@@ -37,13 +37,13 @@ class Key:
     id: str
     secret: bytes = field(repr=False)
 
-    def patient(self, who: Who) -> str:
+    def patient(self, who: CallParties) -> str:
         return self._digest("patient", who.client, who.tenant, who.base, who.patient)
 
-    def user(self, who: Who) -> str:
+    def user(self, who: CallParties) -> str:
         return self._digest("user", who.client, who.tenant, who.base, who.user)
 
-    def evidence(self, who: Who, evidence: str) -> str:
+    def evidence(self, who: CallParties, evidence: str) -> str:
         """Of what a decision rests on. The same evidence of two patients has two digests."""
         return self._digest("evidence", who.client, who.tenant, who.base, who.patient, evidence)
 

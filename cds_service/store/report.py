@@ -1,20 +1,29 @@
-"""What users did with the cards that they were shown, by row, pathway and content version.
+"""Reports: what users did with the cards that they were shown, and what silent mode would have shown.
 
 Feedback counts only where its client is the one that was sent the card; of several answers to one card the latest
 counts. A card that showed several rows counts for each of them. A card that was sent twice under one id is one card.
+
+In silent mode a chart is a patient-view call, also one that was answered 412; a call that was repeated under its
+hookInstance is one call. Orders are told apart by their rows, and counted per 1,000 charts too.
+
+Both reports become plain documents (the JSON of the command line), and these become rows of a spreadsheet.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Subquery, case, distinct, false, func, select
+from sqlalchemy import Connection, Row, Select, Subquery, case, distinct, false, func, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
-from .recalling import answered_at
+from .history import answered_at
 from .tables import decision, feedback, shown
 
 AT_ONCE = {"yield_per": 5_000}  # rows in memory
@@ -166,3 +175,191 @@ def _strangers(asked: Asked) -> Select[tuple[object, ...]]:
 
 def _unknown(each: Row[tuple[object, ...]]) -> UnknownCard:
     return UnknownCard(each.client, each.card, each.why, each.answers)
+
+
+CHART = "patient-view"
+ANSWERED, REFUSED = 200, 412
+
+
+@dataclass(slots=True)
+class SilentPeriod:
+    """What was answered with silence in one week, or in the whole period. Moments in ms since 1970; 0 for no call."""
+
+    calls: Counter[str] = field(default_factory=Counter)  # by hook
+    charts_with_card: int = 0
+    rows: Counter[tuple[str, str]] = field(default_factory=Counter)  # calls by row and indicator
+    refused: int = 0  # calls that were 412
+    missing: Counter[str] = field(default_factory=Counter)  # those by the key that was missing
+    first: int = 0
+    last: int = 0
+
+    @property
+    def charts(self) -> int:
+        return self.calls[CHART]
+
+    def per_thousand(self, count: int) -> float | None:
+        """Of 1,000 charts; None where no chart was opened."""
+        return round(1000 * count / self.charts, 1) if self.charts else None
+
+
+def silent_report(connection: Connection, asked: Asked) -> dict[str, SilentPeriod]:
+    """The periods by week, or the only one as ""."""
+    found = defaultdict[str, SilentPeriod](SilentPeriod)
+
+    def each(query: Select[tuple[object, ...]]) -> Iterator[tuple[SilentPeriod, Row[tuple[object, ...]]]]:
+        for call in connection.execute(query, execution_options=AT_ONCE):
+            yield found[asked.week(call.at)], call
+
+    for period, call in each(_calls(asked, decision.c.hook)):
+        period.calls[call.hook] += 1
+        period.first = min(period.first or call.at, call.at)
+        period.last = max(period.last, call.last)
+    for period, call in each(_with_cards(_calls(asked, shown.c.row, shown.c.indicator))):
+        period.rows[call.row, call.indicator] += 1
+    for period, _ in each(_with_cards(_calls(asked)).where(decision.c.hook == CHART)):
+        period.charts_with_card += 1
+    for period, call in each(_calls(asked, decision.c.missing).where(decision.c.status == REFUSED)):
+        period.refused += 1
+        period.missing.update(set(json.loads(call.missing)))
+    return dict(sorted(found.items()))
+
+
+def _calls(asked: Asked, *columns: ColumnElement[str]) -> Select[tuple[object, ...]]:
+    """Every silent call once for each value of `columns`, with the moments of the first and the last time."""
+    key = (decision.c.client, decision.c.hook_instance, *columns)
+    return (
+        select(*key, func.min(decision.c.at).label("at"), func.max(decision.c.at).label("last"))
+        .where(decision.c.silent == true(), *asked.covers(decision.c.at, decision.c.client))
+        .group_by(*key)
+    )
+
+
+def _with_cards(calls: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
+    """Those that would have been answered with cards."""
+    told = decision.join(shown, (shown.c.decision == decision.c.id) & (decision.c.status == ANSWERED))
+    return calls.select_from(told)
+
+
+Json = dict[str, Any]
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would reckon with
+NO_REASON, OTHER = "no reason given", "another reason, without a code"
+FEEDBACK_COLUMNS = ("week", "row", "pathway", "content", "shown", "accepted", "overridden", "no_answer", "commented",
+                    "reasons")  # fmt: skip
+SILENT_COLUMNS = ("week", "what", "name", "indicator", "calls", "per_1000_charts")
+
+
+def feedback_document(found: FeedbackReport, asked: Asked, words: Mapping[str, str]) -> Json:
+    """The feedback report. `words` are the displays of our own override reasons by code."""
+    named = [{"client": e.client, "card": e.card, "why": e.why, "answers": e.answers} for e in found.unknown]
+    return {
+        "report": "feedback",
+        **_period(asked),
+        "cards": _tally(found.cards, words),
+        "rows": [
+            {"week": of.week, "row": of.row, "pathway": of.pathway, "content": of.content, **_tally(tally, words)}
+            for of, tally in found.rows.items()
+        ],
+        "unknown_cards": {"cards": found.unknown_cards, "answers": found.unknown_answers, "named": named},
+    }
+
+
+def silent_document(periods: Mapping[str, SilentPeriod], asked: Asked) -> Json:
+    """The report of silent mode."""
+    return {
+        "report": "silent",
+        **_period(asked),
+        "periods": [{"week": week, **_silent(period, asked)} for week, period in periods.items()],
+    }
+
+
+def feedback_csv(told: Json) -> str:
+    """The rows of a feedback report. Unknown cards are in its JSON only."""
+    rows = ({**row, "reasons": reasons_text(row["reasons"])} for row in told["rows"])
+    return as_csv(FEEDBACK_COLUMNS, ([row[name] for name in FEEDBACK_COLUMNS] for row in rows))
+
+
+def silent_csv(told: Json) -> str:
+    """The counts of a report of silent mode."""
+    return as_csv(SILENT_COLUMNS, (row for period in told["periods"] for row in _silent_rows(period)))
+
+
+def reasons_text(reasons: Sequence[Json], most: int | None = None) -> str:
+    """The most frequent reasons in words: "Already done: 3; The patient declines: 1"."""
+    return "; ".join(f"{each['display']}: {each['count']}" for each in reasons[:most])
+
+
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as CSV, one header line, nothing in it that a spreadsheet takes for a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_inert(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def _inert(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def _period(asked: Asked) -> Json:
+    return {
+        "since": moment(asked.since, asked),
+        "until": moment(asked.until, asked),
+        "client": asked.client or None,
+        "by": "week" if asked.weekly else None,
+    }
+
+
+def moment(at: int | None, asked: Asked) -> str | None:
+    """A moment as text, where the service stands; None for none."""
+    return None if at is None else datetime.fromtimestamp(at / 1000, asked.zone).isoformat(timespec="seconds")
+
+
+def _tally(tally: Tally, words: Mapping[str, str]) -> Json:
+    return {
+        "shown": tally.shown,
+        "accepted": tally.accepted,
+        "overridden": tally.overridden,
+        "no_answer": tally.no_answer,
+        "commented": tally.commented,
+        "reasons": _reasons(tally.reasons, {"": NO_REASON, "other": OTHER, **words}),
+    }
+
+
+def _reasons(reasons: Counter[str], words: Mapping[str, str]) -> list[Json]:
+    """The most frequent first, of equals in the order of their codes."""
+    ordered = sorted(reasons.items(), key=lambda each: (-each[1], each[0]))
+    return [{"code": code, "display": words.get(code, code), "count": count} for code, count in ordered]
+
+
+def _silent(period: SilentPeriod, asked: Asked) -> Json:
+    def counted(count: int) -> Json:
+        return {"calls": count, "per_1000_charts": period.per_thousand(count)}
+
+    return {
+        "first": moment(period.first or None, asked),
+        "last": moment(period.last or None, asked),
+        "calls": dict(sorted(period.calls.items())),
+        "charts": period.charts,
+        "charts_with_card": counted(period.charts_with_card),
+        "refused": counted(period.refused),
+        "rows": [
+            {"row": row, "indicator": indicator, **counted(count)}
+            for (row, indicator), count in sorted(period.rows.items())
+        ],
+        "missing": [{"key": key, **counted(count)} for key, count in sorted(period.missing.items())],
+    }
+
+
+def _silent_rows(period: Json) -> Iterable[tuple[Any, ...]]:
+    def line(what: str, name: str, counted: Json, indicator: str = "") -> tuple[Any, ...]:
+        return (period["week"], what, name, indicator, counted["calls"], counted["per_1000_charts"])
+
+    for hook, count in period["calls"].items():
+        yield period["week"], "calls", hook, "", count, ""
+    yield line("charts with a card", "", period["charts_with_card"])
+    for row in period["rows"]:
+        yield line("row", row["row"], row, row["indicator"])
+    yield line("answered 412", "", period["refused"])
+    for each in period["missing"]:
+        yield line("412 for want of", each["key"], each)

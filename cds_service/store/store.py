@@ -1,13 +1,14 @@
-"""The store, as the service sees it (`kept.Keeper`): everything with its own time limit, nothing opened before use.
+"""The store, as the service sees it (`records.DecisionStore`): operations with a time limit, opened at first use.
 
 The application is made in one process and answers in others that are forked from it. So each process makes its own
-link and its own writer's thread when it first needs them, and leaves alone what another one has made. (SQLite does not
-bear a fork while a file is open: whoever forks must not have used the store. Making it is no use.)
+executor and its own writer's thread when it first needs them, and leaves alone what another one has made. (SQLite does
+not bear a fork while a file is open: whoever forks must not have used the store. Making it is no use.)
 """
 
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import threading
 import weakref
@@ -17,34 +18,33 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
 
-from . import tokens
-from .engine import DURABLY, WRITES, read_url, service_engine
-from .feedback_writing import write_feedback
-from .kept import KeptDecision, KeptFeedback, Nothing, Remembered, StoreDown, StoreState, Who
-from .link import Link
+from .database import DURABLY, WRITES, read_url, service_engine
+from .executor import Executor
+from .history import HistoryQuery, Span, write_feedback
+from .maintenance import records_of_call
 from .pseudonyms import Keys
-from .recalling import Recall, Span
-from .schema import check, version_of
-from .show import about
-from .writing import RETRY_FOR, Writer
+from .records import CallParties, DecisionRecord, FeedbackRecord, History, NoHistory, StoreDown, StoreState
+from .tables import check, seen_token, version_of
+from .writer import RETRY_FOR, Writer, digest
 
-RECALL_SECONDS, TOKEN_SECONDS, FEEDBACK_SECONDS, STATE_SECONDS, ABOUT_SECONDS = 0.05, 0.5, 2.0, 0.2, 1.0
+HISTORY_SECONDS, TOKEN_SECONDS, FEEDBACK_SECONDS, STATE_SECONDS, ABOUT_SECONDS = 0.05, 0.5, 2.0, 0.2, 1.0
 WRITES_NO_MORE = "nothing is written any more until the service is started again: a fault of ours, see the log"
-NOBODY = Who("", None, "", "", "")
+NOBODY = CallParties("", None, "", "", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class Opened:
     """What one process has opened."""
 
     pid: int
-    link: Link
+    executor: Executor
     writer: Writer
 
 
 class Store:
-    """Keeps decisions, feedback and seen tokens, and recalls what follows from them. See `kept.Keeper`."""
+    """Keeps decisions, feedback and seen tokens, and tells what follows from them. See `records.DecisionStore`."""
 
     def __init__(
         self,
@@ -59,10 +59,12 @@ class Store:
     ) -> None:
         self._url, self._keys, self._clock = read_url(url), keys, clock
         self._days, self._retry_for = days, retry_for
-        self._recall = Recall(keys, Span(override_days, accepted_days)) if override_days or accepted_days else None
+        self._history = (
+            HistoryQuery(keys, Span(override_days, accepted_days)) if override_days or accepted_days else None
+        )
         self._lock = threading.Lock()
-        self._here: Here | None = None
-        self._inherited: Here | None = None  # never used, and never let go: it is another process's
+        self._opened_here: Opened | None = None
+        self._inherited: Opened | None = None  # never used, and never let go: it is another process's
 
     def __repr__(self) -> str:
         return f"Store({self._url.get_backend_name()})"
@@ -71,74 +73,76 @@ class Store:
         """Begin in this process, without waiting: connect, and look whether the database is well."""
         self._open()
 
-    def keep(self, decision: KeptDecision) -> None:
+    def save_decision(self, decision: DecisionRecord) -> None:
         self._open().writer.put(decision)
 
-    def keep_feedback(self, client: str, given: Sequence[KeptFeedback], at: int) -> None:
-        self._link().run(lambda connection: write_feedback(connection, client, given, at), FEEDBACK_SECONDS, DURABLY)
-
-    def recall(self, who: Who, now: int, zone: tzinfo = UTC) -> Remembered:
-        recall = self._recall
-        if recall is None:
-            return Nothing()
-        try:
-            return self._link().run(
-                lambda connection: recall(connection, who, now, zone), RECALL_SECONDS, {}, hurried=True
-            )
-        except StoreDown:
-            return Nothing(known=False)
-
-    def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:
-        return self._link().run(
-            lambda connection: tokens.first_time(connection, issuer, jti, until, now), TOKEN_SECONDS, WRITES
+    def save_feedback(self, client: str, given: Sequence[FeedbackRecord], at: int) -> None:
+        self._executor().run(
+            lambda connection: write_feedback(connection, client, given, at), FEEDBACK_SECONDS, DURABLY
         )
 
-    def about(self, hook_instance: str) -> list[dict[str, Any]]:
-        return self._link().run(lambda connection: about(connection, hook_instance), ABOUT_SECONDS, {})
+    def history(self, who: CallParties, now: int, zone: tzinfo = UTC) -> History:
+        query = self._history
+        if query is None:
+            return NoHistory()
+        try:
+            return self._executor().run(
+                lambda connection: query(connection, who, now, zone), HISTORY_SECONDS, {}, hurried=True
+            )
+        except StoreDown:
+            return NoHistory(known=False)
+
+    def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:
+        return self._executor().run(
+            lambda connection: note_token(connection, issuer, jti, until, now), TOKEN_SECONDS, WRITES
+        )
+
+    def records_of_call(self, hook_instance: str) -> list[dict[str, Any]]:
+        return self._executor().run(lambda connection: records_of_call(connection, hook_instance), ABOUT_SECONDS, {})
 
     def state(self) -> StoreState:
-        here = self._open()
-        why = WRITES_NO_MORE if here.writer.ended else here.writer.failing
+        opened = self._open()
+        why = WRITES_NO_MORE if opened.writer.ended else opened.writer.failing
         try:
-            here.link.run(look, STATE_SECONDS, {}, hurried=True)
+            opened.executor.run(look, STATE_SECONDS, {}, hurried=True)
         except StoreDown as error:
             why = error.why
-        return StoreState(not why, why, here.writer.lost, here.writer.waiting)
+        return StoreState(not why, why, opened.writer.lost, opened.writer.waiting)
 
     def close(self) -> None:
         with self._lock:
-            if self._here is None or self._here.pid != os.getpid():
+            if self._opened_here is None or self._opened_here.pid != os.getpid():
                 return
-            here, self._here = self._here, None
-        here.writer.close()
-        here.link.close()
+            opened, self._opened_here = self._opened_here, None
+        opened.writer.close()
+        opened.executor.close()
 
-    def _link(self) -> Link:
-        return self._open().link
+    def _executor(self) -> Executor:
+        return self._open().executor
 
-    def _open(self) -> Here:
+    def _open(self) -> Opened:
         """What this process has opened; opened now if it has not."""
-        here = self._here
-        if here is not None and here.pid == os.getpid():
-            return here
+        opened = self._opened_here
+        if opened is not None and opened.pid == os.getpid():
+            return opened
         with self._lock:
-            if self._here is not None and self._here.pid != os.getpid():
-                self._inherited, self._here = self._here, None
-            if self._here is None:
-                self._here = self._opened()
-            return self._here
+            if self._opened_here is not None and self._opened_here.pid != os.getpid():
+                self._inherited, self._opened_here = self._opened_here, None
+            if self._opened_here is None:
+                self._opened_here = self._open_now()
+            return self._opened_here
 
-    def _opened(self) -> Here:
-        link = Link(service_engine(self._url))
-        writer = Writer(link, self._keys, self._days, self._now, self._look, self._retry_for)
+    def _open_now(self) -> Opened:
+        executor = Executor(service_engine(self._url))
+        writer = Writer(executor, self._keys, self._days, self._now, self._look, self._retry_for)
         atexit.register(close_at_exit, weakref.ref(self))
-        return Here(os.getpid(), link, writer)
+        return Opened(os.getpid(), executor, writer)
 
     def _look(self, connection: Connection) -> None:
         """What the writer's thread asks a database first: a recall, so that the first one for a call is quick."""
         look(connection)
-        if self._recall is not None:
-            self._recall(connection, NOBODY, self._now())
+        if self._history is not None:
+            self._history(connection, NOBODY, self._now())
 
     def _now(self) -> int:
         return int(self._clock().timestamp() * 1000)
@@ -153,3 +157,17 @@ def close_at_exit(store: weakref.ref[Store]) -> None:
     """Whatever server a process runs under: what waits is written when it ends."""
     if (still := store()) is not None:
         still.close()
+
+
+def note_token(connection: Connection, issuer: str, jti: str, until: float, now: float) -> bool:
+    """Note a token until `until`; False if it is noted already and still counts. Both in seconds since 1970."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    row = {"issuer": digest(issuer), "jti": digest(jti), "until": math.ceil(until * 1000)}
+    insert = dialect.insert(seen_token).values(row)
+    over = seen_token.c.until < math.floor(now * 1000)  # one that nobody has cleaned up yet
+    noted = insert.on_conflict_do_update(
+        index_elements=[seen_token.c.issuer, seen_token.c.jti],
+        set_={"until": insert.excluded.until},
+        where=over,
+    ).returning(seen_token.c.until)
+    return connection.execute(noted).first() is not None

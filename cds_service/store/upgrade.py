@@ -12,8 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from .engine import WRITES, command_engine, read_url
-from .faults import words
+from .database import WRITES, command_engine, read_url, words
 
 FOLDER = Path(__file__).parent / "migrations"
 

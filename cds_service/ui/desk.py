@@ -22,9 +22,9 @@ from cds_service.evaluate import Answer, Service, read_orders, with_orders
 from cds_service.fetching import Fetch
 from cds_service.fhir.gather import gather
 from cds_service.fhir.reader import read_record
-from cds_service.http.crowds import Crowds
+from cds_service.http.concurrency import ConcurrencyLimits
 from cds_service.remembering import kept, recall_for, who
-from cds_service.store.kept import Keeper, Nothing
+from cds_service.store.records import DecisionStore, NoHistory
 from cds_service.web.bodies import timing
 from cds_service.web.errors import Refused
 
@@ -73,8 +73,8 @@ class Desk:
     log: FilteringBoundLogger
     seconds: float
     client: str
-    store: Keeper | None
-    crowds: Crowds
+    store: DecisionStore | None
+    fhir_limits: ConcurrencyLimits
 
     @property
     def pathways(self) -> list[str]:
@@ -116,10 +116,10 @@ class Desk:
         now = self.moment(ask.day)
         fetch, why = self.fetch_for(request)
         asked = who(request, self.client, f"visit-{ask.visit}")
-        recall = recall_for(self.store, asked, now, service.zone) if ask.recall else Nothing
+        recall = recall_for(self.store, asked, now, service.zone) if ask.recall else NoHistory
         deadlines = begun + self.seconds, begun + self.seconds / 2
         base = request.fhir_access.base if request.fhir_access else ""
-        with self.crowds.visit(base, fetch) as fetch:
+        with self.fhir_limits.admit(base, fetch) as fetch:
             found = self.answer(request, service, fetch, now, *deadlines, recall)
         done = time.monotonic()
         parts = {"read": read - begun, "decide": done - read, "total": done - begun}
@@ -135,7 +135,7 @@ class Desk:
         if self.store is not None:
             asked = who(called.request, self.client, f"visit-{called.ask.visit}")
             call, seconds = (called.found, called.request, called.service), called.milliseconds["total"] / 1000
-            self.store.keep(kept(*call, asked, self.clock(), seconds=seconds, silent=False))
+            self.store.save_decision(kept(*call, asked, self.clock(), seconds=seconds, silent=False))
 
     def record(self, body: bytes, service: Service, day: date) -> PatientRecord:
         """What the request itself says of the patient, whatever hook it is for, with nothing fetched."""
@@ -158,4 +158,4 @@ class Desk:
 
     def history(self, hook_instance: str) -> list[dict[str, Any]]:
         """What the store holds of a call; nothing where nothing is kept."""
-        return [] if self.store is None else self.store.about(hook_instance)
+        return [] if self.store is None else self.store.records_of_call(hook_instance)

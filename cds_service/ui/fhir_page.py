@@ -83,7 +83,7 @@ class FhirPage:
         fetch, why = self.desk.way(base, "", None)
         if fetch is None:
             raise FetchFailed(why)
-        with self.desk.crowds.visit(base, fetch) as visit:
+        with self.desk.fhir_limits.admit(base, fetch) as visit:
             return read_with(visit or fetch, target, self.desk.seconds)
 
     def page(self, base: str, name: str = "", **given: Any) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from flask import Response, make_response, redirect, render_template, request, url_for
 
 from cds_service.cdshooks.messages import log_name
-from cds_service.store.kept import StoreDown
+from cds_service.store.records import StoreDown
 from cds_service.web.bodies import LARGEST_BODY
 from cds_service.web.errors import Refused
 from cds_service.web.feedback import FeedbackDesk

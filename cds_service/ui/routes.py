@@ -10,7 +10,7 @@ from cds_service.cdshooks.catalogue import SERVICES
 from cds_service.clinical.case import written
 from cds_service.fetching import Fetch
 from cds_service.http.addresses import leads_here
-from cds_service.http.door import Outgoing
+from cds_service.http.client import HttpClient
 from cds_service.web.feedback import FeedbackDesk
 from cds_service.web.room import Room
 
@@ -51,7 +51,7 @@ def not_counted(client: str, outcomes: Iterable[str]) -> None:
     """What is tried out here is no feedback of clinicians: it stays out of the metrics."""
 
 
-def way_past(outgoing: Outgoing) -> Way:
+def way_past(outgoing: HttpClient) -> Way:
     """The way of every call to FHIR servers, except to this service itself."""
 
     def way(base: str, token: str, lifetime: float | None) -> tuple[Fetch | None, str]:

@@ -16,11 +16,11 @@ from ..cdshooks.depth import surely_too_deep
 from ..cdshooks.messages import TOO_DEEP, BadRequest, HookRequest, log_name, read_request
 from ..fetching import Fetch
 from ..http.addresses import leads_here
-from ..http.crowds import Crowds
-from ..http.door import Outgoing
+from ..http.client import HttpClient
+from ..http.concurrency import ConcurrencyLimits
 from ..metrics import Measures, NotMeasured
 from ..remembering import kept, recall_for, who
-from ..store.kept import Keeper
+from ..store.records import DecisionStore
 from .bodies import instance_in, read_body, silence, timing, told
 from .callers import Caller, Callers, Endpoint
 from .cors import cors_headers
@@ -49,17 +49,17 @@ class Site:
     discovery: bytes
     welcome: str  # "": a page is there instead
     answer: Callable[..., Answer]  # pipeline.answer
-    outgoing: Outgoing
+    outgoing: HttpClient
     clock: Callable[[], datetime]
     log: FilteringBoundLogger
     seconds: float  # for one call, from its arrival
     demo: bool
     origins: Collection[str]
     callers: Callers | None = None  # the clients, behind their gate; None in demo mode, where anybody here may call
-    store: Keeper | None = None  # None: nothing is kept
+    store: DecisionStore | None = None  # None: nothing is kept
     metrics: Measures = field(default_factory=NotMeasured)
     room: Room = field(default_factory=Room)  # how many calls are answered at once
-    crowds: Crowds = field(default_factory=Crowds)  # how many calls may be with one FHIR server
+    fhir_limits: ConcurrencyLimits = field(default_factory=ConcurrencyLimits)  # calls with one FHIR server
 
 
 def add_routes(app: Flask, site: Site) -> None:
@@ -177,7 +177,7 @@ class Calls:
         memory = None if caller.silent else self.site.store  # what was never shown cannot have been dismissed
         recall = recall_for(memory, who(hook_request, caller.name, caller.tenant), now, endpoint.service.zone)
         base = hook_request.fhir_access.base if hook_request.fhir_access else ""
-        with self.site.crowds.visit(base, fetch) as fetch:
+        with self.site.fhir_limits.admit(base, fetch) as fetch:
             found = self.site.answer(hook_request, endpoint.service, fetch, now, *deadlines, recall)
         return found, why or READY, now
 
@@ -193,7 +193,7 @@ class Calls:
         """Hand the decision to the store, which neither waits nor fails."""
         if self.site.store is not None:
             asked = who(hook_request, caller.name, caller.tenant)
-            self.site.store.keep(
+            self.site.store.save_decision(
                 kept(found, hook_request, endpoint.service, asked, now, seconds=seconds, silent=caller.silent)
             )
 

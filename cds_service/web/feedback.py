@@ -17,7 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from ..cdshooks.feedback import Feedback, read_feedback
 from ..cdshooks.messages import BadRequest
 from ..remembering import milliseconds
-from ..store.kept import Keeper, KeptFeedback, StoreDown
+from ..store.records import DecisionStore, FeedbackRecord, StoreDown
 from .bodies import read_body
 from .errors import JSON, Refused
 
@@ -35,7 +35,7 @@ def uncounted(_client: str, _outcomes: Iterable[str]) -> None:
 class FeedbackDesk:
     """Takes feedback. `store` is None where nothing is kept."""
 
-    store: Keeper | None
+    store: DecisionStore | None
     clock: Callable[[], datetime]
     log: FilteringBoundLogger
     count: Callable[[str, Iterable[str]], None] = uncounted  # of a client, the outcomes: for the metrics
@@ -57,7 +57,7 @@ class FeedbackDesk:
         except BadRequest as error:
             raise Refused(400, faults=error.faults) from None
         try:
-            self.store.keep_feedback(client, list(dict.fromkeys(map(kept, given))), milliseconds(now))
+            self.store.save_feedback(client, list(dict.fromkeys(map(kept, given))), milliseconds(now))
         except StoreDown as error:
             self.log.error("feedback not stored", client=client, service=service, items=len(given), why=error.why)
             raise Refused(503, NOT_STORED, headers={"Retry-After": COME_AGAIN}) from None
@@ -79,9 +79,9 @@ class FeedbackDesk:
         )
 
 
-def kept(told: Feedback) -> KeptFeedback:
+def kept(told: Feedback) -> FeedbackRecord:
     """Feedback in the words of the store."""
-    return KeptFeedback(
+    return FeedbackRecord(
         card=told.card,
         outcome=told.outcome,
         at=told.at,

@@ -16,7 +16,7 @@ import msgspec
 from flask import Flask, Response
 
 from ..content.content import overdue
-from ..store.kept import Keeper, StoreState
+from ..store.records import DecisionStore, StoreState
 from .errors import JSON
 from .pilots import Pilot
 
@@ -46,7 +46,7 @@ class Health:
 
     loaded: Loaded
     today: Callable[[], date]
-    store: Keeper | None
+    store: DecisionStore | None
     needs_store: bool = False  # are there clients whose tokens only the store can tell to be new?
     pilots: Callable[[], Sequence[Pilot]] = nobody_silent
 

@@ -8,7 +8,7 @@ import pytest
 
 from cds_service.fetching import Fetch
 from cds_service.http.addresses import Policy
-from cds_service.http.door import Outgoing
+from cds_service.http.client import HttpClient
 from tests.fhir.going_out import DEMO
 from tests.fhir.loopback import Server, serving
 from tests.fhir.small_ehr import ANSWERS
@@ -22,8 +22,8 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def outgoing() -> Iterator[Outgoing]:
-    outgoing = Outgoing(DEMO)
+def outgoing() -> Iterator[HttpClient]:
+    outgoing = HttpClient(DEMO)
     yield outgoing
     outgoing.close()
 
@@ -32,7 +32,7 @@ def outgoing() -> Iterator[Outgoing]:
 def fetch(server: Server) -> Iterator[Fetch]:
     """The way to the server, which has the patient, one B12 result, and nothing else."""
     server.answers |= ANSWERS
-    outgoing = Outgoing(Policy(demo=True))
+    outgoing = HttpClient(Policy(demo=True))
     fetch, why = outgoing.fetch_for(server.base, "opaque-token-for-test")
     assert fetch is not None, why
     yield fetch

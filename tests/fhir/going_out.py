@@ -8,14 +8,14 @@ import pytest
 
 from cds_service.fetching import Fetch, FetchFailed
 from cds_service.http.addresses import Policy
-from cds_service.http.door import Outgoing
+from cds_service.http.client import HttpClient
 
 PATIENT = {"resourceType": "Patient", "id": "pt-1"}
 TOKEN = "opaque-token-for-test"
 DEMO = Policy(demo=True, own_ports=frozenset({8000}))
 
 
-def allowed(outgoing: Outgoing, base: str, token: str = "", lifetime: float | None = None) -> Fetch:
+def allowed(outgoing: HttpClient, base: str, token: str = "", lifetime: float | None = None) -> Fetch:
     fetch, why = outgoing.fetch_for(base, token, lifetime)
     assert fetch is not None, why
     return fetch

@@ -11,7 +11,7 @@ import pytest
 
 from cds_service.fetching import FetchFailed
 from cds_service.http.addresses import parse_bases
-from cds_service.http.door import Outgoing
+from cds_service.http.client import HttpClient
 from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, failure, soon
 from tests.fhir.loopback import (
     body,
@@ -127,7 +127,7 @@ def test_a_body_that_is_not_what_its_encoding_says_is_a_failure(server, outgoing
 
 
 def test_a_large_answer_is_not_read_to_its_end(server):
-    outgoing = Outgoing(replace(DEMO, answer_bytes=1000))
+    outgoing = HttpClient(replace(DEMO, answer_bytes=1000))
     server.answers["/fhir/Patient/pt-1"] = body(b" " * 10_000_000)
     assert "too large" in failure(allowed(outgoing, server.base)).reason
     outgoing.close()
@@ -145,7 +145,7 @@ def test_a_gzip_bomb_is_defused_while_it_streams(server, outgoing):
 
 
 def test_the_answers_of_one_call_are_limited_together(server):
-    outgoing = Outgoing(replace(DEMO, call_bytes=250))
+    outgoing = HttpClient(replace(DEMO, call_bytes=250))
     server.answers["/fhir/Patient/pt-1"] = body(b" " * 100)
     fetch = allowed(outgoing, server.base)
     fetch("Patient/pt-1", soon())
@@ -187,7 +187,7 @@ def test_what_is_sent_is_what_was_checked(server, outgoing):
     ],
 )
 def test_there_is_no_access_and_it_is_said_why(base, token, lifetime, why):
-    outgoing = Outgoing(replace(DEMO, bases=parse_bases("http://hapi.example:8080/fhir")))
+    outgoing = HttpClient(replace(DEMO, bases=parse_bases("http://hapi.example:8080/fhir")))
     fetch, reason = outgoing.fetch_for(base, token, lifetime)
     assert fetch is None
     assert why in reason
@@ -195,7 +195,7 @@ def test_there_is_no_access_and_it_is_said_why(base, token, lifetime, why):
 
 
 def test_nothing_is_called_without_a_token_where_the_operator_wants_one(server):
-    outgoing = Outgoing(replace(DEMO, anonymous=False))
+    outgoing = HttpClient(replace(DEMO, anonymous=False))
     assert outgoing.fetch_for(server.base)[0] is None
     assert outgoing.fetch_for(server.base, TOKEN)[0] is not None
     outgoing.close()

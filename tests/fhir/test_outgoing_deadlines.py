@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from cds_service.http.door import Outgoing
+from cds_service.http.client import HttpClient
 from tests.endings import all_ended
 from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, failure, soon
 from tests.fhir.loopback import (
@@ -56,7 +56,7 @@ def test_a_token_is_not_used_after_its_end(server, outgoing):
 
 
 def test_a_slow_server_fills_its_own_places_and_no_one_elses(server):
-    outgoing = Outgoing(replace(DEMO, at_once=2))
+    outgoing = HttpClient(replace(DEMO, at_once=2))
     server.answers["/fhir/Patient/pt-1"] = never
     slow = allowed(outgoing, server.base)
     waiting = [threading.Thread(target=failure, args=(slow,), kwargs={"seconds": 0.4}) for _ in range(4)]

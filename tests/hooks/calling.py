@@ -22,7 +22,7 @@ from cds_service.cdshooks.compose import OVERRIDE_SYSTEM, Options, compose
 from cds_service.cdshooks.messages import HookRequest, read_request
 from cds_service.clinical.advice import Advice, Draft
 from cds_service.clinical.tables import Provenance, Source
-from cds_service.http.door import Outgoing, Policy
+from cds_service.http.client import HttpClient, Policy
 from cds_service.web.bodies import READ_AT_MOST
 from cds_service.web.calls import Endpoint, Site, add_routes
 from cds_service.web.errors import add_error_handlers
@@ -149,7 +149,7 @@ class Caller:
             discovery=msgspec.json.encode(discovery([listed])),
             welcome="B12 CDS: this is a test.\n",
             answer=self.answers,
-            outgoing=Outgoing(Policy(demo=self.demo)),
+            outgoing=HttpClient(Policy(demo=self.demo)),
             clock=lambda: datetime(2026, 1, 15, 12, tzinfo=UTC),
             log=log,
             seconds=8.0,

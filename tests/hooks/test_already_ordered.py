@@ -7,7 +7,7 @@ from typing import Any
 
 from cds_service.commands.display import console, show_explanation
 from cds_service.explanation import explanation
-from cds_service.store.kept import Suppressed
+from cds_service.store.records import Suppressed
 from tests.book import service
 from tests.hooks.living import bundle, observation, prefetch, problem
 from tests.hooks.ordering import draft, drafts, lab_draft, select

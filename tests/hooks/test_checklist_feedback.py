@@ -17,8 +17,8 @@ from werkzeug.test import Client
 from cds_service.app import create_app
 from cds_service.cdshooks.catalogue import SERVICES
 from cds_service.settings import Settings
-from cds_service.store.kept import KeptFeedback, StoreDown
 from cds_service.store.pseudonyms import new_line
+from cds_service.store.records import FeedbackRecord, StoreDown
 from tests.endings import ended
 from tests.hooks import living
 from tests.hooks.calling import ENVIRON, PATH, SECRET, Caller, body, one_issue, outcome
@@ -59,7 +59,7 @@ class Shelf:
     def __init__(self, down: bool = False) -> None:
         self.down, self.kept, self.clients = down, [], []
 
-    def keep_feedback(self, client: str, given: Sequence[KeptFeedback], at: int) -> None:
+    def save_feedback(self, client: str, given: Sequence[FeedbackRecord], at: int) -> None:
         if self.down:
             raise StoreDown("no answer within 2 s")
         self.kept += given
@@ -83,7 +83,7 @@ def test_item_107_every_service_takes_feedback(service):
     to = caller()
     response = send(to, item(), path=f"/cds-services/{service}/feedback")
     assert (response.status_code, response.json, response.content_type) == (200, {}, "application/json")
-    assert to.store.kept == [KeptFeedback(CARD, "overridden", AT_MS, (), "", "", commented=False)]
+    assert to.store.kept == [FeedbackRecord(CARD, "overridden", AT_MS, (), "", "", commented=False)]
     assert to.store.clients == [("demo", 1768478400000)]
 
 
@@ -92,8 +92,8 @@ def test_items_108_to_110_what_the_sandbox_sends_is_kept():
     for told in SANDBOX.values():
         assert send(to, told).status_code == 200
     assert to.store.kept == [
-        KeptFeedback(CARD, "accepted", AT_MS, (SUGGESTION,), "", "", commented=False),
-        KeptFeedback(CARD, "overridden", AT_MS, (), *REASON.values(), commented=False),
+        FeedbackRecord(CARD, "accepted", AT_MS, (SUGGESTION,), "", "", commented=False),
+        FeedbackRecord(CARD, "overridden", AT_MS, (), *REASON.values(), commented=False),
     ]
     assert [line["odd"] for line in logged(to)] == [{}, {}]
 

@@ -17,8 +17,8 @@ from cds_service.app import create_app
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.commands.site_check import check_ours
 from cds_service.settings import Settings
-from cds_service.store.kept import StoreState
 from cds_service.store.pseudonyms import Keys, new_line
+from cds_service.store.records import StoreState
 from cds_service.store.store import Store
 from cds_service.web.health import ONCE, Health, Loaded
 from tests.hooks.calling import ENVIRON, body

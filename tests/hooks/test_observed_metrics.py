@@ -22,7 +22,7 @@ from cds_service.content.files import cards_folder
 from cds_service.fhir import reasons
 from cds_service.metrics import IGNORED, About, Looks, Metrics, Names, names_of, rows_of
 from cds_service.settings import Settings
-from cds_service.store.kept import StoreState
+from cds_service.store.records import StoreState
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import prefetch
 from tests.hooks.processes import (

@@ -110,7 +110,7 @@ def test_a_call_that_is_refused_for_want_of_room_is_an_outcome():
 
 
 def test_there_are_more_threads_than_places():
-    from cds_service.http.crowds import IN_ALL
+    from cds_service.http.concurrency import IN_ALL
 
     assert IN_ALL + SLOW_AT_ONCE < AT_ONCE < int(SETTINGS["threads"])
 

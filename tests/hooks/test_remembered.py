@@ -14,7 +14,7 @@ from cds_service.cdshooks.messages import read_request
 from cds_service.commands.display import console, show_explanation
 from cds_service.evaluate import Answer, answer
 from cds_service.explanation import explanation
-from cds_service.store.kept import Dismissal, Nothing, Offered, Suppressed
+from cds_service.store.records import NoHistory, Offered, Override, Suppressed
 from tests.book import NEVER, service
 from tests.hooks.calling import a_medicine, a_test, advice, body, cards, options, request, resource
 from tests.hooks.living import FAULT, b12, bundle, prefetch, problem
@@ -42,8 +42,8 @@ class Reader:
         self.asked += 1
         return self
 
-    def dismissed(self, row: str, evidence: str) -> Dismissal | None:
-        return Dismissal(ON, self.reason) if row in self.rows and self.evidence in (None, evidence) else None
+    def dismissed(self, row: str, evidence: str) -> Override | None:
+        return Override(ON, self.reason) if row in self.rows and self.evidence in (None, evidence) else None
 
     def accepted(self, kind: str, name: str) -> date | None:
         return ON if (kind, name) in self.orders else None
@@ -60,7 +60,7 @@ def rows(found: Answer) -> list[str]:
 
 
 def test_without_a_memory_or_with_an_empty_one_the_cards_are_the_same():
-    assert told(Nothing, **DEFICIENT).cards == told(**DEFICIENT).cards != []
+    assert told(NoHistory, **DEFICIENT).cards == told(**DEFICIENT).cards != []
 
 
 def test_a_dismissed_warning_is_one_line_without_suggestions_and_the_answer_says_so():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cds_service.fetching import Fetch, FetchFailed
-from cds_service.http.crowds import AT_MOST, AT_ONE, EACH, FULL, IN_ALL, Crowds
+from cds_service.http.concurrency import AT_MOST, AT_ONE, EACH, FULL, IN_ALL, ConcurrencyLimits
 from cds_service.server.server import SETTINGS
 from cds_service.web.room import AT_ONCE
 from tests.fhir import loopback
@@ -90,24 +90,24 @@ def well(_target: str, _deadline: float) -> bytes:
 
 
 def test_beyond_its_number_a_call_with_one_server_reads_nothing_and_those_with_another_do():
-    crowds = Crowds(at_one=2, in_all=3, each=0)
+    fhir_limits = ConcurrencyLimits(at_one=2, in_all=3, each=0)
     with ExitStack() as calls:
-        of_one = [calls.enter_context(crowds.visit("https://one.example/fhir", well)) for _ in range(3)]
-        of_two = [calls.enter_context(crowds.visit("https://two.example:443/r4", well)) for _ in range(2)]
+        of_one = [calls.enter_context(fhir_limits.admit("https://one.example/fhir", well)) for _ in range(3)]
+        of_two = [calls.enter_context(fhir_limits.admit("https://two.example:443/r4", well)) for _ in range(2)]
         assert [read(fetch) for fetch in of_one] == ["read", "read", FULL]
         assert [read(fetch) for fetch in of_two] == ["read", FULL]
         assert read(of_one[0]) == "read", "a call that is inside goes on"
-    with crowds.visit("https://one.example/fhir", well) as later:
+    with fhir_limits.admit("https://one.example/fhir", well) as later:
         assert read(later) == "read", "whoever has gone leaves his place"
 
 
 def test_two_servers_that_hang_leave_a_few_places_for_every_other():
-    crowds = Crowds()
+    fhir_limits = ConcurrencyLimits()
     with ExitStack() as calls:
 
         def reads(host: str, many: int) -> list[str]:
             base = f"https://{host}.example/fhir"
-            return [read(calls.enter_context(crowds.visit(base, well))) for _ in range(many)]
+            return [read(calls.enter_context(fhir_limits.admit(base, well))) for _ in range(many)]
 
         assert reads("one", AT_ONE) + reads("two", AT_ONE) == ["read"] * IN_ALL
         assert reads("healthy", EACH + 1) == ["read"] * EACH + [FULL]
@@ -116,19 +116,19 @@ def test_two_servers_that_hang_leave_a_few_places_for_every_other():
 
 
 def test_a_call_that_fetches_nothing_takes_no_place():
-    crowds = Crowds(at_one=1, in_all=1)
-    with crowds.visit("https://one.example/fhir", well), crowds.visit("", None) as none:
+    fhir_limits = ConcurrencyLimits(at_one=1, in_all=1)
+    with fhir_limits.admit("https://one.example/fhir", well), fhir_limits.admit("", None) as none:
         assert none is None
-        with crowds.visit("https://one.example/fhir", well) as another:
+        with fhir_limits.admit("https://one.example/fhir", well) as another:
             assert read(another) == "read"
 
 
 def test_a_call_that_ends_with_an_error_leaves_its_place_and_fetches_nothing_more():
-    crowds = Crowds(at_one=1, in_all=1)
+    fhir_limits = ConcurrencyLimits(at_one=1, in_all=1)
     seen = []
 
     def broken() -> None:
-        with crowds.visit("https://one.example/fhir", well) as fetch:
+        with fhir_limits.admit("https://one.example/fhir", well) as fetch:
             seen.extend((fetch, read(fetch)))
             raise ZeroDivisionError
 
@@ -136,7 +136,7 @@ def test_a_call_that_ends_with_an_error_leaves_its_place_and_fetches_nothing_mor
         broken()
     assert seen[1] == "read"
     assert read(seen[0]) == FULL
-    with crowds.visit("https://one.example/fhir", well) as later:
+    with fhir_limits.admit("https://one.example/fhir", well) as later:
         assert read(later) == "read"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from cds_service.store.engine import command_engine, read_url
+from cds_service.store.database import command_engine, read_url
 from cds_service.store.tables import decision, feedback
 from tests.hooks.calling import PATH
 from tests.load.crowd import Crowd, Seen

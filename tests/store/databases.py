@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
-from cds_service.store.engine import command_engine, read_url
-from cds_service.store.kept import KeptDecision, KeptFeedback, Offered, Remembered, Shown, Suppressed, Who
+from cds_service.store.database import command_engine, read_url
 from cds_service.store.pseudonyms import Key, Keys
+from cds_service.store.records import CallParties, DecisionRecord, FeedbackRecord, History, Offered, Shown, Suppressed
 from cds_service.store.store import Store
 from cds_service.store.tables import METADATA
 from cds_service.store.upgrade import upgrade
@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 AT = int(NOW.timestamp() * 1000)
 DAY = 86_400_000
 KEYS = Keys((Key("first", b"1" * 32),))
-WHO = Who("main", None, "https://fhir.example.org/r4", "patient-in-clear", "Practitioner/user-in-clear")
+WHO = CallParties("main", None, "https://fhir.example.org/r4", "patient-in-clear", "Practitioner/user-in-clear")
 ROW, EVIDENCE = "interpret/deficient", "evidence-in-clear"
 SOON = 20.0  # seconds: long enough for a busy machine
 
@@ -76,9 +76,9 @@ def a_uuid() -> str:
     return str(uuid.uuid4())
 
 
-def decision(card: str = "card-1", at: int = AT, **changed: Any) -> KeptDecision:
+def decision(card: str = "card-1", at: int = AT, **changed: Any) -> DecisionRecord:
     """A decision with one card, one suggestion, one thing left out."""
-    found = KeptDecision(
+    found = DecisionRecord(
         at=at,
         who=WHO,
         service="b12-patient-view",
@@ -100,25 +100,25 @@ def decision(card: str = "card-1", at: int = AT, **changed: Any) -> KeptDecision
     return replace(found, **changed)
 
 
-def overridden(card: str = "card-1", at: int | None = AT + 1, reason: str = "patient-refused") -> KeptFeedback:
-    return KeptFeedback(card, "overridden", at, (), reason, "https://example.org/reasons", False)
+def overridden(card: str = "card-1", at: int | None = AT + 1, reason: str = "patient-refused") -> FeedbackRecord:
+    return FeedbackRecord(card, "overridden", at, (), reason, "https://example.org/reasons", False)
 
 
-def accepted(card: str = "card-1", *suggestions: str, at: int | None = AT + 1) -> KeptFeedback:
-    return KeptFeedback(card, "accepted", at, suggestions, "", "", False)
+def accepted(card: str = "card-1", *suggestions: str, at: int | None = AT + 1) -> FeedbackRecord:
+    return FeedbackRecord(card, "accepted", at, suggestions, "", "", False)
 
 
-def keep(store: Store, *decisions: KeptDecision) -> None:
+def keep(store: Store, *decisions: DecisionRecord) -> None:
     """Keep them and wait until they are written."""
     for each in decisions:
-        store.keep(each)
+        store.save_decision(each)
     until(lambda: not store.state().waiting)
 
 
-def recalled(store: Store, who: Who = WHO, now: int = AT + 10_000, zone: tzinfo = UTC) -> Remembered:
+def recalled(store: Store, who: CallParties = WHO, now: int = AT + 10_000, zone: tzinfo = UTC) -> History:
     """What is remembered. On a busy machine 50 ms may pass; then it is asked again."""
-    asked: list[Remembered] = []
-    until(lambda: asked.append(store.recall(who, now, zone)) or asked[-1].known)
+    asked: list[History] = []
+    until(lambda: asked.append(store.history(who, now, zone)) or asked[-1].known)
     return asked[-1]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_service.store.kept import StoreDown
+from cds_service.store.records import StoreDown
 from tests.hooks.processes import SOON, environment
 from tests.store.databases import (
     AT,
@@ -34,12 +34,12 @@ def nothing_is_kept(url: str) -> str:
     with store_at(url, retry_for=0.1) as store:
         until(lambda: not store.state().ok)
         why = store.state().why
-        store.keep(decision())
-        assert not store.recall(WHO, AT).known
+        store.save_decision(decision())
+        assert not store.history(WHO, AT).known
         with pytest.raises(StoreDown):
             store.first_time("issuer", "jti", 2e9, 1.8e9)
         with pytest.raises(StoreDown):
-            store.keep_feedback("main", [overridden()], AT)
+            store.save_feedback("main", [overridden()], AT)
         until(lambda: store.state().lost == 1)
     return why
 
@@ -102,9 +102,9 @@ from tests.store.databases import AT, KEYS, WHO, a_uuid, decision, overridden, u
 store = Store(sys.argv[1], KEYS, lambda: datetime(2026, 1, 15, tzinfo=UTC), retry_for=0.1)
 """
 READ_ONLY = """
-from cds_service.store.kept import StoreDown
+from cds_service.store.records import StoreDown
 until(lambda: not store.state().ok)
-store.keep(decision())
+store.save_decision(decision())
 try:
     store.first_time("issuer", "jti", 2e9, 1.8e9)
 except StoreDown as error:
@@ -134,18 +134,18 @@ def test_a_folder_that_may_only_be_read(tmp_path, there):
 
 FORKED = """
 if sys.argv[1].startswith("postgresql"):
-    store.keep(decision("before"))
+    store.save_decision(decision("before"))
     store.state()
 children = []
 for number in range(3):
     child = os.fork()
     if not child:
-        store.keep(decision(f"child-{number}"))
-        store.keep_feedback("main", [overridden(f"child-{number}")], AT)
+        store.save_decision(decision(f"child-{number}"))
+        store.save_feedback("main", [overridden(f"child-{number}")], AT)
         sys.exit(0)
     children.append(child)
 print([os.waitpid(child, 0)[1] for child in children])
-store.keep(decision("after"))
+store.save_decision(decision("after"))
 """
 
 
@@ -160,7 +160,7 @@ def test_processes_that_are_forked_have_connections_and_threads_of_their_own(url
 
 ENDS = """
 for number in range(50):
-    store.keep(decision(f"card-{number}"))
+    store.save_decision(decision(f"card-{number}"))
 """
 
 
@@ -172,9 +172,9 @@ def test_what_waits_is_written_when_a_process_ends(url):
 BUSY = """
 while True:
     for _ in range(20):
-        store.keep(decision(a_uuid()))
+        store.save_decision(decision(a_uuid()))
     card = a_uuid()
-    store.keep_feedback("main", [overridden(card)], AT)
+    store.save_feedback("main", [overridden(card)], AT)
     print(card, flush=True)
 """
 
@@ -200,13 +200,13 @@ def test_kill_9_during_writing_loses_no_feedback_that_was_acknowledged_and_leave
         assert sorted(of_them) == sorted(decisions * each)
     with store_at(url) as store:
         keep(store, decision("card-after"))
-        store.keep_feedback("main", [overridden("card-after")], AT)
+        store.save_feedback("main", [overridden("card-after")], AT)
     assert count(url, "decision") == len(decisions) + 1
 
 
 NEW = """
-store.keep_feedback("main", [overridden(a_uuid())], AT)
-store.keep(decision(a_uuid()))
+store.save_feedback("main", [overridden(a_uuid())], AT)
+store.save_decision(decision(a_uuid()))
 """
 
 
@@ -220,18 +220,18 @@ def test_of_several_processes_that_find_no_file_one_makes_the_tables(tmp_path):
 def test_a_writer_that_a_fault_of_ours_has_ended_says_so_and_what_comes_is_lost(tmp_path, monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     with store_at(sqlite_url(tmp_path)) as store:
-        store.keep(decision(status=2**70))
+        store.save_decision(decision(status=2**70))
         until(lambda: not store.state().ok)
         assert "a fault of ours" in store.state().why
         before = store.state().lost
-        store.keep(decision())
+        store.save_decision(decision())
         assert store.state().lost == before + 1
 
 
 def test_what_is_asked_of_a_store_that_is_closing_begins_no_thread(tmp_path):
     """One that began then would never be told to end."""
     with store_at(made(sqlite_url(tmp_path))) as store:
-        link = store._link()
+        link = store._executor()
         assert store.state().ok
     before = threading.enumerate()
     with pytest.raises(StoreDown, match="ending"):

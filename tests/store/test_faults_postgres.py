@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cds_service.store.kept import StoreDown
+from cds_service.store.records import StoreDown
 from cds_service.store.store import Store
-from cds_service.store.writing import MOST_WAITING
+from cds_service.store.writer import MOST_WAITING
 from tests.store.databases import (
     AT,
     EVIDENCE,
@@ -47,11 +47,11 @@ def database(server) -> str:
 def nothing_can_be_told(store: Store) -> None:
     """Each in its own time, none with an answer."""
     begun = time.monotonic()
-    assert not store.recall(WHO, AT).known
+    assert not store.history(WHO, AT).known
     with pytest.raises(StoreDown):
         store.first_time("issuer", "jti", 2e9, 1.8e9)
     with pytest.raises(StoreDown):
-        store.keep_feedback("main", [overridden()], AT)
+        store.save_feedback("main", [overridden()], AT)
     assert not store.state().ok
     assert time.monotonic() - begun < MUCH
 
@@ -62,14 +62,14 @@ def test_while_it_is_stopped_decisions_go_on_and_everything_recovers_by_itself(s
         server.end(signal.SIGQUIT)
         try:
             for number in range(10):
-                store.keep(decision(f"card-{number}"))
+                store.save_decision(decision(f"card-{number}"))
             nothing_can_be_told(store)
             assert store.state().why
             assert store.state().waiting == 10
         finally:
             server.start()
         until(lambda: store.state().ok and not store.state().waiting)
-        store.keep_feedback("main", [overridden()], AT + 1)
+        store.save_feedback("main", [overridden()], AT + 1)
         assert recalled(store).dismissed(ROW, EVIDENCE)
         assert store.first_time("issuer", "jti", 2e9, 1.8e9)
         assert store.state().lost == 0
@@ -82,8 +82,8 @@ def test_what_could_not_be_written_for_a_while_is_lost_and_counted(server, datab
         time.sleep(3)  # until the writer's thread has tidied up and would do nothing by itself for an hour
         server.end(signal.SIGQUIT)
         try:
-            store.keep(decision("card-2"))
-            store.keep(decision("card-3"))
+            store.save_decision(decision("card-2"))
+            store.save_decision(decision("card-3"))
             until(lambda: store.state().lost == 2)
         finally:
             server.start()
@@ -96,7 +96,7 @@ def test_what_could_not_be_written_for_a_while_is_lost_and_counted(server, datab
 def test_while_it_hangs_nobody_waits_and_what_was_kept_is_written_afterwards(server, database):
     with store_at(database) as store:
         keep(store, decision())
-        store.keep_feedback("main", [overridden()], AT + 1)
+        store.save_feedback("main", [overridden()], AT + 1)
         assert recalled(store).dismissed(ROW, EVIDENCE)
         server.hold()
         try:
@@ -104,8 +104,8 @@ def test_while_it_hangs_nobody_waits_and_what_was_kept_is_written_afterwards(ser
             until(lambda: not store.state().ok)
             begun = time.monotonic()
             for number in range(1_000):
-                store.keep(decision(f"card-{number}"))
-                assert not store.recall(WHO, AT).known
+                store.save_decision(decision(f"card-{number}"))
+                assert not store.history(WHO, AT).known
             assert time.monotonic() - begun < 1_000 * 0.05 / 4, "nobody asks a database that does not answer"
         finally:
             server.go_on()
@@ -123,7 +123,7 @@ def test_a_queue_that_is_full_loses_and_counts_and_does_not_wait(server, databas
         server.hold()
         try:
             for _ in range(MOST_WAITING + 500):
-                store.keep(decision())
+                store.save_decision(decision())
             state = store.state()
             assert state.lost >= 300, "a batch or two are under way"
             assert state.lost + state.waiting == MOST_WAITING + 500
@@ -139,7 +139,7 @@ def test_a_process_that_starts_while_it_hangs_or_is_stopped_recovers_too(server,
     try:
         with store_at(database) as store:
             nothing_can_be_told(store)
-            store.keep(decision())
+            store.save_decision(decision())
             server.go_on()
             server.end(signal.SIGQUIT)
             nothing_can_be_told(store)
@@ -166,7 +166,7 @@ def test_tables_that_are_not_there_are_made_by_the_operator_only(server):
     with store_at(url) as store:
         until(lambda: store.state().why == "it has no tables yet: run `b12-cds store upgrade`")
         nothing_can_be_told(store)
-        store.keep(decision())
+        store.save_decision(decision())
         made(url)
         until(lambda: store.state().ok and not store.state().waiting)
     assert count(url, "decision") == 1
@@ -186,7 +186,7 @@ def test_what_is_wrong_is_said_in_our_own_words(server, wrong, says):
     with store_at(wrong(server.dsn("postgres"))) as store:
         until(lambda: store.state().why == says)
         with pytest.raises(StoreDown) as raised:
-            store.keep_feedback("main", [overridden()], AT)
+            store.save_feedback("main", [overridden()], AT)
         assert "hunter" not in repr(raised.value) + str(raised.value) + repr(store) + repr(store.state())
 
 

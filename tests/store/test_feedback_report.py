@@ -10,9 +10,17 @@ from typing import Any
 
 import pytest
 
-from cds_service.store.report import Asked, Of, feedback_report
-from cds_service.store.report_document import as_csv, feedback_csv, feedback_document, silent_csv, silent_document
-from cds_service.store.report_silent import silent_report
+from cds_service.store.report import (
+    Asked,
+    Of,
+    as_csv,
+    feedback_csv,
+    feedback_document,
+    feedback_report,
+    silent_csv,
+    silent_document,
+    silent_report,
+)
 from tests.store.databases import connected
 from tests.store.written import Written, at
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from datetime import date
 
-from cds_service.store.kept import KeptFeedback, Who
 from cds_service.store.pseudonyms import Key, Keys
+from cds_service.store.records import CallParties, FeedbackRecord
 from tests.store.databases import (
     AT,
     EVIDENCE,
@@ -49,7 +49,7 @@ def test_a_decision_is_kept_with_what_was_shown_offered_and_left_out(store, url)
 
 def test_patient_user_and_evidence_are_in_no_column_in_clear(store, url):
     keep(store, decision())
-    store.keep_feedback("main", [overridden(), accepted("card-1", "card-1-fbc")], AT)
+    store.save_feedback("main", [overridden(), accepted("card-1", "card-1-fbc")], AT)
     store.first_time("https://issuer-in-clear", "jti-in-clear", AT / 1000 + 60, AT / 1000)
     kept = everything(url)
     assert all(kept[name] for name in kept), "every table holds something"
@@ -68,7 +68,7 @@ def test_a_pseudonym_says_nothing_without_its_key_and_differs_by_client_tenant_b
         replace(WHO, tenant="t"),
         replace(WHO, base=""),
         replace(WHO, patient="2"),
-        Who("main", None, WHO.base + "/", WHO.patient, WHO.user),
+        CallParties("main", None, WHO.base + "/", WHO.patient, WHO.user),
     ]
     key, another = KEYS.newest, Key("first", b"2" * 32)
     pseudonyms = [key.patient(each) for each in (WHO, *others)] + [another.patient(WHO), key.user(WHO)]
@@ -86,9 +86,9 @@ def test_neither_a_key_nor_who_was_meant_appears_when_printed():
 
 def test_the_same_feedback_is_one_row_however_often_it_is_sent(store, url):
     given = [overridden(), accepted("card-2", "s-1", "s-2")]
-    store.keep_feedback("main", given, AT)
-    store.keep_feedback("main", [*given, *given], AT + 5)
-    store.keep_feedback("main", [accepted("card-2", "s-2", "s-1")], AT + 9)
+    store.save_feedback("main", given, AT)
+    store.save_feedback("main", [*given, *given], AT + 5)
+    store.save_feedback("main", [accepted("card-2", "s-2", "s-1")], AT + 9)
     kept = everything(url)
     assert [(each["card"], each["received"]) for each in sorted(kept["feedback"], key=lambda row: row["card"])] == [
         ("card-1", AT),
@@ -108,12 +108,12 @@ def test_another_answer_or_another_client_is_another_row(store, url):
         ("main", accepted()),
         ("main", accepted("card-1", "s-1")),
     ]:
-        store.keep_feedback(client, [given], AT)
+        store.save_feedback(client, [given], AT)
     assert count(url, "feedback") == 8
 
 
 def test_an_empty_batch_keeps_nothing(store, url):
-    store.keep_feedback("main", [], AT)
+    store.save_feedback("main", [], AT)
     assert count(url, "feedback") == 0
 
 
@@ -121,8 +121,8 @@ ODD = "x\x00y\ud800" + "z" * 500
 
 
 def test_text_of_any_length_and_kind_is_kept_cut_and_clean(store, url):
-    odd = KeptFeedback(ODD, "overridden", 10**30, (ODD, ODD), ODD, ODD, True)
-    store.keep_feedback("main", [odd], AT)
+    odd = FeedbackRecord(ODD, "overridden", 10**30, (ODD, ODD), ODD, ODD, True)
+    store.save_feedback("main", [odd], AT)
     keep(store, decision(hook_instance=ODD, label=ODD, suppressed=()))
     kept = everything(url)
     (row,) = kept["feedback"]
@@ -135,7 +135,7 @@ def test_recall_knows_a_pseudonym_under_every_key_and_new_ones_are_made_with_the
     second = Key("second", b"2" * 32)
     with store_at(url) as before:
         keep(before, decision())
-        before.keep_feedback("main", [overridden()], AT + 1)
+        before.save_feedback("main", [overridden()], AT + 1)
     with store_at(url, Keys((second, *KEYS.all))) as rotated:
         found = recalled(rotated)
         assert found.dismissed(ROW, EVIDENCE).on == date(2026, 1, 15)

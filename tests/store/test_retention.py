@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cds_service.store.purge import count_before, held, keys_used, purge
+from cds_service.store.maintenance import count_before, held, keys_used, purge
 from tests.store.databases import (
     AT,
     DAY,
@@ -27,7 +27,7 @@ def fill(store, *days: int) -> None:
     for ago in days:
         at = AT - ago * DAY
         keep(store, decision(f"card-{ago}", at=at))
-        store.keep_feedback("main", [accepted(f"card-{ago}", f"card-{ago}-fbc", at=at)], at)
+        store.save_feedback("main", [accepted(f"card-{ago}", f"card-{ago}-fbc", at=at)], at)
 
 
 def cards(url: str) -> list[str]:
@@ -81,7 +81,7 @@ def test_a_purge_makes_a_sqlite_file_smaller(tmp_path):
     url, file = sqlite_url(tmp_path), tmp_path / "store.sqlite"
     with store_at(url) as store:
         keep(store, *[decision(a_uuid()) for _ in range(500)])
-        store.keep_feedback("main", [overridden(a_uuid()) for _ in range(500)], AT)
+        store.save_feedback("main", [overridden(a_uuid()) for _ in range(500)], AT)
     before = file.stat().st_size
     with connected(url) as connection:
         purge(connection, AT + 1)

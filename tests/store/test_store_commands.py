@@ -20,8 +20,8 @@ def filled(url):
     with store_at(url) as store:
         keep(store, decision(hook_instance=HOOK_INSTANCE), decision("card-2", hook_instance="another"))
         given = [overridden(reason="patient-refused"), accepted("card-1", "card-1-fbc", at=AT + 2)]
-        store.keep_feedback("main", given, AT + 5)
-        store.keep_feedback("other", [overridden(reason="not-theirs")], AT + 6)
+        store.save_feedback("main", given, AT + 5)
+        store.save_feedback("other", [overridden(reason="not-theirs")], AT + 6)
     return url
 
 

@@ -13,10 +13,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from cds_service.store import opening
-from cds_service.store.engine import read_url
+from cds_service.store.database import read_url
 from cds_service.store.opening import CannotOpen, bring_up_to_date
-from cds_service.store.schema import VERSION, make, version_of
-from cds_service.store.tables import METADATA
+from cds_service.store.tables import METADATA, VERSION, make, version_of
 from cds_service.store.upgrade import configuration, upgrade
 from tests.hooks.processes import environment
 from tests.store.databases import connected, decision, keep, sqlite_url, store_at

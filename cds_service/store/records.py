@@ -1,6 +1,6 @@
-"""What the store is told and what it tells: plain frozen types, so that nothing above it needs to know a database.
+"""What the store is given and what it gives: plain frozen types, so that nothing above it needs to know a database.
 
-A person appears here by identity (`Who`) only on the way in; what is kept is a pseudonym (`store.pseudonyms`).
+A person appears here in clear (`CallParties`) only on the way in; what is stored is a pseudonym (`store.pseudonyms`).
 Moments are milliseconds since 1970, UTC.
 """
 
@@ -21,7 +21,7 @@ class StoreDown(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class CallParties:
     """About whom and by whom a call was made, in clear. Never stored, never logged.
 
     `base` is the FHIR base that the client named, "" for none; `user` is context.userId.
@@ -63,12 +63,12 @@ class Suppressed:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptDecision:
+class DecisionRecord:
     """One answered call. `evidence` is the text that `clinical.dismissals.evidence_of` makes of what it rests on; it
     is kept as a keyed digest only."""
 
     at: int
-    who: Who
+    who: CallParties
     service: str
     hook: str
     hook_instance: str  # as hooks.messages.log_name gives it
@@ -87,7 +87,7 @@ class KeptDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFeedback:
+class FeedbackRecord:
     """One answer of a user to a card. A comment is never kept, only that there was one (item 116)."""
 
     card: str
@@ -100,32 +100,32 @@ class KeptFeedback:
 
 
 @dataclass(frozen=True, slots=True)
-class Dismissal:
+class Override:
     """A card that this user has overridden for this patient, on this evidence."""
 
     on: date  # where the asking service stands
     reason: str
 
 
-class Remembered(Protocol):
+class History(Protocol):
     """What is remembered of one user and one patient."""
 
     known: bool  # False: the store did not answer in time, and everything is shown
 
-    def dismissed(self, row: str, evidence: str) -> Dismissal | None:
+    def dismissed(self, row: str, evidence: str) -> Override | None:
         """The latest override of this row by this user for this patient on the same evidence, if still in force."""
 
     def accepted(self, kind: str, draft: str) -> date | None:
         """When a suggestion of this order was last accepted for this patient, by anybody, if not long ago."""
 
 
-class Nothing:
+class NoHistory:
     """Nothing is remembered: no store, or one that did not answer."""
 
     def __init__(self, known: bool = True) -> None:
         self.known = known
 
-    def dismissed(self, row: str, evidence: str) -> Dismissal | None:
+    def dismissed(self, row: str, evidence: str) -> Override | None:
         return None
 
     def accepted(self, kind: str, draft: str) -> date | None:
@@ -142,24 +142,24 @@ class StoreState:
     waiting: int = 0
 
 
-class Keeper(Protocol):
+class DecisionStore(Protocol):
     """What the service needs of a store. Thread safe; one per process."""
 
-    def keep(self, decision: KeptDecision) -> None:
+    def save_decision(self, decision: DecisionRecord) -> None:
         """Note a decision. Never waits and never raises: what cannot be kept is counted as lost."""
 
-    def keep_feedback(self, client: str, given: Sequence[KeptFeedback], at: int) -> None:
+    def save_feedback(self, client: str, given: Sequence[FeedbackRecord], at: int) -> None:
         """Note feedback durably before returning, each once however often it is sent; else StoreDown."""
 
-    def recall(self, who: Who, now: int, zone: tzinfo = UTC) -> Remembered:
+    def history(self, who: CallParties, now: int, zone: tzinfo = UTC) -> History:
         """What is remembered; gives up after 50 ms. Never raises."""
 
     def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:
         """Note a token until `until` (seconds since 1970), atomically over all processes; False if it was noted
         before; StoreDown if that cannot be told in time."""
 
-    def about(self, hook_instance: str) -> list[dict[str, Any]]:
-        """What is kept of that call, as `store.show` tells it, for a person who tries the service; else StoreDown."""
+    def records_of_call(self, hook_instance: str) -> list[dict[str, Any]]:
+        """What is stored of that call (`store.maintenance`), for a person who tries the service; else StoreDown."""
 
     def state(self) -> StoreState:
         """How it is. Never waits longer than 200 ms."""

@@ -23,7 +23,7 @@ AT_MOST = 32  # calls with all of them, whatever happens: less than are answered
 FULL = "too many calls wait for FHIR servers already"
 
 
-class Crowds:
+class ConcurrencyLimits:
     """The calls that are with FHIR servers just now. One per process; threads share it."""
 
     def __init__(self, at_one: int = AT_ONE, in_all: int = IN_ALL, each: int = EACH, at_most: int = AT_MOST) -> None:
@@ -32,7 +32,7 @@ class Crowds:
         self._inside: Counter[str] = Counter()  # by origin
 
     @contextmanager
-    def visit(self, base: str, fetch: Fetch | None) -> Iterator[Fetch | None]:
+    def admit(self, base: str, fetch: Fetch | None) -> Iterator[Fetch | None]:
         """`fetch` for the time of one call with the server at `base`; None stays None.
 
         The call counts from its first fetch on. Where there is no room, each of its fetches fails at once.
@@ -40,11 +40,11 @@ class Crowds:
         if fetch is None:
             yield None
             return
-        visit = _Visit(self, parse_base(base).origin, fetch)
+        admission = _Admission(self, parse_base(base).origin, fetch)
         try:
-            yield visit.fetch
+            yield admission.fetch
         finally:
-            visit.leave()
+            admission.leave()
 
     def enter(self, origin: str) -> bool:
         """Whether there was room for one more call."""
@@ -62,18 +62,18 @@ class Crowds:
                 del self._inside[origin]
 
 
-class _Visit:
+class _Admission:
     """One call's way to one server. Its fetches run side by side, so the first one is found under a lock."""
 
-    def __init__(self, crowds: Crowds, origin: str, fetch: Fetch) -> None:
-        self._crowds, self._origin, self._fetch = crowds, origin, fetch
+    def __init__(self, limits: ConcurrencyLimits, origin: str, fetch: Fetch) -> None:
+        self._limits, self._origin, self._fetch = limits, origin, fetch
         self._lock = threading.Lock()
         self._admitted: bool | None = None  # None: nothing was fetched yet
 
     def fetch(self, target: str, deadline: float) -> bytes:
         with self._lock:
             if self._admitted is None:
-                self._admitted = self._crowds.enter(self._origin)
+                self._admitted = self._limits.enter(self._origin)
         if not self._admitted:
             raise FetchFailed(FULL)
         return self._fetch(target, deadline)
@@ -81,5 +81,5 @@ class _Visit:
     def leave(self) -> None:
         with self._lock:
             if self._admitted:
-                self._crowds.leave(self._origin)
+                self._limits.leave(self._origin)
             self._admitted = False  # what still runs after the answer fetches nothing more

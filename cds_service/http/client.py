@@ -1,4 +1,4 @@
-"""The only door out: every call to another machine goes through one guarded session.
+"""The only HTTP client: every call to another machine goes through one guarded session.
 
 Which bases may be called is the operator's decision (`Policy`), never the caller's. A call ends at its moment on the
 clock, reads no more than it may, follows no redirect, keeps no cookie, and asks the environment for nothing: `.netrc`
@@ -40,7 +40,7 @@ _REASONS = {
 }
 
 
-class Outgoing:
+class HttpClient:
     """The guarded session with its connections. One per process; threads share it."""
 
     def __init__(self, policy: Policy, resolve: Resolve = getaddrinfo) -> None:

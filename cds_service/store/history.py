@@ -1,12 +1,13 @@
-"""What is remembered of one user and one patient: cards that the user overrode, orders that anybody accepted.
+"""Feedback is stored, and read again as the history of one user and one patient: overrides and accepted orders.
 
-Nothing of this is kept by itself. It follows from feedback joined to what was shown, so it ends when either is deleted,
-and feedback that came before its decision was written counts from then on.
+Feedback is stored before it is acknowledged, and once: a client may send the same again, alone or in another batch.
+What is remembered follows from feedback joined to what was shown, so it ends when either is deleted, and feedback that
+came before its decision was written counts from then on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
@@ -27,9 +28,31 @@ from sqlalchemy import (
     tuple_,
 )
 
-from .kept import Dismissal, Who
 from .pseudonyms import Keys
+from .records import CallParties, FeedbackRecord, Override
 from .tables import accepted, decision, feedback, offered, shown
+from .writer import accepted_ids, feedback_row, insert_new
+
+
+def write_feedback(connection: Connection, client: str, given: Sequence[FeedbackRecord], received: int) -> None:
+    """What is not there yet, in one transaction."""
+    said = {}
+    for each in given:
+        row = feedback_row(client, each, received)
+        said[row["digest"]] = (row, accepted_ids(each))
+    if not said:
+        return
+    # In the order of their digests: two writers that bring the same in another order must not wait for each other.
+    rows = [said[digest][0] for digest in sorted(said)]
+    new = insert_new(connection, feedback).returning(feedback.c.id, feedback.c.digest)
+    suggestions = [
+        {"feedback": made, "suggestion": suggestion}
+        for made, digest in connection.execute(new, rows).all()
+        for suggestion in said[digest][1]
+    ]
+    if suggestions:
+        connection.execute(insert_new(connection, accepted), suggestions)
+
 
 DAY = 86_400_000  # ms
 MOST = 1_000  # answers that are looked at, the newest first
@@ -56,14 +79,14 @@ class Answered:
     key: str
 
 
-class FromStore:
-    """See `kept.Remembered`."""
+class StoredHistory:
+    """See `kept.History`."""
 
     known = True
 
     def __init__(
         self,
-        who: Who,
+        who: CallParties,
         keys: Keys,
         answers: Mapping[str, tuple[Answered, ...]],
         orders: Mapping[tuple[str, str], int],
@@ -71,12 +94,12 @@ class FromStore:
     ) -> None:
         self._who, self._keys, self._answers, self._orders, self._zone = who, keys, answers, orders, zone
 
-    def dismissed(self, row: str, evidence: str) -> Dismissal | None:
+    def dismissed(self, row: str, evidence: str) -> Override | None:
         """The latest answer to this row on this evidence decides: accepting a card ends its override."""
         for each in self._answers.get(row, ()):
             key = self._keys.named(each.key)
             if key is not None and key.evidence(self._who, evidence) == each.evidence:
-                return None if each.outcome == ACCEPTED else Dismissal(self._day(each.at), each.reason)
+                return None if each.outcome == ACCEPTED else Override(self._day(each.at), each.reason)
         return None
 
     def accepted(self, kind: str, draft: str) -> date | None:
@@ -88,14 +111,14 @@ class FromStore:
         return datetime.fromtimestamp(at / 1000, self._zone).date()
 
 
-class Recall:
+class HistoryQuery:
     """The two look-ups by index that find everything, made once: a database's compiled form of them is then kept."""
 
     def __init__(self, keys: Keys, span: Span) -> None:
         self._keys, self._span = keys, span
         self._answers, self._orders = answers_of_user(), orders_accepted()
 
-    def __call__(self, connection: Connection, who: Who, now: int, zone: tzinfo = UTC) -> FromStore:
+    def __call__(self, connection: Connection, who: CallParties, now: int, zone: tzinfo = UTC) -> StoredHistory:
         """What is remembered. `now` in ms since 1970; days are those of the zone."""
         asked = {
             "client": who.client,
@@ -109,7 +132,7 @@ class Recall:
         if self._span.accepted:
             del asked["users"]
             orders = connection.execute(self._orders, {**asked, "since": now - self._span.accepted * DAY})
-        return FromStore(who, self._keys, by_row(answers), by_order(orders), zone)
+        return StoredHistory(who, self._keys, by_row(answers), by_order(orders), zone)
 
 
 def answered_at(given: FromClause = feedback) -> ColumnElement[int]:
@@ -130,7 +153,7 @@ def shown_for_patient() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def also_told(card: Column[str], *unlike: Column[str]) -> ColumnElement[bool]:
+def card_id_is_ambiguous(card: Column[str], *unlike: Column[str]) -> ColumnElement[bool]:
     """Was that card, by its id, also part of a decision that differs in one of these columns? Ids follow from the
     hookInstance, which is the client's. From one that uses it twice an answer to a card may be about either decision:
     it counts for neither, so that nobody's card is hidden by what was said of another patient."""
@@ -144,7 +167,7 @@ def also_told(card: Column[str], *unlike: Column[str]) -> ColumnElement[bool]:
     )
 
 
-def beside_critical() -> ColumnElement[bool]:
+def shares_critical_card() -> ColumnElement[bool]:
     """Did the card also carry a critical row? Such a card always comes back, with all that shares it."""
     beside = shown.alias("beside")
     same_card = beside.c.decision == shown.c.decision, beside.c.card == shown.c.card
@@ -161,7 +184,8 @@ def answers_of_user() -> Select[Any]:
         .join(shown, shown.c.decision == decision.c.id)
         .join(feedback, feedback.c.card == shown.c.card)
         .where(*shown_for_patient(), decision.c.user.in_(bindparam("users", expanding=True)))
-        .where(~also_told(shown.c.card, decision.c.patient, decision.c.user, decision.c.evidence), ~beside_critical())
+        .where(~card_id_is_ambiguous(shown.c.card, decision.c.patient, decision.c.user, decision.c.evidence))
+        .where(~shares_critical_card())
         .order_by(at.desc(), feedback.c.id.desc())
         .limit(MOST)
     )  # fmt: skip
@@ -184,7 +208,7 @@ def orders_accepted() -> Select[Any]:
         .join(accepted, accepted.c.suggestion == offered.c.suggestion)
         .join(feedback, feedback.c.id == accepted.c.feedback)
         .where(*shown_for_patient(), feedback.c.outcome == ACCEPTED, ~overridden_later)
-        .where(~also_told(offered.c.card, decision.c.patient))
+        .where(~card_id_is_ambiguous(offered.c.card, decision.c.patient))
         .order_by(at.desc())
         .limit(MOST)
     )

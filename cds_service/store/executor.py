@@ -1,4 +1,4 @@
-"""One process's link to the database: work with a time limit, and a breaker for a database that does not answer.
+"""Work on the database with a time limit, and a breaker for a database that does not answer.
 
 A driver waits as long as the server keeps it waiting, so work is done on a few threads of our own. Whoever asked waits
 as long as he can afford; then he goes on without, and the connection is severed so that the thread is free again.
@@ -18,10 +18,9 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from .engine import CONNECTIONS, sever
-from .faults import NOT_REACHED, Refused, store_down
-from .kept import StoreDown
-from .schema import ensure
+from .database import CONNECTIONS, NOT_REACHED, Refused, sever, store_down
+from .records import StoreDown
+from .tables import ensure
 
 T = TypeVar("T")
 FAILURES = 3  # in a row, after which the breaker opens
@@ -124,7 +123,7 @@ class Breaker:
         self.failures = 0
 
 
-class Link:
+class Executor:
     """Everything that this process asks of the database goes through here. Thread safe.
 
     Who is in a hurry has a breaker of his own: on a busy machine a look-up of 50 ms fails where the database is well,
