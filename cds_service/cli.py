@@ -8,16 +8,15 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from datetime import date, datetime, tzinfo
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
 from . import __version__
-from .commands.feedback import feedback
-from .commands.replay import replay
-from .commands.store import store
 
 if TYPE_CHECKING:
     from .content.content import Content
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 PORT = 8000
+LAZY = ("feedback", "replay", "store")  # commands that have a module of their own
+Parameters = ParamSpec("Parameters")
+Made = TypeVar("Made")
 UNUSABLE, WOULD_BE_412 = 2, 3  # exit codes
 
 
@@ -40,14 +42,24 @@ def stop_on_signals() -> None:
         signal.signal(number, lambda *_: sys.exit(0))
 
 
-@click.group()
+class LazyGroup(click.Group):
+    """A group that imports some of its commands only when one of them is called, or all are listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *LAZY])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in LAZY:
+            return super().get_command(ctx, cmd_name)
+        command = getattr(import_module(f"cds_service.commands.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup)
 @click.version_option(__version__, prog_name="b12-cds")
 def main() -> None:
     """A CDS Hooks service for vitamin B12 deficiency."""
-
-
-for command in (feedback, replay, store):
-    main.add_command(command)
 
 
 @main.command()
@@ -102,7 +114,7 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
 def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bool, fetching: bool) -> None:
     """Explain what the service answers to a saved request (JSON) or a vignette (TOML)."""
     from .commands.explain import CannotExplain, overlay_of, read_saved
-    from .commands.explain import explain as explained
+    from .commands.explain import explain as answer_of
     from .explanation import explanation
 
     settings = read_settings()
@@ -114,7 +126,7 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
     service = read_service(settings, content, pathway or saved.pathway)
     day = as_of.date() if as_of else saved.as_of or today(service.zone)
     fetch = fetch_for(saved.request, settings) if fetching else None
-    found = explained(saved.request, service, fetch, day, service.zone, saved.recall)
+    found = answer_of(saved.request, service, fetch, day, service.zone, saved.recall)
     show(explanation(found, service, day), as_json)
     if found.status == 412:
         refuse("the service would answer 412: required data is missing: " + ", ".join(found.missing), WOULD_BE_412)
@@ -123,13 +135,13 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
 @main.command()
 @click.option("--site", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another CDS_SITE_DIR.")
 def check(site: Path | None) -> None:
-    """Load the content and name every fault in it; of a site's folder, tell what it changes and try its limits."""
+    """Load the content and name every fault in it; of a site's folder, print what it changes and try its limits."""
     from .commands.site_check import check_ours, check_site
 
     settings = read_settings()
     folder = site or settings.site_dir
-    told = click.echo
-    sys.exit(check_site(folder, settings, told, today) if folder else check_ours(told, today(settings.zone)))
+    echo = click.echo
+    sys.exit(check_site(folder, settings, echo, today) if folder else check_ours(echo, today(settings.zone)))
 
 
 @main.command()
@@ -204,8 +216,8 @@ def read_service(settings: Settings, content: Content, pathway: str) -> Service:
 
 def fetch_for(request: Any, settings: Settings) -> Any:
     """A fetch for the request's own FHIR server, if the settings allow it; else say why there is none."""
-    from .http.addresses import parse_base
-    from .http.client import HttpClient, Policy
+    from .http.addresses import Policy, parse_base
+    from .http.client import HttpClient
 
     if request.fhir_access is None:
         refuse("--fetch: the request names no fhirServer that could be read")
@@ -216,7 +228,7 @@ def fetch_for(request: Any, settings: Settings) -> Any:
     return fetch
 
 
-def guarded(make: Any, *args: Any, **given: Any) -> Any:
+def guarded(make: Callable[Parameters, Made], *args: Parameters.args, **given: Parameters.kwargs) -> Made:
     """What `make` gives; a setting or content that cannot be used ends the program with its line, exit 2."""
     from .content.faults import ContentError
     from .settings import SettingsError
@@ -232,17 +244,17 @@ def today(zone: tzinfo) -> date:
     return datetime.now(zone).date()
 
 
-def show(told: dict[str, Any], as_json: bool) -> None:
+def show(explained: dict[str, Any], as_json: bool) -> None:
     """An explanation on the standard output: JSON, or for a reader's eye."""
     if as_json:
         import msgspec
 
-        text = msgspec.json.Encoder(decimal_format="number").encode(told)
+        text = msgspec.json.Encoder(decimal_format="number").encode(explained)
         click.echo(msgspec.json.format(text, indent=2))
         return
     from .commands.display import console, show_explanation
 
-    show_explanation(console(), told)
+    show_explanation(console(), explained)
 
 
 if __name__ == "__main__":

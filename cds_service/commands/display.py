@@ -60,25 +60,25 @@ def suggestion(each: Json) -> RenderableType:
     return Padding(Group(lines[0], *(Padding(line, (0, 0, 0, 2)) for line in lines[1:])), (0, 0, 0, 1))
 
 
-def show_explanation(out: Console, told: Json) -> None:
+def show_explanation(out: Console, explained: Json) -> None:
     """The same as the JSON, for a reader's eye."""
     facts = grid()
     for name, text in (
-        ("Pathway", f"{told['pathway']}, content {told['contentVersion']}"),
-        ("As of", told["asOf"]),
-        ("Label", told["label"]),
-        ("Rows", "\n".join(told["rows"]) or "none"),
-        ("Not available", ", ".join(told["unavailable"]) or "nothing"),
+        ("Pathway", f"{explained['pathway']}, content {explained['contentVersion']}"),
+        ("As of", explained["asOf"]),
+        ("Label", explained["label"]),
+        ("Rows", "\n".join(explained["rows"]) or "none"),
+        ("Not available", ", ".join(explained["unavailable"]) or "nothing"),
     ):
         facts.add_row(name, plain(text))
     out.print(facts)
-    section(out, "Findings", ((each["name"], evidence(each["because"])) for each in told["findings"]))
-    section(out, "Not used", ((each["reference"] or "(no id)", each["reason"]) for each in told["ignored"]))
-    if told["suppressed"]:
-        left = ((each["what"], f"{LEFT_OUT[each['why']]} {each['on']}") for each in told["suppressed"])
+    section(out, "Findings", ((each["name"], evidence(each["because"])) for each in explained["findings"]))
+    section(out, "Not used", ((each["reference"] or "(no id)", each["reason"]) for each in explained["ignored"]))
+    if explained["suppressed"]:
+        left = ((each["what"], f"{LEFT_OUT[each['why']]} {each['on']}") for each in explained["suppressed"])
         section(out, "Left out", left)
     out.print(Text("\nCards", style="bold"))
-    show_cards(out, told["cards"])
+    show_cards(out, explained["cards"])
 
 
 def section(out: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:

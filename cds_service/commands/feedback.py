@@ -54,8 +54,12 @@ def report(
         )
         if client:
             check_client(connection, client)
-        told = silent_told(connection, asked) if silent else feedback_told(connection, asked, content)
-    show(told, form)
+        document = (
+            silent_report_document(connection, asked)
+            if silent
+            else feedback_report_document(connection, asked, content)
+        )
+    show(document, form)
 
 
 def midnight(day: date, zone: tzinfo) -> int:
@@ -75,13 +79,13 @@ def check_client(connection: Any, client: str) -> None:
         raise Unusable(f'--client: nothing is kept of a client "{client}"; allowed: {allowed}')
 
 
-def feedback_told(connection: Any, asked: Asked, content: Content) -> Json:
+def feedback_report_document(connection: Any, asked: Asked, content: Content) -> Json:
     from ..store.report import feedback_document, feedback_report
 
     return feedback_document(feedback_report(connection, asked), asked, reason_words(content))
 
 
-def silent_told(connection: Any, asked: Asked) -> Json:
+def silent_report_document(connection: Any, asked: Asked) -> Json:
     from ..store.report import silent_document, silent_report
 
     return silent_document(silent_report(connection, asked), asked)
@@ -107,30 +111,30 @@ def reason_words(content: Content) -> dict[str, str]:
     return {key.removeprefix("override."): text for key, text in messages if key.startswith("override.")}
 
 
-def show(told: Json, form: str) -> None:
+def show(document: Json, form: str) -> None:
     """A report on the standard output."""
     import msgspec
 
     from ..store.report import feedback_csv, silent_csv
 
-    silent = told["report"] == "silent"
+    silent = document["report"] == "silent"
     if form == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2))
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
     elif form == "csv":
-        click.echo((silent_csv if silent else feedback_csv)(told), nl=False)
+        click.echo((silent_csv if silent else feedback_csv)(document), nl=False)
     else:
         from .display import console
 
         out = console()
         out.width = out.width if out.is_terminal else PIPED
-        (show_silent if silent else show_feedback)(out, told)
+        (show_silent if silent else show_feedback)(out, document)
 
 
-def show_feedback(out: Console, told: Json) -> None:
+def show_feedback(out: Console, document: Json) -> None:
     """The feedback report for a reader's eye."""
     from ..store.report import reasons_text
 
-    cards = told["cards"]
+    cards = document["cards"]
     if not cards["shown"]:
         out.print("No card was sent in this period.")
     else:
@@ -143,19 +147,19 @@ def show_feedback(out: Console, told: Json) -> None:
         out.print("A card that showed several rows counts for each of them below.")
         lines = [
             (
-                *([row["week"]] if told["by"] else []),
+                *([row["week"]] if document["by"] else []),
                 row["row"],
                 f"{row['pathway']} {row['content']}",
                 row["shown"],
                 *(share(row, name) for name in ("accepted", "overridden", "no_answer")),
                 reasons_text(row["reasons"], TOP_REASONS),
             )
-            for row in told["rows"]
+            for row in document["rows"]
         ]
-        weeks = ["Week"] if told["by"] else []
+        weeks = ["Week"] if document["by"] else []
         heads = [*weeks, "Row", "Content", "Shown", "Accepted", "Overridden", "No answer", "Why overridden"]
         show_table(out, heads, lines)
-    unknown = told["unknown_cards"]
+    unknown = document["unknown_cards"]
     if unknown["cards"]:
         out.print(
             f"Not counted, because the client was not sent the card: answers {unknown['answers']}, cards "
@@ -175,11 +179,11 @@ def share(counts: Json, name: str) -> str:
     return f"{counts[name]} ({100 * counts[name] / counts['shown']:.0f} %)"
 
 
-def show_silent(out: Console, told: Json) -> None:
+def show_silent(out: Console, document: Json) -> None:
     """The report of silent mode for a reader's eye."""
-    if not told["periods"]:
+    if not document["periods"]:
         out.print("No call was answered in silent mode in this period.")
-    for period in told["periods"]:
+    for period in document["periods"]:
         calls = ", ".join(f"{count} {hook}" for hook, count in period["calls"].items())
         cards, refused = period["charts_with_card"], period["refused"]
         out.print(f"{period['week']} {period['first'][:10]} to {period['last'][:10]}: {calls} calls".strip())

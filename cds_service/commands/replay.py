@@ -1,18 +1,231 @@
-"""`b12-cds replay DIR --against CONTENT`: what an upgrade of the content would change, before it is made."""
+"""`b12-cds replay DIR --against CONTENT`: saved requests answered by two contents, and in what the answers differ.
+
+For whoever reviews a change of the content before it is made. A request is made once and answered twice, on the same
+day; nothing is fetched. What cannot be read or answered is reported by name.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
+import msgspec
+from rich.console import Console
+from rich.progress import track
 
-if TYPE_CHECKING:
-    from .replaying import Change, Replay, Replayed
+from ..app import build_service
+from ..content.content import Content, load_content
+from ..content.faults import ContentError
+from ..content.files import cards_folder
+from ..evaluate import Answer, Service
+from ..settings import Settings, SettingsError, load_settings
+from .explain import CannotExplain, Saved, explain, overlay_of, read_saved
+from .site_check import printable
+
+Json = dict[str, Any]
+DAYS = "days.toml"  # beside the requests: the day of each, by its name; "*" is the day of the others
+REQUEST, RESPONSE = ".request", ".response"  # "epic.request.json" lies beside "epic.response.json", which is no request
+
+
+class CannotReplay(Exception):
+    """Nothing can be replayed. Its text is one line for each fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is otherwise: what, and how it was and is. "" is nothing."""
+
+    what: str
+    ours: str
+    theirs: str
+
+    @property
+    def kind(self) -> str:
+        """In a word: "label", "rows", "card", "summary", "suggestions", "orders" ..."""
+        return self.what.rpartition(": ")[2].partition(" ")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One request by its path below the folder: what changes, or why it could not be answered."""
+
+    name: str
+    changes: tuple[Change, ...] = ()
+    fault: str = ""
+
+
+@dataclass(slots=True)
+class Side:
+    """One of the two contents, with the services that it makes. A vignette may bring an example site of its own."""
+
+    root: Path
+    site: Path | None
+    settings: Settings
+    contents: dict[Path | None, Content] = field(default_factory=dict)
+    services: dict[tuple[Path | None, str], Service] = field(default_factory=dict)
+
+    def content(self, overlay: Path | None = None) -> Content:
+        """The content with the site that was asked for over it, else with the vignette's. ContentError."""
+        site = self.site or overlay
+        if site not in self.contents:
+            self.contents[site] = load_content(self.root, site)
+        return self.contents[site]
+
+    def service(self, pathway: str, overlay: Path | None) -> Service:
+        """The service of a pathway; SettingsError where this content has none of that name."""
+        key = self.site or overlay, pathway
+        if key not in self.services:
+            chosen = self.settings.model_copy(update={"pathway": pathway, "site_dir": self.site})
+            self.services[key] = build_service(chosen, self.content(overlay))
+        return self.services[key]
+
+
+@dataclass(slots=True)
+class Replay:
+    """Both contents, and how the requests are asked: as on their own days, else `now`. `day` and `pathway` are for all
+    of them where they are given."""
+
+    ours: Side
+    theirs: Side
+    now: datetime
+    day: date | None = None
+    pathway: str = ""
+
+    def check(self) -> None:
+        """Load both contents; CannotReplay names every fault of theirs."""
+        for side in (self.ours, self.theirs):
+            try:
+                side.content()
+            except ContentError as error:
+                raise CannotReplay("\n".join(error.faults)) from None
+
+    def answered(self, folder: Path, path: Path, days: dict[Path, dict[str, date]]) -> Replayed:
+        """One request, asked of both."""
+        name = str(path.relative_to(folder))
+        try:
+            overlay = overlay_of(path)
+            saved = read_saved(path, self.ours.content(overlay))
+            pathway = self.pathway or saved.pathway or self.ours.settings.pathway
+            services = [side.service(pathway, overlay) for side in (self.ours, self.theirs)]
+            day = self.day or saved.as_of or day_of(path, days) or self.today(services[0])
+            ours, theirs = (answer_of(saved, service, day) for service in services)
+        except CannotExplain as error:
+            return Replayed(name, fault=str(error).removeprefix(f"{path}: "))
+        except (SettingsError, ContentError) as error:
+            return Replayed(name, fault=" ".join(str(error).split()))
+        return Replayed(name, tuple(changes(ours, theirs)))
+
+    def today(self, service: Service) -> date:
+        """The calendar day where that service stands."""
+        return self.now.astimezone(service.zone).date()
+
+
+def answer_of(saved: Saved, service: Service, day: date) -> Answer:
+    return explain(saved.request, service, None, day, service.zone, saved.recall)
+
+
+def requests_in(folder: Path) -> tuple[list[Path], int]:
+    """Every file below the folder that should be a request, and how many recorded answers lie beside them."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".toml") and path.is_file())
+    files = [path for path in files if path.name != DAYS]
+    found = [path for path in files if not path.stem.endswith(RESPONSE)]
+    return found, len(files) - len(found)
+
+
+def days_in(folder: Path) -> dict[Path, dict[str, date]]:
+    """By folder, the days that its days.toml states."""
+    found: dict[Path, dict[str, date]] = {}
+    for path in sorted(folder.rglob(DAYS)):
+        try:
+            written_days = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CannotReplay(f"{path}: {' '.join(str(error).split())}") from None
+        for name, day in written_days.items():
+            if type(day) is not date:
+                raise CannotReplay(f'{path}: "{name}" is no day; allowed: a date like 2026-01-15')
+        found[path.parent] = written_days
+    return found
+
+
+def day_of(path: Path, days: dict[Path, dict[str, date]]) -> date | None:
+    """The day of a request by the days.toml beside it."""
+    written_days = days.get(path.parent, {})
+    return written_days.get(path.stem.removesuffix(REQUEST)) or written_days.get("*")
+
+
+def changes(ours: Answer, theirs: Answer) -> Iterator[Change]:
+    """In what two answers to one request differ."""
+    for what, left, right in (
+        ("status", str(ours.status), str(theirs.status)),
+        ("missing", ", ".join(ours.missing), ", ".join(theirs.missing)),
+        ("label", ours.decision.label, theirs.decision.label),
+        ("rows", ", ".join(ours.decision.rows), ", ".join(theirs.decision.rows)),
+    ):
+        if left != right:
+            yield Change(what, left, right)
+    left_cards, right_cards = cards_by_rows(ours), cards_by_rows(theirs)
+    for rows in dict.fromkeys((*left_cards, *right_cards)):
+        left_card, right_card = left_cards.get(rows), right_cards.get(rows)
+        if left_card and right_card:
+            yield from card_changes(rows, left_card, right_card)
+        else:
+            yield Change(f"card {rows}", headline(left_card), headline(right_card))
+    if list(left_cards) != list(right_cards) and sorted(left_cards) == sorted(right_cards):
+        yield Change("order of the cards", "; ".join(left_cards), "; ".join(right_cards))
+
+
+def cards_by_rows(found: Answer) -> dict[str, Json]:
+    """The cards by the rows that they show, in their order."""
+    rows: dict[str, list[str]] = {}
+    for each in found.shown:
+        rows.setdefault(each.card, []).append(each.row)
+    return {" + ".join(rows[card["uuid"]]): card for card in found.cards}
+
+
+def headline(card: Json | None) -> str:
+    return f"{card['indicator']}: {card['summary']}" if card else ""
+
+
+def card_changes(rows: str, ours: Json, theirs: Json) -> Iterator[Change]:
+    """In what two cards of the same rows differ. Whatever else a card may hold is compared too."""
+    if ours == theirs:
+        return
+    for key in dict.fromkeys((*ours, *theirs)):
+        left, right = ours.get(key), theirs.get(key)
+        if left == right:
+            continue
+        if key == "suggestions":
+            yield from suggestion_changes(rows, left or [], right or [])
+        else:
+            yield Change(f"card {rows}: {key}", as_text(left), as_text(right))
+
+
+def suggestion_changes(rows: str, ours: list[Json], theirs: list[Json]) -> Iterator[Change]:
+    """Suggestions that come, go or move; and those whose order is another one under the same words."""
+    left, right = [each["label"] for each in ours], [each["label"] for each in theirs]
+    if left != right:
+        yield Change(f"card {rows}: suggestions", "; ".join(left), "; ".join(right))
+    before = {each["label"]: each["actions"] for each in ours}
+    for each in theirs:
+        actions = before.get(each["label"], each["actions"])
+        if actions != each["actions"]:
+            yield Change(f"card {rows}: orders of {each['label']!r}", as_text(actions), as_text(each["actions"]))
+
+
+def as_text(value: Any) -> str:
+    """A text as it is, anything else as JSON."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else msgspec.json.Encoder(decimal_format="number").encode(value).decode()
+
 
 UNUSABLE = 2  # exit code; 1: something changes, 0: nothing does
 SHORT = 160  # signs: two values of this length are written side by side
@@ -33,7 +246,6 @@ def replay(folder: Path, as_of: datetime | None, as_json: bool, **asked: Any) ->
     Exit code 0: nothing changes. 1: something does. 2: a content or a request could not be used. The day of a request
     is that of --as-of, of the vignette, of a days.toml beside it, or today.
     """
-    from .replaying import CannotReplay, days_in, requests_in
 
     if not (asked["against"] or asked["against_site"]):
         refuse("replay: against what? Name --against CONTENT (a cards folder), --against-site DIR, or both")
@@ -55,9 +267,6 @@ def replay(folder: Path, as_of: datetime | None, as_json: bool, **asked: Any) ->
 
 def replay_of(against: Path | None, site: Path | None, against_site: Path | None, **more: Any) -> Replay:
     """Both sides, by the settings."""
-    from ..content.files import cards_folder
-    from ..settings import SettingsError, load_settings
-    from .replaying import Replay, Side
 
     try:
         settings = load_settings()
@@ -70,15 +279,12 @@ def replay_of(against: Path | None, site: Path | None, against_site: Path | None
 
 def shown(paths: list[Path]) -> Iterable[Path]:
     """The paths one after the other, with their progress on a terminal."""
-    from rich.console import Console
-    from rich.progress import track
 
     return track(paths, "Replaying", console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
 
 
 def print_lines(made: Replay, found: list[Replayed], answers: int) -> None:
     """What changes, request by request; what could not be used; how many of each there are."""
-    from .site_check import printable
 
     for line in lines(made, found, answers):
         click.echo(printable(line))
@@ -94,7 +300,7 @@ def lines(made: Replay, found: list[Replayed], answers: int) -> Iterator[str]:
         elif each.changes:
             yield f"\n{each.name}"
             for change in each.changes:
-                yield from told(change)
+                yield from change_lines(change)
     changed, unusable = sum(bool(each.changes) for each in found), sum(bool(each.fault) for each in found)
     besides = f", {answers} recorded answers (*.response.json) were passed over" if answers else ""
     yield f"\nRequests: {len(found)}. Changed: {changed}. Cannot be used: {unusable}{besides}."
@@ -103,7 +309,7 @@ def lines(made: Replay, found: list[Replayed], answers: int) -> Iterator[str]:
         yield "Requests by what changes: " + ", ".join(f"{kind} {number}" for kind, number in sorted(counted.items()))
 
 
-def told(change: Change) -> Iterator[str]:
+def change_lines(change: Change) -> Iterator[str]:
     """A change in one line; a longer text by the lines that go and come."""
     if "\n" not in change.ours + change.theirs and len(change.ours + change.theirs) <= 2 * SHORT:
         yield f"  {change.what}: {change.ours or '(nothing)'} -> {change.theirs or '(nothing)'}"
@@ -116,7 +322,6 @@ def told(change: Change) -> Iterator[str]:
 
 def print_json(made: Replay, found: list[Replayed], answers: int) -> None:
     """The same as one JSON document; requests that do not change are counted and not listed."""
-    import json
 
     contents = {"ours": made.ours.content(), "against": made.theirs.content()}
     document = {

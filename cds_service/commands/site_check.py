@@ -1,20 +1,254 @@
-"""`b12-cds check --site DIR`: what a site's folder changes, tried out, in words that can be signed."""
+"""`b12-cds check`: faults of the content; of a site folder, what it changes, tried out, in words that can be signed.
+
+The numbers of a site are tried out with an invented patient on each side of every limit, through the whole service. A
+probe names a threshold, the result that is compared with it, and the finding that must come and go there. Findings,
+and not rows, are compared, so that a site may switch rows on and off. Every shipped vignette is asked again too, and
+those that are now answered otherwise are listed for the person who signs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, tzinfo
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from ..app import build_service
+from ..clinical.bands import BOUNDS
+from ..clinical.decide import SEVERITY
+from ..clinical.tables import Threshold
 from ..content.content import Content, load_content, overdue
 from ..content.difference import cautions, difference
 from ..content.faults import ContentError
-from ..content.files import cards_folder, shipped_folder
-from ..evaluate import Service
+from ..content.files import VALUE_SETS, cards_folder, shipped_folder
+from ..content.site import LIMITS, OwnLimits
+from ..evaluate import Answer, Service
+from ..examples.vignette_fhir import rows_of
+from ..examples.vignettes import DEFAULT_DAY, Vignette, read_vignette
 from ..settings import Settings, SettingsError
-from .boundaries import Boundary, Changed, answered_otherwise, boundaries, shipped, untried
+from .explain import Saved, explain, saved_vignette
+
+Json = dict[str, Any]
+DAYS_AGO = 5  # how old each result is: current for every test
+FAMILY_OF_USE = {"mass": ("mass",), "molar": ("molar",)}  # other uses: both
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Where a finding comes or goes: strictly below the threshold, strictly above it, or from it on."""
+
+    threshold: str
+    analyte: str
+    side: str  # below | above | from
+    finding: str
+    also: Mapping[str, Any] = field(default_factory=dict)  # what else is recorded of the patient
+
+    def expected(self, value: Decimal, limit: Decimal) -> bool:
+        return {"below": value < limit, "above": value > limit, "from": value >= limit}[self.side]
+
+
+BANDS = tuple(
+    probe
+    for (analyte, _), (low, high) in BOUNDS.items()
+    for probe in (Probe(low, analyte, "below", "b12_deficient"), Probe(high, analyte, "above", "b12_above"))
+)
+MARKERS = (
+    Probe("mma-upper", "mma", "above", "mma_raised"),
+    Probe("homocysteine-upper", "homocysteine", "above", "homocysteine_raised"),
+)
+PROBES = (
+    *BANDS,
+    *MARKERS,
+    Probe("b12-verify-low", "b12", "below", "b12_verify"),
+    Probe("mcv-macrocytosis", "mcv", "above", "macrocytosis"),
+    Probe("mcv-microcytosis", "mcv", "below", "iron_deficiency"),
+    Probe("hb-men", "haemoglobin", "below", "anaemia", {"patient": {"sex": "male"}}),
+    Probe("hb-women", "haemoglobin", "below", "anaemia"),
+    Probe(
+        "hb-pregnancy", "haemoglobin", "below", "anaemia", {"problem": [{"concept": "pregnancy", "days_ago": DAYS_AGO}]}
+    ),
+    Probe("hb-severe", "haemoglobin", "below", "hb_severe"),
+    Probe("hb-same-day", "haemoglobin", "below", "hb_same_day"),
+    Probe("neutrophils-severe", "neutrophils", "below", "neutrophils_severe"),
+    Probe("platelets-severe", "platelets", "below", "platelets_severe"),
+    Probe("platelets-im", "platelets", "below", "platelets_below_im"),
+    Probe("ferritin-iron", "ferritin", "below", "iron_deficiency"),
+    Probe("folate-low-mass", "folate", "below", "folate_low"),
+    Probe("folate-low-molar", "folate", "below", "folate_low"),
+    Probe("potassium-low", "potassium", "below", "potassium_low"),
+    Probe("egfr-reduced", "egfr", "below", "egfr_reduced"),
+    Probe("egfr-severe", "egfr", "below", "egfr_severe"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """One probe tried: (value, was the finding to come, did it come) for each point."""
+
+    pathway: str
+    probe: Probe
+    unit: str
+    under: str  # the code under which the result was sent; "" for one of ours
+    points: tuple[tuple[Decimal, bool, bool], ...]
+
+    @property
+    def holds(self) -> bool:
+        return all(expected == found for _, expected, found in self.points)
+
+    def line(self) -> str:
+        """ "uk-ng239: b12-deficient-mass: b12_deficient at 144 ng/L yes, at 145 ng/L no, at 146 ng/L no"."""
+        found = ", ".join(
+            f"at {value} {self.unit} {'yes' if came else 'no'}" + ("" if expected == came else " (WRONG)")
+            for value, expected, came in self.points
+        )
+        under = f", sent as {self.under}" if self.under else ""
+        return f"{self.pathway}: {self.probe.threshold}{under}: {self.probe.finding} {found}"
+
+
+def boundaries(ours: Service, theirs: Service) -> Iterator[Boundary]:
+    """Every changed limit at its value and one step either side; and every local code of a test that decides."""
+    pathway, site = theirs.pathway, theirs.content.site
+    changed = changed_limits(ours, theirs)
+    for probe in PROBES:
+        if probe.threshold in changed:
+            yield tried(probe, theirs)
+    for probe in (*BANDS, *MARKERS):
+        for code, label in local_codes(probe, theirs):
+            yield tried(probe, theirs, code, label)
+    for own in site.own_limits:
+        if site.states(own, pathway.id):
+            yield from with_range(own, theirs)
+
+
+def untried(ours: Service, theirs: Service) -> list[str]:
+    """Changed thresholds for which there is no probe: their effect shows in the shipped vignettes only."""
+    probed = {probe.threshold for probe in PROBES}
+    return [name for name in changed_limits(ours, theirs) if name not in probed]
+
+
+def changed_limits(ours: Service, theirs: Service) -> list[str]:
+    """The thresholds whose value the site has changed, or added."""
+    before = {name: each.value for name, each in ours.pathway.thresholds.items()}
+    return [name for name, each in theirs.pathway.thresholds.items() if each.value != before.get(name)]
+
+
+def tried(
+    probe: Probe, service: Service, code: str = "", label: str = "", factor: Decimal = Decimal(1), **more: Any
+) -> Boundary:
+    """One probe at its limit and one step either side. `factor`: how many of the limit's unit are one of `unit`."""
+    threshold = service.pathway.thresholds[probe.threshold]
+    unit = more.pop("unit", threshold.unit)
+    points = []
+    for value in around(threshold):
+        lab = {"analyte": probe.analyte, "value": value / factor, "unit": unit, "days_ago": DAYS_AGO, **more}
+        described = {**probe.also, "lab": [lab | ({"code": code} if code else {})]}
+        found = played(
+            Vignette(probe.threshold, probe.threshold, DEFAULT_DAY, service.pathway.id, described, {}), service
+        )
+        came = probe.finding in found.assessment.findings
+        points.append((value / factor, probe.expected(value, threshold.value), came))
+    return Boundary(service.pathway.id, probe, unit, label, tuple(points))
+
+
+def around(threshold: Threshold) -> Iterator[Decimal]:
+    for value in (threshold.value - threshold.step, threshold.value, threshold.value + threshold.step):
+        if value > 0:
+            yield value
+
+
+def local_codes(probe: Probe, service: Service) -> Iterator[tuple[str, str]]:
+    """The site's own codes of the probe's analyte that may come in the threshold's kind of unit: (code, its name)."""
+    folder = service.content.site.folder
+    path = folder / VALUE_SETS / f"lab-{probe.analyte}.csv" if folder else None
+    if path is None or not path.is_file():
+        return
+    family = next(kind for (name, kind), edges in LIMITS.items() if name == probe.analyte and probe.threshold in edges)
+    for row in rows_of(path):
+        if family in FAMILY_OF_USE.get(row["use"], (family,)):
+            yield row["code"], f"{row['code']} of {row['system']}"
+
+
+def with_range(own: OwnLimits, service: Service) -> Iterator[Boundary]:
+    """A result that comes with the site's own limits as its reference range: its unit must not be in doubt."""
+    if (own.analyte, own.family) not in BOUNDS:
+        return
+    low, high = (service.pathway.thresholds[name].value for name in BOUNDS[own.analyte, own.family])
+    analyte = service.pathway.analytes[own.analyte]
+    factor = next(unit.factor for unit in analyte.units.values() if unit.spelling == own.unit)
+    for system, code in own.codes:
+        label = f"{code} of {system}, with the range {low / factor} to {high / factor}"
+        for probe in BANDS:
+            if probe.threshold in BOUNDS[own.analyte, own.family]:
+                yield tried(probe, service, code, label, factor, unit=own.unit, low=low / factor, high=high / factor)
+
+
+def played(vignette: Vignette, service: Service) -> Answer:
+    """What the service answers about the vignette's patient."""
+    return asked(saved_vignette(vignette, service.content), service)
+
+
+def asked(saved: Saved, service: Service) -> Answer:
+    return explain(saved.request, service, None, saved.as_of or DEFAULT_DAY, service.zone)
+
+
+def shipped(folder: Path, pathway: str) -> list[Vignette]:
+    """The vignettes of a pathway, without those that need an example site."""
+    every = [read_vignette(path) for path in sorted((folder / pathway).glob("*.toml"))]
+    return [vignette for vignette in every if not vignette.overlay]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A shipped vignette that the site's service answers otherwise than ours."""
+
+    vignette: Vignette
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+
+    @property
+    def drop(self) -> int:
+        """By how many degrees its worst indicator fell."""
+        return SEVERITY[self.before["indicator"]] - SEVERITY[self.after["indicator"]]
+
+    def kind(self) -> str:
+        """ "confirmed, warning -> indeterminate, info"."""
+        return " -> ".join(f"{each['label']}, {each['indicator']}" for each in (self.before, self.after))
+
+    def line(self) -> str:
+        """The patient, and the rows that spoke before and speak now; the suggestions, where only they differ."""
+        differ = [name for name in ("rows", "suggestions", "status") if self.before[name] != self.after[name]]
+        names = ["rows"] if "rows" in differ else differ
+        parts = [f"{self.before[name]} -> {self.after[name]}" for name in names]
+        patient = f"{self.vignette.pathway}/{self.vignette.name} ({self.vignette.title})"
+        return f"{patient}: {'; '.join(parts)}" if parts else patient
+
+
+def answered_otherwise(vignettes: Iterable[Vignette], ours: Service, theirs: Service) -> list[Changed]:
+    """The vignettes whose one call the two services answer otherwise."""
+    found = []
+    for vignette in vignettes:
+        saved = saved_vignette(vignette, ours.content)
+        before, after = outcome(asked(saved, ours)), outcome(asked(saved, theirs))
+        if before != after:
+            found.append(Changed(vignette, before, after))
+    return found
+
+
+def outcome(found: Answer) -> dict[str, str]:
+    """What of an answer a clinician would notice."""
+    decision = found.decision
+    worst = max((each.indicator for each in decision.advice), key=SEVERITY.__getitem__, default="none")
+    drafts = dict.fromkeys(draft.id for each in decision.advice for draft in each.drafts)
+    return {
+        "label": decision.label,
+        "rows": ", ".join(decision.rows) or "none",
+        "indicator": worst,
+        "suggestions": ", ".join(drafts) or "none",
+        "status": str(found.status),
+    }
+
 
 Echo = Callable[..., None]  # click.echo: a line, on the standard error stream with err=True
 
@@ -59,7 +293,7 @@ def remarks(content: Content, today: date) -> tuple[str, ...]:
 
 
 def loaded(site: Path | None, echo: Echo) -> Content | None:
-    """The content, or None when its faults were told."""
+    """The content, or None once its faults are printed."""
     try:
         return load_content(cards_folder(), site)
     except ContentError as error:
@@ -125,12 +359,12 @@ def report(ours: Content, theirs: Content, found: Tried, today: date) -> Iterato
     wrong = [each for each in found.boundaries if not each.holds]
     yield from block(
         f"Limits tried: {len(found.boundaries) - len(wrong)} of {len(found.boundaries)} as they should be",
-        [each.told() for each in (*wrong, *(each for each in found.boundaries if each.holds))],
+        [each.line() for each in (*wrong, *(each for each in found.boundaries if each.holds))],
     )
     yield from block("Changed, and not tried by a made-up patient; see the vignettes below", found.untried)
     yield f"\nShipped vignettes that are now answered otherwise: {len(found.otherwise)} of {found.vignettes}"
     for kind, changed_ones in by_kind(found.otherwise).items():
-        yield from block(f"{kind} ({len(changed_ones)})", [each.told() for each in changed_ones])
+        yield from block(f"{kind} ({len(changed_ones)})", [each.line() for each in changed_ones])
     if not theirs.is_approved:
         stated = f'approver = "...", approved = (the day), approved_version = "{theirs.version}"'
         yield f"\nWho approves this writes into content.toml of the site's folder: {stated}"

@@ -100,8 +100,8 @@ def purge(before: datetime, dry_run: bool) -> None:
                 counts = count_before(connection, at)
         else:
             counts = delete(connection, at)
-    told = ", ".join(f"{count} {name}" for name, count in counts.items())
-    click.echo(f"{'Would be deleted' if dry_run else 'Deleted'}: {told} from before {before.date()}.")
+    deleted = ", ".join(f"{count} {name}" for name, count in counts.items())
+    click.echo(f"{'Would be deleted' if dry_run else 'Deleted'}: {deleted} from before {before.date()}.")
 
 
 @store.command()
@@ -156,7 +156,7 @@ def database(settings: Settings, begun: bool = True) -> Iterator[Connection]:
     from ..store.tables import check, version_of
 
     url = chosen_url(settings)
-    if url.get_backend_name() == "sqlite" and not Path(url.database).is_file():
+    if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
         raise Unusable("CDS_STORE_URL: there is no store yet: its file does not exist")
     engine = command_engine(url)
     try:
@@ -192,19 +192,19 @@ def day(at: int | None) -> str:
     return "?" if at is None else datetime.fromtimestamp(at / 1000, UTC).date().isoformat()
 
 
-def lines(told: dict[str, Any]) -> Iterator[str]:
+def lines(decision: dict[str, Any]) -> Iterator[str]:
     """A decision with all that belongs to it, for a person to read."""
-    yield f"{told['at']}  {told['service']}  client {told['client']}  status {told['status']}  {told['ms']} ms"
-    yield f"  content {told['content']}, pathway {told['pathway']}, label {told['label'] or '-'}"
-    yield f"  decision {told['id']}, patient {told['patient']}, user {told['user']} (key {told['key']})"
-    yield f"  evidence {told['evidence']}" + (", silent: no card was sent" if told["silent"] else "")
-    yield from listed("row", told["rows"], str)
-    yield from listed("missing", told["missing"], str)
-    for card in told["cards"]:
+    yield "{at}  {service}  client {client}  status {status}  {ms} ms".format_map(decision)
+    yield f"  content {decision['content']}, pathway {decision['pathway']}, label {decision['label'] or '-'}"
+    yield f"  decision {decision['id']}, patient {decision['patient']}, user {decision['user']} (key {decision['key']})"
+    yield f"  evidence {decision['evidence']}" + (", silent: no card was sent" if decision["silent"] else "")
+    yield from listed("row", decision["rows"], str)
+    yield from listed("missing", decision["missing"], str)
+    for card in decision["cards"]:
         yield f"  card {card['card']} ({card['indicator']}): {', '.join(card['rows'])}"
         yield from listed("  suggestion", card["suggestions"], "{suggestion}: {kind} {draft}".format_map)
         yield from listed("  feedback", card["feedback"], answer_line)
-    yield from listed("suppressed", told["suppressed"], "{what}: {why} on {on}".format_map)
+    yield from listed("suppressed", decision["suppressed"], "{what}: {why} on {on}".format_map)
 
 
 def listed(name: str, found: list[Any], line: Callable[[Any], str]) -> Iterator[str]:
@@ -212,9 +212,11 @@ def listed(name: str, found: list[Any], line: Callable[[Any], str]) -> Iterator[
         yield f"  {name} {line(each)}"
 
 
-def answer_line(told: dict[str, Any]) -> str:
+def answer_line(answer: dict[str, Any]) -> str:
     """One feedback on a line."""
-    reason = f", reason {told['reason']}" if told["reason"] else ""
-    comment = ", with a comment (not kept)" if told["commented"] else ""
-    accepted = f", accepted {', '.join(told['accepted'])}" if told["accepted"] else ""
-    return f"{told['outcome']} at {told['at'] or 'unknown'}, received {told['received']}{reason}{accepted}{comment}"
+    reason = f", reason {answer['reason']}" if answer["reason"] else ""
+    comment = ", with a comment (not kept)" if answer["commented"] else ""
+    accepted = f", accepted {', '.join(answer['accepted'])}" if answer["accepted"] else ""
+    return (
+        f"{answer['outcome']} at {answer['at'] or 'unknown'}, received {answer['received']}{reason}{accepted}{comment}"
+    )

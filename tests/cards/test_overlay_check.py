@@ -12,8 +12,7 @@ from click.testing import CliRunner, Result
 
 from cds_service.app import build_service
 from cds_service.cli import main
-from cds_service.commands.boundaries import PROBES, boundaries, tried, untried
-from cds_service.commands.site_check import check_site
+from cds_service.commands.site_check import PROBES, boundaries, check_site, tried, untried
 from cds_service.content.content import load_content
 from cds_service.content.difference import cautions, difference
 from cds_service.content.files import cards_folder

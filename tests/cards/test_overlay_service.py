@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from cds_service.app import build_service
 from cds_service.cli import main
-from cds_service.commands.boundaries import played
+from cds_service.commands.site_check import played
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder
 from cds_service.examples.vignette_fhir import request_bytes

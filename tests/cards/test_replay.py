@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cds_service.cli import main
-from cds_service.commands.replaying import Replay, Side
+from cds_service.commands.replay import Replay, Side
 from cds_service.content.files import cards_folder
 from cds_service.settings import Settings
 from tests.book import FIXTURES
