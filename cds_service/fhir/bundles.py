@@ -58,8 +58,9 @@ class Shape:
     text: bool
     number: bool
     flag: bool
+    texts: bool
     one: type[Fhir] | None
-    many: type[Fhir] | type[str] | None
+    many: type[Fhir] | None
 
 
 def repair(plain: Mapping[str, Any], kind: type[Fhir], place: str, lost: list[str]) -> dict[str, Any]:
@@ -99,15 +100,15 @@ def _mend(value: Any, shape: Shape, path: str, lost: list[str]) -> Any:
 def _mend_object(value: dict[str, Any], shape: Shape, path: str, lost: list[str]) -> Any:
     if shape.one is not None:
         return repair(value, shape.one, path, lost)
-    if shape.many is not None and shape.many is not str:
+    if shape.many is not None:
         return [repair(value, shape.many, path, lost)]
     return None
 
 
 def _mend_list(value: list[Any], shape: Shape, path: str, lost: list[str]) -> Any:
-    if shape.many is None:
+    if shape.many is None and not shape.texts:
         return _mend(value[0], shape, path, lost) if len(value) == 1 else None
-    each = Shape(shape.many is str, False, False, None if shape.many is str else shape.many, None)
+    each = Shape(shape.texts, False, False, False, shape.many, None)
     mended = [_mend(item, each, path, lost) for item in value]
     kept = [item for item in mended if item is not None]
     if len(kept) < len(value):
@@ -124,7 +125,7 @@ def _mend_text(value: str, shape: Shape) -> Any:
         return {"true": True, "false": False}.get(value.strip().lower())
     if CodeableConcept in (shape.one, shape.many):
         return {"text": value}
-    return [value] if shape.many is str else None
+    return [value] if shape.texts else None
 
 
 def number(text: str) -> Decimal | None:
@@ -142,7 +143,8 @@ def _shape(annotation: Any) -> Shape:
     options = typing.get_args(annotation) if union else (annotation,)
     many = next((typing.get_args(option)[0] for option in options if typing.get_origin(option) is list), None)
     one = next((option for option in options if isinstance(option, type) and issubclass(option, Fhir)), None)
-    return Shape(str in options, Decimal in options, bool in options, one, many)
+    texts = many is str
+    return Shape(str in options, Decimal in options, bool in options, texts, one, None if texts else many)
 
 
 SHAPES: Mapping[type[Fhir], Mapping[str, Shape]] = types.MappingProxyType(
@@ -265,6 +267,7 @@ def _decode_loose_bundle(raw: bytes | msgspec.Raw) -> Decoded:
     notes = _Notes()
     entries = []
     for part in _cut(_parts(outline.entry, notes), notes):
+        entry: Entry | None
         try:
             entry = _ENTRY.decode(part)
         except msgspec.ValidationError:

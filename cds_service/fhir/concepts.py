@@ -28,10 +28,8 @@ def find_codes(find: Find, concept: Concept) -> Matches:
     codings = concept.coding
     if codings is None:
         return NOTHING
-    if type(codings) is Coding:
-        codings = [codings]
     found = NOTHING
-    for coding in codings:
+    for coding in codings if isinstance(codings, list) else (codings,):
         uses = find(coding.system, coding.code)
         if uses:
             found = [*found, *[(use, coding) for use in uses]]

@@ -161,9 +161,9 @@ def interval_of_repeat(repeat: Repeat | None) -> Decimal | None:
     """frequency, period and periodUnit; or the days of the week or times of the day that are named."""
     if repeat is None:
         return None
-    frequency = repeat.frequency if positive(repeat.frequency) else Decimal(1)
-    period = repeat.period_max if positive(repeat.period_max) else repeat.period
-    if positive(period) and repeat.period_unit in DAYS:
+    frequency = positive(repeat.frequency) or Decimal(1)
+    period = positive(repeat.period_max) or positive(repeat.period)
+    if period and repeat.period_unit in DAYS:
         days = DAYS[repeat.period_unit]
         weekdays = len(listed(repeat.day_of_week))
         if weekdays and repeat.period_unit == "wk" and frequency < weekdays:
@@ -176,9 +176,9 @@ def interval_of_repeat(repeat: Repeat | None) -> Decimal | None:
     return None
 
 
-def positive(number: Decimal | None) -> bool:
-    """Is it a number that can be divided by?"""
-    return number is not None and bool(digits(number)) and number > 0
+def positive(number: Decimal | None) -> Decimal | None:
+    """The number if it is one that can be divided by, else None."""
+    return number if number is not None and digits(number) and number > 0 else None
 
 
 def interval_of_code(timing: Timing) -> Decimal | None:

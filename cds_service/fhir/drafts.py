@@ -90,7 +90,8 @@ def validated(resource: Json, model: Callable[[Json], Any], place: str, faults: 
     """The resource as the model writes it, or a fault. pydantic's errors are ValueErrors, each with its path."""
     faults += [f"{place}: {fault}" for fault in binding_faults(resource)]
     try:
-        return json.loads(model(resource).model_dump_json())
+        built: Json = json.loads(model(resource).model_dump_json())
+        return built
     except ValueError as error:
         faults.append(f"{place}: not a valid {resource['resourceType']}: {error}")
         return {}
@@ -202,8 +203,6 @@ def plain(value: Decimal) -> int | float:
     """A JSON number: whole where it is whole."""
     return int(value) if value == value.to_integral_value() else float(value)
 
-
-Json = dict[str, Any]
 
 REQUIRED = ("resourceType", "status", "intent", "subject")  # what a draft lacks of these comes from ours
 # The narrative retells the medicine and the dosage that are replaced, so it would contradict the new ones.

@@ -198,6 +198,6 @@ def _count(reading: KeyReading, kind: str, codes: frozenset[str]) -> int:
 
 def _codes_of(resource: Resource) -> set[str | None]:
     """The codes of a result and of its components."""
-    concepts = [each.code for each in (resource, *listed(resource.component))]
-    flat = [concept for each in concepts for concept in listed(each) if not isinstance(concept, str)]
+    concepts = [resource.code, *(each.code for each in listed(resource.component))]
+    flat = [concept for each in concepts if not isinstance(each, str) for concept in listed(each)]
     return {coding.code for concept in flat for coding in listed(concept.coding)}

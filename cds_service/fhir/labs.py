@@ -9,16 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterator
 from decimal import Decimal
-from typing import NamedTuple
 
 from ..clinical.record import LabResult, Unmapped
-from ..clinical.tables import Analyte
-from ..content.codes import name_of
+from ..content.codes import CodeUse, name_of
 from . import reasons
 from .concepts import NO, YES, Matches, answer, concepts, interpreted, texts
 from .dates import When
-from .reading import Reading, reference_of, status_of
-from .resources import Component, Resource, listed
+from .reading import Reading, Test, reference_of, status_of
+from .resources import Coding, Component, Resource, listed
 from .values import NO_RANGE, Amount, amount_of, flag_of, other_specimen, range_of
 
 COUNTS = {"final": False, "amended": False, "corrected": False, "preliminary": True}  # status -> preliminary?
@@ -31,33 +29,27 @@ NOT_B12 = re.compile(  # named beside it, the text is about more than the total 
 )
 
 
-class Test(NamedTuple):
-    """Which test a result is of, as it was recognised."""
-
-    analyte: Analyte
-    kind: str  # what the code promises: "mass", "molar" ...
-    code: str  # "system|code"
-    doubt: str  # "words-only" or ""
-
-
 def test_in(matches: Matches, reading: Reading) -> tuple[Test | None, str]:
     """The laboratory test among the matches, or the reason why it cannot be named; (None, "") if there is none."""
-    found = coding = None
+    found: tuple[CodeUse, Coding] | None = None
     alike = False
-    for use, each in matches:
+    for use, coding in matches:
         if use.concept.startswith("lab-"):
             if found is None:
-                found, coding = use, each
-            elif found.concept != use.concept:
+                found = use, coding
+            elif found[0].concept != use.concept:
                 return None, reasons.TWO_TESTS
         elif use.concept.startswith("other-"):
             alike = True
     if alike:
         return None, reasons.ANOTHER_TEST
-    analyte = reading.analytes.get(found.concept[4:]) if found is not None else None
+    if found is None:
+        return None, ""
+    use, coding = found
+    analyte = reading.analytes.get(use.concept.removeprefix("lab-"))
     if analyte is None:
         return None, ""
-    return Test(analyte, found.use, name_of(coding.system, coding.code), ""), ""
+    return Test(analyte, use.use, name_of(coding.system or "", coding.code or ""), ""), ""
 
 
 def test_by_words(text: str, names: tuple[str, ...], reading: Reading) -> Test | None:
@@ -85,13 +77,14 @@ def unmapped(source: Resource | Component, holder: Resource, name: str, reading:
     if {"mass", "molar"} <= analyte.bases.keys():
         unit = amount_of(source, analyte, reading)[3]
         use = unit.family if unit is not None else "either"
-    display = coding.display or next(iter(texts(source.code)), "") or coding.code
-    return Unmapped(reference_of(holder), name, coding.system or "", coding.code, display, use)
+    code = coding.code or ""
+    display = coding.display or next(iter(texts(source.code)), "") or code
+    return Unmapped(reference_of(holder), name, coding.system or "", code, display, use)
 
 
 def read_result(source: Resource | Component, holder: Resource, test: Test, reading: Reading) -> None:
     """Check what is common to all results (status, date, specimen), then read the value."""
-    status = holder.status
+    status = holder.status or ""
     preliminary = COUNTS.get(status)
     if preliminary is None:
         status = status_of(holder)
@@ -104,7 +97,7 @@ def read_result(source: Resource | Component, holder: Resource, test: Test, read
         reason = reasons.FUTURE
     elif holder.specimen is not None and (specimen := other_specimen(holder, reading)):
         reason = reasons.of_specimen(specimen)
-    if reason:
+    if reason or preliminary is None:
         reading.ignore(reference_of(holder), reason)
         return
     result = result_of(source, holder, test, preliminary, when, reading)

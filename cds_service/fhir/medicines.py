@@ -183,13 +183,16 @@ USES: Mapping[str, Callable[[Resource, Reading], Use]] = {
 
 def bounds_end(dosages: list[Dosage], start: date | None, reading: Reading) -> date | None:
     """The day on which the last of the instructions ends; None if one of them has no end."""
-    ends = []
+    ends: list[date] = []
     for dosage in dosages:
         repeat = dosage.timing.repeat if dosage.timing is not None else None
         if repeat is None:
             return None
-        ends.append(reading.calendar.ends(repeat.bounds_period) or after(start, repeat.bounds_duration))
-    return max(ends) if ends and None not in ends else None
+        end = reading.calendar.ends(repeat.bounds_period) or after(start, repeat.bounds_duration)
+        if end is None:
+            return None
+        ends.append(end)
+    return max(ends, default=None)
 
 
 def after(start: date | None, duration: Quantity | None) -> date | None:

@@ -5,26 +5,14 @@ A value is a laboratory result, a symptom, or whether the patient is pregnant or
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from ..clinical.record import Problem
 from . import reasons
 from .concepts import NO, UNKNOWN, YES, Concept, Matches, answer, find_codes, in_loinc, interpreted, texts
-from .labs import COUNTS, Test, looks_like, read_result, taken, test_by_words, test_in, unmapped
-from .reading import Reading, reference_of, status_of
+from .labs import COUNTS, looks_like, read_result, taken, test_by_words, test_in, unmapped
+from .reading import Reading, Recognition, reference_of, status_of
 from .resources import CodeableConcept, Component, Resource, listed
-
-
-class Recognition(NamedTuple):
-    """What the code of an Observation stands for."""
-
-    test: Test | None  # a laboratory test of ours
-    reason: str  # why it looks like one and is none
-    matches: Matches  # symptoms and states
-    named: bool  # no code is ours, but the name is that of one of our tests
-    looks_like: str = ""  # the analyte, if that test is one of those that decide
 
 
 def read_observation(resource: Resource, reading: Reading) -> None:

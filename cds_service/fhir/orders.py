@@ -158,8 +158,8 @@ def length_of(repeat: Repeat | None, interval: Decimal, reading: Reading) -> Dec
     end = calendar.ends(repeat.bounds_period)
     if end is not None:
         found.append(Decimal((end - (calendar.starts(repeat.bounds_period) or reading.today)).days))
-    if positive(repeat.count):
-        found.append(repeat.count * interval)
+    if count := positive(repeat.count):
+        found.append(count * interval)
     return min((days for days in found if days is not None and days > 0), default=None)
 
 

@@ -49,7 +49,7 @@ def named_problems(concept: Concept, reading: Reading) -> tuple[list[str], bool]
 
 def codes_of(status: Concept) -> set[str]:
     """The codes of clinicalStatus or verificationStatus: object, list or bare text."""
-    found = set()
+    found: set[str] = set()
     for each in concepts(status):
         found.update((coding.code or "") for coding in listed(each.coding))
         if each.text and not each.coding:

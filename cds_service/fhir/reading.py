@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..clinical.record import Allergy, Ignored, LabResult, Medication, OpenOrder, Problem, Unmapped
-from ..clinical.tables import Pathway
+from ..clinical.tables import Analyte, Pathway, Unit
 from . import reasons
+from .concepts import Matches
 from .dates import Calendar
 from .resources import Reference, Resource, listed
 
@@ -18,6 +19,28 @@ if TYPE_CHECKING:
 
 MOST_SUBJECTS = 10  # one is the rule; a longer list is somebody's trick, and its first ones decide
 MOST_CONTAINED = 200  # contained resources that are searched for one reference
+
+
+class Test(NamedTuple):
+    """Which test a result is of, as it was recognised."""
+
+    analyte: Analyte
+    kind: str  # what the code promises: "mass", "molar" ...
+    code: str  # "system|code"
+    doubt: str  # "words-only" or ""
+
+
+class Recognition(NamedTuple):
+    """What the code of an Observation stands for."""
+
+    test: Test | None  # a laboratory test of ours
+    reason: str  # why it looks like one and is none
+    matches: Matches  # symptoms and states
+    named: bool  # no code is ours, but the name is that of one of our tests
+    looks_like: str = ""  # the analyte, if that test is one of those that decide
+
+
+CodeKey = tuple[str | None, str | None, str | None, str | None]
 
 
 class Reading:
@@ -42,9 +65,10 @@ class Reading:
         self.orderables, self.site_limits = pathway.orderables, pathway.site_limits
         self.calendar, self.today = calendar, calendar.today
         self.find_resource = find_resource
-        self.units: dict = {}  # (analyte, unit, code, system) -> what values.unit_of says: labs repeat their units
+        # results repeat their units, specimens and codes: what was found for one is remembered for the call
+        self.units: dict[CodeKey, tuple[Unit | None, str]] = {}  # by analyte, unit, code and system
         self.specimens: dict[str, str] = {}  # reference or text -> what is wrong with the specimen, or ""
-        self.recognised: dict = {}  # what the codes of Observations stand for: results repeat their codes
+        self.recognised: dict[CodeKey, Recognition] = {}  # by system, code, display and text
         self.labs: list[LabResult] = []
         self.lab_sources: list[Resource] = []  # beside `labs`: the resource of each
         self.corrected = False  # is any of them amended or corrected?

@@ -145,7 +145,7 @@ class Resource(Fhir):
     The fields of an Observation stand in the order in which servers write them: the decoder finds those fastest.
     """
 
-    resource_type: str | None = None
+    resource_type: str = ""
     id: str | None = None
     identifier: list[Identifier] | Identifier | None = None
     status: str | None = None

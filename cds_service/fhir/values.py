@@ -162,14 +162,14 @@ def range_of(
     reading: Reading,
 ) -> Range:
     """(low, high) of the laboratory's reference range, where its unit is the result's; (None, None) otherwise."""
-    if type(ranges) is list:
-        if len(ranges) != 1:
-            ranges = [each for each in ranges if is_normal_range(each)]
-            if len(ranges) != 1:  # by age or sex: which of them applies is not for us to guess
-                return NO_RANGE
-        ranges = ranges[0]
-    low = None if ranges.low is None else bound(ranges.low, own, unit, analyte, reading)
-    high = None if ranges.high is None else bound(ranges.high, own, unit, analyte, reading)
+    listed_ranges = listed(ranges)
+    if len(listed_ranges) != 1:
+        listed_ranges = [each for each in listed_ranges if is_normal_range(each)]
+        if len(listed_ranges) != 1:  # by age or sex: which of them applies is not for us to guess
+            return NO_RANGE
+    (chosen,) = listed_ranges
+    low = None if chosen.low is None else bound(chosen.low, own, unit, analyte, reading)
+    high = None if chosen.high is None else bound(chosen.high, own, unit, analyte, reading)
     if (not low and not high) or (low is not None and high is not None and low > high):
         return NO_RANGE  # 0 to 0 is how some systems write "no range"
     return low, high
@@ -240,10 +240,10 @@ def other_specimen(resource: Resource, reading: Reading) -> str:
             continue
         if key.startswith("#"):
             found = read_specimen(reference, resource, reading)
+        elif key in reading.specimens:
+            found = reading.specimens[key]
         else:
-            found = reading.specimens.get(key)
-            if found is None:
-                found = reading.specimens[key] = read_specimen(reference, resource, reading)
+            found = reading.specimens[key] = read_specimen(reference, resource, reading)
         if found:
             return found
     return ""
