@@ -18,7 +18,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 # So that tests may import their own helpers as `tests.…`. Last, so that an installed cds_service is the one tested.
@@ -69,28 +68,54 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "chromium": ("Chromium (Debian's package chromium)", program("chromium", "chromium-browser", "google-chrome")),
     "linux": ("Linux (/proc)", lambda: Path("/proc/self/smaps_rollup").exists()),
 }
+NOT_RUN: dict[str, str] = {}  # every test that could not run -> what it needs
 IN_CI = os.environ.get("CI") == "true"
-NOT_RUN = pytest.StashKey[dict[str, str]]()
+LACKING = "lacking"  # the property of a report that says what this machine lacks for its test
 
-# No test fails because the machine was busy; in CI the same code meets the same examples.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=IN_CI)
-settings.load_profile("suite")
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="the deep runs too, which take much longer")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    from tests import depth
     from tests.safety import conformance, hazards  # here, after the path to them
     from tests.safety.shown import Shown
 
-    config.stash[NOT_RUN] = {}
+    # In CI the same code meets the same examples.
+    depth.prepare(thorough=config.getoption("thorough"), repeatable=IN_CI)
+    if is_worker(config):
+        return
     shown = Shown({**hazards.load().claims(), **conformance.claims(conformance.load())})
     config.pluginmanager.register(shown, "safety-case")
 
 
-def pytest_report_header() -> str:
-    """Which cds_service is tested: the installed wheel, or the checkout."""
-    import cds_service
+def is_worker(config: pytest.Config) -> bool:
+    """True in a process of pytest-xdist, whose reports go to another that judges the whole run."""
+    return hasattr(config, "workerinput")
 
-    return f"cds_service: {Path(cds_service.__file__).parent}"
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    from tests.sharing import Shares  # here, after the path to it
+
+    return Shares(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    from tests.sharing import in_order
+
+    in_order(items)
+
+
+def pytest_report_header() -> list[str]:
+    """Which cds_service is tested, the installed wheel or the checkout, and what a thorough run adds."""
+    import cds_service
+    from tests import depth
+
+    added = [f"--thorough adds: {each}" for each in depth.ADDS] if depth.is_thorough() else []
+    return [f"cds_service: {Path(cds_service.__file__).parent}", *added]
 
 
 def missing_needs(item: pytest.Item) -> list[str]:
@@ -109,7 +134,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if not missing:
         return
     reason = "needs " + " and ".join(missing)
-    item.config.stash[NOT_RUN][item.nodeid] = reason
+    item.user_properties.append((LACKING, reason))
     if IN_CI:
         pytest.fail(f"not run: {reason}", pytrace=False)
     pytest.skip(reason)
@@ -129,7 +154,7 @@ def no_thread_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and item.nodeid not in item.config.stash[NOT_RUN]:
+    if report.skipped and not hasattr(report, "wasxfail") and LACKING not in dict(item.user_properties):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} skips by itself; say what it needs with @pytest.mark.needs"
     return report
@@ -144,11 +169,16 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """What a worker could not run is named by the process that hears its reports."""
+    if lacking := dict(report.user_properties).get(LACKING):
+        NOT_RUN[report.nodeid] = str(lacking)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Names what could not run here. Pytest's own closing line follows."""
-    not_run = config.stash[NOT_RUN]
-    if not not_run:
+    if not NOT_RUN:
         return
     terminalreporter.section("not run on this machine")
-    for test, reason in sorted(not_run.items()):
+    for test, reason in sorted(NOT_RUN.items()):
         terminalreporter.write_line(f"not run: {test}: {reason}")

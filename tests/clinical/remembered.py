@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from cds_service.clinical.decide import Decision, decide
@@ -18,7 +17,6 @@ from cds_service.clinical.tables import Pathway
 from tests.book import content
 from tests.clinical.patients import TODAY, lab, problem, records
 
-often = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 REASONS = ("", "cds-not-applicable", "patient-refuses", "patient-contraindication", "action-completed", "of-our-own")
 DAY = date(2026, 1, 12)
 

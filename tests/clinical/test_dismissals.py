@@ -17,13 +17,11 @@ from tests.clinical.remembered import (
     judged,
     less,
     noted,
-    often,
 )
 
 SETTLED = ("cds-not-applicable", "patient-refuses", "patient-contraindication")
 
 
-@often
 @given(st.data())
 def test_no_critical_advice_and_none_of_a_patient_with_neurological_signs_is_ever_changed(pathway, data):
     told, notes = data.draw(noted(pathway))
@@ -34,7 +32,6 @@ def test_no_critical_advice_and_none_of_a_patient_with_neurological_signs_is_eve
         assert quiet == Quieter(decision.advice, ())
 
 
-@often
 @given(st.data())
 def test_what_is_not_dismissed_stays_as_it_was_in_its_order_and_every_loss_is_told(pathway, data):
     told, notes = data.draw(noted(pathway))
@@ -56,7 +53,6 @@ def test_what_is_not_dismissed_stays_as_it_was_in_its_order_and_every_loss_is_to
     assert {each for each in gone if "/" in each} <= notes.rows.keys()
 
 
-@often
 @given(st.data())
 def test_a_warning_leaves_one_line_of_information_unless_it_is_settled_and_information_leaves_nothing(pathway, data):
     told, notes = data.draw(noted(pathway))

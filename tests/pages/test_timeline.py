@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cache
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.clinical.case import Case
@@ -181,7 +181,6 @@ def any_lab(draw: st.DrawFn) -> LabResult:
     return lab(analyte.id, value, unit, draw(st.integers(0, 20_000)), **fields)
 
 
-@settings(deadline=None, max_examples=150)
 @given(st.lists(any_lab(), max_size=8, unique_by=lambda each: each.reference))
 def test_every_mark_lies_inside_its_chart(labs: list[LabResult]):
     line = drawn(*labs)

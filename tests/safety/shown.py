@@ -71,7 +71,7 @@ def is_whole(session: pytest.Session, exitstatus: int) -> bool:
     config = session.config
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return False
-    if config.option.collectonly or config.getoption("lf", default=False):
+    if config.option.collectonly or config.option.keyword or config.option.markexpr or config.getoption("lf", False):
         return False
     ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     return ended and not (session.shouldstop or session.shouldfail)

@@ -1,0 +1,33 @@
+"""Two depths of the same evidence: what every change meets, and what `--thorough` adds to it."""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+from hypothesis import HealthCheck, settings
+
+Depth = TypeVar("Depth")
+
+VARIABLE = "B12_TESTS_THOROUGH"  # in the environment, so that every worker and every process of a test knows
+EXAMPLES = (60, 600)  # of each property: on a change, and thorough
+ADDS = (f"{EXAMPLES[1]} examples of each property instead of {EXAMPLES[0]}",)
+
+
+def is_thorough() -> bool:
+    return os.environ.get(VARIABLE) == "true"
+
+
+def chosen(usual: Depth, thorough: Depth) -> Depth:
+    """What this run is to do: the usual, or what takes long."""
+    return thorough if is_thorough() else usual
+
+
+def prepare(*, thorough: bool, repeatable: bool) -> None:
+    """Set how deep properties are tried. No test fails because the machine was busy."""
+    os.environ[VARIABLE] = "true" if thorough else "false"
+    unhurried = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    settings.register_profile(
+        "suite", max_examples=chosen(*EXAMPLES), deadline=None, suppress_health_check=unhurried, derandomize=repeatable
+    )
+    settings.load_profile("suite")

@@ -1,0 +1,47 @@
+"""How a run is shared among pytest-xdist's workers: a file of tests stays whole, and so does what shares one server.
+
+Files that share a server (a session's HAPI, PostgreSQL, or built image) go to one worker, so that it is started once.
+What takes long is begun first, so that no worker is left with it at the end.
+"""
+
+from __future__ import annotations
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# Part of a path -> the name of what all files with it share.
+SHARED = {
+    "tests/contract/": "HAPI",
+    "tests/store/": "PostgreSQL",
+    "tests/deploy/test_image": "image",
+    "tests/deploy/test_together": "image",
+}
+# Begun first, in this order: what waits for programs that start, then what computes longest.
+LONGEST = ("tests/contract/",)
+
+
+def unit(nodeid: str) -> str:
+    """What is run by one worker, in one piece: a shared server's tests, or a file."""
+    file = nodeid.partition("::")[0]
+    return next((shared for part, shared in SHARED.items() if part in file), file)
+
+
+def rank(item: pytest.Item) -> int:
+    """The place of a test's unit in the order of the run; the rest keep the order of their paths."""
+    return next((at for at, part in enumerate(LONGEST) if part in item.nodeid), len(LONGEST))
+
+
+class Shares(LoadScopeScheduling):
+    """Hands out units, the longest first."""
+
+    def __init__(self, config: pytest.Config, log: object = None) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False  # in the order of the collection, not by the number of tests
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit(nodeid)
+
+
+# Sorting is stable, and the same in every worker.
+def in_order(items: list[pytest.Item]) -> None:
+    items.sort(key=rank)
