@@ -21,7 +21,7 @@ from ..cdshooks.jwks import ALGORITHMS, SigningKey, read_keys
 from ..cdshooks.schemas import load_schema
 from ..cdshooks.trust import Issuer
 from ..content.faults import ContentError, Faults, listing
-from ..content.shapes import phrase
+from ..content.typed import phrase
 from ..http.addresses import AddressRefused, Base, parse_base
 from ..settings import SettingsError
 from .silence import days_as_text, silent_until

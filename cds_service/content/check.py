@@ -85,7 +85,8 @@ def provenances(pathway: Pathway) -> Iterable[tuple[str, Provenance]]:
     """Everything in a pathway that names a source, with its place."""
     for table in TABLES:
         for row in getattr(pathway, table):
-            yield row_place(pathway.id, row), row.provenance
+            if row.provenance is not None:
+                yield row_place(pathway.id, row), row.provenance
     for file, items in (
         ("thresholds", pathway.thresholds),
         ("orderables", pathway.orderables),
@@ -96,7 +97,8 @@ def provenances(pathway: Pathway) -> Iterable[tuple[str, Provenance]]:
     for card in pathway.fixed.values():
         yield f"{pathway.id}/pathway.toml fixed.{card.id}", card.provenance
     for analyte in pathway.analytes.values():
-        yield f'analytes.toml "{analyte.id}"', analyte.provenance
+        if analyte.provenance is not None:
+            yield f'analytes.toml "{analyte.id}"', analyte.provenance
 
 
 def check_thresholds(pathway: Pathway, stated: Iterable[str], words: Vocabulary, faults: Faults) -> None:

@@ -73,10 +73,14 @@ class CodeUse:
 class Line(Protocol):
     """What `Codes` needs of a value set's row."""
 
-    concept: str
-    system: str
-    code: str
-    use: str
+    @property
+    def concept(self) -> str: ...
+    @property
+    def system(self) -> str: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def use(self) -> str: ...
 
 
 class Codes:

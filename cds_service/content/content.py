@@ -11,16 +11,16 @@ from datetime import date
 from itertools import product
 from pathlib import Path
 
-from cds_service.clinical.tables import Analyte, Orderable, Pathway, Regimen, Source
+from cds_service.clinical.tables import Analyte, Orderable, Pathway, Row, Source, Threshold
 
 from . import build
-from .build import Coding
 from .check import ROUTES, TABLES, Vocabulary, check_orders, check_pathway, check_wording, clinical_vocabulary
 from .codes import ROUTE_CODES, SNOMED, Codes
 from .faults import Faults, listing
 from .files import Files, Toml, read_files
 from .prefetch import KEYS, Templates
-from .shapes import Element, Shapes, sound
+from .shapes import Coding, ContentFile, Element, PathwayFile, SiteFile, built, sound
+from .shapes import elements as read_elements
 from .site import SiteSettings, read_site
 from .valuesets import ALLERGIES, CodeRow, drafted_rows, read_value_sets
 from .words import Words
@@ -69,28 +69,27 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
     words_known = vocabulary or clinical_vocabulary()
     faults = Faults()
     files = read_files(folder, site, faults)
-    shapes = Shapes()
-    elements = {place: shapes.elements(place, table, faults) for place, table in files.tables.items()}
+    elements = {place: read_elements(place, table, faults) for place, table in files.tables.items()}
     shared = Shared(files, elements, words_known, faults, site)
     check_approval(elements["content.toml"], faults)
-    pathways = {name: build_pathway(name, shared, faults) for name in files.pathways}
+    built_pathways = [build_pathway(name, shared, faults) for name in files.pathways]
+    pathways = {pathway.id: pathway for pathway in built_pathways if pathway is not None}
     for pathway in pathways.values():
-        if pathway is not None:
-            check_orders(pathway, shared.codes, shared.words, faults)
+        check_orders(pathway, shared.codes, shared.words, faults)
     faults.raise_any()
-    about = elements["content.toml"][0].table
+    about: ContentFile = elements["content.toml"][0].shape
     templates = Templates(shared.rows, shared.groups, every_orderable(pathways.values()))
     return Content(
         folder=folder,
-        version=about["version"],
+        version=about.version,
         digest=files.digest,
-        title=about["title"],
-        intended_use=about["intended_use"].strip(),
-        owners=tuple(about["owners"]),
-        approver=about["approver"].strip(),
-        approved=about.get("approved"),
-        approved_version=about.get("approved_version", "").strip(),
-        review_by=about["review_by"],
+        title=about.title,
+        intended_use=about.intended_use.strip(),
+        owners=about.owners,
+        approver=about.approver.strip(),
+        approved=about.approved,
+        approved_version=about.approved_version.strip(),
+        review_by=about.review_by,
         analytes=shared.analytes,
         codes=shared.codes,
         words=shared.words,
@@ -106,31 +105,34 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
     )
 
 
-def every_orderable(pathways: Iterable[Pathway | None]) -> list[Orderable]:
-    return [orderable for pathway in pathways if pathway for orderable in pathway.orderables.values()]
+def every_orderable(pathways: Iterable[Pathway]) -> list[Orderable]:
+    return [orderable for pathway in pathways for orderable in pathway.orderables.values()]
+
+
+APPROVAL = ("approver", "approved", "approved_version")
 
 
 def check_approval(about: list[Element], faults: Faults) -> None:
     """An approval is somebody's, of a day, and of the version that was read: all three or none."""
     if not sound(about):
         return
-    stated = {key: str(about[0].table.get(key, "")).strip() for key in ("approver", "approved", "approved_version")}
+    stated = {key: str(getattr(about[0].shape, key) or "").strip() for key in APPROVAL}
     if any(stated.values()) and not all(stated.values()):
         missing = ", ".join(key for key, value in stated.items() if not value)
         faults.add("content.toml", f"an approval has approver, approved and approved_version; missing: {missing}")
 
 
-def remarks(templates: Templates, about: Toml) -> tuple[str, ...]:
+def remarks(templates: Templates, about: ContentFile) -> tuple[str, ...]:
     """What is no fault, but must not stay unsaid."""
     lines = [
         f"prefetch key {key!r}: {len(codes)} codes did not fit and are not asked for: {', '.join(codes)}"
         for key, codes in templates.left_out.items()
     ]
-    approver, version = about["approver"].strip(), about.get("approved_version", "").strip()
+    approver, version = about.approver.strip(), about.approved_version.strip()
     if not approver:
         lines.append("the content is not yet locally approved: content.toml approver is empty")
-    elif version != about["version"]:
-        lines.append(f"the approval by {approver} was of version {version}; this is {about['version']}: not approved")
+    elif version != about.version:
+        lines.append(f"the approval by {approver} was of version {version}; this is {about.version}: not approved")
     return tuple(lines)
 
 
@@ -142,27 +144,27 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
     parts = {file: shared.elements[f"{name}/{file}.toml"] for file in (*TABLES, *PARTS)}
     if not sound(parts["pathway"]):
         return None
-    about = parts["pathway"][0].table
-    if about["id"] != name:
-        faults.add(f"{name}/pathway.toml", f"id is {about['id']!r}; it must be the folder's name")
+    about: PathwayFile = parts["pathway"][0].shape
+    if about.id != name:
+        faults.add(f"{name}/pathway.toml", f"id is {about.id!r}; it must be the folder's name")
     tables = {
-        table: tuple(build.row(each, table) for each in sound(parts[table]) if not each.table.get("off"))
+        table: tuple(built(Row, each.shape) for each in sound(parts[table]) if not each.shape.off)
         for table in TABLES
     }
     pathway = Pathway(
         id=name,
-        title=about["title"],
-        version=about["version"],
+        title=about.title,
+        version=about.version,
         sources=shared.sources,
-        card_source=about["card_source"],
-        thresholds={each.id: build.threshold(each) for each in sound(parts["thresholds"])},
+        card_source=about.card_source,
+        thresholds={each.id: built(Threshold, each.shape) for each in sound(parts["thresholds"])},
         analytes=shared.analytes,
         groups=shared.groups,
-        displays=own_words(name, "displays", about, shared.displays, faults),
-        messages=own_words(name, "messages", about, shared.messages, faults),
-        regimens=regimens(parts["regimens"], faults),
-        orderables={each.id: build.orderable(each) for each in sound(parts["orderables"])},
-        fixed={key: build.fixed_card(key, table) for key, table in about["fixed"].items()},
+        displays=own_words(name, "displays", about.displays, shared.displays, faults),
+        messages=own_words(name, "messages", build.messages(about.messages), shared.messages, faults),
+        regimens={each.id: build.regimen(each, faults) for each in sound(parts["regimens"])},
+        orderables={each.id: built(Orderable, each.shape) for each in sound(parts["orderables"])},
+        fixed={key: build.fixed_card(key, table) for key, table in about.fixed.by_name().items()},
         **tables,
         site_limits=shared.site.limits_for(name),
     )
@@ -178,21 +180,13 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
     return pathway
 
 
-def own_words(name: str, kind: str, about: Toml, shared: dict[str, str], faults: Faults) -> dict[str, str]:
+def own_words(
+    name: str, kind: str, own: dict[str, str], shared: dict[str, str], faults: Faults
+) -> dict[str, str]:
     """The shared displays or phrases, with those that the pathway words in its own way (a spelling, a unit)."""
-    own = build.messages(about.get(kind, {}))
     for key in own.keys() - shared.keys():
         faults.unknown(f"{name}/pathway.toml {kind}", kind.removesuffix("s"), key, shared)
     return shared | own
-
-
-def regimens(elements: list[Element], faults: Faults) -> dict[str, Regimen]:
-    """The regimens by id, each checked by itself."""
-    found = {}
-    for element in sound(elements):
-        found[element.id] = build.regimen(element, faults)
-        build.check_phases(element, found[element.id], faults)
-    return found
 
 
 Elements = Mapping[str, list[Element]]
@@ -210,13 +204,16 @@ class Shared:
         self, files: Files, elements: Elements, vocabulary: Vocabulary, faults: Faults, site: Path | None = None
     ):
         self.elements, self.vocabulary, self.faults = elements, vocabulary, faults
-        self.sources: dict[str, Source] = {each.id: build.source(each) for each in sound(elements["sources.toml"])}
-        self.analytes = self._analytes()
+        self.sources: dict[str, Source] = {
+            each.id: Source(each.id, each.shape.title, each.shape.url, each.shape.published)
+            for each in sound(elements["sources.toml"])
+        }
+        self.analytes = {each.id: build.analyte(each, faults) for each in sound(elements["analytes.toml"])}
         problems, medicines = elements["problems.toml"], elements["medicines.toml"]
         self.displays = self._displays(elements["analytes.toml"], problems, medicines)
         self.groups = self._groups(problems, medicines)
         messages = elements["messages.toml"]
-        self.messages = build.messages(messages[0].table) if sound(messages) else {}
+        self.messages = build.messages(messages[0].shape) if sound(messages) else {}
         if sound(messages):
             self._check_messages()
         self.plain_words = self._plain_words(elements["plain-words.toml"])
@@ -226,7 +223,7 @@ class Shared:
         self.words = self._words(files.tables["problems.toml"], problems, medicines)
         self._check_recognised()
         about = elements["site.toml"]
-        own = about[0].table if sound(about) else {}
+        own = about[0].shape if sound(about) else SiteFile()
         self.site = read_site(site, own, files.theirs, self.analytes, self.codes, faults)
 
     def _check_messages(self) -> None:
@@ -251,32 +248,29 @@ class Shared:
             ("findings", known.findings, ()),
             ("thresholds", known.thresholds.keys(), known.optional),
         ):
-            place, told = f"plain-words.toml [{section}]", elements[0].table.get(section, {})
+            place, told = f"plain-words.toml [{section}]", elements[0].shape.get(section, {})
             for name in sorted(told.keys() - needed - set(more)):
                 self.faults.unknown(place, section.removesuffix("s"), name, {*needed, *more})
             if missing := needed - told.keys():
                 self.faults.add(place, f"says nothing of {listing(missing)}")
-        return build.messages(elements[0].table)
-
-    def _analytes(self) -> dict[str, Analyte]:
-        found = {}
-        for element in sound(self.elements["analytes.toml"]):
-            found[element.id] = build.analyte(element, self.faults)
-            build.check_analyte(element, found[element.id], self.faults)
-        return found
+        return build.messages(elements[0].shape)
 
     def _displays(self, *files: list[Element]) -> dict[str, str]:
         """One display per id: where a problem and a medicine share an id, they share the display."""
         displays: dict[str, str] = {}
         for element in (each for elements in files for each in sound(elements)):
-            text = element.table["display"]
+            text = element.shape.display
             if displays.setdefault(element.id, text) != text:
                 self.faults.add(element.place, f"display {text!r}, but elsewhere {displays[element.id]!r}")
         return displays
 
     def _groups(self, problems: list[Element], medicines: list[Element]) -> dict[str, frozenset[str]]:
-        of_problems = build.group_members(problems, self.vocabulary.problem_groups, self.faults)
-        of_medicines = build.group_members(medicines, self.vocabulary.medicine_groups, self.faults)
+        stated = {
+            each.id: (*each.shape.groups, *(("lifelong",) if each.shape.lifelong else ())) for each in sound(problems)
+        }
+        of_problems = build.group_members(stated, sound(problems), self.vocabulary.problem_groups, self.faults)
+        stated = {each.id: each.shape.groups for each in sound(medicines)}
+        of_medicines = build.group_members(stated, sound(medicines), self.vocabulary.medicine_groups, self.faults)
         names = of_problems.keys() | of_medicines.keys()
         return {name: frozenset(of_problems.get(name, set()) | of_medicines.get(name, set())) for name in sorted(names)}
 
@@ -296,24 +290,25 @@ class Shared:
             "status": frozenset(),
         }
 
-    def _drafted(self, files: Files) -> Iterator[tuple[str, str, Toml]]:
+    def _drafted(self, files: Files) -> Iterator[tuple[str, str, Coding]]:
         """(place, concept, coding) of everything that a draft carries because the site says so."""
         for name, (kind, key) in product(files.pathways, (("orderable", "more_codings"), ("regimen", "codings"))):
             place = f"{name}/{kind}s.toml"
-            added = [each.get(key, []) for each in files.theirs.get(place, {}).get(kind, [])]
+            entries = (entry for each in files.theirs.get(place, {}).get(kind, []) for entry in each.get(key, []))
+            added = {(entry.get("system"), entry.get("code"), entry.get("display")) for entry in entries}
             for each in sound(self.elements[place]):
-                concept = f"order-{each.id}" if kind == "orderable" else f"medicine-{each.table['ingredient']}"
-                for coding in each.table.get(key, []):
-                    if any(coding in codings for codings in added):
+                concept = f"order-{each.id}" if kind == "orderable" else f"medicine-{each.shape.ingredient}"
+                for coding in each.shape.more_codings if kind == "orderable" else each.shape.codings:
+                    if coding in added:
                         yield each.place, concept, coding
 
     def _words(self, settings: Toml, problems: list[Element], medicines: list[Element]) -> Words:
         phrases = {
-            "problem": {each.id: each.table.get("words", []) for each in sound(problems)},
+            "problem": {each.id: each.shape.words for each in sound(problems)},
             "medicine": {
-                each.id: [*each.table.get("words", []), *each.table.get("brands", [])] for each in sound(medicines)
+                each.id: (*each.shape.words, *each.shape.brands) for each in sound(medicines)
             },
-            "analyte": {each.id: each.table.get("words", []) for each in sound(self.elements["analytes.toml"])},
+            "analyte": {each.id: each.shape.words for each in sound(self.elements["analytes.toml"])},
         }
         negations, past = (settings.get(name, []) for name in ("negations", "past"))
         return Words(phrases, negations, past, self.groups.get("lifelong", frozenset()))
@@ -323,12 +318,12 @@ class Shared:
         coded = {row.concept for row in self.rows}
         for kind, file in (("lab", "analytes"), ("problem", "problems"), ("medicine", "medicines")):
             for element in sound(self.elements[f"{file}.toml"]):
-                by_words = kind != "lab" and (element.table.get("words") or element.table.get("brands"))
+                by_words = kind != "lab" and (element.shape.words or (kind == "medicine" and element.shape.brands))
                 if f"{kind}-{element.id}" not in coded and not by_words:
                     self.faults.add(element.place, f"nothing is recognised as it: value-sets/{kind}-{element.id}.csv "
                                                    "is missing or empty, and there are no words")  # fmt: skip
 
-    def route_codings(self) -> dict[str, build.Coding]:
+    def route_codings(self) -> dict[str, Coding]:
         """The first SNOMED coding of each route, else the first of HL7's."""
         found: dict[str, CodeRow] = {}
         for row in self.rows:

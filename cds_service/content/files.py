@@ -33,6 +33,23 @@ MAY_BE_MISSING = ("orders.toml", "notes.toml")  # a pathway may have neither
 PATHWAYS = "pathways"
 HEADER = ["system", "code", "display", "use", "source"]
 
+Toml = dict[str, Any]
+SITE_FILE = "site.toml"
+VALUE_SETS = "value-sets"
+PLAIN_NAME = re.compile(r"[a-z0-9-]+(\.[a-z]+)?")
+READ = (".toml", ".csv")
+FOR_PEOPLE = (".md", ".txt")
+PHRASES = ("messages.toml", "plain-words.toml")
+IDENTITIES = ("id", "spelling", "family")  # what tells the entries of a TOML array apart when a site changes one
+ADDED = ("accepts", "words", "brands", "negations", "past")  # lists that recognise something: a site adds, never takes
+SIGNED = ("source", "evidence", "checked")  # a site's number is not ours any more: it needs its own
+STATES = {"threshold": ("value", ("unit", *SIGNED)), "regimen": ("phase", SIGNED)}
+KEY_OF_NEW = {  # without this key an entry that we do not have is a misspelt one, and no new one
+    "threshold": "source", "orderable": "source", "regimen": "source", "row": "source", "sources.toml": "title",
+    "analytes.toml": "display", "problems.toml": "display", "medicines.toml": "display",
+}  # fmt: skip
+OURS_ALONE = {"content.toml": ("version",), "pathway.toml": ("id", "version")}
+
 
 @dataclass(frozen=True, slots=True)
 class CodeLine:
@@ -170,7 +187,7 @@ def plain(text: str) -> str:
 
 
 def lines_of(rows: Any, file: str, local: bool, faults: Faults) -> Iterator[CodeLine]:
-    header = next(rows, [])
+    header: list[str] = next(rows, [])
     if header != HEADER:
         faults.add(file, f"the header is {','.join(header)!r}, not {','.join(HEADER)!r}")
         return
@@ -179,26 +196,8 @@ def lines_of(rows: Any, file: str, local: bool, faults: Faults) -> Iterator[Code
         if len(row) != len(HEADER):
             faults.add(place, f"{len(row)} columns, not {len(HEADER)}; a text with a comma needs quotes")
             continue
-        yield CodeLine(place, *(cell.strip() for cell in row), local)
-
-
-Toml = dict[str, Any]
-
-SITE_FILE = "site.toml"
-VALUE_SETS = "value-sets"
-PLAIN_NAME = re.compile(r"[a-z0-9-]+(\.[a-z]+)?")
-READ = (".toml", ".csv")
-FOR_PEOPLE = (".md", ".txt")
-PHRASES = ("messages.toml", "plain-words.toml")
-IDENTITIES = ("id", "spelling", "family")  # what tells the entries of a TOML array apart when a site changes one
-ADDED = ("accepts", "words", "brands", "negations", "past")  # lists that recognise something: a site adds, never takes
-SIGNED = ("source", "evidence", "checked")  # a site's number is not ours any more: it needs its own
-STATES = {"threshold": ("value", ("unit", *SIGNED)), "regimen": ("phase", SIGNED)}
-KEY_OF_NEW = {  # without this key an entry that we do not have is a misspelt one, and no new one
-    "threshold": "source", "orderable": "source", "regimen": "source", "row": "source", "sources.toml": "title",
-    "analytes.toml": "display", "problems.toml": "display", "medicines.toml": "display",
-}  # fmt: skip
-OURS_ALONE = {"content.toml": ("version",), "pathway.toml": ("id", "version")}
+        system, code, display, use, source = (cell.strip() for cell in row)
+        yield CodeLine(place, system, code, display, use, source, local)
 
 
 def lay_over(ours: Any, theirs: Any, key: str = "") -> Any:
@@ -220,7 +219,7 @@ def is_entries(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
 
 
-def identity(entry: Toml) -> Any:
+def identity(entry: Mapping[str, Any]) -> Any:
     """What names an entry of an array: its id, or system and code; an entry without a name is itself only."""
     if "system" in entry and "code" in entry:
         return str(entry["system"]), str(entry["code"])

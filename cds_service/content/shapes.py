@@ -1,157 +1,507 @@
-"""The shape of the content, checked against schemas/content.json (JSON Schema 2020-12), element by element.
+"""What each file of cards/ may hold: one type per kind of element, and how a TOML table becomes one.
 
 An element (a row, a threshold, an analyte) of the wrong shape is reported and left out; the others are built and
-checked all the same, so that one run names every fault.
+checked all the same, so that one run names a fault of every element. Types whose attributes have the names of a type of
+`cds_service.clinical.tables` become one by `built`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
+import msgspec
+from msgspec import Meta, field
 
-from .faults import Faults, listing, nearest
+from cds_service.clinical.tables import Choice, Provenance
+
+from .faults import Faults
 from .files import Toml
+from .typed import Shape, read
 
-WHOLE = {
-    "content.toml": "content", "messages.toml": "messages", "plain-words.toml": "messages", "pathway.toml": "pathway",
-    "site.toml": "site",
+Text = Annotated[str, Meta(pattern=r"\S")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
+Word = Annotated[str, Meta(pattern=r"^[^A-Z]*[^\sA-Z][^A-Z]*$")]
+Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{1,100}$")]
+Period = Annotated[str, Meta(pattern=r"^P[0-9]+[YMWD]$")]
+Count = Annotated[int, Meta(ge=1)]
+Texts = tuple[Text, ...]
+SomeTexts = Annotated[tuple[Text, ...], Meta(min_length=1)]
+Words = tuple[Word, ...]
+Evidence = Literal["primary", "secondary", "design"]
+Card = Literal["info", "warning", "critical"]
+Indicator = Literal["none", "info", "warning", "critical"]
+Treat = Literal["now", "consider", "after", "none"]
+Family = Literal["mass", "molar", "count", "fraction", "volume", "rate", "arbitrary"]
+PeriodUnit = Literal["s", "min", "h", "d", "wk", "mo", "a"]
+Label = Literal[
+    "confirmed", "indeterminate", "indeterminate-mma-supports", "indeterminate-mma-against", "unlikely",
+    "functional-suspected", "not-assessable", "on-treatment", "not-tested", "out-of-scope",
+]  # fmt: skip
+Pairs = tuple[tuple[str, tuple[str, ...]], ...]
+Phrases = dict[str, Text | dict[str, Text]]
+Built = TypeVar("Built")
+Coding = tuple[str, str, str]  # system, code, display
+
+
+class Signed(Shape, frozen=True, kw_only=True):
+    """What rests on a source."""
+
+    source: Text
+    evidence: Evidence
+    checked: date
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(self.source, self.evidence, self.checked)
+
+
+class ContentFile(Shape, frozen=True, kw_only=True):
+    """content.toml."""
+
+    version: Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([.-][0-9A-Za-z.-]+)?$")]
+    title: Text
+    intended_use: Text
+    owners: Texts
+    approver: str
+    review_by: date
+    approved: date | None = None
+    approved_version: Text = ""
+
+
+class OwnCode(Shape, frozen=True, kw_only=True):
+    """A code of a laboratory."""
+
+    system: Text
+    code: Text
+
+
+class OwnLimitsEntry(Shape, frozen=True, kw_only=True):
+    """An entry of [[own_limits]] in site.toml."""
+
+    analyte: Name
+    unit: Text
+    codes: Annotated[tuple[OwnCode, ...], Meta(min_length=1)]
+
+
+class SiteCards(Shape, frozen=True, kw_only=True):
+    """[cards] of site.toml. None: as the service has it."""
+
+    most: Annotated[int, Meta(ge=1, le=3)] | None = None
+    most_suggestions: Annotated[int, Meta(ge=0)] | None = None
+    selection_behaviour: Literal["any", "alternatives", "at-most-one"] | None = None
+
+
+class SiteFile(Shape, frozen=True, kw_only=True):
+    """site.toml."""
+
+    name: Text = ""
+    time_zone: Text = ""
+    cards: SiteCards = SiteCards()
+    own_limits: tuple[OwnLimitsEntry, ...] = ()
+
+
+class SourceTable(Shape, frozen=True, kw_only=True):
+    """A publication of sources.toml."""
+
+    title: Text
+    url: Annotated[str, Meta(pattern=r"^(https://\S+)?$")]
+    published: str
+
+
+class UnitEntry(Shape, frozen=True, kw_only=True):
+    """One unit of an analyte, and the other texts that stand for it."""
+
+    above_zero: ClassVar[tuple[str, ...]] = ("factor",)
+    spelling: Text
+    family: Family
+    factor: Decimal
+    accepts: Texts = ()
+    note: Text = ""
+
+
+class PlausibleEntry(Shape, frozen=True, kw_only=True):
+    """The range outside which a result is not taken at face value."""
+
+    above_zero: ClassVar[tuple[str, ...]] = ("high", "high_on_injections")
+    family: Family
+    low: Decimal | None = None
+    high: Decimal | None = None
+    high_on_injections: Decimal | None = None
+    note: Text = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low is None and self.high is None and self.high_on_injections is None:
+            raise ValueError("states no limit; it needs low, high or both")
+        if self.low is not None and self.low < 0:
+            raise ValueError(f"'low' is {self.low}; it must be at least 0")
+
+
+class AnalyteTable(Signed, frozen=True, kw_only=True):
+    """An analyte of analytes.toml."""
+
+    above_zero: ClassVar[tuple[str, ...]] = ("mass_per_molar",)
+    display: Text
+    chart: Text = ""
+    mass_per_molar: Decimal | None = None
+    words: Words = ()
+    note: Text = ""
+    unit: tuple[UnitEntry, ...] = ()
+    plausible: tuple[PlausibleEntry, ...] = ()
+
+
+class ProblemTable(Shape, frozen=True, kw_only=True):
+    """A concept of problems.toml."""
+
+    display: Text
+    groups: Texts
+    lifelong: bool = False
+    words: Words = ()
+    note: Text = ""
+
+
+class MedicineTable(Shape, frozen=True, kw_only=True):
+    """An ingredient of medicines.toml."""
+
+    display: Text
+    groups: Texts
+    words: Words = ()
+    brands: Words = ()
+    note: Text = ""
+
+
+class FixedCardTable(Signed, frozen=True, kw_only=True):
+    """A card that no row makes."""
+
+    indicator: Card
+    summary: Text
+    detail: Text
+    topic: Topic
+
+
+class LineTable(FixedCardTable, frozen=True, kw_only=True):
+    """The line that is left of a dismissed card."""
+
+    indicator: Literal["info"]
+
+
+class FixedTables(Shape, frozen=True, kw_only=True, rename={"dismissed_untreated": "dismissed-untreated"}):
+    """[fixed] of a pathway.toml."""
+
+    incomplete: FixedCardTable
+    unjudged: FixedCardTable
+    unavailable: FixedCardTable
+    dismissed_untreated: LineTable
+    dismissed: LineTable
+
+    def by_name(self) -> dict[str, FixedCardTable]:
+        """The cards by the names that they have in the file."""
+        return {each.encode_name: getattr(self, each.name) for each in msgspec.structs.fields(self)}
+
+
+class PathwayFile(Shape, frozen=True, kw_only=True):
+    """pathway.toml."""
+
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9-]+$")]
+    title: Text
+    version: Text
+    language: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
+    card_source: Text
+    based_on: Text | Texts
+    fixed: FixedTables
+    displays: dict[str, Text] = field(default_factory=dict)
+    messages: Phrases = field(default_factory=dict)
+
+
+class ThresholdEntry(Signed, frozen=True, kw_only=True):
+    """A threshold."""
+
+    above_zero: ClassVar[tuple[str, ...]] = ("step",)
+    id: Name
+    value: Decimal
+    unit: Text
+    step: Decimal
+    remark: Text = field(name="note", default="")
+
+    @property
+    def note(self) -> str:
+        return " ".join(self.remark.split())
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.value < 0:
+            raise ValueError(f"'value' is {self.value}; it must be at least 0")
+
+
+class CodingTable(Shape, frozen=True, kw_only=True):
+    """A coding that a draft carries."""
+
+    system: Text
+    code: Text
+    display: Text
+
+    @property
+    def coding(self) -> Coding:
+        return self.system, self.code, self.display
+
+
+class OrderableEntry(Signed, frozen=True, kw_only=True):
+    """A test that can be ordered."""
+
+    id: Name
+    title: Text
+    measures: Texts
+    current_days: Count
+    coded: CodingTable | None = field(name="coding", default=None)
+    further: tuple[CodingTable, ...] = field(name="more_codings", default=())
+    note: Text = ""
+
+    @property
+    def coding(self) -> Coding | None:
+        return self.coded.coding if self.coded else None
+
+    @property
+    def more_codings(self) -> tuple[Coding, ...]:
+        return tuple(each.coding for each in self.further)
+
+
+class PhaseEntry(Shape, frozen=True, kw_only=True):
+    """One phase of a regimen; ranges rise."""
+
+    above_zero: ClassVar[tuple[str, ...]] = ("dose", "dose_high", "period", "period_high")
+    id: Literal["loading", "maintenance", "treatment", "prophylaxis"]
+    dose: Decimal
+    dose_unit: Literal["mg", "microgram"]
+    route: Literal["im", "oral"]
+    frequency: Count
+    period: Decimal
+    period_unit: PeriodUnit
+    words: Text
+    dose_high: Decimal | None = None
+    period_high: Decimal | None = None
+    count: Count | None = None
+    duration: tuple[Decimal, PeriodUnit] | None = None
+    ends: Text = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for low, high in (("dose", "dose_high"), ("period", "period_high")):
+            least, most = getattr(self, low), getattr(self, high)
+            if most is not None and most <= least:
+                raise ValueError(f"phase {self.id!r}: {high} {most} is not above {low} {least}")
+        if self.duration is not None and self.duration[0] <= 0:
+            raise ValueError(f"phase {self.id!r}: 'duration' is {self.duration[0]}; it must be above 0")
+
+
+class RegimenEntry(Signed, frozen=True, kw_only=True):
+    """A treatment schedule."""
+
+    above_zero: ClassVar[tuple[str, ...]] = ("least_dose",)
+    id: Name
+    ingredient: Name
+    title: Text
+    words: Text
+    text: Text
+    phases: Annotated[tuple[PhaseEntry, ...], Meta(min_length=1)] = field(name="phase")
+    coded: tuple[CodingTable, ...] = field(name="codings", default=())
+    also: Annotated[tuple[Name, ...], Meta(min_length=1)] = ()
+    least_dose: Decimal | None = None
+    note: Text = ""
+
+    @property
+    def codings(self) -> tuple[Coding, ...]:
+        return tuple(each.coding for each in self.coded)
+
+
+class ChoiceTable(Shape, frozen=True, kw_only=True):
+    """A test or regimen with conditions of its own."""
+
+    id: Name
+    when: SomeTexts = ()
+    unless: SomeTexts = ()
+
+
+Choices = tuple[Name | ChoiceTable, ...]
+
+
+class RowEntry(Signed, frozen=True, kw_only=True):
+    """What every row has."""
+
+    table: ClassVar[str]
+    id: Name
+    when: SomeTexts = ()
+    unless: SomeTexts = ()
+    off: bool = False
+
+
+class CardRow(RowEntry, frozen=True, kw_only=True):
+    """A row that can make a card."""
+
+    indicator: Indicator = "none"
+    raising: dict[Card, SomeTexts] = field(name="raise", default_factory=dict)
+    no_card: SomeTexts = ()
+    proposed: Choices = field(name="tests", default=())
+    review: Period = ""
+    opening: Text = field(name="summary", default="")
+    body: Text = field(name="detail", default="")
+    topic: Topic = ""
+
+    @property
+    def raised(self) -> Pairs:
+        return tuple(self.raising.items())
+
+    @property
+    def tests(self) -> tuple[Choice, ...]:
+        return choices(self.proposed)
+
+    @property
+    def summary(self) -> str:
+        return self.opening.strip()
+
+    @property
+    def detail(self) -> str:
+        return self.body.strip()
+
+
+class InterpretRow(CardRow, frozen=True, kw_only=True):
+    """A row of interpret.toml."""
+
+    table: ClassVar[str] = "interpret"
+    label: Label
+    indicator: Indicator
+    treat: Treat = "none"
+    treating: dict[Treat, SomeTexts] = field(name="treat_when", default_factory=dict)
+
+    @property
+    def treat_when(self) -> Pairs:
+        return tuple(self.treating.items())
+
+
+class TreatRow(CardRow, frozen=True, kw_only=True):
+    """A row of treat.toml."""
+
+    table: ClassVar[str] = "treat"
+    schedules: Choices = field(name="regimens", default=())
+    speaks_alone: bool = False
+
+    @property
+    def regimens(self) -> tuple[Choice, ...]:
+        return choices(self.schedules)
+
+
+class SafetyRow(TreatRow, frozen=True, kw_only=True):
+    """A row of safety.toml."""
+
+    table: ClassVar[str] = "safety"
+    indicator: Indicator
+
+
+class OrdersRow(SafetyRow, frozen=True, kw_only=True):
+    """A row of orders.toml."""
+
+    table: ClassVar[str] = "orders"
+
+
+class NotesRow(RowEntry, frozen=True, kw_only=True):
+    """A row of notes.toml."""
+
+    table: ClassVar[str] = "notes"
+    on: SomeTexts
+    body: Text = field(name="detail")
+
+    @property
+    def detail(self) -> str:
+        return self.body.strip()
+
+
+WHOLE: dict[str, Any] = {
+    "content.toml": ContentFile, "messages.toml": Phrases, "plain-words.toml": Phrases, "pathway.toml": PathwayFile,
+    "site.toml": SiteFile,
 }  # fmt: skip
-KEYED = {"sources.toml": "source", "analytes.toml": "analyte", "problems.toml": "problem", "medicines.toml": "medicine"}
-LISTED = {
-    "thresholds.toml": ("threshold", "threshold"),
-    "orderables.toml": ("orderable", "orderable"),
-    "regimens.toml": ("regimen", "regimen"),
-    "interpret.toml": ("row", "row-interpret"),
-    "treat.toml": ("row", "row-treat"),
-    "safety.toml": ("row", "row-safety"),
-    "orders.toml": ("row", "row-orders"),
-    "notes.toml": ("row", "row-notes"),
+KEYED: dict[str, type[Shape]] = {
+    "sources.toml": SourceTable, "analytes.toml": AnalyteTable, "problems.toml": ProblemTable,
+    "medicines.toml": MedicineTable,
+}  # fmt: skip
+LISTED: dict[str, tuple[str, type[Shape]]] = {
+    "thresholds.toml": ("threshold", ThresholdEntry),
+    "orderables.toml": ("orderable", OrderableEntry),
+    "regimens.toml": ("regimen", RegimenEntry),
+    "interpret.toml": ("row", InterpretRow),
+    "treat.toml": ("row", TreatRow),
+    "safety.toml": ("row", SafetyRow),
+    "orders.toml": ("row", OrdersRow),
+    "notes.toml": ("row", NotesRow),
 }
-PHRASES = ("negations", "past")  # the lists beside the concepts of problems.toml
+BESIDE_PROBLEMS = ("negations", "past")  # the lists of words that problems.toml holds as well
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One row, threshold, analyte ... of a file. One that is not `sound` is known by its id, and no more."""
+    """One row, threshold, analyte ... of a file. One whose shape is wrong is known by its id, and no more."""
 
     place: str
     id: str
-    table: Toml
-    sound: bool
+    shape: Any  # the type that the file's name stands for in WHOLE, KEYED or LISTED; None: its faults are reported
 
 
-class Shapes:
-    """Validates elements by kind. Compiled once; TOML's dates and decimals count as what they are."""
-
-    def __init__(self) -> None:
-        schema = json.loads(files(__package__).joinpath("schemas/content.json").read_text(encoding="utf-8"))
-        numbers = Draft202012Validator.TYPE_CHECKER.redefine_many({"number": is_number, "integer": is_whole})
-        validator = extend(Draft202012Validator, {"isDate": date_fault}, type_checker=numbers)
-        self._validators = {
-            kind: validator({"$defs": schema["$defs"], "$ref": f"#/$defs/{kind}"}) for kind in schema["$defs"]
-        }
-
-    def elements(self, place: str, table: Toml, faults: Faults) -> list[Element]:
-        """The elements of one file, each reported if its shape is wrong or its id a duplicate."""
-        name = place.rpartition("/")[2]
-        if name in WHOLE:
-            return [self._element(place, "", table, WHOLE[name], faults)] if table else []
-        if name in KEYED:
-            return self._keyed(place, table, KEYED[name], faults)
-        return self._listed(place, table, *LISTED[name], faults)
-
-    def _keyed(self, place: str, table: Toml, kind: str, faults: Faults) -> list[Element]:
-        found = []
-        for key, value in table.items():
-            if key in PHRASES and kind == "problem":
-                self._element(f"{place} {key}", key, value, "phrases", faults)
-            elif isinstance(value, dict):
-                found.append(self._element(f'{place} "{key}"', key, value, kind, faults))
-            else:
-                faults.add(place, f"{key!r} is no table; each {kind} is a [table] with its id as the name")
-        return found
-
-    def _listed(self, place: str, table: Toml, key: str, kind: str, faults: Faults) -> list[Element]:
-        for other in table.keys() - {key}:
-            faults.add(place, f"unknown key {other!r}; the file holds [[{key}]] only")
-        entries = table.get(key, [])
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            faults.add(place, f"{key!r} must be written as [[{key}]]")
-            return []
-        found: dict[str, Element] = {}
-        for number, entry in enumerate(entries, start=1):
-            name = str(entry.get("id", number))
-            here = f'{place} {key} "{name}"' if "id" in entry else f"{place} {key} {number}"
-            if name in found:
-                faults.add(here, "the id is used twice")
-            else:
-                found[name] = self._element(here, name, entry, kind, faults)
-        return list(found.values())
-
-    def _element(self, place: str, name: str, table: Any, kind: str, faults: Faults) -> Element:
-        lines = [line for error in self._validators[kind].iter_errors(table) for line in phrase(error)]
-        for line in lines:
-            faults.add(place, line)
-        return Element(place, name, table, not lines)
+def elements(place: str, table: Toml, faults: Faults) -> list[Element]:
+    """The elements of one file, each reported if its shape is wrong or its id a duplicate."""
+    name = place.rpartition("/")[2]
+    if name in WHOLE:
+        return [Element(place, "", read(WHOLE[name], table, place, faults))] if table else []
+    if name in KEYED:
+        return keyed(place, table, KEYED[name], faults)
+    return listed(place, table, *LISTED[name], faults)
 
 
-def is_number(_: object, value: object) -> bool:
-    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+def keyed(place: str, table: Toml, kind: type[Shape], faults: Faults) -> list[Element]:
+    """The tables of a file in which each has its id as its name."""
+    found = []
+    for key, value in table.items():
+        if kind is ProblemTable and key in BESIDE_PROBLEMS:
+            read(Words, value, f"{place} {key}", faults)
+        elif isinstance(value, dict):
+            here = f'{place} "{key}"'
+            found.append(Element(here, key, read(kind, value, here, faults)))
+        else:
+            what = place.rpartition("/")[2].removesuffix("s.toml")
+            faults.add(place, f"{key!r} is no table; each {what} is a [table] with its id as the name")
+    return found
 
 
-def is_whole(_: object, value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def date_fault(_: object, wanted: bool, value: object, __: object) -> Iterator[ValidationError]:
-    """The keyword `isDate`: a TOML date, without a time."""
-    if wanted and type(value) is not date:
-        yield ValidationError(f"is {value!r}, not a date like 2026-01-31")
-
-
-def phrase(error: ValidationError) -> Iterator[str]:
-    """What jsonschema found, in the words of someone who edits the file."""
-    where = "".join(f"{step!r} " if isinstance(step, str) else f"entry {step + 1} " for step in error.absolute_path)
-    rule, value, allowed = error.validator, error.instance, error.validator_value
-    if rule == "additionalProperties":
-        known = error.schema.get("properties", {})
-        for key in sorted(value.keys() - known.keys()):
-            yield f"{where}unknown key {key!r}.{nearest(key, known)} Known: {listing(known)}"
-    elif rule == "required":
-        missing = listing(f"{key!r}" for key in allowed if key not in value)
-        yield f"{where}missing {missing}"
-    elif rule == "enum":
-        yield f"{where}is {value!r}.{nearest(str(value), allowed)} Allowed: {', '.join(allowed)}"
-    else:
-        yield f"{where}{worded(rule, value, allowed, error.message)}"
-
-
-def worded(rule: str, value: object, allowed: object, message: str) -> str:
-    """The fault of one value, where a plain sentence says it better than jsonschema."""
-    if rule == "exclusiveMinimum":
-        return f"is {value}; it must be above {allowed}"
-    if rule == "minimum":
-        return f"is {value}; it must be at least {allowed}"
-    if rule == "maximum":
-        return f"is {value}; it must be at most {allowed}"
-    if rule == "type":
-        return f"is {value!r}; it must be {' or '.join(allowed) if isinstance(allowed, list) else allowed}"
-    if rule == "pattern":
-        return "is empty" if allowed == "\\S" else f"is {value!r}; it must match {allowed}"
-    if rule == "minItems":
-        return f"has {len(value)} entries; it needs at least {allowed}"
-    return message
+def listed(place: str, table: Toml, key: str, kind: type[Shape], faults: Faults) -> list[Element]:
+    """The entries of a file that holds [[key]] only."""
+    for other in table.keys() - {key}:
+        faults.add(place, f"unknown key {other!r}; the file holds [[{key}]] only")
+    entries = table.get(key, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        faults.add(place, f"{key!r} must be written as [[{key}]]")
+        return []
+    found: dict[str, Element] = {}
+    for number, entry in enumerate(entries, start=1):
+        name = str(entry.get("id", number))
+        here = f'{place} {key} "{name}"' if "id" in entry else f"{place} {key} {number}"
+        if name in found:
+            faults.add(here, "the id is used twice")
+        else:
+            found[name] = Element(here, name, read(kind, entry, here, faults))
+    return list(found.values())
 
 
 def sound(elements: Iterable[Element]) -> list[Element]:
     """The elements that can be built."""
-    return [element for element in elements if element.sound]
+    return [element for element in elements if element.shape is not None]
+
+
+def built(kind: type[Built], shape: Shape) -> Built:
+    """A type of cds_service.clinical.tables from the shape whose attributes have the names of its fields."""
+    return msgspec.convert(shape, kind, from_attributes=True)
+
+
+def choices(entries: Choices) -> tuple[Choice, ...]:
+    """A list of ids, each alone or with its conditions."""
+    return tuple(Choice(each) if isinstance(each, str) else Choice(each.id, each.when, each.unless) for each in entries)

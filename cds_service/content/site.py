@@ -19,6 +19,7 @@ from cds_service.clinical.units import normalise_unit
 from .codes import Codes, name_of
 from .faults import Faults, listing
 from .files import SITE_FILE, Toml, is_entries
+from .shapes import OwnLimitsEntry, SiteFile
 
 LIMITS = {**BOUNDS, ("mma", "molar"): ("mma-upper",), ("homocysteine", "molar"): ("homocysteine-upper",)}
 CARDS = {"most": "max_cards", "most_suggestions": "max_suggestions", "selection_behaviour": "selection_behaviour"}
@@ -60,24 +61,24 @@ class SiteSettings:
 
 def read_site(
     folder: Path | None,
-    table: Toml,
+    table: SiteFile,
     theirs: Mapping[str, Toml],
     analytes: Mapping[str, Analyte],
     codes: Codes,
     faults: Faults,
 ) -> SiteSettings:
     """The settings of site.toml, whose shape is sound. `theirs`: what the site's files say, by place."""
-    zone = table.get("time_zone", "")
+    zone = table.time_zone
     if zone and not is_zone(zone):
         faults.add(f"{SITE_FILE} time_zone", f"{zone!r} is no time zone; allowed: a name such as Europe/London or UTC")
     settings = SiteSettings(
         folder=folder,
-        name=table.get("name", ""),
+        name=table.name,
         time_zone=zone,
-        cards={CARDS[key]: value for key, value in table.get("cards", {}).items()},
+        cards={name: value for key, name in CARDS.items() if (value := getattr(table.cards, key)) is not None},
         own_limits=tuple(
             own
-            for number, entry in enumerate(table.get("own_limits", []), start=1)
+            for number, entry in enumerate(table.own_limits, start=1)
             if (own := own_limits(entry, f"{SITE_FILE} own_limits {number}", analytes, codes, faults))
         ),
         changed={place.rpartition("/")[0]: changed_values(each) for place, each in theirs.items()
@@ -107,23 +108,23 @@ def changed_values(table: Toml) -> frozenset[str]:
 
 
 def own_limits(
-    entry: Toml, place: str, analytes: Mapping[str, Analyte], codes: Codes, faults: Faults
+    entry: OwnLimitsEntry, place: str, analytes: Mapping[str, Analyte], codes: Codes, faults: Faults
 ) -> OwnLimits | None:
     """One entry of [[own_limits]], or None with its faults."""
-    analyte = analytes.get(entry["analyte"])
+    analyte = analytes.get(entry.analyte)
     known = {name for name, _ in LIMITS}
     if analyte is None or analyte.id not in known:
-        faults.unknown(place, "analyte with limits of its own", entry["analyte"], known)
+        faults.unknown(place, "analyte with limits of its own", entry.analyte, known)
         return None
-    unit = analyte.units.get(normalise_unit(entry["unit"]))
+    unit = analyte.units.get(normalise_unit(entry.unit))
     if unit is None:
         spellings = {each.spelling for each in analyte.units.values()}
-        faults.unknown(place, f"unit of {analyte.id}", entry["unit"], spellings)
+        faults.unknown(place, f"unit of {analyte.id}", entry.unit, spellings)
         return None
     if (analyte.id, unit.family) not in LIMITS:
         faults.add(place, f"{analyte.id} has no limits of the kind {unit.family!r} ({unit.spelling})")
         return None
-    given = tuple((each["system"], each["code"]) for each in entry["codes"])
+    given = tuple((each.system, each.code) for each in entry.codes)
     for system, code in given:
         if f"lab-{analyte.id}" not in {use.concept for use in codes.find(system, code)}:
             faults.add(place, f"the code {code!r} of {system} is not in value-sets/lab-{analyte.id}.csv; add it there")

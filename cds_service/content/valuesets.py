@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from .codes import ATC, DISPLAYABLE, ICD, KNOWN_SYSTEMS, LOINC, SNOMED, bare, canonical_system
 from .faults import Faults, listing, nearest
-from .files import VALUE_SETS, CodeLine, Files, Toml, code_lines, digest, value_set_files
+from .files import VALUE_SETS, CodeLine, Files, code_lines, digest, value_set_files
+from .shapes import Coding
 
 if TYPE_CHECKING:
     from .content import Content
@@ -67,22 +68,21 @@ def read_value_sets(files: Files, concepts: Mapping[str, frozenset[str]], faults
     return rows
 
 
-def drafted_rows(drafted: Iterable[tuple[str, str, Toml]], rows: list[CodeRow], faults: Faults) -> list[CodeRow]:
+def drafted_rows(drafted: Iterable[tuple[str, str, Coding]], rows: list[CodeRow], faults: Faults) -> list[CodeRow]:
     """What a site's drafts carry in a system of its own (a key of a preference list) is recognised when it comes back.
 
     `drafted`: (place, concept, coding). A code stands for one test or one medicine.
     """
     meanings = {(row.system, row.code): row.concept for row in rows if row.concept.startswith(("order-", "medicine-"))}
-    found = []
-    for place, concept, coding in drafted:
-        system, code = coding["system"], coding["code"]
+    found: list[CodeRow] = []
+    for place, concept, (system, code, display) in drafted:
         if canonical_system(system):
             continue
         known = meanings.setdefault((system, code), concept)
         if known != concept:
             faults.add(place, f"the code {code!r} of {system} already stands for {known!r}")
         elif (system, code) not in {(row.system, row.code) for row in found}:
-            found.append(CodeRow(intern(concept), intern(system), intern(code), coding["display"], "", True))
+            found.append(CodeRow(intern(concept), intern(system), intern(code), display, "", True))
     return found
 
 
