@@ -1,0 +1,92 @@
+"""The documents say what is so: links lead somewhere, and commands and settings are the program's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from cds_service.cli import main
+from cds_service.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_OURS = {".venv", "build", "dist", "target", ".git", "node_modules"}
+PAGES = sorted(path for path in ROOT.rglob("*.md") if not NOT_OURS & set(path.relative_to(ROOT).parts))
+LINK = re.compile(r"(?<!\!)\[[^\]\n]*\]\(([^)\s]+)\)")
+CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+
+
+def anchor(heading: str) -> str:
+    """The anchor of a heading, as GitHub makes it."""
+    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    return re.sub(r"[^\w\- ]", "", plain.strip().lower()).replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    named = re.findall(r"<a (?:id|name)=\"([^\"]+)\"", text)
+    return {*named, *(anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE))}
+
+
+def faults(page: Path, text: str) -> Iterator[str]:
+    """Every relative link of a page that leads nowhere."""
+    for target in LINK.findall(CODE.sub("", text)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, fragment = target.partition("#")
+        led_to = (page.parent / path).resolve() if path else page
+        if not led_to.exists():
+            yield f"{page.relative_to(ROOT)}: no {target}"
+        elif fragment and led_to.suffix == ".md" and fragment not in anchors(led_to):
+            yield f"{page.relative_to(ROOT)}: no heading #{fragment} in {led_to.relative_to(ROOT)}"
+
+
+def command_names(group: click.Command, path: str = "") -> Iterator[str]:
+    """Every command that can be called, with the words before it."""
+    if isinstance(group, click.Group):
+        for name, command in group.commands.items():
+            yield from command_names(command, f"{path} {name}".strip())
+    else:
+        yield path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_leads_somewhere(page):
+    assert [*faults(page, page.read_text(encoding="utf-8"))] == []
+
+
+def test_a_link_that_leads_nowhere_is_found():
+    page = ROOT / "README.md"
+    assert [*faults(page, "[a](docs/none.md) [b](docs/reference.md#none) [c](#two-commands)")] == [
+        "README.md: no docs/none.md",
+        "README.md: no heading #none in docs/reference.md",
+    ]
+
+
+def test_every_command_is_described_and_no_other():
+    rows = re.findall(r"^\| `b12-cds ([^`]+)`", REFERENCE, re.MULTILINE)
+    described = {word for row in rows for word in re.findall(r"(?<![\w-])[a-z][a-z-]+", row.replace("\\|", "|"))}
+    called = {word for name in command_names(main) for word in name.split()}
+    assert called <= described
+    assert {row.split()[0] for row in rows} == {name.split()[0] for name in command_names(main)}
+
+
+def test_every_setting_is_described_with_its_default_and_no_other():
+    rows = dict(re.findall(r"^\| (`CDS_[^|]+) \| ([^|]+) \|", REFERENCE, re.MULTILINE))
+    described = {name for names in rows for name in re.findall(r"CDS_\w+", names)}
+    settings = {f"CDS_{name.upper()}": field for name, field in Settings.model_fields.items()}
+    assert described == set(settings)
+    for names, default in rows.items():
+        for name, said in zip(re.findall(r"CDS_\w+", names), default.split(", "), strict=False):
+            is_so = settings[name].default
+            assert not is_so or said.strip("` ") == str(is_so), (name, said, is_so)
+
+
+def test_every_decision_is_listed_once():
+    folder = ROOT / "docs" / "adr"
+    listed = re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text(encoding="utf-8"))
+    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
