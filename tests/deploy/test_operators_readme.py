@@ -16,7 +16,7 @@ from cds_service import metrics
 from cds_service.app import create_app
 from cds_service.server import server
 from cds_service.settings import Settings
-from cds_service.store import engine
+from cds_service.store import database
 from cds_service.store.tables import METADATA
 from cds_service.web import room
 from tests.deploy.manifests import DEPLOY, ROOT
@@ -57,8 +57,8 @@ def test_the_figures_are_those_of_the_code():
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     for figure in (
         f"{room.AT_ONCE} calls at once with {server.SETTINGS['threads']} threads",
-        f"PostgreSQL: {engine.CONNECTIONS} connections per worker",
-        f"take {3 * 2 * engine.CONNECTIONS}",
+        f"PostgreSQL: {database.CONNECTIONS} connections per worker",
+        f"take {3 * 2 * database.CONNECTIONS}",
         f"`CDS_STORE_DAYS` ({defaults['store_days']}; 0: for ever)",
         f"`CDS_OVERRIDE_DAYS` ({defaults['override_days']})",
         f"`CDS_ACCEPTED_DAYS` ({defaults['accepted_days']})",
