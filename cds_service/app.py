@@ -85,25 +85,25 @@ def shows_pages(settings: Settings) -> bool:
 
 def add_what_people_see(app: Flask, settings: Settings, site: Site, content: Content) -> None:
     """The pages. Imported here, because a worker that has none need not hold them."""
+    from .ui.client import PageClient
     from .ui.content_pages import add_content_pages
-    from .ui.desk import Desk
-    from .ui.routes import add_pages, way_past
+    from .ui.playground import add_pages, except_this_service
 
     built = {name: build_service(settings.model_copy(update={"pathway": name}), content) for name in content.pathways}
-    desk = Desk(
+    client = PageClient(
         services={(name, hook): of_hook(each, hook) for name, each in built.items() for hook in SERVICES},
         pathway=settings.pathway,
-        answer=answer,
-        way=way_past(site.outgoing),
+        evaluate=answer,
+        fetch_for=except_this_service(site.outgoing),
         clock=site.clock,
         log=site.log,
         seconds=site.seconds,
-        client="demo" if settings.demo else "playground",
+        name="demo" if settings.demo else "playground",
         store=site.store,
         fhir_limits=site.fhir_limits,
     )
-    add_pages(app, desk, site.room, settings.demo, settings.bases_without_client)
-    add_content_pages(app, {"": content, **contents_of(site.callers)}, desk.today)
+    add_pages(app, client, site.room, settings.demo, settings.bases_without_client)
+    add_content_pages(app, {"": content, **contents_of(site.callers)}, client.today)
 
 
 def contents_of(callers: Callers | None) -> dict[str, Content]:

@@ -1,7 +1,7 @@
 """The content as pages, /content: every table, number, code and change for a clinician or safety officer to review.
 
-GET only and without any patient data. `?site=NAME` shows the content with that site's folder laid over it; without it,
-the content that the service answers with by default.
+GET only and without any patient data. `?site=NAME` shows the content with the folder of that site laid over it; without
+it, the content that the service answers with by default.
 """
 
 from __future__ import annotations
@@ -13,16 +13,44 @@ from typing import Any
 from flask import Flask, render_template, request, url_for
 
 from cds_service.clinical.tables import Pathway
-from cds_service.content.content import Content
+from cds_service.content.content import Content, load_content
 from cds_service.content.difference import cautions, difference
+from cds_service.content.files import shipped_folder
 from cds_service.content.review import Sheet, sheets
 from cds_service.content.valuesets import KINDS, USES_IN_WORDS, unchanged, value_set, value_sets
 from cds_service.web.errors import Refused
 
-from .content_shelf import Shelf
 from .findings_sheet import findings_sheet
-from .frame import shown
-from .wording import as_html, as_one_line
+from .frame import as_html, as_one_line, shown
+
+EXAMPLE, EXAMPLE_FOLDER = "example", "ruh-bath"
+
+
+class Contents:
+    """Contents by name. What is only asked for here, ours without a site and the example, is loaded when asked for."""
+
+    def __init__(self, contents: Mapping[str, Content]):
+        self._contents = dict(contents)
+        self._ours: Content | None = None
+
+    def names(self) -> tuple[str, ...]:
+        """Every name that can be asked for; "" is the service's own content."""
+        return tuple(dict.fromkeys((*self._contents, EXAMPLE)))
+
+    def content(self, name: str) -> Content | None:
+        """The content of that name, or None if there is none."""
+        if name == EXAMPLE and EXAMPLE not in self._contents:
+            folder = shipped_folder("fixtures", holding="sites") / "sites" / EXAMPLE_FOLDER
+            self._contents[EXAMPLE] = load_content(self._contents[""].folder, folder)
+        return self._contents.get(name)
+
+    def ours(self) -> Content:
+        """Our content without any site."""
+        if self._ours is None:
+            plain = self._contents[""]
+            self._ours = load_content(plain.folder) if plain.site.folder else plain
+        return self._ours
+
 
 EVIDENCE = {
     "primary": "compared with the publication itself",
@@ -33,7 +61,7 @@ EVIDENCE = {
 
 def add_content_pages(app: Flask, contents: Mapping[str, Content], today: Callable[[], date]) -> None:
     """The pages below /content. `contents` by the name in ?site=; "" is the one that the service answers with."""
-    pages = ContentPages(Shelf(contents), today)
+    pages = ContentPages(Contents(contents), today)
     app.add_template_filter(as_html, "wording")
     app.add_template_filter(as_one_line, "wording_line")
     for path, name, view in (
@@ -51,8 +79,8 @@ def add_content_pages(app: Flask, contents: Mapping[str, Content], today: Callab
 class ContentPages:
     """The routes."""
 
-    def __init__(self, shelf: Shelf, today: Callable[[], date]):
-        self.shelf, self.today = shelf, today
+    def __init__(self, contents: Contents, today: Callable[[], date]):
+        self.contents, self.today = contents, today
 
     def start(self) -> str:
         """GET /content: which content this is, who answers for it, and where its parts are."""
@@ -98,7 +126,7 @@ class ContentPages:
         theirs = self.content()
         if theirs.site.folder is None:
             return self.page("content_difference.html", changed={}, cautions=[])
-        ours = self.shelf.ours()
+        ours = self.contents.ours()
         return self.page("content_difference.html", changed=difference(ours, theirs), cautions=cautions(ours, theirs))
 
     def changes(self) -> str:
@@ -109,17 +137,17 @@ class ContentPages:
     def page(self, template: str, **given: Any) -> str:
         """A page, with what all of them show."""
         site = self.site()
-        return render_template(template, content=self.content(), site=site, sites=self.shelf.names(), link=linked(site),
-                               here="content", **given)  # fmt: skip
+        common = {"content": self.content(), "site": site, "sites": self.contents.names(), "link": linked(site)}
+        return render_template(template, **common, here="content", **given)
 
     def site(self) -> str:
         return request.args.get("site", "")
 
     def content(self) -> Content:
         """The content that the address asks for."""
-        found = self.shelf.content(self.site())
+        found = self.contents.content(self.site())
         if found is None:
-            raise Refused(404, f"there is no such site; known: {', '.join(filter(None, self.shelf.names()))}")
+            raise Refused(404, f"there is no such site; known: {', '.join(filter(None, self.contents.names()))}")
         return found
 
     def found(self, pathway: str) -> Pathway:

@@ -19,10 +19,10 @@ from flask import render_template, request
 
 from cds_service.fetching import Fetch, FetchFailed
 
-from .answer_view import AnswerView
-from .desk import Ask, Desk
-from .playground import sent_form
-from .request_tree import Json, resource_of
+from .client import PageCall, PageClient
+from .evidence import AnswerView
+from .frame import sent_form
+from .request_json import Json, resource_of
 
 MOST = 20
 LONGEST_NAME, LONGEST_BASE = 100, 500
@@ -43,7 +43,7 @@ class Person:
 class FhirPage:
     """The views of the tab. `bases`: the FHIR bases that the operator allows."""
 
-    desk: Desk
+    client: PageClient
     bases: tuple[str, ...]
 
     def start(self) -> str:
@@ -64,31 +64,31 @@ class FhirPage:
         """POST /fhir/cards: the answer about one patient, everything fetched by the service."""
         form = sent_form()
         base, patient = form.get("base", "").strip()[:LONGEST_BASE], form.get("patient", "")[:100]
-        pathway = form.get("pathway", self.desk.pathway)
-        why = self.desk.way(base, "", None)[1]
+        pathway = form.get("pathway", self.client.pathway)
+        why = self.client.fetch_for(base, "", None)[1]
         if why:
             return self.page(base, form.get("name", ""), fault=why)
-        told = {
+        request_json = {
             "hook": "patient-view",
             "hookInstance": str(uuid4()),
             "fhirServer": base,
             "context": {"userId": "Practitioner/example", "patientId": patient},
         }
-        called = self.desk.call(Ask(msgspec.json.encode(told), pathway, token_hex(8), recall=False))
-        view = AnswerView(called, request.host_url)
-        return self.page(base, form.get("name", ""), view=view, called=called, person=form.get("person", "")[:200])
+        answered = self.client.answer(PageCall(msgspec.json.encode(request_json), pathway, token_hex(8), recall=False))
+        view = AnswerView(answered, request.host_url)
+        return self.page(base, form.get("name", ""), view=view, answered=answered, person=form.get("person", "")[:200])
 
     def read(self, base: str, target: str) -> bytes:
         """What the server has at `target`; FetchFailed says why not."""
-        fetch, why = self.desk.way(base, "", None)
+        fetch, why = self.client.fetch_for(base, "", None)
         if fetch is None:
             raise FetchFailed(why)
-        with self.desk.fhir_limits.admit(base, fetch) as visit:
-            return read_with(visit or fetch, target, self.desk.seconds)
+        with self.client.fhir_limits.admit(base, fetch) as visit:
+            return read_with(visit or fetch, target, self.client.seconds)
 
     def page(self, base: str, name: str = "", **given: Any) -> str:
-        return render_template("fhir.html", base=base, name=name, bases=self.bases, pathways=self.desk.pathways,
-                               today=self.desk.today(), here="fhir", **given)  # fmt: skip
+        return render_template("fhir.html", base=base, name=name, bases=self.bases, pathways=self.client.pathways,
+                               today=self.client.today(), here="fhir", **given)  # fmt: skip
 
 
 def read_with(fetch: Fetch, target: str, seconds: float) -> bytes:

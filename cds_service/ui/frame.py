@@ -1,4 +1,4 @@
-"""What every page shares: files that never change, headers that let nothing foreign in, navigation, faults as pages.
+"""What every page shares: files that never change, headers that let nothing foreign in, navigation, faults, wording.
 
 Pages load nothing from elsewhere and hold no script or style of their own, so that the Content-Security-Policy can
 forbid all of it. `same-origin` is the strictest Referrer-Policy under which a browser still says where a form was sent
@@ -7,6 +7,7 @@ from: with `no-referrer` it sends `Origin: null`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,34 @@ from typing import Any
 
 from flask import Flask, Response, current_app, make_response, render_template, request
 from jinja2 import FileSystemLoader
+from markdown_it import MarkdownIt
+from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 
+from cds_service.web.bodies import LARGEST_BODY
 from cds_service.web.errors import Refused
 from cds_service.web.room import Room
 
+# In a card's wording no heading, image or HTML is allowed; js-default lets none through, and checks link addresses.
+MARKDOWN = MarkdownIt("js-default", {"linkify": False, "typographer": False}).disable("image")
+PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+
+
+def as_html(text: str) -> Markup:
+    """Markdown as HTML, with every {placeholder} marked as one."""
+    return marked(MARKDOWN.render(text))
+
+
+def as_one_line(text: str) -> Markup:
+    """A line without Markdown, with every {placeholder} marked."""
+    return marked(str(escape(text)))
+
+
+def marked(html: str) -> Markup:
+    return Markup(PLACEHOLDER.sub(r'<span class="placeholder">{\1}</span>', html))  # noqa: S704  escaped above
+
+
+MOST_FIELDS = 2_000  # of one form
 HERE = Path(__file__).parent
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 HTML = "text/html"
@@ -87,14 +111,14 @@ def harden(response: Response) -> Response:
     return response
 
 
-def placed(view: Callable[..., Any], room: Room) -> Callable[..., Any]:
-    """A view that answers calls and takes its place among those of clients."""
+def limited(view: Callable[..., Any], room: Room) -> Callable[..., Any]:
+    """A view that answers calls: it counts toward the concurrency limit as the calls of clients do."""
 
-    def in_place(**given: Any) -> Any:
+    def in_turn(**given: Any) -> Any:
         with room.place(request.environ):
             return view(**given)
 
-    return in_place
+    return in_turn
 
 
 def shown(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -126,3 +150,10 @@ def refuse_foreign() -> None:
         raise Refused(403, FOREIGN)
     if site != "same-origin" and (site is not None or origin is None):
         raise Refused(403, FOREIGN)
+
+
+def sent_form() -> Mapping[str, str]:
+    """The form that was sent: from our own page, no larger than a call may be."""
+    refuse_foreign()
+    request.max_form_memory_size, request.max_form_parts = LARGEST_BODY, MOST_FIELDS
+    return request.form

@@ -1,39 +1,79 @@
 """The playground: choose an example patient or bring a request, change what is recorded, and see the cards and why.
 
-Patients travel in the bodies of forms only. The whole state of a visit is in its forms: the request as it was sent
-last, and a random name under which the store remembers what this visit dismissed.
+The pages exist in demo mode, or where the operator has switched them on (CDS_PLAYGROUND). Patients travel in the bodies
+of forms only. The whole state of a visit is in its forms: the request as it was sent last, and a random name under
+which the store remembers what this visit dismissed.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from secrets import token_hex
 from typing import Any
 
 import msgspec
-from flask import Response, make_response, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, make_response, redirect, render_template, request, url_for
 
+from cds_service.cdshooks.catalogue import SERVICES
 from cds_service.cdshooks.messages import log_name
+from cds_service.clinical.case import written
+from cds_service.fetching import Fetch
+from cds_service.http.addresses import leads_here
+from cds_service.http.client import HttpClient
 from cds_service.store.records import StoreDown
-from cds_service.web.bodies import LARGEST_BODY
 from cds_service.web.errors import Refused
 from cds_service.web.feedback import FeedbackDesk
+from cds_service.web.room import Room
 
-from . import adding, pasted
-from .answer_view import AnswerView
-from .desk import Ask, Called, Desk
-from .editing import day_of, edit
-from .entered import Entered, Form, WrongField
+from .client import AnsweredCall, FetchFor, PageCall, PageClient
+from .evidence import AnswerView, indicator, markdown
 from .examples import Example, Examples, opened
-from .feedback_form import feedback_body
-from .frame import refuse_foreign
-from .record_rows import Rows, rows_of
-from .request_tree import Tree
+from .fhir_page import FhirPage
+from .form import ADDABLE, KEEP, Entered, Form, WrongField, add, builder, choices, choose_order, day_of, edit
+from .frame import add_frame, limited, sent_form, shown
+from .patient import Rows, rows_of
+from .request_json import Tree, request_of
+
+Json = dict[str, Any]
+NOT_HERE = "the page that was sent has no such card; reload it and try again"
+
+
+def feedback_body(form: Mapping[str, str], cards: Sequence[Json], now: datetime) -> bytes:
+    """The body of POST /cds-services/{id}/feedback for the button that was pressed: "accept" or "override"."""
+    if "accept" in form:
+        card_id, _, suggestion = form["accept"].partition("|")
+        card = named(cards, card_id)
+        if suggestion not in [each["uuid"] for each in card.get("suggestions", ())]:
+            raise Refused(400, NOT_HERE)
+        said: Json = {"outcome": "accepted", "acceptedSuggestions": [{"id": suggestion}]}
+    else:
+        card_id = form.get("override", "")
+        card = named(cards, card_id)
+        said = {"outcome": "overridden", **reason(card, form.get(f"reason-{card_id}", ""))}
+    given = {"card": card_id, **said, "outcomeTimestamp": now.isoformat(timespec="milliseconds")}
+    return msgspec.json.encode({"feedback": [given]})
+
+
+def named(cards: Sequence[Json], card_id: str) -> Json:
+    """The card of that uuid."""
+    card = next((each for each in cards if each.get("uuid") == card_id), None)
+    if card is None:
+        raise Refused(400, NOT_HERE)
+    return card
+
+
+def reason(card: Json, code: str) -> Json:
+    """The reason that was chosen of those that the card offers; none is allowed."""
+    for each in card.get("overrideReasons", ()):
+        if each["code"] == code:
+            return {"overrideReason": {"reason": {"code": each["code"], "system": each["system"]}}}
+    return {}
+
 
 DEFAULT = "neuro-metformin"
-MOST_FIELDS = 2_000
 SECONDS_FOR_STORE, PAUSE = 1.5, 0.05
 MOST_FOUND = 100
 
@@ -42,7 +82,7 @@ MOST_FOUND = 100
 class Playground:
     """The views of the playground."""
 
-    desk: Desk
+    client: PageClient
     examples: Examples
     feedback_desk: FeedbackDesk
 
@@ -53,11 +93,11 @@ class Playground:
         if example is None:
             raise Refused(404, "there is no example patient of that name")
         pathway = request.args.get("pathway") or example.pathway
-        found = opened(example, self.desk.service(pathway).content, self.desk.today())
+        found = opened(example, self.client.service(pathway).content, self.client.today())
         tree = Tree(found.body)
         tree.renew()
-        ask = Ask(tree.encoded(), pathway, token_hex(8), found.day, recall=False, keep=False)
-        return self.page(self.desk.call(ask), example)
+        call = PageCall(tree.encoded(), pathway, token_hex(8), found.day, recall=False, keep=False)
+        return self.page(self.client.answer(call), example)
 
     def answer(self) -> str | Response:
         """POST /: the cards about the patient of the form, or about what was pasted. A form with faults comes back."""
@@ -65,63 +105,63 @@ class Playground:
         if entered.is_pasted:
             return self.answer_pasted(entered)
         form, (pathway, day) = entered.form, self.under(entered)
-        service, tree = self.desk.service(pathway), Tree(entered.form.get("request", "").encode())
-        build = adding.builder(service.content, pathway, day)
+        service, tree = self.client.service(pathway), Tree(entered.form.get("request", "").encode())
+        build = builder(service.content, pathway, day)
         edit(tree, self.rows(tree, pathway, day), entered, build, day)
-        adding.add(tree, entered, build)
+        add(tree, entered, build)
         with entered.checked():
-            adding.choose_order(tree, form.get("order", adding.KEEP), service, build)
+            choose_order(tree, form.get("order", KEEP), service, build)
         example = self.examples.find(form.get("example", ""))
         if entered.faults:
-            ask = Ask(form.get("request", "").encode(), pathway, visit(form), day, recall=False, keep=False)
-            return make_response(self.page(self.desk.call(ask), example, entered), 400)
+            call = PageCall(form.get("request", "").encode(), pathway, visit(form), day, recall=False, keep=False)
+            return make_response(self.page(self.client.answer(call), example, entered), 400)
         tree.renew()
-        return self.page(self.desk.call(Ask(tree.encoded(), pathway, visit(form), day)), example)
+        return self.page(self.client.answer(PageCall(tree.encoded(), pathway, visit(form), day)), example)
 
     def answer_pasted(self, entered: Entered) -> str | Response:
         """The cards about what was pasted; or what was pasted, and why it cannot be read."""
         pathway, day = self.under(entered)
         try:
-            told = entered.form["pasted"].strip().encode()
-            tree = Tree(pasted.request_of(told, self.desk.service(pathway).templates))
+            text = entered.form["pasted"].strip().encode()
+            tree = Tree(request_of(text, self.client.service(pathway).templates))
             tree.renew()
-            ask = Ask(tree.encoded(), pathway, visit(entered.form), day)
-            called = None if entered.faults else self.desk.call(ask)
+            call = PageCall(tree.encoded(), pathway, visit(entered.form), day)
+            answered = None if entered.faults else self.client.answer(call)
         except Refused as error:
-            called = None
+            answered = None
             entered.faults["pasted"] = "; ".join((*error.texts, *(each.text for each in error.faults)))
-        if called is None:
+        if answered is None:
             return make_response(self.page(None, None, entered), 400)
-        return self.page(called, None)
+        return self.page(answered, None)
 
     def under(self, entered: Entered) -> tuple[str, date]:
         """The pathway and the day of a form; ours and today, where these are among its faults."""
-        pathway, day = self.desk.pathway, self.desk.today()
+        pathway, day = self.client.pathway, self.client.today()
         with entered.checked():
             day = self.day(entered.form)
         wanted = entered.form.get("pathway", pathway)
-        if wanted in self.desk.pathways:
+        if wanted in self.client.pathways:
             return wanted, day
-        entered.faults["pathway"] = f"Pathway: there is no such pathway; known: {', '.join(self.desk.pathways)}"
+        entered.faults["pathway"] = f"Pathway: there is no such pathway; known: {', '.join(self.client.pathways)}"
         return pathway, day
 
     def evidence(self) -> str:
         """POST /evidence: why, as a page of its own to print."""
         form = sent_form()
-        called, example = self.again(form), self.examples.find(form.get("example", ""))
-        view = AnswerView(called, request.host_url, example)
+        answered, example = self.again(form), self.examples.find(form.get("example", ""))
+        view = AnswerView(answered, request.host_url, example)
         return render_template("evidence_page.html", view=view, here="playground")
 
     def feedback(self) -> str:
         """POST /feedback: what the clinician does with a card, stored as a client's feedback is, and what is stored."""
         form = sent_form()
-        called = self.again(form)
-        body = feedback_body(form, called.found.cards, self.desk.clock())
-        self.feedback_desk.taken(body, called.service.options.service, self.desk.client)
+        answered = self.again(form)
+        body = feedback_body(form, answered.found.cards, self.client.clock())
+        self.feedback_desk.taken(body, answered.service.options.service, self.client.name)
         if not form.get("kept"):
-            self.desk.note(called)
+            self.client.note(answered)
         example = self.examples.find(form.get("example", ""))
-        return self.page(called, example, history=self.history(called), sent=msgspec.json.format(body).decode())
+        return self.page(answered, example, history=self.history(answered), sent=msgspec.json.format(body).decode())
 
     def request_file(self) -> Response:
         """POST /request.json: the request as a file."""
@@ -138,45 +178,48 @@ class Playground:
         if request.args.get("only") and len(found) == 1:
             return redirect(url_for("playground", patient=found[0].name))
         return render_template("examples.html", found=found[:MOST_FOUND], count=len(found), words=words,
-                               pathway=pathway, hook=hook, pathways=self.desk.pathways, here="examples")  # fmt: skip
+                               pathway=pathway, hook=hook, pathways=self.client.pathways, here="examples")  # fmt: skip
 
-    def again(self, form: Form) -> Called:
+    def again(self, form: Form) -> AnsweredCall:
         """The same call as the form was made of, neither remembered nor noted once more."""
-        ask = Ask(form.get("request", "").encode(), form.get("pathway", self.desk.pathway), visit(form), self.day(form))
-        return self.desk.call(replace(ask, recall=False, keep=False))
+        pathway = form.get("pathway", self.client.pathway)
+        call = PageCall(form.get("request", "").encode(), pathway, visit(form), self.day(form))
+        return self.client.answer(replace(call, recall=False, keep=False))
 
-    def page(self, called: Called | None, example: Example | None, entered: Entered | None = None, **given: Any) -> str:
+    def page(
+        self, answered: AnsweredCall | None, example: Example | None, entered: Entered | None = None, **given: Any
+    ) -> str:
         """The page about a call; or with `entered`, the form as it was typed and what is wrong with it."""
-        view = AnswerView(called, request.host_url, example, **given) if called else None
-        pathway = called.ask.pathway if called else self.desk.pathway
+        view = AnswerView(answered, request.host_url, example, **given) if answered else None
+        pathway = answered.call.pathway if answered else self.client.pathway
         return render_template(
             "playground.html",
             view=view,
-            rows=self.rows(Tree(called.ask.body), pathway, called.day) if called else None,
+            rows=self.rows(Tree(answered.call.body), pathway, answered.day) if answered else None,
             entered=entered or Entered(),
-            choices=adding.choices(self.desk.service(pathway).content, self.desk.service(pathway)),
-            addable=adding.ADDABLE,
+            choices=choices(self.client.service(pathway).content, self.client.service(pathway)),
+            addable=ADDABLE,
             examples=self.examples.records.values(),
             example=example,
             pathway=pathway,
-            pathways=self.desk.pathways,
-            today=self.desk.today(),
-            has_store=self.desk.store is not None,
+            pathways=self.client.pathways,
+            today=self.client.today(),
+            has_store=self.client.store is not None,
             here="playground",
         )
 
     def rows(self, tree: Tree, pathway: str, day: date) -> Rows:
         """The record of a request, as rows of the form."""
-        service = self.desk.service(pathway)
-        record = self.desk.record(tree.encoded(), service, day)
+        service = self.client.service(pathway)
+        record = self.client.record(tree.encoded(), service, day)
         return rows_of(tree, record, service.pathway, day)
 
-    def history(self, called: Called) -> list[dict[str, Any]]:
+    def history(self, answered: AnsweredCall) -> list[dict[str, Any]]:
         """What the store holds of the call. Decisions are written after the answer, so this waits for a moment."""
         latest = time.monotonic() + SECONDS_FOR_STORE
         try:
             while True:
-                found = self.desk.history(log_name(called.request.hook_instance))
+                found = self.client.history(log_name(answered.request.hook_instance))
                 if found or time.monotonic() > latest:
                     return found
                 time.sleep(PAUSE)
@@ -186,20 +229,58 @@ class Playground:
     def day(self, form: Form) -> date:
         """The day of the call; today where the form says nothing."""
         text = day_of(form.get("today", ""), "today", "Day of the call")
-        day = date.fromisoformat(text) if text else self.desk.today()
+        day = date.fromisoformat(text) if text else self.client.today()
         if not 1950 <= day.year <= 2200:
             raise WrongField("today", "Day of the call: allowed are the years 1950 to 2200")
         return day
-
-
-def sent_form() -> Form:
-    """The form that was sent: from our own page, no larger than a call may be."""
-    refuse_foreign()
-    request.max_form_memory_size, request.max_form_parts = LARGEST_BODY, MOST_FIELDS
-    return request.form
 
 
 def visit(form: Form) -> str:
     """The name of the visit, made of hexadecimal digits."""
     found = form.get("visit", "")
     return found if len(found) == 16 and all(sign in "0123456789abcdef" for sign in found) else token_hex(8)
+
+
+def add_pages(app: Flask, client: PageClient, room: Room, demo: bool, bases: tuple[str, ...]) -> None:
+    """The frame, the playground, the example patients and the FHIR tab, which may call `bases`."""
+    add_frame(app, demo, playground=True)
+    app.add_template_filter(markdown, "markdown")
+    app.add_template_filter(written, "day")
+    names = {"indicator": indicator, "default_pathway": client.pathway, "has_content": has_content}
+    names |= {"demo": demo, "services": SERVICES}
+    app.jinja_env.globals.update(names)
+    feedback_desk = FeedbackDesk(client.store, client.clock, client.log, not_counted)
+    pages = Playground(client, Examples(client.pathway, client.pathways), feedback_desk)
+    fhir = FhirPage(client, bases)
+    for path, name, view, method in (
+        ("/", "playground", pages.start, "GET"),
+        ("/", "page_answer", pages.answer, "POST"),
+        ("/examples", "examples", pages.search, "GET"),
+        ("/evidence", "evidence", pages.evidence, "POST"),
+        ("/feedback", "page_feedback", pages.feedback, "POST"),
+        ("/request.json", "request_file", pages.request_file, "POST"),
+        ("/fhir", "fhir", fhir.start, "GET"),
+        ("/fhir", "fhir_search", fhir.search, "POST"),
+        ("/fhir/cards", "fhir_cards", fhir.cards, "POST"),
+    ):
+        app.add_url_rule(path, name, shown(limited(view, room)), methods=[method])
+
+
+def not_counted(client: str, outcomes: Iterable[str]) -> None:
+    """What is tried out here is no feedback of clinicians: it stays out of the metrics."""
+
+
+def except_this_service(outgoing: HttpClient) -> FetchFor:
+    """The way of every call to FHIR servers, except to this service itself."""
+
+    def fetch_for(base: str, token: str, lifetime: float | None) -> tuple[Fetch | None, str]:
+        if leads_here(base, request.environ.get("SERVER_PORT", "")):
+            return None, "the fhirServer is this service"
+        return outgoing.fetch_for(base, token, lifetime)
+
+    return fetch_for
+
+
+def has_content() -> bool:
+    """Are the content pages there to link to?"""
+    return "content_sheet" in current_app.view_functions

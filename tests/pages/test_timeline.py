@@ -15,7 +15,7 @@ from cds_service.clinical.findings import assess
 from cds_service.clinical.record import LabResult, Patient, PatientRecord
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder, shipped_folder
-from cds_service.ui.timeline import HEIGHT, LEFT, RIGHT, WIDTH, Chart, Timeline, timeline
+from cds_service.ui.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, Timeline, timeline
 from tests.clinical.patients import KEYS, TODAY, ago, injection, lab, oral
 
 
@@ -163,7 +163,7 @@ def test_doses_of_one_medicine_lie_on_one_lane_and_treatment_comes_first():
     doses = line.lanes[1].bars
     assert [each.event for each in doses] == [True, True, True]
     assert doses[0].earlier and not doses[2].earlier
-    assert line.lanes[0].bars[0].told == "cyanocobalamin, stated, oral: from 29 Jun 2025, still in use"
+    assert line.lanes[0].bars[0].words == "cyanocobalamin, stated, oral: from 29 Jun 2025, still in use"
 
 
 ANALYTES = st.sampled_from(["b12", "active-b12", "mma", "homocysteine", "mcv", "haemoglobin"])

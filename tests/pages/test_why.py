@@ -17,7 +17,7 @@ from cds_service.evaluate import Answer, Service, answer
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.examples.vignettes import Vignette, overlay_folder, read_vignette
 from cds_service.settings import Settings
-from cds_service.ui.why import Why, why
+from cds_service.ui.evidence import Why, why
 
 FOLDER = shipped_folder("fixtures", holding="vignettes") / "vignettes"
 PATHS = [path for path in sorted(FOLDER.glob("*/*.toml")) if overlay_folder(read_vignette(path)) is None]

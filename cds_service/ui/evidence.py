@@ -1,4 +1,4 @@
-"""Why an answer is what it is, as lists for a reader: rows and their conditions, findings and their evidence, sources.
+"""Why an answer is what it is, as lists for a reader: rows and conditions, findings and evidence, sources, cards.
 
 Nothing is decided again here: the tables are walked once more over the findings that the decision rests on.
 """
@@ -7,18 +7,82 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from cds_service.clinical.advice import matches, named
+import msgspec
+from markupsafe import Markup
+
+from cds_service.cdshooks.catalogue import LISTINGS, discovery
+from cds_service.clinical.advice import Writer, belongs, matches, named
 from cds_service.clinical.decide import Decision
 from cds_service.clinical.findings import Assessment
 from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Row, Source
 from cds_service.content.content import Content
-from cds_service.evaluate import Answer, Service
+from cds_service.evaluate import REQUIRED, Answer, Service
 from cds_service.explanation import not_used
+from cds_service.web.bodies import missing, told
 
+from .charts import Timeline, timeline
+from .client import AnsweredCall
+from .examples import Example
+from .frame import MARKDOWN
 from .limits_behind import Limit, is_too_large, limits_behind
-from .why_said import Rest, added
+from .patient import Subject, subject_of
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of what a card says: a row, a note or a regimen. `when`: the findings that brought a note."""
+
+    table: str
+    id: str
+    title: str  # what it says, or what it is called
+    when: tuple[str, ...]
+    provenance: Provenance
+    source: Source
+
+    @property
+    def name(self) -> str:
+        return f"{self.table}/{self.id}"
+
+
+def part(table: str, it: object, title: str, pathway: Pathway, when: tuple[str, ...] = ()) -> Part:
+    """A part of the content that has an id and a provenance."""
+    return Part(table, it.id, title, when, it.provenance, pathway.sources[it.provenance.source])
+
+
+def parts_of(found: Answer, service: Service, card: str) -> list[Part]:
+    """The rows that a card shows. What was dismissed before is named on a card of its own, which is none of these."""
+    pathway = service.pathway
+    origins = {each.row: each.provenance for each in found.decision.advice}
+    rows = [each.row for each in found.shown if each.card == card and origins.get(each.row)]
+    parts = [(*row.split("/", 1), origins[row]) for row in rows]
+    return [Part(table, id, "", (), origin, pathway.sources[origin.source]) for table, id, origin in parts]
+
+
+def added(row: Row, found: Answer, pathway: Pathway) -> tuple[Part, ...]:
+    """The notes on the card of a row and the regimens it offers; nothing for a row without a card."""
+    decision = found.decision
+    if named(row) not in {each.row for each in decision.advice}:
+        return ()
+    return (*notes(row, decision, found, pathway), *regimens(row, decision, found, pathway))
+
+
+def notes(row: Row, decision: Decision, found: Answer, pathway: Pathway) -> Iterator[Part]:
+    """The sentences that were added to the card of a row."""
+    for note in pathway.notes:
+        if belongs(note, row) and matches(note, decision.findings) and note.detail.strip():
+            text = note.detail.strip().format_map(found.assessment.values | {"regimens": ""})
+            yield part("notes", note, text, pathway, note.when)
+
+
+def regimens(row: Row, decision: Decision, found: Answer, pathway: Pathway) -> Iterator[Part]:
+    """The treatment schedules on the card of a row."""
+    writer = Writer(found.assessment.case, pathway, decision.findings, found.assessment.values)
+    for each in writer.suitable(row) if row.regimens else ():
+        yield part("regimens", each, each.title, pathway)
+
 
 FIRST_MATCH = {"interpret": "Interpretation", "treat": "Treatment"}
 EVERY_MATCH = {"safety": "Safety", "orders": "Orders"}
@@ -36,7 +100,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedRow:
     """One row as it was judged. `failing`: the conditions that kept it from holding."""
 
     name: str  # "interpret/deficient", as the answer and the store name it
@@ -49,7 +113,7 @@ class Judged:
     words: str  # the label in words
     provenance: Provenance | None
     source: Source | None
-    added: tuple[Rest, ...] = ()  # notes and regimens on its card
+    added: tuple[Part, ...] = ()  # notes and regimens on its card
 
     @property
     def failing(self) -> list[tuple[str, Condition]]:
@@ -65,16 +129,16 @@ class Walk:
 
     table: str
     title: str
-    held: tuple[Judged, ...]
-    above: tuple[Judged, ...]
+    held: tuple[JudgedRow, ...]
+    above: tuple[JudgedRow, ...]
     first_match: bool
 
     @property
-    def nearest(self) -> tuple[Judged, ...]:
+    def nearest(self) -> tuple[JudgedRow, ...]:
         return self.above[:NEAREST] if self.first_match else ()
 
     @property
-    def further(self) -> tuple[Judged, ...]:
+    def further(self) -> tuple[JudgedRow, ...]:
         return self.above[NEAREST:] if self.first_match else self.above
 
 
@@ -111,29 +175,29 @@ class Why:
 def why(found: Answer, service: Service, behind: Behind = limits_behind) -> Why:
     """The reasons of an answer; `behind` works out the limits behind each finding. An order that is none of our
     business has none."""
-    teller = Teller(service.content, service.pathway)
-    walks = tuple(teller.walks(found)) if found.decision.label else ()
+    phrases = Phrases(service.content, service.pathway)
+    walks = tuple(phrases.walks(found)) if found.decision.label else ()
     held = [row for walk in walks for row in walk.held]
     wanted = {each.name for row in held for each in row.when}
     limits = behind(found.assessment, service.pathway) if walks else {}
-    facts = sorted(teller.facts(found.decision, wanted, limits), key=lambda each: not each.used)
+    facts = sorted(phrases.facts(found.decision, wanted, limits), key=lambda each: not each.used)
     return Why(
         label=found.decision.label,
-        words=teller.label(found.decision.label),
+        words=phrases.label(found.decision.label),
         rows=found.decision.rows,
         walks=walks,
         facts=tuple(facts),
         ignored=not_used(found.assessment.case),
-        unavailable=teller.keys(found.record.unavailable),
-        incomplete=teller.keys(found.record.incomplete),
+        unavailable=phrases.keys(found.record.unavailable),
+        incomplete=phrases.keys(found.record.incomplete),
         suppressed=found.suppressed,
-        sources=tuple(teller.sources(held, facts, found.decision)),
+        sources=tuple(phrases.sources(held, facts, found.decision)),
         without_limits=bool(walks) and is_too_large(found.assessment),
-        in_words=lambda names: "; ".join(map(teller.finding, names)),
+        in_words=lambda names: "; ".join(map(phrases.finding, names)),
     )
 
 
-class Teller:
+class Phrases:
     """Puts rows and findings into words."""
 
     def __init__(self, content: Content, pathway: Pathway) -> None:
@@ -160,10 +224,10 @@ class Teller:
         above = [self.judged(row, findings) for row in reversed(rows[:at])]
         return Walk(table, FIRST_MATCH[table], (self.judged(rows[at], findings, found),), tuple(above), True)
 
-    def judged(self, row: Row, findings: Collection[str], found: Answer | None = None) -> Judged:
+    def judged(self, row: Row, findings: Collection[str], found: Answer | None = None) -> JudgedRow:
         """A row; one that held comes with the answer, in which it may have a card."""
         origin = row.provenance
-        return Judged(
+        return JudgedRow(
             named(row),
             row.table,
             row.id,
@@ -199,7 +263,7 @@ class Teller:
         return tuple(self.pathway.messages.get(f"prefetch.{name}", name) for name in sorted(names))
 
     def sources(
-        self, held: list[Judged], facts: list[Fact], decision: Decision
+        self, held: list[JudgedRow], facts: list[Fact], decision: Decision
     ) -> Iterator[tuple[Source, tuple[Provenance, ...]]]:
         """Every source of a row that held, of its notes and regimens, and of the limits behind what it asks for, with
         the grades and days under which it was used."""
@@ -213,3 +277,102 @@ class Teller:
         for name, found in by_source.items():
             if name in self.pathway.sources:
                 yield self.pathway.sources[name], tuple(found)
+
+
+Json = dict[str, Any]
+LONGEST_SHOWN = 400_000  # bytes of a request that is shown whole
+INDICATORS = {"critical": ("Critical", "‼"), "warning": ("Warning", "!"), "info": ("Information", "i")}
+
+
+@dataclass(frozen=True)
+class AnswerView:
+    """What the templates show of a call. `history` is what the store holds of it, where that was looked up."""
+
+    answered: AnsweredCall
+    host_url: str
+    example: Example | None = None
+    history: list[Json] | None = None
+    sent: str = ""  # the feedback that was just sent
+
+    @property
+    def cards(self) -> list[Json]:
+        return self.answered.found.cards
+
+    @property
+    def status(self) -> int:
+        return self.answered.found.status
+
+    @property
+    def missing(self) -> list[str]:
+        return missing(self.answered.found)
+
+    @property
+    def endpoint(self) -> str:
+        """Where a client would have called."""
+        return f"{self.host_url}cds-services/{self.answered.service.options.service}"
+
+    @cached_property
+    def subject(self) -> Subject:
+        """Of whom the answer speaks."""
+        return subject_of(self.answered, self.example)
+
+    def other_links(self, card: Json) -> list[Json]:
+        """The links of a card besides the one that its source names already."""
+        return [each for each in card.get("links", ()) if each["url"] != card["source"].get("url")]
+
+    def parts_of(self, card: Json) -> list[Part]:
+        """The rows that a card shows, each with where it comes from."""
+        return parts_of(self.answered.found, self.answered.service, card["uuid"])
+
+    @property
+    def request_text(self) -> str:
+        """The request, byte by byte: what the next form begins with."""
+        return self.answered.call.body.decode()
+
+    @property
+    def request_pretty(self) -> str:
+        body = self.answered.call.body
+        return msgspec.json.format(body, indent=2).decode() if len(body) <= LONGEST_SHOWN else ""
+
+    @property
+    def answer_pretty(self) -> str:
+        return msgspec.json.format(told(self.answered.found).get_data(), indent=2).decode()
+
+    @property
+    def discovery_pretty(self) -> str:
+        """The entry of the catalogue that belongs to this call."""
+        service = self.answered.service
+        listed = discovery([each(service.pathway.title, service.templates, REQUIRED) for each in LISTINGS])["services"]
+        entry = next(each for each in listed if each["id"] == service.options.service)
+        return msgspec.json.format(msgspec.json.encode(entry), indent=2).decode()
+
+    @property
+    def curl(self) -> str:
+        return (
+            f"curl --silent --request POST {self.endpoint} \\\n"
+            "  --header 'Content-Type: application/json' --data-binary @request.json"
+        )
+
+    @cached_property
+    def why(self) -> Why:
+        return why(self.answered.found, self.answered.service)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        return timeline(self.answered.found.assessment.case)
+
+    def feedback_on(self, card: Json) -> list[Json]:
+        """What the store holds of the answers to a card."""
+        cards = (each for decision in self.history or () for each in decision["cards"])
+        answers: list[list[Json]] = [each["feedback"] for each in cards if each["card"] == card["uuid"]]
+        return answers[-1] if answers else []
+
+
+def indicator(name: str) -> tuple[str, str]:
+    """The word and the sign of an indicator: colour alone says nothing."""
+    return INDICATORS[name]
+
+
+def markdown(text: str) -> Markup:
+    """A card's detail as HTML: Markdown without HTML of its own."""
+    return Markup(MARKDOWN.render(text))  # noqa: S704  markdown-it escapes all but its own tags

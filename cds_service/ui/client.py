@@ -28,11 +28,11 @@ from cds_service.store.records import DecisionStore, NoHistory
 from cds_service.web.bodies import timing
 from cds_service.web.errors import Refused
 
-Way = Callable[[str, str, float | None], tuple[Fetch | None, str]]
+FetchFor = Callable[[str, str, float | None], tuple[Fetch | None, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PageCall:
     """What is asked: the body of the call, under which pathway, as of which day, and whose visit it is.
 
     `day` is None for a call as of now. `recall`: is what this visit dismissed or accepted remembered? `keep`: is the
@@ -48,10 +48,10 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
+class AnsweredCall:
     """A call with its answer, and what a page says about both. `timing` is a Server-Timing header."""
 
-    ask: Ask
+    call: PageCall
     request: HookRequest
     service: Service
     found: Answer
@@ -62,17 +62,17 @@ class Called:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """Makes calls. `services` by pathway and hook; `way` leads to a FHIR server if it may be called."""
+class PageClient:
+    """Makes calls. `services` by pathway and hook; `fetch_for` gives a fetch for a FHIR server that may be called."""
 
     services: Mapping[tuple[str, str], Service]
     pathway: str  # the one that clients get
-    answer: Callable[..., Answer]  # pipeline.answer
-    way: Way
+    evaluate: Callable[..., Answer]  # evaluate.answer
+    fetch_for: FetchFor
     clock: Callable[[], datetime]
     log: FilteringBoundLogger
     seconds: float
-    client: str
+    name: str  # under which its calls are noted
     store: DecisionStore | None
     fhir_limits: ConcurrencyLimits
 
@@ -93,48 +93,50 @@ class Desk:
             raise Refused(400, f"there is no such pathway; known: {', '.join(self.pathways)}")
         return self.services[pathway, hook]
 
-    def call(self, ask: Ask) -> Called:
+    def answer(self, call: PageCall) -> AnsweredCall:
         """The answer. Refused says what is wrong with the request."""
         begun = time.monotonic()
-        hook = named_hook(ask.body, otherwise="patient-view")
-        service = self.service(ask.pathway, hook)
+        hook = named_hook(call.body, otherwise="patient-view")
+        service = self.service(call.pathway, hook)
         try:
-            request = read_request(ask.body, hook)
+            request = read_request(call.body, hook)
             read = time.monotonic()
-            called = self.answered(ask, request, service, begun, read)
+            answered = self.answer_read(call, request, service, begun, read)
         except BadRequest as error:
             raise Refused(400, faults=error.faults) from None
         except RecursionError:
-            if not surely_too_deep(ask.body):
+            if not surely_too_deep(call.body):
                 raise
             raise Refused(400, faults=(TOO_DEEP,)) from None
-        self.log.info("playground", hook=hook, status=called.found.status, cards=len(called.found.cards))
-        return called
+        self.log.info("playground", hook=hook, status=answered.found.status, cards=len(answered.found.cards))
+        return answered
 
-    def answered(self, ask: Ask, request: HookRequest, service: Service, begun: float, read: float) -> Called:
+    def answer_read(
+        self, call: PageCall, request: HookRequest, service: Service, begun: float, read: float
+    ) -> AnsweredCall:
         """The answer to a request that could be read, noted in the store."""
-        now = self.moment(ask.day)
-        fetch, why = self.fetch_for(request)
-        asked = who(request, self.client, f"visit-{ask.visit}")
-        recall = recall_for(self.store, asked, now, service.zone) if ask.recall else NoHistory
+        now = self.moment(call.day)
+        fetch, why = self.fetch_of(request)
+        asked = who(request, self.name, f"visit-{call.visit}")
+        recall = recall_for(self.store, asked, now, service.zone) if call.recall else NoHistory
         deadlines = begun + self.seconds, begun + self.seconds / 2
         base = request.fhir_access.base if request.fhir_access else ""
         with self.fhir_limits.admit(base, fetch) as fetch:
-            found = self.answer(request, service, fetch, now, *deadlines, recall)
+            found = self.evaluate(request, service, fetch, now, *deadlines, recall)
         done = time.monotonic()
         parts = {"read": read - begun, "decide": done - read, "total": done - begun}
         rounded = {name: round(seconds * 1000, 1) for name, seconds in parts.items()}
         day = now.astimezone(service.zone).date()
-        called = Called(ask, request, service, found, day, timing(**parts), rounded, why or "ready")
-        if ask.keep:
-            self.note(called)
-        return called
+        answered = AnsweredCall(call, request, service, found, day, timing(**parts), rounded, why or "ready")
+        if call.keep:
+            self.note(answered)
+        return answered
 
-    def note(self, called: Called) -> None:
+    def note(self, answered: AnsweredCall) -> None:
         """Write the decision of a call to the store that was answered without."""
         if self.store is not None:
-            asked = who(called.request, self.client, f"visit-{called.ask.visit}")
-            call, seconds = (called.found, called.request, called.service), called.milliseconds["total"] / 1000
+            asked = who(answered.request, self.name, f"visit-{answered.call.visit}")
+            call, seconds = (answered.found, answered.request, answered.service), answered.milliseconds["total"] / 1000
             self.store.save_decision(kept(*call, asked, self.clock(), seconds=seconds, silent=False))
 
     def record(self, body: bytes, service: Service, day: date) -> PatientRecord:
@@ -151,10 +153,10 @@ class Desk:
             return self.clock()
         return datetime.combine(day, time_of_day(12), self.zone)
 
-    def fetch_for(self, request: HookRequest) -> tuple[Fetch | None, str]:
-        """The way to the FHIR server that the request names."""
+    def fetch_of(self, request: HookRequest) -> tuple[Fetch | None, str]:
+        """A fetch for the FHIR server that the request names, or why there is none."""
         access = request.fhir_access
-        return (None, "none passed") if access is None else self.way(access.base, access.token, access.lifetime)
+        return (None, "none passed") if access is None else self.fetch_for(access.base, access.token, access.lifetime)
 
     def history(self, hook_instance: str) -> list[dict[str, Any]]:
         """What the store holds of a call; nothing where nothing is kept."""

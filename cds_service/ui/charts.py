@@ -1,4 +1,4 @@
-"""The course of a patient's results as small charts on one time axis, with the pathway's bands and what was taken.
+"""The course of a patient: results as small charts on one time axis, with the bands of the pathway, and medicines.
 
 Everything is converted to the chart unit of the analyte (analytes.toml) and placed here, so that the template only
 draws. What was reported stands beside every point: decisions compare in the unit that was reported, charts do not.
@@ -11,13 +11,117 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from cds_service.clinical.case import Case, quantity, written
+from cds_service.clinical.bands import BOUNDS, band
+from cds_service.clinical.case import Case, quantity, surely_above, surely_below, written
 from cds_service.clinical.limits import days_before
+from cds_service.clinical.markers import molar, upper_limit
 from cds_service.clinical.record import LabResult, Medication
 from cds_service.clinical.units import convert, unit_named
+from cds_service.clinical.unjudged import why_not
 
-from .chart_bands import Band, bands_of
-from .placing import place_of, why_unclassified
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A shaded region from `low` to `high` (None: to the edge), and what it means."""
+
+    meaning: str  # low | unsure | fine: the colour
+    words: str
+    low: Decimal | None
+    high: Decimal | None
+    y: float = 0
+    height: float = 0
+
+
+def bands_of(case: Case, analyte: str) -> list[Band]:
+    """The pathway's bands in the chart unit."""
+    known = case.pathway.analytes[analyte]
+    if analyte in ("b12", "active-b12"):
+        family = unit_named(known, known.chart_unit).family
+        low, high = (in_chart(case, analyte, name) for name in BOUNDS[analyte, family])
+        return [
+            Band("low", "deficient", None, low),
+            Band("unsure", "uncertain", low, high),
+            Band("fine", "unlikely", high, None),
+        ]
+    if analyte in ("mma", "homocysteine"):
+        upper = charted_upper_limit(case, analyte)
+        return [Band("fine", "not raised", None, upper), Band("low", "raised", upper, None)]
+    if analyte == "mcv":
+        large = in_chart(case, analyte, "mcv-macrocytosis")
+        return [Band("fine", "", None, large), Band("low", "enlarged cells", large, None)]
+    sex = "hb-pregnancy" if case.has("pregnant") else "hb-men" if case.record.patient.sex == "male" else "hb-women"
+    anaemia, severe = in_chart(case, analyte, sex), in_chart(case, analyte, "hb-severe")
+    return [
+        Band("low", "severe", None, severe),
+        Band("unsure", "anaemia", severe, anaemia),
+        Band("fine", "", anaemia, None),
+    ]
+
+
+def in_chart(case: Case, analyte: str, name: str) -> Decimal:
+    """A threshold in the chart unit."""
+    known, threshold = case.pathway.analytes[analyte], case.pathway.thresholds[name]
+    return convert(known, threshold.value, threshold.unit, known.chart_unit)
+
+
+def charted_upper_limit(case: Case, analyte: str) -> Decimal:
+    """The upper limit that counts for the newest result: the laboratory's own, else the pathway's."""
+    lab = case.mma if analyte == "mma" else case.homocysteine
+    name = f"{analyte}-upper"
+    if lab is None or lab.high is None:
+        return in_chart(case, analyte, name)
+    known = case.pathway.analytes[analyte]
+    return convert(known, molar(case, lab, lab.high), known.bases["molar"], known.chart_unit)
+
+
+B12_BANDS = {
+    "deficient": "deficient: below {low}",
+    "grey": "uncertain: from {low} to {high}",
+    "above": "unlikely to be deficient: above {high}",
+    "straddling": "may or may not be below {low}",
+}
+
+
+def why_unclassified(case: Case, lab: LabResult) -> str:
+    """Why a result counts for nothing, "" for one that counts."""
+    key = why_not(case, lab)
+    return f"not classified: {case.pathway.messages.get(f'doubt.{key}', key)}" if key else ""
+
+
+def place_of(case: Case, lab: LabResult, value: Decimal, bands: list[Band], unit: str) -> str:
+    """The band of a result with its limits. B12 and the markers are judged in the unit in which they were reported."""
+    if why := why_unclassified(case, lab):
+        return why
+    if lab.analyte in ("b12", "active-b12"):
+        family, _ = case.base(lab)
+        low, high = (case.pathway.thresholds[name] for name in BOUNDS[lab.analyte, family])
+        words = B12_BANDS[band(case, lab)]
+        return words.format(low=f"{low.value} {low.unit}", high=f"{high.value} {high.unit}")
+    if lab.analyte in ("mma", "homocysteine"):
+        return marker_place(case, lab)
+    return count_place(lab, value, bands, unit)
+
+
+def marker_place(case: Case, lab: LabResult) -> str:
+    """Raised or not, by the laboratory's own limit where it sent one."""
+    default = f"{lab.analyte}-upper"
+    limit, threshold = upper_limit(case, lab, default), case.pathway.thresholds[default]
+    words = (
+        f"{threshold.value} {threshold.unit}" if lab.high is None else f"{lab.high} {lab.unit}, the laboratory's own"
+    )
+    raised = surely_above(lab, molar(case, lab, lab.value), limit)
+    return f"{'raised' if raised else 'not raised'}: limit {words}"
+
+
+def count_place(lab: LabResult, value: Decimal, bands: list[Band], unit: str) -> str:
+    """Of the blood count: the limit that it surely lies beyond, the furthest first."""
+    beyond, word = (surely_below, "below") if lab.analyte == "haemoglobin" else (surely_above, "above")
+    for each in bands:
+        edge = each.high if word == "below" else each.low
+        if each.words and edge is not None and beyond(lab, value, edge):
+            return f"{each.words}: {word} {edge.normalize():f} {unit}"
+    return "within the limits that are drawn"
+
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 168, 40, 12, 24, 24
 MIDDLE = (LEFT + WIDTH - RIGHT) / 2
@@ -68,7 +172,7 @@ class Bar:
 
     x: float
     width: float
-    told: str
+    words: str
     reference: str
     open: bool
     earlier: bool  # it began before the axis does
@@ -173,7 +277,7 @@ def chart(case: Case, analyte: str, found: tuple[tuple[LabResult, Decimal], ...]
         known.display,
         known.chart_unit,
         points,
-        tuple(placed(each, bottom, top, y) for each in bands),
+        tuple(with_place(each, bottom, top, y) for each in bands),
         tuple((y(edge), plain(edge)) for edge in dict.fromkeys(limits)),
         any(unit_named(known, lab.unit).family != family for lab, _ in found),
         points[-1],
@@ -189,7 +293,7 @@ def scale(values: list[Decimal], limits: list[Decimal], from_zero: bool) -> tupl
     return (Decimal(0) if from_zero else low - room), high + room
 
 
-def placed(band: Band, bottom: Decimal, top: Decimal, y: object) -> Band:
+def with_place(band: Band, bottom: Decimal, top: Decimal, y: object) -> Band:
     upper, lower = y(top if band.high is None else band.high), y(bottom if band.low is None else band.low)
     return Band(band.meaning, band.words, band.low, band.high, upper, round(lower - upper, 1))
 
@@ -227,10 +331,10 @@ def bar(case: Case, entry: Medication, axis: Axis) -> Bar:
     end = entry.end or (case.today if entry.active else entry.last or begin)
     x, until = axis.x(begin), axis.x(max(begin, end))
     taken_still = entry.active and not entry.end
-    told = f"{case.display(entry.ingredient)}, {SOURCES[entry.source]}{', ' + entry.route if entry.route else ''}: "
-    told += written(begin) if begin == end else f"from {written(entry.start) if entry.start else 'an unknown day'}"
-    told += "" if begin == end else ", still in use" if taken_still else f", until {written(end)}"
-    return Bar(x, max(until - x, 3.0), told, entry.reference, taken_still, begin < axis.first, entry.source in EVENTS)
+    words = f"{case.display(entry.ingredient)}, {SOURCES[entry.source]}{', ' + entry.route if entry.route else ''}: "
+    words += written(begin) if begin == end else f"from {written(entry.start) if entry.start else 'an unknown day'}"
+    words += "" if begin == end else ", still in use" if taken_still else f", until {written(end)}"
+    return Bar(x, max(until - x, 3.0), words, entry.reference, taken_still, begin < axis.first, entry.source in EVENTS)
 
 
 def plain(number: Decimal) -> str:

@@ -1,4 +1,4 @@
-"""What a request says of its patient, as rows of a form: results, problems, medicines, with what may be changed."""
+"""The patient of a request for a reader: the rows of a form that may be changed, and one line for each entry on paper."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from cds_service.clinical.case import written
+from cds_service.clinical.case import quantity, written
 from cds_service.clinical.record import LabResult, Medication, PartDate, PatientRecord, Problem
 from cds_service.clinical.tables import Analyte, Pathway
 
-from .request_tree import Json, Tree
-from .timeline import SOURCES
+from .charts import SOURCES
+from .client import AnsweredCall
+from .examples import Example, opened
+from .request_json import Json, Tree
 
 FIRST = ("b12", "active-b12", "mma", "homocysteine", "mcv", "haemoglobin")
 MAIN = 4  # results of B12 and its markers that are shown at once
@@ -139,3 +141,74 @@ def medicine_rows(tree: Tree, record: PatientRecord, pathway: Pathway) -> Iterat
 def iso(day: date | None) -> str:
     """For a date field. A month or a year alone is no day, and is left as it is."""
     return "" if day is None or isinstance(day, PartDate) else day.isoformat()
+
+
+AS_SHIPPED = "Invented patient, as shipped"
+CHANGED = "Begun from an invented patient, with values changed on the page"
+BROUGHT = "Data that somebody brought: pasted, or of a FHIR server"
+MOST_LINES = 60  # lines of one kind on paper; a chart may hold thousands
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The patient of a call. `origin` says whether the patient is one of our own; `lines` are (kind, entries)."""
+
+    origin: str
+    title: str  # of the example
+    id: str
+    sex: str
+    age: int | None
+    base: str  # of the FHIR server that the call names
+    lines: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def words(self) -> str:
+        """ "patient pt-1, female, 55 years" """
+        age = "age not recorded" if self.age is None else f"{self.age} year{'' if self.age == 1 else 's'}"
+        return f"patient {self.id}, {self.sex or 'sex not recorded'}, {age}"
+
+
+def subject_of(answered: AnsweredCall, example: Example | None) -> Subject:
+    """The patient of a call that began with that example, or with none."""
+    record, pathway, born = answered.found.record, answered.service.pathway, answered.found.record.patient.born
+    earlier = born and (answered.day.month, answered.day.day) < (born.month, born.day)
+    return Subject(
+        BROUGHT if example is None else AS_SHIPPED if is_as_shipped(answered, example) else CHANGED,
+        example.title if example else "",
+        answered.request.patient_id,
+        record.patient.sex,
+        answered.day.year - born.year - bool(earlier) if born else None,
+        answered.request.fhir_base,
+        tuple((kind, lines) for kind, found in recorded(record, pathway) if (lines := tuple(found)[:MOST_LINES])),
+    )
+
+
+def is_as_shipped(answered: AnsweredCall, example: Example) -> bool:
+    """Does the call say the same as the example does on that day?"""
+    shipped = opened(example, answered.service.content, answered.day)
+    return shipped.day == answered.day and plain(shipped.body) == plain(answered.call.body)
+
+
+def plain(body: bytes) -> Json:
+    """A request without what names the single call."""
+    return {name: each for name, each in Tree(body).json.items() if name != "hookInstance"}
+
+
+def recorded(record: PatientRecord, pathway: Pathway) -> Iterator[tuple[str, Iterator[str]]]:
+    """What was read of the patient, each entry in a line."""
+    labs = sorted(record.labs, key=lambda lab: (lab.date is None, -(lab.date.toordinal() if lab.date else 0)))
+    yield "Results", (f"{pathway.displays[lab.analyte]} {quantity(lab)}, {written(lab.date)}" for lab in labs)
+    yield "Symptoms, diseases, pregnancy, diet", (problem_line(each, pathway) for each in record.problems)
+    yield "Medicines", (medicine_line(each, pathway) for each in record.medications)
+
+
+def problem_line(problem: Problem, pathway: Pathway) -> str:
+    day = problem.onset or problem.recorded
+    ended = "" if problem.active else f", ended {written(problem.end)}" if problem.end else ", no longer active"
+    return f"{pathway.displays.get(problem.concept, problem.concept)}, {written(day)}{ended}"
+
+
+def medicine_line(entry: Medication, pathway: Pathway) -> str:
+    name, how = pathway.displays.get(entry.ingredient, entry.ingredient), SOURCES[entry.source]
+    until = f", until {written(entry.end)}" if entry.end else ""
+    return f"{name} ({how}), from {written(entry.start)}{until}" if entry.start else f"{name} ({how}), undated{until}"
