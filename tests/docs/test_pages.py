@@ -48,8 +48,9 @@ def faults(page: Path, text: str) -> Iterator[str]:
 def command_names(group: click.Command, path: str = "") -> Iterator[str]:
     """Every command that can be called, with the words before it."""
     if isinstance(group, click.Group):
-        for name, command in group.commands.items():
-            yield from command_names(command, f"{path} {name}".strip())
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            yield from command_names(group.get_command(context, name), f"{path} {name}".strip())
     else:
         yield path
 
