@@ -7,8 +7,8 @@ from datetime import date
 from typing import Any
 
 from .clinical.case import Case
+from .clinical.laboratory import why_not
 from .clinical.record import Unmapped
-from .clinical.unjudged import why_not
 from .content.files import VALUE_SETS, written_line
 from .evaluate import Answer, Service
 from .fhir import reasons

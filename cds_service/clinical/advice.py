@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from .case import B12_ANALYTES, MARKERS, Case
 from .findings import Finding
+from .laboratory import why_not
 from .tables import Choice, FixedCard, Orderable, Pathway, Provenance, Regimen, Row
-from .unjudged import why_not
 
 TOTAL_B12 = "b12-total"
 MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homocysteine": "homocysteine"}
@@ -157,7 +157,10 @@ class Writer:
     def is_ordered(self, orderable: str) -> bool:
         """Is there an open order of this test, or a draft of it in the call?"""
         record = self.case.record
-        return any(each.orderable == orderable for each in (*record.orders, *record.selected, *record.beside))
+        asked = {each.orderable for each in record.orders} | {
+            each.orderable for each in record.selected + record.beside
+        }
+        return orderable in asked
 
     def measured(self, analyte: str, days: int) -> bool:
         """Is there a result that is young enough and that could be judged?"""

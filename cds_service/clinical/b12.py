@@ -1,71 +1,220 @@
-"""Which B12 result drives the decision, its band, and what is said when none can (6.1)."""
+"""Total and active B12 (1.1, 1.6, 6.1): which result drives, its band, and what is said when none can drive.
+
+A result is compared in the unit that was reported. One that is in doubt is not classified.
+
+Bands are "deficient", "grey" and "above".
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 
-from .bands import SEVERITY, band, doubt, own_range_differs
-from .case import B12_ANALYTES, Because, Case, surely_below
-from .limits import days_before, months_before
-from .problems import current, evidence, latest, treated_since
-from .record import LabResult
-from .treatment import oral_start, treated_on
+from .case import B12_ANALYTES, Because, Case, implausible, surely_above, surely_below
+from .problems import current, evidence, latest
+from .record import LabResult, Measured, measured
+from .rules import Found, Rules
+from .tables import days_before, months_before
+from .treatment import oral_start, treated_on, treated_since
+
+SEVERITY = {"deficient": 0, "grey": 1, "above": 2}
+BOUNDS = {  # (analyte, family) -> the thresholds of its lower and upper edge
+    ("b12", "mass"): ("b12-deficient-mass", "b12-grey-mass"),
+    ("b12", "molar"): ("b12-deficient-molar", "b12-grey-molar"),
+    ("active-b12", "molar"): ("active-deficient", "active-grey"),
+}
+HIGH = {"mass": "b12-high-mass", "molar": "b12-high-molar"}
+HIGH_LIMITS = " ".join(HIGH.values())
+EDGES = " ".join(name for edges in BOUNDS.values() for name in edges)
+
+RULES = Rules()
+finding, step, any_of = RULES.finding, RULES.step, RULES.any_of
+
+RULES.limit("b12-deficient-mass", "ng/L", "Total B12: deficient below")
+RULES.limit("b12-grey-mass", "ng/L", "Total B12: deficiency unlikely above")
+RULES.limit("b12-verify-low", "ng/L", "Total B12: ask the laboratory to verify below")
+RULES.limit("range-molar-low", "ng/L", "A reference range looks like pmol/L if it begins below")
+RULES.limit("range-molar-high", "ng/L", "A reference range looks like pmol/L if it also ends below")
+RULES.limit("b12-deficient-molar", "pmol/L", "Total B12: deficient below")
+RULES.limit("b12-grey-molar", "pmol/L", "Total B12: deficiency unlikely above")
+RULES.limit("active-deficient", "pmol/L", "Active B12: deficient below")
+RULES.limit("active-grey", "pmol/L", "Active B12: deficiency unlikely above")
+RULES.limit("range-mass-high", "pmol/L", "A reference range looks like ng/L if it ends above")
+RULES.limit("result-current", "days", "A B12, MMA or homocysteine result can be acted on for")
+RULES.limit("result-background", "days", "A B12, MMA or homocysteine result counts at all for")
+RULES.limit("earlier-result", "days", "An earlier B12 result is mentioned if it was taken within")
+RULES.limit("active-total-window", "days", "Active and total B12 belong together if taken within")
+RULES.limit("oral-effect", "days", "B12 by mouth shows its effect on a result after")
+RULES.limit("oral-review", "months", "B12 by mouth is reviewed after")
+RULES.limit("oral-review-pregnant", "months", "B12 by mouth is reviewed after, in pregnancy and breastfeeding")
+RULES.limit("b12-high-mass", "ng/L", "Total B12: high above", optional=True)
+RULES.limit("b12-high-molar", "pmol/L", "Total B12: high above", optional=True)
+RULES.results(*B12_ANALYTES, count_for="result-background")
 
 
-def assess_b12(case: Case) -> None:
-    """Every finding about total and active B12."""
-    results = [lab for analyte in B12_ANALYTES for lab in case.labs.get(analyte, ())]
-    usable = usable_results(case, results)
-    choose_driver(case, usable)
-    if case.b12:
-        assess_band(case)
-        assess_surroundings(case, usable)
-    if not usable:
-        assess_absence(case, results)
-    elif case.b12 is None:
-        case.add("b12_masked", case.because(usable[0]))
-    case.either("b12_not_known", "b12_untested", "b12_preliminary", "b12_unusable", "b12_masked")
-    assess_newer(case, results)
-    assess_background(case, results)
-    if "b12" in case.record.incomplete:
-        case.add("b12_incomplete", (Because("", "not all B12 results could be read"),))
-    case.either("no_medicine_draft", "medicines_unknown", "b12_incomplete")
+# --- The band of one result
+
+
+def band(case: Case, lab: Measured) -> str:
+    """The band of a result; "straddling" when it allows values in the deficient band and in another.
+
+    The edges are grey: deficient is strictly below the lower, above strictly above the upper. A `>300 ng/L` that can
+    be grey or above is grey.
+    """
+    family, value = case.base(lab)
+    low, high = (case.limits[name] for name in BOUNDS[lab.analyte, family])
+    lowest, highest = reach(lab, value)
+    bottom = "deficient" if lowest < low else "above" if lowest > high else "grey"
+    if highest is not None and not may_exceed(lab, highest, low):
+        return "deficient"
+    if lab.comparator in (">", ">=") and (value >= high if lab.comparator == ">" else value > high):
+        return "above"
+    if not lab.comparator:
+        return bottom
+    return "straddling" if bottom == "deficient" else "grey"
+
+
+def reach(lab: LabResult, value: Decimal) -> tuple[Decimal, Decimal | None]:
+    """The lowest and the highest value that the result allows; None where it has no upper end."""
+    if lab.comparator in ("<", "<="):
+        return Decimal(0), value
+    if lab.comparator in (">", ">="):
+        return value, None
+    return value, value
+
+
+def may_exceed(lab: LabResult, highest: Decimal, low: Decimal) -> bool:
+    """Could the true value be at or above the lower edge?"""
+    return highest > low if lab.comparator == "<" else highest >= low
+
+
+def own_range_differs(case: Case, lab: Measured) -> bool:
+    """Does the laboratory put its lower limit elsewhere than the pathway? It is said, and changes nothing."""
+    if lab.low is None:
+        return False
+    family, low = case.base_of(lab, lab.low)
+    return low != case.limits[BOUNDS[lab.analyte, family][0]]
+
+
+# --- Doubt
+
+
+def doubt(case: Case, lab: LabResult) -> str:
+    """Why this B12, MMA or homocysteine result is not classified (a key of messages.toml [doubt]), or ""."""
+    if lab.doubt:
+        return lab.doubt
+    if lab.value is None:
+        return "no-number"
+    if lab.date is None:
+        return "undated"
+    known = measured(lab)
+    if known is None:
+        return "no-unit"
+    reason = implausible(case, known)
+    if reason or f"{lab.code}|{lab.unit}" in case.pathway.site_limits:
+        return reason
+    return range_doubt(case, lab) or flag_doubt(known)
+
+
+def range_doubt(case: Case, lab: LabResult) -> str:
+    """A total B12 whose own reference range looks as if it were in the other kind of unit."""
+    if lab.analyte != "b12" or lab.high is None:
+        return ""
+    family, high = case.base_of(lab, lab.high)
+    limits = case.limits
+    if family == "molar":
+        return "range-looks-mass" if high > limits["range-mass-high"] else ""
+    if lab.low is None:
+        return ""
+    low = case.base_of(lab, lab.low)[1]
+    return "range-looks-molar" if low < limits["range-molar-low"] and high < limits["range-molar-high"] else ""
+
+
+def flag_doubt(lab: Measured) -> str:
+    """The laboratory's own flag says the opposite of its own range: the unit or the number is not what it seems."""
+    if not lab.flag or (lab.low is None and lab.high is None):
+        return ""
+    below = lab.low is not None and lab.value < lab.low
+    above = lab.high is not None and lab.value > lab.high
+    if lab.comparator:
+        return ""
+    opposed = (lab.flag == "low" and above) or (lab.flag == "high" and below)
+    inside = not below and not above
+    if opposed or (lab.flag in ("low", "high") and inside and strictly_inside(lab)):
+        return "flag-opposes-range"
+    return "flag-opposes-range" if lab.flag == "normal" and not inside else ""
+
+
+def strictly_inside(lab: LabResult) -> bool:
+    """Inside the range and on neither edge: laboratories differ on whether an edge is flagged."""
+    return lab.value not in (lab.low, lab.high)
+
+
+# --- Which result drives
 
 
 def within_age(case: Case, lab: LabResult) -> bool:
     return case.limits.within_days("result-background", lab.date, case.today)
 
 
-def usable_results(case: Case, results: list[LabResult]) -> list[LabResult]:
+def usable_results(case: Case, results: list[LabResult]) -> list[Measured]:
     """Final, plausible, dated and not too old, newest first."""
     usable = [lab for lab in results if not lab.preliminary and not doubt(case, lab) and within_age(case, lab)]
-    return sorted(usable, key=moment, reverse=True)
+    return sorted((known for lab in usable if (known := measured(lab))), key=moment, reverse=True)
 
 
-def moment(lab: LabResult) -> tuple:
-    return (lab.date, lab.moment, lab.reference)
+def moment(lab: LabResult) -> tuple[date, float, str]:
+    """Sort key: the day, the moment of that day, and the reference, so that no two are equal."""
+    return lab.date or date.min, lab.moment, lab.reference
 
 
-def choose_driver(case: Case, usable: list[LabResult]) -> None:
+def untreated(case: Case, usable: list[Measured]) -> list[Measured]:
+    """The results taken while no B12 treatment held."""
+    return [lab for lab in usable if not treated_on(case, lab.date)]
+
+
+TREATED = "im-window im-window-factor im-window-most im-order oral-dose oral-stopped"
+
+
+@step(
+    "b12_choice",
+    follows_from="doses on_im on_oral recorded_neuro pregnant pill",
+    limits=f"{EDGES} {TREATED} range-molar-low range-molar-high range-mass-high"
+    " result-current result-background earlier-result active-total-window",
+    medicines="cobalamin",
+    analytes="b12 active-b12",
+)
+def choose(case: Case) -> None:
     """The result that drives: untreated ones, or any while B12 is taken by mouth; then total against active."""
+    results = [lab for analyte in B12_ANALYTES for lab in case.labs.get(analyte, ())]
+    case.usable_b12 = usable = usable_results(case, results)
+    case.b12_other = case.b12_earlier = case.b12_newer = case.doubtful_b12 = None
+    driver = chosen_driver(case, usable)
+    case.b12 = driver
+    case.band = settled(case, driver) if driver else ""
+    case.b12_state = "driven" if driver else "masked"
+    if not usable:
+        note_absence(case, results)
+    if driver:
+        note_newer(case, results, driver)
+    case.old_b12 = background(case, results)
+
+
+def chosen_driver(case: Case, usable: list[Measured]) -> Measured | None:
     candidates = usable if case.has("on_oral") and not case.has("on_im") else untreated(case, usable)
     chosen = {}
     for analyte in B12_ANALYTES:
         of_kind = [lab for lab in candidates if lab.analyte == analyte]
         if of_kind:
             chosen[analyte] = newest_or_lower(case, of_kind)
-    if len(chosen) == 2:
-        case.b12, case.b12_other = total_or_active(case, chosen["b12"], chosen["active-b12"])
-    else:
-        case.b12 = next(iter(chosen.values()), None)
+    if len(chosen) < 2:
+        return next(iter(chosen.values()), None)
+    driver, case.b12_other = total_or_active(case, chosen["b12"], chosen["active-b12"])
+    return driver
 
 
-def untreated(case: Case, usable: list[LabResult]) -> list[LabResult]:
-    """The results taken while no B12 treatment held."""
-    return [lab for lab in usable if not treated_on(case, lab.date)]
-
-
-def newest_or_lower(case: Case, results: list[LabResult]) -> LabResult:
+def newest_or_lower(case: Case, results: list[Measured]) -> Measured:
     """The newest of one kind; with NEURO or in pregnancy the lower of it and one taken shortly before."""
     newest = results[0]
     earliest = days_before(newest.date, case.limits.days("earlier-result"))
@@ -73,25 +222,30 @@ def newest_or_lower(case: Case, results: list[LabResult]) -> LabResult:
     if not others:
         return newest
     lower = min(others, key=lambda lab: rank(case, lab))
-    drives = lower if case.has("neuro", "pregnant") and rank(case, lower) < rank(case, newest) else newest
+    drives = lower if in_danger(case) and rank(case, lower) < rank(case, newest) else newest
     case.b12_earlier = newest if drives is lower else others[0]
     return drives
 
 
-def rank(case: Case, lab: LabResult) -> int:
+def in_danger(case: Case) -> bool:
+    """NEURO or pregnant: a result that may be deficient counts as deficient."""
+    return bool(case.recorded_neuro) or case.has("pregnant")
+
+
+def rank(case: Case, lab: Measured) -> int:
     """Severity of the band for comparison, the most severe first; a straddling result as what it may be."""
     return SEVERITY[settled(case, lab)]
 
 
-def settled(case: Case, lab: LabResult) -> str:
+def settled(case: Case, lab: Measured) -> str:
     """The band that counts: one that may be deficient is deficient with NEURO or in pregnancy, else grey."""
     found = band(case, lab)
     if found != "straddling":
         return found
-    return "deficient" if case.has("neuro", "pregnant") else "grey"
+    return "deficient" if in_danger(case) else "grey"
 
 
-def total_or_active(case: Case, total: LabResult, active: LabResult) -> tuple[LabResult, LabResult]:
+def total_or_active(case: Case, total: Measured, active: Measured) -> tuple[Measured, Measured]:
     """(the one that drives, the other one)."""
     newer, older = sorted((total, active), key=moment, reverse=True)
     is_current = [case.limits.within_days("result-current", lab.date, case.today) for lab in (newer, older)]
@@ -103,105 +257,263 @@ def total_or_active(case: Case, total: LabResult, active: LabResult) -> tuple[La
     return newer, older
 
 
-def assess_band(case: Case) -> None:
-    """The band of the result that drives."""
-    lab, because = case.b12, case.because(case.b12)
-    case.add(f"b12_{settled(case, lab)}", because)
-    if band(case, lab) == "straddling":
-        case.add("b12_straddling", because)
-    if not case.has("b12_deficient"):
-        case.add("b12_grey_or_above", because)
-    family, value = case.base(lab)
-    if lab.analyte == "b12" and family == "mass" and surely_below(lab, value, case.limits["b12-verify-low"]):
-        case.add("b12_verify", because)
-    if not case.limits.within_days("result-current", lab.date, case.today):
-        case.add("b12_stale", because)
-    if own_range_differs(case, lab):
-        case.add("b12_range_differs", because)
-
-
-def assess_surroundings(case: Case, usable: list[LabResult]) -> None:
-    """The other kind, an earlier result in another band, and whether active B12 was measured at all."""
-    active = [lab for lab in usable if lab.analyte == "active-b12"]
-    case.add("b12_active_measured", case.because(*active[:1]))
-    case.either("symptoms_or_active", "symptoms", "b12_active_measured")
-    if case.b12.analyte == "b12" and case.has("b12_deficient"):
-        also = case.b12_other and settled(case, case.b12_other) == "deficient"
-        case.add("deficient_by_total_only", None if also else case.because(case.b12))
-    if case.b12_other and settled(case, case.b12_other) != settled(case, case.b12):
-        case.add("b12_discordant", case.because(case.b12, case.b12_other))
-    if case.b12_earlier:
-        case.add("b12_earlier_differs", case.because(case.b12_earlier))
-
-
-def assess_absence(case: Case, results: list[LabResult]) -> None:
+def note_absence(case: Case, results: list[LabResult]) -> None:
     """No usable result: the newest is in doubt, or preliminary, or there is none at all."""
     recent = [lab for lab in results if lab.date is None or within_age(case, lab)]
     newest = max(recent, key=lambda lab: (lab.date is not None, lab.date or case.today, lab.moment), default=None)
     if newest is None:
-        case.add("b12_untested", (Because("", "no total or active B12 result found"),))
+        case.b12_state = "untested"
     elif newest.preliminary and not doubt(case, newest):
-        case.b12 = newest
-        case.add("b12_preliminary", case.because(newest))
+        case.b12, case.b12_state = newest, "preliminary"
     else:
-        case.doubtful_b12 = newest
-        case.add("b12_unusable", case.because(newest))
+        case.doubtful_b12, case.b12_state = newest, "unusable"
 
 
-def assess_newer(case: Case, results: list[LabResult]) -> None:
+def note_newer(case: Case, results: list[LabResult], driver: Measured) -> None:
     """A newer result that could not be used, beside the one that drives."""
-    if case.b12 is None or case.has("b12_preliminary"):
-        return
     for lab in results:
-        newer = lab.date is not None and within_age(case, lab) and moment(lab) > moment(case.b12)
+        newer = lab.date is not None and within_age(case, lab) and moment(lab) > moment(driver)
         if newer and doubt(case, lab):
             case.doubtful_b12 = lab
-            case.add("newer_in_doubt", case.because(lab))
         elif newer and lab.preliminary:
-            case.add("newer_preliminary", case.because(lab))
+            case.b12_newer = lab
 
 
-def assess_background(case: Case, results: list[LabResult]) -> None:
-    """The newest result that is too old to count; was it deficient, and never treated since?"""
+def background(case: Case, results: list[LabResult]) -> Measured | None:
+    """The newest result that is too old to count."""
     old = [lab for lab in results if lab.date and not lab.preliminary and not doubt(case, lab)]
-    old = [lab for lab in old if lab.date <= case.today and not within_age(case, lab)]
-    if not old:
-        return
-    case.old_b12 = max(old, key=moment)
-    case.add("old_b12", case.because(case.old_b12))
-    by_total_alone = case.old_b12.analyte == "b12" and case.has("pill", "pregnant")
-    if settled(case, case.old_b12) == "deficient" and not by_total_alone and not treated_since(case, case.old_b12.date):
-        case.add("was_deficient", case.because(case.old_b12))
+    old = [lab for lab in old if lab.date and lab.date <= case.today and not within_age(case, lab)]
+    return measured(max(old, key=moment)) if old else None
 
 
-def assess_oral_effect(case: Case) -> None:
-    """ON_ORAL that does not suffice: NEURO, a deficient result on it, or symptoms and blood after its review time."""
-    if not case.has("on_oral"):
-        return
+def driver_of(case: Case) -> Measured | None:
+    """The result that drives, of which every band is told."""
+    return measured(case.b12) if case.b12 and case.b12_state == "driven" else None
+
+
+# --- What is said of it
+
+
+def of_driver(name: str, words: str, holds: Callable[[Case, Measured], bool], limits: str = "") -> None:
+    """A finding about the result that drives; its evidence is that result."""
+
+    @finding(name, words, follows_from="b12_choice", limits=limits)
+    def told(case: Case) -> Found:
+        lab = driver_of(case)
+        return case.because(lab) if lab and holds(case, lab) else None
+
+
+def is_verified(case: Case, lab: Measured) -> bool:
+    """Is a total B12 so low that the laboratory is asked to verify it?"""
+    family, value = case.base(lab)
+    return lab.analyte == "b12" and family == "mass" and surely_below(lab, value, case.limits["b12-verify-low"])
+
+
+of_driver(
+    "b12_deficient",
+    "B12 is below the limit of deficiency, in the unit in which it was reported",
+    lambda case, lab: case.band == "deficient",
+)
+of_driver("b12_grey", "B12 is between the two limits: uncertain", lambda case, lab: case.band == "grey")
+of_driver("b12_above", "B12 is above the upper limit: deficiency is unlikely", lambda case, lab: case.band == "above")
+of_driver(
+    "b12_straddling",
+    "the B12 result (such as <200) may or may not be below the limit",
+    lambda case, lab: band(case, lab) == "straddling",
+    EDGES,
+)
+of_driver("b12_grey_or_above", "B12 is not below the limit of deficiency", lambda case, lab: case.band != "deficient")
+of_driver("b12_verify", "B12 is so low that the laboratory is asked to verify it", is_verified, "b12-verify-low")
+of_driver("b12_range_differs", "the laboratory's own lower limit differs from this pathway's", own_range_differs, EDGES)
+
+
+@finding(
+    "b12_stale",
+    "the B12 result is too old to act on before it is repeated",
+    follows_from="b12_choice",
+    limits="result-current",
+)
+def b12_stale(case: Case) -> Found:
+    lab = driver_of(case)
+    is_current = lab and case.limits.within_days("result-current", lab.date, case.today)
+    return None if is_current else case.because(lab)
+
+
+@finding("b12_active_measured", "active B12 was measured", follows_from="b12_choice")
+def b12_active_measured(case: Case) -> Found:
+    active = [lab for lab in case.usable_b12 if lab.analyte == "active-b12"]
+    return case.because(*active[:1]) if driver_of(case) else None
+
+
+@finding("deficient_by_total_only", "B12 is deficient by total B12 alone, not by active B12", follows_from="b12_choice")
+def deficient_by_total_only(case: Case) -> Found:
+    lab = driver_of(case)
+    if lab is None or lab.analyte != "b12" or case.band != "deficient":
+        return None
+    also = case.b12_other and settled(case, case.b12_other) == "deficient"
+    return None if also else case.because(lab)
+
+
+@finding("b12_discordant", "total and active B12 do not agree", follows_from="b12_choice")
+def b12_discordant(case: Case) -> Found:
+    lab, other = driver_of(case), case.b12_other
+    return case.because(lab, other) if lab and other and settled(case, other) != case.band else None
+
+
+@finding("b12_earlier_differs", "another recent B12 result was in another range", follows_from="b12_choice")
+def b12_earlier_differs(case: Case) -> Found:
+    return case.because(case.b12_earlier)
+
+
+@finding("b12_untested", "there is no B12 result that is recent enough", follows_from="b12_choice")
+def b12_untested(case: Case) -> Found:
+    return (Because("", "no total or active B12 result found"),) if case.b12_state == "untested" else None
+
+
+@finding("b12_preliminary", "there is only a preliminary B12 result", follows_from="b12_choice")
+def b12_preliminary(case: Case) -> Found:
+    return case.because(case.b12) if case.b12_state == "preliminary" else None
+
+
+@finding("b12_unusable", "the newest B12 result is in doubt and there is no other", follows_from="b12_choice")
+def b12_unusable(case: Case) -> Found:
+    return case.because(case.doubtful_b12) if case.b12_state == "unusable" else None
+
+
+@finding(
+    "b12_masked",
+    "every B12 result was taken under treatment, and so does not show the untreated state",
+    follows_from="b12_choice",
+)
+def b12_masked(case: Case) -> Found:
+    return case.because(case.usable_b12[0]) if case.b12_state == "masked" else None
+
+
+any_of(
+    "b12_not_known",
+    "no B12 result can be used: none, preliminary, in doubt, or taken under treatment",
+    "b12_untested",
+    "b12_preliminary",
+    "b12_unusable",
+    "b12_masked",
+)
+
+
+@finding("newer_in_doubt", "a newer B12 result is in doubt and was not used", follows_from="b12_choice")
+def newer_in_doubt(case: Case) -> Found:
+    return case.because(case.doubtful_b12) if case.b12_state == "driven" else None
+
+
+@finding("newer_preliminary", "a newer B12 result is only preliminary and was not used", follows_from="b12_choice")
+def newer_preliminary(case: Case) -> Found:
+    return case.because(case.b12_newer)
+
+
+@finding("old_b12", "there is an old B12 result, too old to count", follows_from="b12_choice")
+def old_b12(case: Case) -> Found:
+    return case.because(case.old_b12)
+
+
+@finding(
+    "was_deficient",
+    "the old B12 result was deficient, and no treatment is recorded since",
+    follows_from="b12_choice pill pregnant doses",
+    medicines="cobalamin",
+)
+def was_deficient(case: Case) -> Found:
+    """The old result was deficient (not by total alone on the pill or in pregnancy), and was never treated since."""
+    lab = case.old_b12
+    if lab is None or (lab.analyte == "b12" and case.has("pill", "pregnant")):
+        return None
+    return case.because(lab) if settled(case, lab) == "deficient" and not treated_since(case, lab.date) else None
+
+
+@finding("b12_incomplete", "not all B12 results could be read", reads="whether all B12 results could be read")
+def b12_incomplete(case: Case) -> Found:
+    return (Because("", "not all B12 results could be read"),) if "b12" in case.record.incomplete else None
+
+
+any_of(
+    "no_medicine_draft",
+    "the medicines, or some of the B12 results, could not be read: no medicine is drafted",
+    "medicines_unknown",
+    "b12_incomplete",
+)
+
+
+@finding(
+    "b12_high_twice",
+    "the two newest B12 results are above the high limit, and no B12 is taken",
+    follows_from="on_im on_oral cobalamin_taken b12_choice",
+    limits=HIGH_LIMITS,
+)
+def b12_high_twice(case: Case) -> Found:
+    """The two newest total B12 of different days above the high limit, no B12 taken, not even in a multivitamin."""
+    if case.has("on_im", "on_oral", "cobalamin_taken"):
+        return None
+    results = untreated(case, [lab for lab in case.usable_b12 if lab.analyte == "b12"])
+    by_day = {lab.date: lab for lab in reversed(results)}
+    newest = [by_day[day] for day in sorted(by_day, reverse=True)[:2]]
+    return case.because(*newest) if len(newest) == 2 and all(is_high(case, lab) for lab in newest) else None
+
+
+def is_high(case: Case, lab: Measured) -> bool:
+    """Surely above the high limit, in the unit that was reported."""
+    family, value = case.base(lab)
+    return surely_above(lab, value, case.limits[HIGH[family]])
+
+
+# --- B12 on treatment by mouth
+
+
+@finding(
+    "oral_deficient",
+    "B12 is still in the deficient range after long enough on B12 by mouth",
+    follows_from="on_oral oral b12_choice b12_deficient",
+    limits="oral-effect",
+)
+def oral_deficient(case: Case) -> Found:
+    lab = driver_of(case)
+    if lab is None or not (case.has("on_oral") and case.has("b12_deficient")):
+        return None
+    start = oral_start(case)  # an unknown start counts as long ago
+    long_enough = start is None or (lab.date - start).days >= case.limits.days("oral-effect")
+    return case.joined(("b12_deficient",)) if long_enough else None
+
+
+@finding(
+    "persisting",
+    "symptoms or an abnormal blood count are recorded after the review time of B12 by mouth",
+    follows_from="on_oral oral pregnant_or_breastfeeding blood",
+    problems="symptom neuro",
+    limits="oral-review oral-review-pregnant symptom-current",
+)
+def persisting(case: Case) -> Found:
     start = oral_start(case)
-    if case.has("b12_deficient") and long_enough(case, start):
-        case.either("oral_deficient", "b12_deficient")
+    if not case.has("on_oral") or start is None:
+        return None
     name = "oral-review-pregnant" if case.has("pregnant_or_breastfeeding") else "oral-review"
-    if start:
-        review = months_before(start, -case.limits.days(name))
-        case.add("persisting", symptoms_since(case, review))
-    # NEURO alone is enough: then no result, however old, chose the row.
-    case.either("oral_insufficient", *(("neuro",) if case.has("neuro") else ("oral_deficient", "persisting")))
+    return symptoms_since(case, months_before(start, -case.limits.days(name)))
 
 
-def long_enough(case: Case, start: date | None) -> bool:
-    """Was the result taken long enough after the start of the treatment? An unknown start counts as long ago."""
-    return start is None or (case.b12.date - start).days >= case.limits.days("oral-effect")
+@finding(
+    "oral_insufficient",
+    "B12 by mouth may not be enough: neurological signs, a deficient result, or symptoms after its review",
+    follows_from="on_oral neuro oral_deficient persisting",
+)
+def oral_insufficient(case: Case) -> Found:
+    """ON_ORAL that does not suffice. NEURO alone is enough: then no result, however old, chose the row."""
+    if not case.has("on_oral"):
+        return None
+    return case.joined(("neuro",) if case.has("neuro") else ("oral_deficient", "persisting"))
 
 
 def symptoms_since(case: Case, day: date) -> list[Because]:
     """Symptoms recorded, or an abnormal blood count measured, on or after that day."""
-    recorded = [
-        each for each in current(case, "symptom") + current(case, "neuro") if latest(each) and latest(each) >= day
-    ]
+    recorded = [each for each in current(case, "symptom") + current(case, "neuro") if (latest(each) or date.min) >= day]
     found = evidence(case, recorded)
     for analyte in ("haemoglobin", "mcv", "neutrophils", "platelets"):
-        lab = case.blood[analyte]
-        if case.has("blood") and lab and lab.date >= day:
-            found += [each for each in case.found["blood"] if each.reference == lab.reference]
+        lab = case.current(analyte)
+        if lab and lab.date >= day:
+            found += [each for each in case.joined(("blood",)) if each.reference == lab.reference]
     return found

@@ -1,15 +1,18 @@
-"""One patient on one day, as the findings see it: the record, the pathway's numbers, and what was found so far."""
+"""One patient on one day, as the findings see it: the record, the pathway's numbers, and what was found so far.
+
+Here too is what can be asked of a single laboratory result: its number in the unit of a limit, surely below or above
+it, plausible or not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from .record import LabResult, Medication, PartDate, PatientRecord, Problem
-from .tables import Pathway, Plausible
-from .units import normalise_unit
+from .record import LabResult, Measured, Medication, Order, PartDate, PatientRecord, Problem, measured
+from .tables import Pathway, Plausible, normalise_unit
 
 B12_ANALYTES = ("b12", "active-b12")
 MARKERS = ("mma", "homocysteine")  # the analytes, and the tests that measure them
@@ -25,7 +28,6 @@ class Because:
 
 
 Evidence = tuple[Because, ...]
-SILENT: Evidence = (Because("", ""),)  # true, with nothing in the record to point at
 
 
 def written(day: date | None) -> str:
@@ -36,16 +38,40 @@ def written(day: date | None) -> str:
 
 
 class Case:
-    """The record of one patient with lookups by analyte, concept group and ingredient group; `found` grows."""
+    """The record of one patient with lookups by analyte, concept group and ingredient group; `found` grows.
+
+    What a step works out (`doses`, `b12`, `mma` ...) is not there before that step: reading it too early is an error.
+    """
 
     __slots__ = (
-        "record", "pathway", "limits", "today", "found", "labs", "problems", "b12", "b12_other", "b12_earlier",
-        "old_b12", "doubtful_b12", "mma", "homocysteine", "egfr", "blood", "doses", "oral", "mma_limit",
+        "record", "pathway", "limits", "today", "found", "labs", "problems", "recorded_neuro", "doses", "oral",
+        "b12", "b12_other", "b12_earlier", "b12_newer", "b12_state", "band", "usable_b12", "old_b12", "doubtful_b12",
+        "mma", "homocysteine", "mma_limit", "unjudged", "folic_orders", "b12_begun", "_newest",
     )  # fmt: skip
+
+    doses: list[tuple[date, str]]  # days of injections, oldest first, with the reference of each
+    oral: list[Medication]  # what counts as B12 by mouth today
+    recorded_neuro: Evidence  # NEURO without the cord signs, which B12 itself decides about
+    b12: LabResult | None  # the result that drives, or the preliminary one
+    b12_other: Measured | None  # of total and active B12 the one that does not drive
+    b12_earlier: Measured | None  # another recent one, in another band
+    b12_newer: LabResult | None  # a newer one that is preliminary
+    b12_state: str  # driven | masked | untested | preliminary | unusable
+    band: str  # of the result that drives: deficient | grey | above, or ""
+    usable_b12: list[Measured]  # newest first
+    old_b12: Measured | None  # the newest that is too old to count
+    doubtful_b12: LabResult | None
+    mma: Measured | None
+    homocysteine: Measured | None
+    mma_limit: Decimal | None
+    unjudged: dict[str, Because]  # analyte -> its newest result, where that could not be judged
+    folic_orders: list[Order]  # folic acid at treatment dose that is selected
+    b12_begun: list[Because]  # where it is: B12 drafted beside it, or begun today or yesterday
 
     def __init__(self, record: PatientRecord, pathway: Pathway, today: date):
         self.record, self.pathway, self.limits, self.today = record, pathway, pathway.limits, today
         self.found: dict[str, Evidence] = {}
+        self._newest: dict[str, Measured | None] = {}
         self.labs: dict[str, list[LabResult]] = {}
         for lab in record.labs:
             self.labs.setdefault(lab.analyte, []).append(lab)
@@ -55,30 +81,19 @@ class Case:
         self.problems: dict[str, list[Problem]] = {}
         for problem in record.problems:
             self.problems.setdefault(problem.concept, []).append(problem)
-        self.b12 = self.b12_other = self.b12_earlier = self.old_b12 = self.doubtful_b12 = None
-        self.mma = self.homocysteine = self.egfr = self.mma_limit = None
-        self.blood: dict[str, LabResult] = {}
-        self.doses: list[tuple[date, str]] = []
-        self.oral: list[Medication] = []
 
-    def add(self, name: str, evidence: Evidence | Iterable[Because] | None) -> None:
+    def add(self, name: str, evidence: Iterable[Because] | None) -> None:
         """Record a finding, unless there is no evidence for it."""
-        if evidence:
-            self.found[name] = tuple(evidence)
-
-    def either(self, name: str, *names: str) -> None:
-        """A finding that is true when any of these is; its evidence is theirs."""
-        evidence = [because for each in names for because in self.found.get(each, ())]
-        self.add(name, dict.fromkeys(evidence))
-
-    def both(self, name: str, *names: str) -> None:
-        """A finding that is true when all of these are; its evidence is theirs."""
-        if all(each in self.found for each in names):
-            self.either(name, *names)
+        if evidence and (told := tuple(evidence)):
+            self.found[name] = told
 
     def has(self, *names: str) -> bool:
         """Was any of these found?"""
-        return not self.found.keys().isdisjoint(names)
+        return any(name in self.found for name in names)
+
+    def joined(self, names: Iterable[str]) -> Iterable[Because]:
+        """The evidence of those of the findings that hold, each piece once."""
+        return dict.fromkeys(because for each in names for because in self.found.get(each, ()))
 
     def in_group(self, group: str) -> list[Problem]:
         """Every problem whose concept belongs to the group, in the record's order."""
@@ -94,11 +109,7 @@ class Case:
         """Our own words for a concept, ingredient or analyte."""
         return self.pathway.displays.get(key, key)
 
-    def age(self, lab: LabResult) -> int:
-        """Days since the result was taken; only for dated results."""
-        return (self.today - lab.date).days
-
-    def base(self, lab: LabResult) -> tuple[str, Decimal]:
+    def base(self, lab: Measured) -> tuple[str, Decimal]:
         """(family, value in the family's base unit), exactly."""
         return self.base_of(lab, lab.value)
 
@@ -107,14 +118,21 @@ class Case:
         unit = self.pathway.analytes[lab.analyte].units[normalise_unit(lab.unit)]
         return unit.family, number * unit.factor
 
-    def newest(self, analyte: str, days: str) -> LabResult | None:
+    def newest(self, analyte: str, days: str) -> Measured | None:
         """The newest result with a number that counts and lies within the named number of days."""
+        if analyte not in self._newest:
+            self._newest[analyte] = next(self._within(analyte, days), None)
+        return self._newest[analyte]
+
+    def _within(self, analyte: str, days: str) -> Iterator[Measured]:
         for lab in self.labs.get(analyte, ()):
-            if lab.value is None or lab.doubt or lab.preliminary:
-                continue
-            if self.limits.within_days(days, lab.date, self.today) and not implausible(self, lab):
-                return lab
-        return None
+            known = None if lab.doubt or lab.preliminary else measured(lab)
+            if known and self.limits.within_days(days, known.date, self.today) and not implausible(self, known):
+                yield known
+
+    def current(self, analyte: str) -> Measured | None:
+        """The newest result that counts, of an analyte that some finding has compared."""
+        return self._newest.get(analyte)
 
     def labs_within(self, *analytes: str, days: str) -> bool:
         """Is there any final result of these analytes within the named number of days, whatever it says?"""
@@ -140,6 +158,13 @@ def quantity(lab: LabResult) -> str:
     return f"{lab.comparator}{lab.number} {lab.unit}".strip()
 
 
+def in_limit_unit(case: Case, lab: Measured) -> Decimal:
+    """The number in the base unit of the analyte; a molar haemoglobin in g/L, the unit of its limits."""
+    family, value = case.base(lab)
+    factor = case.pathway.analytes[lab.analyte].mass_per_molar
+    return value * factor if family == "molar" and factor and lab.analyte == "haemoglobin" else value
+
+
 def surely_below(lab: LabResult, value: Decimal, limit: Decimal) -> bool:
     """Do all the values that the result allows lie below the limit? `value` is the result in the limit's unit."""
     if not lab.comparator:
@@ -154,7 +179,7 @@ def surely_above(lab: LabResult, value: Decimal, limit: Decimal) -> bool:
     return (lab.comparator == ">" and value >= limit) or (lab.comparator == ">=" and value > limit)
 
 
-def implausible(case: Case, lab: LabResult) -> str:
+def implausible(case: Case, lab: Measured) -> str:
     """Why a number cannot be taken at face value (a key of messages.toml [doubt]), or ""."""
     analyte = case.pathway.analytes[lab.analyte]
     if not lab.unit:

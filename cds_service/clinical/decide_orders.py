@@ -1,21 +1,31 @@
-"""The decision about orders (6.5): every row of the orders table that holds.
+"""The decision about orders (6.5): every row of the orders table that holds, and the check of a B12 order.
 
-A clinician's own B12 order is checked on the way: what differs becomes findings and words, and the suggestion of its
-row replaces the clinician's draft.
+The order is compared with the regimens that the pathway would choose. What differs is named by keys of messages.toml
+[difference]; it becomes findings and words, and the suggestion of its row replaces the clinician's draft. The drafts of
+one session are one plan: the loading doses may be an order of their own.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from .advice import Advice, Draft, Writer, first_match, matches, named
 from .case import Because
-from .decide import Decision, level, note_staleness, one_regimen, treatment, urgency
-from .findings import Assessment, Finding
-from .order_check import UNCHECKED, Difference, check_orders, fit_for
-from .tables import Pathway
+from .decide import REGIMEN_FIRST, Decision, level, note_staleness, one_regimen, treatment, urgency
+from .findings import RESTS_ON, Assessment, Finding
+from .ordered import of_group
+from .record import Order
+from .tables import Limits, Pathway, Phase, Regimen
+from .treatment import by_injection
 
 DIFFERS, UNSURE = "order_differs", "order_unchecked"
+WEEK = Decimal(7)
+DAYS = {"d": Decimal(1), "wk": WEEK, "mo": Decimal("30.4375"), "a": Decimal("365.25")}
+MICROGRAMS = {"mg": Decimal(1000), "microgram": Decimal(1)}
+LIFELONG, PREVENTION = "safety/S8", "safety/S7"
+UNCHECKED = "unchecked"
 
 
 def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
@@ -69,3 +79,146 @@ def unseen(writer: Writer) -> list[Advice]:
         return []
     writer.values = writer.values | {"missing": ", ".join(missing)}
     return [writer.fixed(writer.pathway.fixed["incomplete"])]
+
+
+# --- The check of a B12 order
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The regimens that fit this patient; none where an order is not judged."""
+
+    regimens: Sequence[Regimen] = ()
+    neuro: bool = False  # loading goes on until there is no further improvement
+    untreated: bool = False  # deficient and not treated yet: the loading doses come first
+    on_injections: bool = False  # renewals are not judged, tablets in place of injections are
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is wrong with one order, by keys, and the regimen that would replace it (None: nothing may be drafted)."""
+
+    order: Order
+    keys: tuple[str, ...]
+    regimen: Regimen | None
+
+
+def fit_for(writer: Writer, treat: str) -> Fit:
+    """The regimens of the row whose regimen an answer would carry. Prevention alone is not judged."""
+    found, pathway = writer.found, writer.pathway
+    if "on_im" in found:
+        return fit_on_injections(writer)
+    rows = {named(row): row for row in pathway.safety if row.regimens and matches(row, found)}
+    if treat in ("now", "consider"):
+        rows["treat"] = first_match(pathway.treat, found)
+    name = next((each for each in REGIMEN_FIRST if each in rows), PREVENTION)
+    if name == PREVENTION:
+        return Fit()
+    return Fit(writer.suitable(rows[name]), "neuro" in found, name == "treat" and treat == "now")
+
+
+def fit_on_injections(writer: Writer) -> Fit:
+    """For whoever is on injections for life: what keeps them up."""
+    unsettled = ("on_im", "neuro", "symptoms_or_no_dose")
+    settled = {name: told for name, told in writer.found.items() if name not in unsettled}
+    row = next((row for row in writer.pathway.safety if named(row) == LIFELONG), None)
+    if row is None or not matches(row, settled):
+        return Fit()
+    upkeep = Writer(writer.case, writer.pathway, settled, writer.values)
+    return Fit(upkeep.suitable(row), on_injections=True)
+
+
+def check_orders(writer: Writer, fit: Fit) -> list[Difference]:
+    """The selected B12 orders that differ from what fits, or could not be checked."""
+    case, limits = writer.case, writer.pathway.limits
+    if not fit.regimens or not all(name in limits for name in RESTS_ON[DIFFERS]):
+        return []
+    orders = of_group(case.pathway, "cobalamin", case.record.selected)
+    plan = of_group(case.pathway, "cobalamin", case.record.selected + case.record.beside)
+    injected = [each for each in plan if by_injection(each)]
+    if fit.on_injections:
+        orders = [each for each in orders if not by_injection(each)]
+    differing = []
+    for order in orders:
+        alike = [each for each in fit.regimens if is_injected(each) == by_injection(order)]
+        if keys := differences(order, alike, injected, fit, limits):
+            regimen = next((each for each in (*alike, *fit.regimens) if writer.may_draft(each)), None)
+            superfluous = regimen is not None and is_drafted(regimen, plan, injected, fit, limits)
+            offered = None if fit.on_injections or keys == [UNCHECKED] or superfluous else regimen
+            differing.append(Difference(order, tuple(keys), offered))
+    return differing
+
+
+def is_drafted(regimen: Regimen, plan: list[Order], injected: list[Order], fit: Fit, limits: Limits) -> bool:
+    """Is there an order in the plan that fits already? Then a suggestion would order the same a second time."""
+    alike = [each for each in fit.regimens if is_injected(each) == is_injected(regimen)]
+    same_route = [each for each in plan if by_injection(each) == is_injected(regimen)]
+    return any(is_comparable(each) and not differences(each, alike, injected, fit, limits) for each in same_route)
+
+
+def differences(order: Order, alike: list[Regimen], injected: list[Order], fit: Fit, limits: Limits) -> list[str]:
+    """Route, substance, dose and schedule of one order. `alike` are the regimens of its route."""
+    if not order.route and not by_injection(order) and len(alike) < len(fit.regimens):
+        return [UNCHECKED]
+    if not alike:
+        return ["route-injection" if by_injection(order) else "route-oral"]
+    fitting = {name for each in alike for name in (each.ingredient, *each.also)}
+    found = [] if order.ingredient in fitting else ["substance"]
+    if not is_comparable(order):
+        return [*found, UNCHECKED]
+    if too_little(order, alike[0]):
+        found.append("dose")
+    if by_injection(order):
+        found += schedule_differences(order, alike[0].phases[0], injected, fit, limits)
+    return found
+
+
+def schedule_differences(order: Order, wanted: Phase, injected: list[Order], fit: Fit, limits: Limits) -> list[str]:
+    """Are the loading doses there, somewhere in the plan, often enough and for long enough?"""
+    if not is_often(interval(wanted), limits) or not (fit.neuro or fit.untreated):
+        return []
+    loading = [each for each in injected if is_comparable(each) and is_often(each.phases[0].interval, limits)]
+    if not loading:
+        if not all(is_comparable(each) for each in injected):
+            return [UNCHECKED]
+        return ["slow" if fit.neuro else "loading"]
+    open_ended = wanted.count is None and wanted.duration is None
+    if fit.neuro and open_ended and order in loading and all(is_short(each, limits) for each in loading):
+        return ["limited"]
+    return []
+
+
+def is_comparable(order: Order) -> bool:
+    """Is it said how often the first doses come, and not in words alone?"""
+    return bool(order.phases) and order.phases[0].interval is not None and not order.phases[0].in_words
+
+
+def is_often(days: Decimal | None, limits: Limits) -> bool:
+    """Doses as close together as loading doses are."""
+    return days is not None and days * limits["loading-doses"] <= WEEK
+
+
+def is_short(order: Order, limits: Limits) -> bool:
+    """Do the loading doses of the order end too soon? A pathway whose own end by themselves states no number for it."""
+    loading = [phase.days for phase in order.phases if is_often(phase.interval, limits)]
+    days = [each for each in loading if each is not None]
+    return "loading-short" in limits and len(days) == len(loading) and sum(days) <= limits["loading-short"]
+
+
+def is_injected(regimen: Regimen) -> bool:
+    return regimen.phases[0].route != "oral"
+
+
+def too_little(order: Order, regimen: Regimen) -> bool:
+    """Less in a dose (injections), or less in a day (by mouth), than the lowest dose that counts as the regimen's."""
+    wanted = regimen.phases[0]
+    needed = (regimen.least_dose or wanted.dose) * MICROGRAMS[wanted.dose_unit]
+    if by_injection(order):
+        dose = order.phases[0].dose
+        return dose is not None and dose < needed
+    return order.per_day is not None and order.per_day < needed / interval(wanted)
+
+
+def interval(phase: Phase) -> Decimal:
+    """Days between two doses of a phase."""
+    return phase.period * DAYS[phase.period_unit] / phase.frequency

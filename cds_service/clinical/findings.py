@@ -1,7 +1,7 @@
-"""From a record to findings: the named facts that the rows of the tables ask for, each with its evidence.
+"""The findings of one patient on one day: all declared rules, compiled, and `assess`, which makes them in their order.
 
-`NAMES` is every finding that a row may name. The order of `assess` is the order of dependence: what is taken, what is
-recorded, the blood count, B12, the markers, and then what follows from several of them.
+`REGISTRY` is what everything that must know the findings is derived from: the names that a row may use, the limits that
+a pathway must state, the review sheet. Here too are the findings that follow from several subjects at once.
 """
 
 from __future__ import annotations
@@ -9,53 +9,190 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from .b12 import assess_b12, assess_oral_effect
-from .blood import assess_blood
+from . import b12, laboratory, ordered, problems, treatment
 from .case import Because, Case, Evidence
-from .exposures import assess_exposures
-from .markers import assess_markers
-from .optional import assess_optional
-from .ordered import assess_orders
-from .problems import assess_cord, assess_cord_on_treatment, assess_problems
 from .record import PatientRecord
+from .rules import Found, Registry, Rules
 from .tables import Pathway
 from .treatment import course_start
-from .unjudged import assess_unjudged
 from .wording import values
 
-NAMES = frozenset(
-    """out_of_scope age_unknown
-    on_im on_im_order_only no_dose_recorded lapsed no_dose_for_a_year
-    on_oral oral_deficient oral_insufficient persisting
-    cobalamin_taken cyanocobalamin_taken chloramphenicol_with_cobalamin
-    box2_medicine durations_unknown metformin acid_suppressant medicine_induced nitrous_oxide pill anticoagulant
-    folate_running folate_before_b12 folate_critical
-    medicines_unknown allergies_unknown no_medicine_draft record_incomplete
-    cobalamin_hypersensitivity cobalt_allergy cobalamin_or_cobalt_allergy
-    recorded_symptoms symptoms symptoms_undated recognised_by_words neuro gait cord nitrous_with_neuro
-    nitrous_with_symptoms cord_or_nitrous_neuro cord_on_treatment
-    pregnant breastfeeding pregnant_or_breastfeeding pregnancy_planned
-    must_im must_im_disease bariatric irreversible_cause surgical_cause malabsorption coded_cause cause_known diet
-    recorded_risk recognised_cause risk_factor risk_or_irreversible leber dialysis
-    long_term_medicine length_unknown older_age high_risk_history high_risk lasting_risk on_oral_high b12_high_twice
-    macrocytosis hb_severe hb_same_day neutrophils_severe platelets_severe platelets_below_im iron_deficiency cytopenia
-    pancytopenia single_cytopenia severe anaemia anaemia_not_iron blood neuro_or_blood folate_low
-    potassium_low egfr_reduced egfr_severe kidneys_good ifab_positive ifab_negative anaemia_ifab_not_negative
-    b12_deficient b12_grey b12_above b12_grey_or_above b12_straddling b12_verify b12_stale b12_active_measured
-    b12_discordant b12_earlier_differs deficient_by_total_only symptoms_or_active symptoms_or_straddling
-    b12_untested b12_preliminary b12_unusable b12_masked b12_not_known newer_in_doubt newer_preliminary b12_incomplete
-    old_b12 was_deficient stale_exempt repeat_first repeat_first_without_neuro b12_range_differs
-    mma_raised mma_normal mma_unclear mma_by_homocysteine mma_egfr_unknown marker_stale homocysteine_raised
-    results_unjudged marker_unjudged
-    nitrous_marker_raised
-    deteriorating injection_preferred injection_first symptoms_or_no_dose megaloblastic_neuro hb_severe_to_treat
-    cytopenia_to_treat deficient_or_grey act_before_results
-    box2_ordered cobalamin_ordered cyanocobalamin_ordered nitrous_ordered chloramphenicol_order_blunts
-    b12_total_ordered b12_not_measured_for_a_year other_box2_medicine other_risk_or_symptom b12_repeat_early
-    b12_repeat_grey_symptoms marker_at_hand
-    folate_order_matters folate_order_after_b12 folate_order_warning
-    folate_order_critical treated_before_sample order_differs order_unchecked""".split()
+RULES = Rules()
+finding, any_of, all_of = RULES.finding, RULES.any_of, RULES.all_of
+
+RULES.limit("first-dose-recent", "days", "Treatment has just begun for")
+
+any_of("symptoms_or_active", "symptoms or signs, or active B12 was measured", "symptoms", "b12_active_measured")
+any_of(
+    "neuro_or_blood",
+    "neurological signs, macrocytosis, or a severe change of the blood count",
+    "neuro",
+    "macrocytosis",
+    "severe",
 )
+any_of(
+    "symptoms_or_straddling",
+    "symptoms or signs, or a B12 result that may be below the limit",
+    "symptoms",
+    "b12_straddling",
+)
+any_of(
+    "deteriorating",
+    "a problem of walking or balance, acute cord damage, or anaemia without iron deficiency",
+    "gait",
+    "cord",
+    "anaemia_not_iron",
+)
+any_of("deficient_or_grey", "B12 is below the limit of deficiency, or uncertain", "b12_deficient", "b12_grey")
+any_of(
+    "injection_preferred",
+    "injections are preferred: a severe blood count, B12 by mouth not enough, or Leber's optic neuropathy",
+    "severe",
+    "oral_insufficient",
+    "leber",
+)
+any_of(
+    "injection_first",
+    "injections come first: neurological signs, or injections preferred as above",
+    "neuro",
+    "injection_preferred",
+)
+any_of("symptoms_or_no_dose", "symptoms or signs, or no B12 injection for a year", "symptoms", "no_dose_for_a_year")
+
+
+@finding(
+    "megaloblastic_neuro",
+    "neurological signs with a blood count that suggests B12 deficiency",
+    follows_from="neuro macrocytosis severe deficient_or_grey b12_not_known anaemia_not_iron",
+)
+def megaloblastic_neuro(case: Case) -> Found:
+    """S1b: NEURO with a blood count that suggests megaloblastic anaemia."""
+    if not case.has("neuro"):
+        return None
+    counts: list[str] = []
+    if case.has("macrocytosis", "severe") and case.has("deficient_or_grey", "b12_not_known"):
+        counts += ("macrocytosis", "severe")
+    if case.has("anaemia_not_iron") and case.has("deficient_or_grey"):
+        counts.append("anaemia_not_iron")
+    return case.joined(("neuro", *counts)) if counts else None
+
+
+EXPLAINED = "deficient_or_grey b12_not_known macrocytosis"
+
+
+def may_explain(case: Case) -> bool:
+    """Could B12 deficiency explain a severe blood count?"""
+    return case.has("deficient_or_grey") or (case.has("b12_not_known") and case.has("macrocytosis"))
+
+
+@finding(
+    "cytopenia_to_treat",
+    "severely low neutrophils or platelets that B12 deficiency may explain",
+    follows_from=f"cytopenia {EXPLAINED}",
+)
+def cytopenia_to_treat(case: Case) -> Found:
+    return case.joined(("cytopenia",)) if may_explain(case) else None
+
+
+@finding(
+    "hb_severe_to_treat",
+    "severe anaemia that B12 deficiency may explain, before or early in treatment",
+    follows_from=f"hb_severe on_im doses {EXPLAINED}",
+    limits="first-dose-recent im-window im-window-factor im-window-most",
+    medicines="cobalamin",
+)
+def hb_severe_to_treat(case: Case) -> Found:
+    """S5: severe anaemia that B12 deficiency may explain, before or early in treatment."""
+    early = case.limits.within_days("first-dose-recent", course_start(case), case.today)
+    return case.joined(("hb_severe",)) if may_explain(case) and (early or not case.has("on_im")) else None
+
+
+@finding(
+    "folate_before_b12",
+    "folic acid in a treatment dose is in use without B12, and B12 is low, uncertain, or unknown with warning signs",
+    follows_from="folate_running on_im on_oral macrocytosis neuro b12_not_known deficient_or_grey",
+)
+def folate_before_b12(case: Case) -> Found:
+    """S2 for folic acid that is running: no B12 cover, and B12 deficient, grey, or not known with a reason to worry."""
+    if not case.has("folate_running") or case.has("on_im", "on_oral"):
+        return None
+    worrying = case.has("macrocytosis", "neuro") and case.has("b12_not_known")
+    matters = worrying or case.has("deficient_or_grey")
+    return case.joined(("folate_running", "deficient_or_grey")) if matters else None
+
+
+@finding(
+    "folate_critical",
+    "folic acid without B12 as above, with neurological signs, and not for pregnancy",
+    follows_from="folate_before_b12 folate_running neuro pregnant pregnancy_planned",
+)
+def folate_critical(case: Case) -> Found:
+    is_critical = case.has("folate_before_b12") and case.has("neuro")
+    expecting = case.has("pregnant", "pregnancy_planned")
+    return case.joined(("folate_running", "neuro")) if is_critical and not expecting else None
+
+
+@finding(
+    "stale_exempt",
+    "the deficient result is old, but waiting is not safe: neurological signs, a severe blood count or pregnancy",
+    follows_from="b12_stale b12_deficient on_im on_oral neuro severe pregnant",
+)
+def stale_exempt(case: Case) -> Found:
+    """A stale deficient result of an untreated patient in danger is acted on while the new sample is taken."""
+    stale = case.has("b12_stale") and case.has("b12_deficient") and not case.has("on_im", "on_oral")
+    return case.joined(("neuro", "severe", "pregnant")) if stale else None
+
+
+@finding(
+    "record_incomplete",
+    "parts of the record that this row needs could not be read in full",
+    reads="which parts of the record could be read",
+)
+def record_incomplete(case: Case) -> Found:
+    """Could what a row without a card rests on be seen at all?"""
+    record = case.record
+    needed = {"bloodCount", "conditions", "status"} & record.published
+    missing = sorted(needed & (record.unavailable | record.incomplete))
+    medicines = {"medications", "medicationRequests"} & record.published
+    if not (medicines - record.unavailable) or medicines & record.incomplete:
+        missing += sorted(medicines & (record.unavailable | record.incomplete))
+    return [Because("", case.pathway.messages.get(f"prefetch.{key}", key)) for key in missing]
+
+
+# --- What the decision adds, once it knows the rows (decide.py)
+
+RULES.limit("loading-doses", "doses a week", "Loading doses are at least", optional=True)
+RULES.limit("loading-short", "days", "A loading phase is too short up to", optional=True, refines=True)
+RULES.decided(
+    "repeat_first", "the result that this rests on is too old: repeat it first", "b12_stale marker_stale stale_exempt"
+)
+RULES.decided(
+    "repeat_first_without_neuro",
+    "the result is too old and there are no neurological signs: repeat it first",
+    "b12_stale marker_stale neuro",
+)
+RULES.decided(
+    "act_before_results",
+    "a critical card (S1, S1b) asks to act today without waiting for any result",
+    "cord_or_nitrous_neuro megaloblastic_neuro",
+)
+RULES.decided(
+    "order_differs",
+    "the B12 order differs from the regimen that fits this patient",
+    "cobalamin_ordered",
+    "loading-doses loading-short",
+)
+RULES.decided(
+    "order_unchecked",
+    "the B12 order could not be compared with the regimen that fits this patient",
+    "cobalamin_ordered",
+    "loading-doses loading-short",
+)
+
+REGISTRY = Registry((treatment.RULES, problems.RULES, laboratory.RULES, b12.RULES, RULES, ordered.RULES))
+NAMES = REGISTRY.names
+RESTS_ON = REGISTRY.rests_on()
+MADE = REGISTRY.made
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,86 +215,8 @@ class Assessment:
 def assess(record: PatientRecord, pathway: Pathway, today: date) -> Assessment:
     """Every finding of the record on that day."""
     case = Case(record, pathway, today)
-    assess_exposures(case)
-    assess_problems(case)
-    assess_blood(case)
-    assess_b12(case)
-    assess_markers(case)
-    assess_unjudged(case)
-    assess_optional(case)
-    assess_cord(case)
-    assess_combined(case)
-    assess_orders(case)
+    for rule in MADE:
+        if all(name in pathway.limits for name in RESTS_ON.get(rule.name, ())):
+            case.add(rule.name, rule.make(case))
     findings = {name: Finding(name, because) for name, because in case.found.items()}
     return Assessment(findings, values(case), case)
-
-
-def assess_combined(case: Case) -> None:
-    """What follows from several findings at once."""
-    case.either("symptoms", "symptoms", "cord")
-    case.either("symptoms_or_active", "symptoms", "b12_active_measured")
-    case.either("neuro_or_blood", "neuro", "macrocytosis", "severe")
-    case.either("symptoms_or_straddling", "symptoms", "b12_straddling")
-    case.both("nitrous_with_symptoms", "nitrous_oxide", "symptoms")
-    case.either("deteriorating", "gait", "cord", "anaemia_not_iron")
-    case.either("deficient_or_grey", "b12_deficient", "b12_grey")
-    assess_oral_effect(case)
-    case.either("injection_preferred", "severe", "oral_insufficient", "leber")
-    case.either("injection_first", "neuro", "injection_preferred")
-    case.either("symptoms_or_no_dose", "symptoms", "no_dose_for_a_year")
-    assess_cord_on_treatment(case)
-    assess_megaloblastic(case)
-    assess_severe(case)
-    assess_folate_first(case)
-    assess_staleness(case)
-    assess_completeness(case)
-
-
-def assess_megaloblastic(case: Case) -> None:
-    """S1b: NEURO with a blood count that suggests megaloblastic anaemia."""
-    if not case.has("neuro"):
-        return
-    if case.has("macrocytosis", "severe") and case.has("deficient_or_grey", "b12_not_known"):
-        case.either("megaloblastic_neuro", "neuro", "macrocytosis", "severe")
-    if case.has("anaemia_not_iron") and case.has("deficient_or_grey"):
-        case.either("megaloblastic_neuro", "megaloblastic_neuro", "neuro", "anaemia_not_iron")
-
-
-def assess_severe(case: Case) -> None:
-    """S5 and S5b: severe anaemia or a severe cytopenia that B12 deficiency may explain."""
-    explained = case.has("deficient_or_grey") or (case.has("b12_not_known") and case.has("macrocytosis"))
-    if not explained:
-        return
-    case.either("cytopenia_to_treat", "cytopenia")
-    early = case.limits.within_days("first-dose-recent", course_start(case), case.today)
-    if not case.has("on_im") or early:
-        case.either("hb_severe_to_treat", "hb_severe")
-
-
-def assess_folate_first(case: Case) -> None:
-    """S2 for folic acid that is running: no B12 cover, and B12 deficient, grey, or not known with a reason to worry."""
-    if not case.has("folate_running") or case.has("on_im", "on_oral"):
-        return
-    worrying = case.has("macrocytosis", "neuro") and case.has("b12_not_known")
-    if case.has("deficient_or_grey") or worrying:
-        case.either("folate_before_b12", "folate_running", "deficient_or_grey")
-    expecting = case.has("pregnant", "pregnancy_planned")
-    if case.has("folate_before_b12") and case.has("neuro") and not expecting:
-        case.either("folate_critical", "folate_running", "neuro")
-
-
-def assess_staleness(case: Case) -> None:
-    """A stale deficient result of an untreated patient in danger is acted on while the new sample is taken."""
-    if case.has("b12_stale") and case.has("b12_deficient") and not case.has("on_im", "on_oral"):
-        case.either("stale_exempt", *(name for name in ("neuro", "severe", "pregnant") if case.has(name)))
-
-
-def assess_completeness(case: Case) -> None:
-    """Could what a row without a card rests on be seen at all?"""
-    record = case.record
-    needed = {"bloodCount", "conditions", "status"} & record.published
-    missing = sorted(needed & (record.unavailable | record.incomplete))
-    medicines = {"medications", "medicationRequests"} & record.published
-    if not (medicines - record.unavailable) or medicines & record.incomplete:
-        missing += sorted(medicines & (record.unavailable | record.incomplete))
-    case.add("record_incomplete", [Because("", case.pathway.messages.get(f"prefetch.{key}", key)) for key in missing])

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from .b12 import symptoms_since
+from .b12 import TREATED, driver_of, symptoms_since
 from .case import MARKERS, Because, Case, written
-from .exposures import WEEKLY, exposed, since
-from .limits import days_before
 from .problems import first_seen
-from .record import Order
-from .tables import Pathway
-from .treatment import PARENTERAL, by_injection, cobalamins, taken_on, treated_on
+from .record import Measured, Order
+from .rules import Found, Rules
+from .tables import Pathway, days_before
+from .treatment import PARENTERAL, WEEKLY, by_injection, cobalamins, exposed, named, since, taken_on, treated_on
 
 TOTAL_B12 = "b12-total"
 B12_TESTS = (TOTAL_B12, "b12-active")
+SELECTED = "the orders of this call"
+
+RULES = Rules()
+finding, step, any_of = RULES.finding, RULES.step, RULES.any_of
+
+RULES.limit("b12-begun", "days", "B12 is only just begun for", optional=True)
 
 
 def concerns(order: Order, pathway: Pathway) -> bool:
@@ -29,18 +34,6 @@ def concerns(order: Order, pathway: Pathway) -> bool:
     if of_group(pathway, "chloramphenicol", (order,)):
         return order.route in PARENTERAL
     return bool(cobalamin_products(pathway, (order,)))
-
-
-def assess_orders(case: Case) -> None:
-    """Every finding about the selected orders; the other drafts are context."""
-    if not case.record.selected:
-        return
-    assess_medicines(case)
-    assess_tests(case)
-    assess_monitoring(case)
-    assess_repeat(case)
-    assess_folic_order(case)
-    assess_sample(case)
 
 
 def of_group(pathway: Pathway, group: str, orders: Iterable[Order]) -> list[Order]:
@@ -60,40 +53,79 @@ def drafts_of(case: Case, *orderables: str) -> list[Order]:
     return [each for each in case.record.selected + case.record.beside if each.orderable in orderables]
 
 
-def told(case: Case, orders: Iterable[Order]) -> list[Because]:
+def by_name(case: Case, orders: Iterable[Order]) -> list[Because]:
     return [Because(each.reference, case.display(each.ingredient)) for each in orders]
 
 
-def assess_medicines(case: Case) -> None:
-    """Which of our medicines are selected."""
-    selected, groups = case.record.selected, case.pathway.groups
-    for name, group in (("box2_ordered", "box2"), ("nitrous_ordered", "nitrous")):
-        case.add(name, told(case, of_group(case.pathway, group, selected)))
-    holding = cobalamin_products(case.pathway, selected)
-    case.add("cobalamin_ordered", told(case, holding))
-    cyano = groups.get("cyanocobalamin", frozenset())
-    case.add("cyanocobalamin_ordered", told(case, [each for each in holding if each.ingredient in cyano]))
+# --- Medicines that are selected
+
+
+@finding("box2_ordered", "a medicine that can lower B12 is being ordered", medicines="box2", reads=SELECTED)
+def box2_ordered(case: Case) -> Found:
+    return by_name(case, of_group(case.pathway, "box2", case.record.selected))
+
+
+@finding("nitrous_ordered", "nitrous oxide is being ordered", medicines="nitrous", reads=SELECTED)
+def nitrous_ordered(case: Case) -> Found:
+    return by_name(case, of_group(case.pathway, "nitrous", case.record.selected))
+
+
+@finding("cobalamin_ordered", "a medicine that holds B12 is being ordered", medicines="cobalamin", reads=SELECTED)
+def cobalamin_ordered(case: Case) -> Found:
+    return by_name(case, cobalamin_products(case.pathway, case.record.selected))
+
+
+@finding(
+    "cyanocobalamin_ordered", "cyanocobalamin is being ordered", medicines="cobalamin cyanocobalamin", reads=SELECTED
+)
+def cyanocobalamin_ordered(case: Case) -> Found:
+    cyano = case.pathway.groups.get("cyanocobalamin", frozenset())
+    holding = cobalamin_products(case.pathway, case.record.selected)
+    return by_name(case, [each for each in holding if each.ingredient in cyano])
+
+
+@finding(
+    "chloramphenicol_order_blunts",
+    "B12 and injected chloramphenicol come together by this order",
+    follows_from="cobalamin_taken",
+    medicines="cobalamin chloramphenicol",
+    reads=SELECTED,
+)
+def chloramphenicol_order_blunts(case: Case) -> Found:
+    """Chloramphenicol is ordered beside a cobalamin, or the cobalamin beside chloramphenicol."""
+    selected, beside = case.record.selected, case.record.beside
     blunting = [each for each in of_group(case.pathway, "chloramphenicol", selected) if each.route in PARENTERAL]
+    if blunting and (case.has("cobalamin_taken") or of_group(case.pathway, "cobalamin", selected + beside)):
+        return by_name(case, blunting)
     running = [each for each in case.medicines("chloramphenicol") if each.active and each.route in PARENTERAL]
-    if blunting and (case.has("cobalamin_taken") or of_group(case.pathway, "cobalamin", selected + case.record.beside)):
-        case.add("chloramphenicol_order_blunts", told(case, blunting))
-    elif running and of_group(case.pathway, "cobalamin", selected):
-        words = [Because(each.reference, case.display(each.ingredient)) for each in running]
-        case.add("chloramphenicol_order_blunts", words)
+    return named(case, running) if running and of_group(case.pathway, "cobalamin", selected) else None
 
 
-def assess_tests(case: Case) -> None:
-    """Is total B12 selected, and is MMA or homocysteine measured, ordered or drafted as well?"""
-    tests = [each for each in case.record.selected if each.orderable == TOTAL_B12]
+# --- Tests that are selected
+
+
+@finding("b12_total_ordered", "total B12 is being ordered", reads=SELECTED)
+def b12_total_ordered(case: Case) -> Found:
     display = case.pathway.orderables[TOTAL_B12].title
-    case.add("b12_total_ordered", [Because(each.reference, display) for each in tests])
-    asked = [*drafts_of(case, *MARKERS), *(each for each in case.record.orders if each.orderable in MARKERS)]
-    measured = [
-        lab
-        for lab in (case.mma, case.homocysteine)
-        if lab and case.limits.within_days("result-current", lab.date, case.today)
-    ]
-    case.add("marker_at_hand", [*case.because(*measured), *(Because(each.reference, "ordered") for each in asked)])
+    return [Because(each.reference, display) for each in case.record.selected if each.orderable == TOTAL_B12]
+
+
+@finding(
+    "marker_at_hand",
+    "MMA or homocysteine is measured or asked for",
+    follows_from="markers",
+    limits="result-current",
+    reads=f"{SELECTED}, and open orders",
+)
+def marker_at_hand(case: Case) -> Found:
+    """MMA or homocysteine is measured, ordered or drafted as well."""
+    if not case.record.selected:
+        return None
+    asked = [each.reference for each in drafts_of(case, *MARKERS)]
+    asked += [each.reference for each in case.record.orders if each.orderable in MARKERS]
+    both = [lab for lab in (case.mma, case.homocysteine) if lab]
+    measured = [lab for lab in both if case.limits.within_days("result-current", lab.date, case.today)]
+    return [*case.because(*measured), *(Because(reference, "ordered") for reference in asked)]
 
 
 def b12_asked_for(case: Case) -> bool:
@@ -101,34 +133,84 @@ def b12_asked_for(case: Case) -> bool:
     return bool(drafts_of(case, *B12_TESTS)) or any(each.orderable in B12_TESTS for each in case.record.orders)
 
 
-def assess_monitoring(case: Case) -> None:
-    """O1: a medicine that lowers B12, no B12 result in a year, and for whom that matters."""
+@finding(
+    "b12_not_measured_for_a_year",
+    "B12 was not measured for a year and is not being asked for",
+    follows_from="box2_ordered",
+    analytes="b12 active-b12",
+    limits="result-background",
+    reads=f"{SELECTED}, and open orders",
+)
+def b12_not_measured_for_a_year(case: Case) -> Found:
+    """O1: a medicine that lowers B12 is ordered, and there is no B12 result in a year."""
+    measured = case.labs_within("b12", "active-b12", days="result-background")
+    if not case.has("box2_ordered") or measured or b12_asked_for(case):
+        return None
+    return (Because("", "no B12 result in the past year"),)
+
+
+@finding(
+    "other_box2_medicine",
+    "another medicine that can lower B12 is in use",
+    follows_from="box2_ordered",
+    medicines="box2",
+    limits="medicine-stopped",
+    reads=SELECTED,
+)
+def other_box2_medicine(case: Case) -> Found:
     if not case.has("box2_ordered"):
-        return
-    if not case.labs_within("b12", "active-b12", days="result-background") and not b12_asked_for(case):
-        case.add("b12_not_measured_for_a_year", (Because("", "no B12 result in the past year"),))
+        return None
     chosen = {order.ingredient for order in case.record.selected}
     others = [each for each in case.medicines("box2") if exposed(case, each) and each.ingredient not in chosen]
-    case.add("other_box2_medicine", [Because(each.reference, since(case, each)) for each in others])
-    case.either(
-        "other_risk_or_symptom",
-        "recorded_risk",
-        "nitrous_oxide",
-        "other_box2_medicine",
-        "irreversible_cause",
-        "symptoms",
-    )
+    return [Because(each.reference, since(case, each)) for each in others]
 
 
-def assess_repeat(case: Case) -> None:
-    """O5, O6: total B12 ordered again although a usable result is recent and nothing has happened since."""
-    lab = case.b12
-    if not case.has("b12_total_ordered") or lab is None or case.has("b12_stale", "b12_preliminary"):
-        return
-    if case.has("b12_grey") and case.has("symptoms") and not case.has("marker_at_hand"):
-        case.add("b12_repeat_grey_symptoms", case.because(lab))
-    if not case.has("on_im", "on_oral") and not happened_after(case, lab.date):
-        case.add("b12_repeat_early", case.because(lab))
+OTHER_RISKS = ("recorded_risk", "nitrous_oxide", "other_box2_medicine", "irreversible_cause", "symptoms")
+
+
+@finding(
+    "other_risk_or_symptom",
+    "another risk factor, or a symptom or sign, is recorded",
+    follows_from=f"box2_ordered {' '.join(OTHER_RISKS)}",
+)
+def other_risk_or_symptom(case: Case) -> Found:
+    return case.joined(OTHER_RISKS) if case.has("box2_ordered") else None
+
+
+REPEATED = "b12_total_ordered b12_choice b12_stale b12_preliminary"
+
+
+@finding(
+    "b12_repeat_grey_symptoms",
+    "total B12 is being repeated although it was uncertain with symptoms, and no further test is at hand",
+    follows_from=f"{REPEATED} b12_grey symptoms marker_at_hand",
+)
+def b12_repeat_grey_symptoms(case: Case) -> Found:
+    """O6: total B12 is ordered again although it was grey with symptoms."""
+    grey = case.has("b12_grey") and case.has("symptoms") and not case.has("marker_at_hand")
+    return case.because(repeated(case)) if grey else None
+
+
+@finding(
+    "b12_repeat_early",
+    "total B12 is being repeated early, and nothing has happened since the last result",
+    follows_from=f"{REPEATED} on_im on_oral doses blood",
+    limits="symptom-current",
+    problems="risk must-im bariatric symptom neuro",
+    medicines="cobalamin",
+)
+def b12_repeat_early(case: Case) -> Found:
+    """O5: total B12 is ordered again although a usable result is recent and nothing has happened since."""
+    lab = repeated(case)
+    if lab is None or case.has("on_im", "on_oral") or happened_after(case, lab.date):
+        return None
+    return case.because(lab)
+
+
+def repeated(case: Case) -> Measured | None:
+    """The current B12 result that an order of total B12 would repeat."""
+    repeats = case.has("b12_total_ordered") and not case.has("b12_stale", "b12_preliminary")
+    return driver_of(case) if repeats else None
 
 
 def happened_after(case: Case, day: date) -> bool:
@@ -140,28 +222,7 @@ def happened_after(case: Case, day: date) -> bool:
     return treated or bool(new) or bool(symptoms_since(case, day + timedelta(days=1)))
 
 
-def assess_folic_order(case: Case) -> None:
-    """S2 for folic acid that is ordered: treatment dose or no dose stated, and what it means without B12 cover."""
-    folic = of_group(case.pathway, "folic", case.record.selected)
-    orders = [each for each in folic if is_treatment(case.pathway, each)]
-    if not orders or not case.limits.states("folate_order_matters"):
-        return
-    expecting = case.has("pregnant", "pregnancy_planned")
-    uncertain = case.has("b12_grey", "b12_not_known")
-    severe = case.has("b12_deficient") or (case.has("neuro") and uncertain)
-    matters = severe or case.has("b12_grey") or (case.has("b12_not_known") and case.has("macrocytosis"))
-    if not matters:
-        return
-    begun = begun_now(case)
-    if begun:
-        case.add("folate_order_after_b12", begun)
-    elif case.has("on_im", "on_oral"):
-        return
-    case.add("folate_order_matters", told(case, orders))
-    if not begun:
-        case.add("folate_order_warning", told(case, orders))
-    if severe and not begun and not expecting:
-        case.add("folate_order_critical", told(case, orders))
+# --- Folic acid
 
 
 def is_treatment(pathway: Pathway, order: Order) -> bool:
@@ -171,12 +232,6 @@ def is_treatment(pathway: Pathway, order: Order) -> bool:
         return False
     amount = order.per_day if order.per_day is not None else phase.dose if phase else None
     return amount is None or amount >= pathway.limits["folic-treatment"]
-
-
-def begun_now(case: Case) -> list[Because]:
-    """A cobalamin drafted in the same session; or B12 begun today or yesterday, not merely given or renewed then."""
-    drafted = told(case, of_group(case.pathway, "cobalamin", case.record.selected + case.record.beside))
-    return drafted + [Because(reference, f"B12 begun on {written(day)}") for day, reference in begun_days(case)]
 
 
 def begun_days(case: Case) -> list[tuple[date, str]]:
@@ -189,10 +244,90 @@ def begun_days(case: Case) -> list[tuple[date, str]]:
     return [(day, reference) for day, reference in days if earliest <= day <= case.today]
 
 
-def assess_sample(case: Case) -> None:
+@step(
+    "begun",
+    follows_from="doses oral",
+    medicines="cobalamin folic",
+    limits=f"b12-begun folic-treatment {TREATED}",
+    reads=SELECTED,
+)
+def begun(case: Case) -> None:
+    """Folic acid at treatment dose that is selected; and B12 drafted beside it, or begun today or yesterday."""
+    folic = of_group(case.pathway, "folic", case.record.selected)
+    case.folic_orders = [each for each in folic if is_treatment(case.pathway, each)]
+    if not case.folic_orders:
+        case.b12_begun = []
+        return
+    drafted = by_name(case, of_group(case.pathway, "cobalamin", case.record.selected + case.record.beside))
+    case.b12_begun = drafted + [Because(ref, f"B12 begun on {written(day)}") for day, ref in begun_days(case)]
+
+
+def folic_is_severe(case: Case) -> bool:
+    """B12 deficient, or NEURO with B12 grey or not known."""
+    return case.has("b12_deficient") or (case.has("neuro") and case.has("b12_grey", "b12_not_known"))
+
+
+WORRYING = "b12_deficient b12_grey b12_not_known neuro macrocytosis"
+
+
+def folic_matters(case: Case) -> bool:
+    """Folic acid at treatment dose is ordered, and B12 gives reason to worry: S2."""
+    worrying = case.has("b12_grey") or (case.has("b12_not_known") and case.has("macrocytosis"))
+    return bool(case.folic_orders) and (folic_is_severe(case) or worrying)
+
+
+@finding(
+    "folate_order_after_b12",
+    "B12 is being begun together with the folic acid that is ordered",
+    follows_from=f"begun {WORRYING}",
+)
+def folate_order_after_b12(case: Case) -> Found:
+    return case.b12_begun if folic_matters(case) else None
+
+
+@finding(
+    "folate_order_matters",
+    "folic acid in a treatment dose is being ordered, and B12 is low, uncertain, or unknown with warning signs",
+    follows_from=f"begun {WORRYING} on_im on_oral",
+)
+def folate_order_matters(case: Case) -> Found:
+    covered = case.has("on_im", "on_oral") and not case.b12_begun
+    return by_name(case, case.folic_orders) if folic_matters(case) and not covered else None
+
+
+@finding(
+    "folate_order_warning",
+    "folic acid that matters as above is being ordered, and no B12 is begun",
+    follows_from="begun folate_order_matters",
+)
+def folate_order_warning(case: Case) -> Found:
+    return None if case.b12_begun else case.joined(("folate_order_matters",))
+
+
+@finding(
+    "folate_order_critical",
+    "folic acid that matters as above is being ordered without B12, B12 is deficient or there are neurological signs,"
+    " and not for pregnancy",
+    follows_from=f"folate_order_warning pregnant pregnancy_planned {WORRYING}",
+)
+def folate_order_critical(case: Case) -> Found:
+    is_critical = folic_is_severe(case) and not case.has("pregnant", "pregnancy_planned")
+    return case.joined(("folate_order_warning",)) if is_critical else None
+
+
+# --- B12
+
+
+@finding(
+    "treated_before_sample",
+    "B12 is being ordered before any B12 sample was taken",
+    follows_from="on_im on_oral b12_untested",
+    medicines="cobalamin",
+    reads=f"{SELECTED}, and open orders",
+)
+def treated_before_sample(case: Case) -> Found:
     """O8: B12 is to be treated and no usable result, sample or order of one is there."""
     treating = of_group(case.pathway, "cobalamin", case.record.selected)
-    if not treating or case.has("on_im", "on_oral"):
-        return
-    if case.has("b12_untested") and not b12_asked_for(case):
-        case.add("treated_before_sample", told(case, treating))
+    if case.has("on_im", "on_oral") or not case.has("b12_untested") or b12_asked_for(case):
+        return None
+    return by_name(case, treating)

@@ -1,4 +1,4 @@
-"""What the problem list, the operations and the symptoms say: NEURO, GAIT, CORD, causes, pregnancy (6.1)."""
+"""What the problem list, the operations and the symptoms say (6.1): NEURO, GAIT, CORD, causes, risks, pregnancy."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from datetime import date
 
 from .case import Because, Case, written
 from .record import Problem
-from .treatment import treats
+from .rules import Found, Rules
+from .treatment import treated_since
 
+RULES = Rules()
+finding, step, any_of, all_of = RULES.finding, RULES.step, RULES.any_of, RULES.all_of
 
-def assess_problems(case: Case) -> None:
-    """Every finding about problems that needs no laboratory result."""
-    assess_patient(case)
-    assess_symptoms(case)
-    assess_pregnancy(case)
-    assess_causes_by_history(case)
+RULES.limit("adult-age", "years", "This service is for people from")
+RULES.limit("high-risk-age", "years", "Age means high risk above", optional=True)
+RULES.limit("cord-recent", "days", "Optic neuropathy or myelopathy counts as acute for")
+RULES.limit("pregnancy-current", "days", "A recorded pregnancy counts for")
+RULES.limit("symptom-current", "months", "A symptom counts for")
+RULES.limit("sacd-current", "months", "Subacute combined degeneration counts as acute for")
+RULES.limit("breastfeeding-current", "months", "Recorded breastfeeding counts for")
 
 
 def latest(problem: Problem) -> date | None:
@@ -28,7 +32,15 @@ def first_seen(problem: Problem) -> date | None:
 
 
 def evidence(case: Case, problems: list[Problem]) -> list[Because]:
+    """Each problem in our own words, with its date."""
     return [Because(each.reference, f"{case.display(each.concept)} ({written(latest(each))})") for each in problems]
+
+
+def each_once(because: list[Because]) -> list[Because]:
+    return list(dict.fromkeys(because))
+
+
+# --- The patient
 
 
 def age_in_years(born: date, today: date) -> int:
@@ -36,17 +48,41 @@ def age_in_years(born: date, today: date) -> int:
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
-def assess_patient(case: Case) -> None:
-    """Who is in scope: adults who are alive. An unknown age counts as adult, and is said."""
-    patient, today = case.record.patient, case.today
-    if patient.deceased:
-        case.add("out_of_scope", (Because(patient.reference, "recorded as deceased"),))
-    if patient.born is None:
-        case.add("age_unknown", (Because(patient.reference, "no date of birth"),))
-        return
-    age = age_in_years(patient.born, today)
-    if age < case.limits.days("adult-age"):
-        case.add("out_of_scope", (Because(patient.reference, f"aged {age}"),))
+@finding(
+    "out_of_scope",
+    "the patient is younger than this service is for, or is recorded as deceased",
+    limits="adult-age",
+    reads="date of birth and death",
+)
+def out_of_scope(case: Case) -> Found:
+    """Not an adult who is alive. An unknown age counts as adult, and is said."""
+    patient = case.record.patient
+    if patient.born is not None:
+        age = age_in_years(patient.born, case.today)
+        if age < case.limits.days("adult-age"):
+            return (Because(patient.reference, f"aged {age}"),)
+    return (Because(patient.reference, "recorded as deceased"),) if patient.deceased else None
+
+
+@finding("age_unknown", "no date of birth is recorded", reads="the date of birth")
+def age_unknown(case: Case) -> Found:
+    patient = case.record.patient
+    return (Because(patient.reference, "no date of birth"),) if patient.born is None else None
+
+
+@finding(
+    "older_age",
+    "the patient is older than the age that means high risk",
+    limits="high-risk-age",
+    reads="the date of birth",
+)
+def older_age(case: Case) -> Found:
+    patient = case.record.patient
+    age = age_in_years(patient.born, case.today) if patient.born else 0
+    return (Because(patient.reference, f"aged {age}"),) if age > case.limits.days("high-risk-age") else None
+
+
+# --- Symptoms and signs
 
 
 def current(case: Case, group: str) -> list[Problem]:
@@ -59,63 +95,88 @@ def current(case: Case, group: str) -> list[Problem]:
     ]
 
 
-def assess_symptoms(case: Case) -> None:
-    """Symptoms and signs as recorded; the blood count adds its own later."""
-    symptoms = current(case, "symptom")
-    neuro = current(case, "neuro")
-    neuro += [each for each in current(case, "neuropathy") if not explained(case, each)]
-    case.add("neuro", dict.fromkeys(evidence(case, neuro)))
-    case.add("gait", evidence(case, current(case, "gait")))
-    shown = list(dict.fromkeys(neuro + symptoms))
-    case.add("recorded_symptoms", evidence(case, shown))
-    case.add("symptoms_undated", evidence(case, [each for each in shown if latest(each) is None]))
-    words = [each for each in shown + case.in_group("must-im") + case.in_group("risk") if each.by_words]
-    case.add("recognised_by_words", dict.fromkeys(evidence(case, words)))
+def explained(case: Case, problem: Problem) -> bool:
+    """Is another cause of this neuropathy, optic neuropathy or myelopathy coded?"""
+    return f"{problem.concept}-other-cause" in case.problems
 
 
-def assess_pregnancy(case: Case) -> None:
-    """Pregnant or breastfeeding: recorded recently enough, and no end recorded."""
-    for name, within in (
-        ("pregnant", lambda day: case.limits.within_days("pregnancy-current", day, case.today)),
-        ("breastfeeding", lambda day: case.limits.within_months("breastfeeding-current", day, case.today)),
-        ("pregnancy_planned", lambda day: case.limits.within_months("symptom-current", day, case.today)),
-    ):
-        group = case.in_group(name.replace("_planned", "-planned").replace("pregnant", "pregnancy"))
-        open_ended = [each for each in group if each.active and not (each.end and each.end <= case.today)]
-        case.add(name, evidence(case, [each for each in open_ended if within(latest(each))]))
-    case.either("pregnant_or_breastfeeding", "pregnant", "breastfeeding")
+def neurological(case: Case) -> list[Problem]:
+    """NEURO as it is recorded; what B12 decides about (CORD) comes later."""
+    return current(case, "neuro") + [each for each in current(case, "neuropathy") if not explained(case, each)]
 
 
-def assess_causes_by_history(case: Case) -> None:
-    """Diseases and operations that cause deficiency; lifelong ones count whether active or not."""
-    lifelong = case.pathway.groups.get("lifelong", frozenset())
-    for name, group in (
-        ("must_im_disease", "must-im"),
-        ("bariatric", "bariatric"),
-        ("surgical_cause", "surgical"),
-        ("malabsorption", "malabsorption"),
-        ("coded_cause", "cause-known"),
-        ("diet", "diet"),
-        ("recorded_risk", "risk"),
-        ("leber", "leber"),
-        ("dialysis", "dialysis"),
-    ):
-        counted = [each for each in case.in_group(group) if each.active or each.concept in lifelong]
-        case.add(name, evidence(case, counted))
-    case.either("risk_factor", "recorded_risk", "box2_medicine", "nitrous_oxide")
-    problems = evidence(case, [each for each in case.in_group("recognised-cause") if each.active])
-    medicines = [
-        Because(each.reference, case.display(each.ingredient))
-        for each in case.medicines("recognised-cause")
-        if each.active
-    ]
-    case.add("recognised_cause", problems + medicines)
+def symptoms_recorded(case: Case) -> list[Problem]:
+    return list(dict.fromkeys(neurological(case) + current(case, "symptom")))
 
 
-def assess_cord(case: Case) -> None:
-    """CORD: a cord lesion of deficiency, recent or never treated; or a recent optic or cord lesion in context."""
+@step("recorded_neuro", problems="neuro neuropathy", limits="symptom-current")
+def recorded_neuro(case: Case) -> None:
+    case.recorded_neuro = tuple(each_once(evidence(case, neurological(case))))
+
+
+@finding("neuro", "neurological signs that B12 deficiency may explain are recorded", follows_from="recorded_neuro cord")
+def neuro(case: Case) -> Found:
+    return each_once([*case.recorded_neuro, *case.joined(("cord",))])
+
+
+@finding("gait", "a problem of walking or balance is recorded", problems="gait", limits="symptom-current")
+def gait(case: Case) -> Found:
+    return evidence(case, current(case, "gait"))
+
+
+SYMPTOM_GROUPS = "symptom neuro neuropathy"
+
+
+@finding(
+    "recorded_symptoms",
+    "a symptom or sign of B12 deficiency is recorded",
+    problems=SYMPTOM_GROUPS,
+    limits="symptom-current",
+)
+def recorded_symptoms(case: Case) -> Found:
+    return evidence(case, symptoms_recorded(case))
+
+
+any_of(
+    "symptoms",
+    "a symptom or sign of B12 deficiency is recorded, or the blood count shows one",
+    "recorded_symptoms",
+    "blood",
+    "cord",
+)
+
+
+@finding("symptoms_undated", "a symptom is recorded without a date", problems=SYMPTOM_GROUPS, limits="symptom-current")
+def symptoms_undated(case: Case) -> Found:
+    return evidence(case, [each for each in symptoms_recorded(case) if latest(each) is None])
+
+
+@finding(
+    "recognised_by_words",
+    "something was recognised by its wording in the record, not by a code",
+    problems=f"{SYMPTOM_GROUPS} must-im risk",
+    limits="symptom-current",
+)
+def recognised_by_words(case: Case) -> Found:
+    told = symptoms_recorded(case) + case.in_group("must-im") + case.in_group("risk")
+    return each_once(evidence(case, [each for each in told if each.by_words]))
+
+
+CORD_CONTEXT = ("b12_deficient", "b12_grey", "b12_not_known", "on_im", "on_oral", "nitrous_oxide", "ifab_positive")
+
+
+@finding(
+    "cord",
+    "damage of the spinal cord or the optic nerve that B12 deficiency may explain is recorded and counts as acute",
+    follows_from=f"{' '.join(CORD_CONTEXT)} doses",
+    problems="sacd cord-recent",
+    medicines="cobalamin",
+    limits="sacd-current cord-recent",
+)
+def cord(case: Case) -> Found:
+    """A cord lesion of deficiency, recent or never treated; or a recent optic or cord lesion in context."""
     found = [each for each in case.in_group("sacd") if each.active and sacd_counts(case, each)]
-    if case.has("b12_deficient", "b12_grey", "b12_not_known", "on_im", "on_oral", "nitrous_oxide", "ifab_positive"):
+    if case.has(*CORD_CONTEXT):
         found += [
             each
             for each in case.in_group("cord-recent")
@@ -123,14 +184,7 @@ def assess_cord(case: Case) -> None:
             and not explained(case, each)
             and case.limits.within_days("cord-recent", first_seen(each), case.today)
         ]
-    case.add("cord", evidence(case, found))
-    if found:
-        case.add("neuro", dict.fromkeys([*case.found.get("neuro", ()), *evidence(case, found)]))
-
-
-def explained(case: Case, problem: Problem) -> bool:
-    """Is another cause of this neuropathy, optic neuropathy or myelopathy coded?"""
-    return f"{problem.concept}-other-cause" in case.problems
+    return evidence(case, found)
 
 
 def sacd_counts(case: Case, problem: Problem) -> bool:
@@ -141,30 +195,154 @@ def sacd_counts(case: Case, problem: Problem) -> bool:
     return not treated_since(case, first)
 
 
-def treated_since(case: Case, day: date) -> bool:
-    """Is any B12 treatment recorded on or after that day?"""
-    if any(when >= day for when, _ in case.doses):
-        return True
-    for entry in case.medicines("cobalamin"):
-        newest = max((each for each in (entry.start, entry.last, entry.end) if each), default=None)
-        if treats(entry) and (entry.active or (newest and newest >= day)):
-            return True
-    return False
+all_of(
+    "nitrous_with_neuro",
+    "recreational nitrous oxide and neurological signs are both recorded",
+    "nitrous_oxide",
+    "neuro",
+)
+all_of(
+    "nitrous_with_symptoms", "recreational nitrous oxide and symptoms are both recorded", "nitrous_oxide", "symptoms"
+)
+any_of(
+    "cord_or_nitrous_neuro",
+    "acute damage of the spinal cord or optic nerve, or nitrous oxide with neurological signs",
+    "cord",
+    "nitrous_with_neuro",
+)
 
 
-def assess_cord_on_treatment(case: Case) -> None:
+@finding(
+    "cord_on_treatment",
+    "such damage came up on B12 injections, after the first dose (or no dose is recorded)",
+    follows_from="on_im cord_or_nitrous_neuro nitrous_with_neuro doses",
+    problems="sacd cord-recent neuro",
+    limits="symptom-current",
+)
+def cord_on_treatment(case: Case) -> Found:
     """S1c: on injections, and the cord lesion came after the first recorded dose, or no dose is recorded at all."""
-    case.both("nitrous_with_neuro", "nitrous_oxide", "neuro")
-    case.either("cord_or_nitrous_neuro", "cord", "nitrous_with_neuro")
     if not (case.has("on_im") and case.has("cord_or_nitrous_neuro")):
-        return
+        return None
     if not case.doses:
-        case.add("cord_on_treatment", case.found["cord_or_nitrous_neuro"])
-        return
+        return case.found["cord_or_nitrous_neuro"]
     begun = case.doses[0][0]
     signs = case.in_group("sacd") + case.in_group("cord-recent")
     if case.has("nitrous_with_neuro"):
         signs += current(case, "neuro")
     counted = {each.reference for each in case.found["cord_or_nitrous_neuro"]}
     after = [each for each in signs if each.reference in counted and (first_seen(each) or case.today) > begun]
-    case.add("cord_on_treatment", dict.fromkeys(evidence(case, after)))
+    return each_once(evidence(case, after))
+
+
+# --- Pregnancy
+
+
+def open_ended(case: Case, group: str) -> list[Problem]:
+    """The states of a group that are recorded and not ended."""
+    return [each for each in case.in_group(group) if each.active and not (each.end and each.end <= case.today)]
+
+
+@finding("pregnant", "pregnancy is recorded", problems="pregnancy", limits="pregnancy-current")
+def pregnant(case: Case) -> Found:
+    within = case.limits.within_days
+    found = open_ended(case, "pregnancy")
+    return evidence(case, [each for each in found if within("pregnancy-current", latest(each), case.today)])
+
+
+@finding("breastfeeding", "breastfeeding is recorded", problems="breastfeeding", limits="breastfeeding-current")
+def breastfeeding(case: Case) -> Found:
+    within = case.limits.within_months
+    found = open_ended(case, "breastfeeding")
+    return evidence(case, [each for each in found if within("breastfeeding-current", latest(each), case.today)])
+
+
+@finding("pregnancy_planned", "a pregnancy is planned", problems="pregnancy-planned", limits="symptom-current")
+def pregnancy_planned(case: Case) -> Found:
+    within = case.limits.within_months
+    found = open_ended(case, "pregnancy-planned")
+    return evidence(case, [each for each in found if within("symptom-current", latest(each), case.today)])
+
+
+any_of("pregnant_or_breastfeeding", "pregnancy or breastfeeding is recorded", "pregnant", "breastfeeding")
+
+
+# --- Causes and risks
+
+
+def by_history(name: str, words: str, group: str) -> None:
+    """A finding that a disease or operation of the group is recorded; lifelong ones count whether active or not."""
+
+    @finding(name, words, problems=f"{group} lifelong")
+    def recorded(case: Case) -> Found:
+        lifelong = case.pathway.groups.get("lifelong", frozenset())
+        return evidence(case, [each for each in case.in_group(group) if each.active or each.concept in lifelong])
+
+
+by_history("must_im_disease", "a disease or operation that calls for injections is recorded", "must-im")
+by_history("bariatric", "an operation for weight loss is recorded", "bariatric")
+by_history(
+    "surgical_cause", "an operation on stomach or bowel that keeps B12 from being absorbed is recorded", "surgical"
+)
+by_history("malabsorption", "a disease or operation that keeps B12 from being absorbed is recorded", "malabsorption")
+by_history("coded_cause", "a known cause of B12 deficiency is on the problem list", "cause-known")
+by_history("diet", "a diet low in B12 is recorded", "diet")
+by_history("recorded_risk", "a risk factor for B12 deficiency is on the problem list", "risk")
+by_history("leber", "Leber's optic neuropathy is recorded", "leber")
+by_history("dialysis", "dialysis is recorded", "dialysis")
+by_history("high_risk_history", "a disease or operation that means high risk is recorded", "high-risk")
+
+any_of(
+    "must_im",
+    "a cause that calls for injections is recorded, or the intrinsic factor antibody is positive",
+    "must_im_disease",
+    "ifab_positive",
+)
+any_of(
+    "irreversible_cause",
+    "a cause that does not go away: one that calls for injections, or an operation for weight loss",
+    "must_im",
+    "bariatric",
+)
+any_of(
+    "cause_known",
+    "the cause is known: from the problem list, or by the intrinsic factor antibody",
+    "coded_cause",
+    "must_im",
+    "bariatric",
+)
+any_of(
+    "risk_factor",
+    "any risk factor: on the problem list, a medicine that can lower B12, or nitrous oxide",
+    "recorded_risk",
+    "box2_medicine",
+    "nitrous_oxide",
+)
+any_of("risk_or_irreversible", "any risk factor, or a cause that does not go away", "risk_factor", "irreversible_cause")
+any_of(
+    "high_risk",
+    "high risk: by a long-term medicine, by age, or by history",
+    "long_term_medicine",
+    "older_age",
+    "high_risk_history",
+)
+any_of(
+    "lasting_risk",
+    "a risk that lasts: high risk, a medicine of unknown duration, a recorded risk or cause, or nitrous oxide",
+    "high_risk",
+    "length_unknown",
+    "recorded_risk",
+    "irreversible_cause",
+    "nitrous_oxide",
+)
+
+
+@finding(
+    "recognised_cause",
+    "another recognised cause, outside the guideline's lists, is recorded (such as alcohol dependence)",
+    problems="recognised-cause",
+    medicines="recognised-cause",
+)
+def recognised_cause(case: Case) -> Found:
+    problems = evidence(case, [each for each in case.in_group("recognised-cause") if each.active])
+    taken = [each for each in case.medicines("recognised-cause") if each.active]
+    return problems + [Because(each.reference, case.display(each.ingredient)) for each in taken]

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+Day = date  # inside a class that has an attribute `date`
 
 
 class PartDate(date):
@@ -65,7 +67,7 @@ class LabResult(NamedTuple):
 
     reference: str
     analyte: str  # an id of cards/analytes.toml
-    date: date | None
+    date: Day | None
     moment: float = 0.0  # seconds since the epoch, to order results of one day; 0.0 when undated
     preliminary: bool = False
     value: Decimal | None = None
@@ -79,6 +81,25 @@ class LabResult(NamedTuple):
     kind: str = ""  # what the code promises: "mass", "molar", "either", "" where the analyte has one family only
     doubt: str = ""  # why the reader could not take it at face value: a key of cards/messages.toml [doubt]
     code: str = ""  # "system|code" by which it was recognised
+
+
+class Measured(LabResult):
+    """A result that may be used: it has a value, a unit and a date, by type. Made by `measured`."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def date(self) -> Day: ...
+
+        @property
+        def value(self) -> Decimal: ...
+
+
+def measured(lab: LabResult) -> Measured | None:
+    """The result as one that may be used; None where the number, the unit or the date is missing."""
+    return Measured._make(lab) if lab.value is not None and lab.unit and lab.date is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,52 @@
-"""The shapes of the clinical content: what cards/ becomes once it is loaded and checked.
+"""The shapes of the clinical content: what cards/ becomes once it is loaded and checked; its limits and its units.
 
-Nothing here reads a file; `cds_service.content` builds these from TOML. All numbers are Decimal.
+Nothing here reads a file; `cds_service.content` builds these from TOML. All numbers are Decimal. Units are a closed
+table per analyte, no parser: UCUM is case sensitive and reads nonsense ("PG/ML" is petagauss per megalitre), so a text
+is a unit only if the table of the analyte says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal
+from datetime import date, timedelta
+from decimal import Context, Decimal
+from functools import lru_cache
 
-from .limits import Limits
+DIGITS = Context(prec=34)  # far beyond any laboratory: within a family every conversion is exact
+MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u", "\u039c": "u"})  # micro sign, Greek mu, and mu in capitals
+
+
+class Limits:
+    """The thresholds of a pathway as plain numbers, looked up by name."""
+
+    __slots__ = ("_numbers", "_whole")
+
+    def __init__(self, numbers: Mapping[str, Decimal]):
+        self._numbers = dict(numbers)
+        self._whole = {name: int(value) for name, value in self._numbers.items()}
+
+    def __getitem__(self, name: str) -> Decimal:
+        return self._numbers[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._numbers
+
+    def days(self, name: str) -> int:
+        """A number of days, months or years as a whole number."""
+        return self._whole[name]
+
+    def within_days(self, name: str, day: date | None, today: date) -> bool:
+        """Is `day` today or at most that many days before? An unknown day is not."""
+        return day is not None and 0 <= (today - day).days <= self._whole[name]
+
+    def within_months(self, name: str, day: date | None, today: date) -> bool:
+        """Is `day` today or at most that many calendar months before? An unknown day is not."""
+        return day is not None and months_before(today, self._whole[name]) <= day <= today
+
+    def longer_than_months(self, name: str, day: date, today: date) -> bool:
+        """Is `day` strictly more than that many calendar months before?"""
+        return day < months_before(today, self._whole[name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +134,7 @@ class Row:
     topic: str = ""
     speaks_alone: bool = False  # safety only: sent even when required data is missing
     on: tuple[str, ...] = ()  # notes only: the tables ("interpret") or rows ("interpret/deficient") it is added to
-    provenance: Provenance | None = None
+    provenance: Provenance = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +235,62 @@ class Pathway:
     def __post_init__(self) -> None:
         numbers = {name: threshold.value for name, threshold in self.thresholds.items()}
         object.__setattr__(self, "limits", Limits(numbers))
+
+
+def months_before(day: date, months: int) -> date:
+    """The same day of the month, so many months earlier; the last day of a shorter month."""
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    if year < 1:
+        return date.min
+    for last in (day.day, 30, 29, 28):
+        try:
+            return date(year, month + 1, last)
+        except ValueError:
+            continue
+    raise ValueError(f"no day in {year}-{month + 1}")
+
+
+def days_before(day: date, days: int) -> date:
+    """So many days earlier, never before the calendar begins."""
+    return day - timedelta(days=min(days, (day - date.min).days))
+
+
+@lru_cache(maxsize=1024)  # laboratories write few units; bounded, because the caller is not trusted
+def normalise_unit(text: str) -> str:
+    """A unit's text without spaces and case, every micro sign as "u": the key of `Analyte.units`."""
+    return "".join(text.split()).translate(MICRO).casefold()
+
+
+def to_base(value: Decimal, unit: Unit) -> Decimal:
+    """The value in the base unit of the unit's family, exactly."""
+    return DIGITS.multiply(value, unit.factor)
+
+
+def convert(analyte: Analyte, value: Decimal, text: str, wanted: str) -> Decimal:
+    """A value of this analyte in another of its units: exact within a family, by molar mass between mass and molar.
+
+    Raises ValueError for a unit that the analyte's table does not hold, and between families without a molar mass.
+    """
+    given, target = unit_named(analyte, text), unit_named(analyte, wanted)
+    base = to_base(value, given)
+    if given.family != target.family:
+        base = across(analyte, base, given.family, target.family)
+    return DIGITS.divide(base, target.factor)
+
+
+def unit_named(analyte: Analyte, text: str) -> Unit:
+    """The unit of the analyte's table that a text stands for."""
+    unit = analyte.units.get(normalise_unit(text))
+    if unit is None:
+        raise ValueError(f"{analyte.id}: no such unit. Known: {', '.join(sorted(analyte.bases.values()))} and others")
+    return unit
+
+
+def across(analyte: Analyte, base: Decimal, family: str, wanted: str) -> Decimal:
+    """From the base unit of mass to that of substance amount, or back."""
+    ratio = analyte.mass_per_molar
+    if ratio is not None and (family, wanted) == ("molar", "mass"):
+        return DIGITS.multiply(base, ratio)
+    if ratio is not None and (family, wanted) == ("mass", "molar"):
+        return DIGITS.divide(base, ratio)
+    raise ValueError(f"{analyte.id}: {family} and {wanted} cannot be converted into each other")

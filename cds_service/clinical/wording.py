@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-from .bands import BOUNDS, doubt
+from .b12 import BOUNDS, doubt
 from .case import Case, quantity, written
 from .ordered import begun_days
 from .record import LabResult
@@ -71,9 +71,9 @@ def values(case: Case) -> dict[str, str]:
     found.update(marker_values(case))
     found.update(folate_values(case))
     for name, analyte in (("hb", "haemoglobin"), ("egfr", "egfr"), ("mcv", "mcv"), ("neutrophils", "neutrophils")):
-        found[name] = shown(case.blood[analyte])
+        found[name] = shown(case.current(analyte))
     for name in ("platelets", "potassium"):
-        found[name] = shown(case.blood[name])
+        found[name] = shown(case.current(name))
     for name, finding in (
         ("symptoms", "symptoms"),
         ("medicines", "box2_medicine"),
@@ -116,9 +116,9 @@ def b12_values(case: Case) -> dict[str, str]:
             "b12_limits": grey_band(case, lab),
             "b12_range": own_range(lab),
         }
-    for name, lab in (("b12_other", case.b12_other), ("b12_earlier", case.b12_earlier)):
-        if lab:
-            found[name] = f"{case.reported(lab)} on {written(lab.date)}"
+    for name, beside in (("b12_other", case.b12_other), ("b12_earlier", case.b12_earlier)):
+        if beside:
+            found[name] = f"{case.reported(beside)} on {written(beside.date)}"
     if case.old_b12:
         found |= {"old_b12": case.reported(case.old_b12), "old_b12_date": written(case.old_b12.date)}
     if case.doubtful_b12:
@@ -149,7 +149,7 @@ def own_range(lab: LabResult) -> str:
 
 def marker_values(case: Case) -> dict[str, str]:
     """MMA and homocysteine as reported, the limit that was used, and the one of them that counts as `marker`."""
-    found = {}
+    found: dict[str, str] = {}
     # MMA is the one that counts. Only beside nitrous oxide does a raised homocysteine suffice without a raised MMA.
     suffices = case.has("nitrous_oxide") and case.has("homocysteine_raised") and not case.has("mma_raised")
     for name, lab, default in (

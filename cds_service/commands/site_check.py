@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..app import build_service
-from ..clinical.bands import BOUNDS
+from ..clinical.b12 import BOUNDS
 from ..clinical.decide import SEVERITY
 from ..clinical.tables import Threshold
 from ..content.content import Content, load_content, overdue

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cds_service.clinical.tables import Analyte, FixedCard, Plausible, Regimen, Unit
-from cds_service.clinical.units import normalise_unit
+from cds_service.clinical.tables import Analyte, FixedCard, Plausible, Regimen, Unit, normalise_unit
 
 from .faults import Faults, listing
 from .shapes import AnalyteTable, Element, FixedCardTable, Phrases, RegimenEntry, built

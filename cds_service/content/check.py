@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cds_service.clinical.bands import BOUNDS
-from cds_service.clinical.findings import NAMES
-from cds_service.clinical.limits import OPTIONAL, REQUIRED, RESTS_ON
+from cds_service.clinical.b12 import BOUNDS
+from cds_service.clinical.findings import REGISTRY, RESTS_ON
 from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen, Row
 from cds_service.clinical.wording import LONGEST
 
@@ -23,19 +22,9 @@ from .words import Words
 ROUTES = ("im", "sc", "iv", "injection", "oral", "sublingual", "nasal", "other")
 TABLES = ("interpret", "treat", "safety", "orders", "notes")
 PSEUDO_TESTS = ("repeat", "first-test")  # resolved by clinical/decide.py to an orderable that suits the patient
-PROBLEM_GROUPS = frozenset(
-    (
-        "symptom", "neuro", "neuropathy", "gait", "sacd", "cord-recent", "risk", "must-im", "surgical", "bariatric",
-        "malabsorption", "cause-known", "diet", "nitrous", "pregnancy", "pregnancy-planned", "breastfeeding", "leber",
-        "dialysis", "lifelong", "recognised-cause", "high-risk",
-    )
-)  # fmt: skip
-MEDICINE_GROUPS = frozenset(
-    (
-        "box2", "metformin", "ppi", "h2ra", "cobalamin", "cyanocobalamin", "folic", "folinic", "nitrous", "pill",
-        "anticoagulant", "chloramphenicol", "methotrexate", "recognised-cause",
-    )
-)  # fmt: skip
+SHARED_GROUPS = frozenset(("folinic", "methotrexate"))  # read while orders are read from FHIR, by no finding
+PROBLEM_GROUPS = REGISTRY.groups("problems")
+MEDICINE_GROUPS = REGISTRY.groups("medicines") | SHARED_GROUPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +38,19 @@ class Vocabulary:
     medicine_groups: frozenset[str] = MEDICINE_GROUPS
     optional: Mapping[str, str] = field(default_factory=dict)  # threshold that a pathway may state -> its unit
     rests_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # finding -> optional thresholds it needs
+    words: Mapping[str, str] = field(default_factory=dict)  # "findings.b12_grey", "thresholds.hb-men": what each means
 
 
 def clinical_vocabulary() -> Vocabulary:
     """The names that `cds_service.clinical` reads and makes."""
-    return Vocabulary(findings=NAMES, longest=LONGEST, thresholds=REQUIRED, optional=OPTIONAL, rests_on=RESTS_ON)
+    return Vocabulary(
+        findings=REGISTRY.names,
+        longest=LONGEST,
+        thresholds=REGISTRY.stated(optional=False),
+        optional=REGISTRY.stated(optional=True),
+        rests_on=RESTS_ON,
+        words=REGISTRY.words,
+    )
 
 
 TOTAL_TABLES = ("interpret", "treat")  # the first match wins, and there is always one

@@ -16,7 +16,7 @@ from cds_service.clinical.tables import Analyte, Orderable, Pathway, Row, Source
 from . import build
 from .check import ROUTES, TABLES, Vocabulary, check_orders, check_pathway, check_wording, clinical_vocabulary
 from .codes import ROUTE_CODES, SNOMED, Codes
-from .faults import Faults, listing
+from .faults import Faults
 from .files import Files, Toml, read_files
 from .prefetch import KEYS, Templates
 from .shapes import Coding, ContentFile, Element, PathwayFile, SiteFile, built, sound
@@ -240,20 +240,15 @@ class Shared:
                 self.faults.unknown("messages.toml [settles]", "override reason", key, reasons)
 
     def _plain_words(self, elements: list[Element]) -> dict[str, str]:
-        """What each finding and threshold means; one that has no words, or is none of ours, is a fault."""
-        if not sound(elements):
-            return {}
+        """What each finding and threshold means: as it is declared, or as a language's plain-words.toml says it."""
         known = self.vocabulary
-        for section, needed, more in (
-            ("findings", known.findings, ()),
-            ("thresholds", known.thresholds.keys(), known.optional),
-        ):
+        if not elements or not sound(elements):
+            return dict(known.words)
+        for section, needed in (("findings", known.findings), ("thresholds", {*known.thresholds, *known.optional})):
             place, told = f"plain-words.toml [{section}]", elements[0].shape.get(section, {})
-            for name in sorted(told.keys() - needed - set(more)):
-                self.faults.unknown(place, section.removesuffix("s"), name, {*needed, *more})
-            if missing := needed - told.keys():
-                self.faults.add(place, f"says nothing of {listing(missing)}")
-        return build.messages(elements[0].shape)
+            for name in sorted(told.keys() - needed):
+                self.faults.unknown(place, section.removesuffix("s"), name, needed)
+        return {**known.words, **build.messages(elements[0].shape)}
 
     def _displays(self, *files: list[Element]) -> dict[str, str]:
         """One display per id: where a problem and a medicine share an id, they share the display."""

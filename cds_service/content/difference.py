@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cds_service.clinical.bands import BOUNDS
+from cds_service.clinical.b12 import BOUNDS
 from cds_service.clinical.tables import Pathway, Row, Threshold
 
 from .content import Content

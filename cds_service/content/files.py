@@ -29,7 +29,7 @@ PATHWAY_FILES = (
     "pathway.toml", "thresholds.toml", "orderables.toml", "regimens.toml",
     "interpret.toml", "treat.toml", "safety.toml", "orders.toml", "notes.toml",
 )  # fmt: skip
-MAY_BE_MISSING = ("orders.toml", "notes.toml")  # a pathway may have neither
+MAY_BE_MISSING = ("orders.toml", "notes.toml", "plain-words.toml")  # the last words findings in another language
 PATHWAYS = "pathways"
 HEADER = ["system", "code", "display", "use", "source"]
 

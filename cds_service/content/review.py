@@ -1,7 +1,7 @@
 """The content as a clinician reviews it: sheets of entries, each with its facts, its wording and where it comes from.
 
 One neutral structure is made from a pathway; `print` writes it on paper, and the content pages show it in a browser.
-Every name in a row stands with its plain words: those of findings and thresholds come from cards/plain-words.toml,
+Every name in a row stands with its plain words: those of findings and thresholds are declared with them,
 those of labels from the pathway's messages.
 """
 

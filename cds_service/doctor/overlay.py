@@ -15,8 +15,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from ..clinical.tables import Analyte, Unit
-from ..clinical.units import MICRO, normalise_unit
+from ..clinical.tables import MICRO, Analyte, Unit, normalise_unit
 from ..content.faults import Faults
 from ..content.files import HEADER, VALUE_SETS, CodeLine, written_line
 from ..content.valuesets import USES, sound_line

@@ -15,7 +15,7 @@ from datetime import date
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
-from ..clinical.units import normalise_unit
+from ..clinical.tables import normalise_unit
 from ..content.codes import canonical_system
 from ..content.words import Words
 from ..evaluate import Service

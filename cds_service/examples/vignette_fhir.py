@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..clinical.tables import Analyte, Orderable
-from ..clinical.units import normalise_unit
+from ..clinical.tables import Analyte, Orderable, normalise_unit
 from ..content.content import Content
 from .vignettes import Vignette, VignetteError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from ..clinical.units import normalise_unit
+from ..clinical.tables import normalise_unit
 from .resources import Dosage, Quantity, Repeat, Timing, listed
 from .values import digits
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from ..clinical.tables import Analyte, Unit
-from ..clinical.units import normalise_unit
+from ..clinical.tables import Analyte, Unit, normalise_unit
 from .concepts import find_codes, texts
 from .reading import Reading
 from .resources import CodeableConcept, Component, Quantity, Reference, ReferenceRange, Resource, listed

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from cds_service.clinical.bands import BOUNDS, band
+from cds_service.clinical.b12 import BOUNDS, band
 from cds_service.clinical.case import Case, quantity, surely_above, surely_below, written
-from cds_service.clinical.limits import days_before
-from cds_service.clinical.markers import molar, upper_limit
+from cds_service.clinical.laboratory import molar, upper_limit, why_not
 from cds_service.clinical.record import LabResult, Medication
-from cds_service.clinical.units import convert, unit_named
-from cds_service.clinical.unjudged import why_not
+from cds_service.clinical.tables import convert, days_before, unit_named
 
 
 @dataclass(frozen=True, slots=True)

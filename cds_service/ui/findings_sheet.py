@@ -1,27 +1,22 @@
 """The findings as a sheet for review: what each means, which rows ask for it, and what the program draws it from.
 
-The words come from cards/plain-words.toml and the rows from the tables. What a finding is drawn from is read off the
-program itself: the names of findings, limits and groups that stand in the statement that makes it. A statement may hand
-part of the work to a function, whose names do not stand in it; so the last column can be empty, but is never invented.
+All of it is what the findings declare beside their rules (cds_service/clinical): the words, the limits, groups and
+tests that a rule reads, and the findings that it follows from. The rows that ask come from the tables.
 """
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
-from cds_service import clinical
 from cds_service.clinical.advice import named
-from cds_service.clinical.findings import NAMES
+from cds_service.clinical.findings import REGISTRY
+from cds_service.clinical.rules import Rule
 from cds_service.clinical.tables import Choice, Pathway, Row
 from cds_service.content.check import TABLES
 from cds_service.content.content import Content
 from cds_service.content.review import Entry, Fact, Said, Sheet
 
-MAKERS = ("add", "either", "both")
 WORDS = "findings."
 
 
@@ -38,8 +33,7 @@ class FindingsSheet(Sheet):
         return (
             "What the rows ask for. A finding is drawn from the record by the program, and the limits and lists it is "
             "drawn with are those of this content. Which limits a finding hangs on for one patient, and how they were "
-            "met, stands in the evidence view of that patient. Drawn from: the findings, limits and groups that the "
-            "program names where it makes the finding; some are made step by step, and name none there."
+            "met, stands in the evidence view of that patient."
         )
 
     @property
@@ -52,40 +46,46 @@ class FindingsSheet(Sheet):
 
 
 def findings_sheet(content: Content, pathway: Pathway) -> Sheet:
-    """Every finding that a row may name, in the order of the plain words."""
-    worded = [key.removeprefix(WORDS) for key in content.plain_words if key.startswith(WORDS)]
-    names = [*(name for name in worded if name in NAMES), *sorted(NAMES.difference(worded))]
-    asking, drawn = rows_by_finding(pathway), drawn_from()
-    return FindingsSheet("findings", tuple(entry(name, content, pathway, asking, drawn) for name in names))
+    """Every finding that a row may name, each after what it follows from."""
+    asking = rows_by_finding(pathway)
+    rules = (rule for rule in REGISTRY.order if not rule.is_step)
+    return FindingsSheet("findings", tuple(entry(rule, content, pathway, asking) for rule in rules))
 
 
-def entry(
-    name: str,
-    content: Content,
-    pathway: Pathway,
-    asking: Mapping[str, tuple[str, ...]],
-    drawn: Mapping[str, tuple[str, ...]],
-) -> Entry:
+def entry(rule: Rule, content: Content, pathway: Pathway, asking: Mapping[str, tuple[str, ...]]) -> Entry:
     """One finding."""
+    joined = {"any of": "or", "all of": "and"}.get(rule.form, "")
     facts = (
-        Fact("Asked for by", tuple(map(Said, asking.get(name, ())))),
-        Fact("Drawn from", tuple(parts(name, content, pathway, drawn.get(name, ())))),
+        Fact("Asked for by", tuple(map(Said, asking.get(rule.name, ())))),
+        Fact("Drawn from", tuple(dict.fromkeys(drawn_from(rule, content, pathway))), joined),
     )
-    words = content.plain_words.get(WORDS + name, name)
-    return Entry(name, words, tuple(fact for fact in facts if fact.said))
+    words = content.plain_words.get(WORDS + rule.name, rule.name)
+    return Entry(rule.name, words, tuple(fact for fact in facts if fact.said))
 
 
-def parts(name: str, content: Content, pathway: Pathway, texts: tuple[str, ...]) -> Iterator[Said]:
-    """Those of the texts that name a limit, a finding or a group of this pathway."""
-    for text in texts:
-        if text in pathway.thresholds:
-            limit = pathway.thresholds[text]
-            yield Said(f"limit {limit.value} {limit.unit}", text)
-        elif text in NAMES and text != name:
-            yield Said(content.plain_words.get(WORDS + text, text), text)
-        elif text in pathway.groups:
-            members = sorted(pathway.displays.get(each, each) for each in pathway.groups[text])
-            yield Said(f"any of: {', '.join(members)}", text)
+def drawn_from(rule: Rule, content: Content, pathway: Pathway) -> Iterator[Said]:
+    """What a finding and the steps behind it read: tests, limits, groups, findings, and what else of the record."""
+    for part in REGISTRY.parts(rule.name):
+        for analyte in part.analytes:
+            yield Said(pathway.displays.get(analyte, analyte), analyte)
+        for name in part.limits:
+            if name in pathway.thresholds:
+                yield Said(limit_in_words(name, rule.form, pathway), name)
+        for group in (*part.problems, *part.medicines):
+            members = sorted(pathway.displays.get(each, each) for each in pathway.groups.get(group, ()))
+            yield Said(f"any of: {', '.join(members)}", group)
+        if part.reads:
+            yield Said(part.reads)
+        for name in part.follows_from:
+            if not REGISTRY.rules[name].is_step:
+                yield Said(content.plain_words.get(WORDS + name, name), name)
+
+
+def limit_in_words(name: str, form: str, pathway: Pathway) -> str:
+    """ "below 80 g/L", "limit 100 fL"; a period of days or months as it is."""
+    limit = pathway.thresholds[name]
+    side = form if form in ("below", "above") and limit.unit not in ("days", "months") else "limit"
+    return f"{side} {limit.value} {limit.unit}"
 
 
 def rows_by_finding(pathway: Pathway) -> dict[str, tuple[str, ...]]:
@@ -103,40 +103,3 @@ def asked_for(row: Row) -> Iterator[str]:
     yield from (*row.when, *row.unless, *row.no_card)
     yield from (name for _, names in (*row.raised, *row.treat_when) for name in names)
     yield from (name for choice in choices for name in (*choice.when, *choice.unless))
-
-
-@cache
-def drawn_from() -> dict[str, tuple[str, ...]]:
-    """The texts in each statement that makes a finding, by the finding."""
-    found: dict[str, dict[str, None]] = {}
-    for path in sorted(Path(clinical.__path__[0]).glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            for name, texts in made(node):
-                found.setdefault(name, {}).update(dict.fromkeys(texts))
-    return {name: tuple(texts) for name, texts in found.items()}
-
-
-def made(node: ast.AST) -> Iterator[tuple[str, list[str]]]:
-    """The finding that is made here, by `case.add("name", ...)` or by a loop over ("name", ...), and the texts beside
-    it."""
-    if is_making(node):
-        yield from begun_by_a_name(node.args)
-    elif isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple) and isinstance(node.target, ast.Tuple):
-        name = getattr(node.target.elts[0], "id", "")
-        if any(is_making(each) and getattr(each.args[0], "id", None) == name for each in ast.walk(node)):
-            for each in node.iter.elts:
-                yield from begun_by_a_name(getattr(each, "elts", []))
-
-
-def is_making(node: ast.AST) -> bool:
-    """Is it a call such as `case.add(...)`?"""
-    method = node.func if isinstance(node, ast.Call) and node.args else None
-    return isinstance(method, ast.Attribute) and method.attr in MAKERS
-
-
-def begun_by_a_name(inside: list[ast.expr]) -> Iterator[tuple[str, list[str]]]:
-    """The finding named first, and every text in what follows."""
-    first = inside[0].value if inside and isinstance(inside[0], ast.Constant) else ""
-    if first in NAMES:
-        yield first, [each.value for other in inside[1:] for each in ast.walk(other)
-                      if isinstance(each, ast.Constant) and isinstance(each.value, str)]  # fmt: skip

@@ -15,8 +15,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from cds_service.clinical.tables import Analyte
-from cds_service.clinical.units import normalise_unit
+from cds_service.clinical.tables import Analyte, normalise_unit
 from cds_service.content.content import Content
 from cds_service.content.files import value_set_files
 from cds_service.content.valuesets import roots

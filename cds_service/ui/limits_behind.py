@@ -13,9 +13,8 @@ from decimal import Decimal
 
 from cds_service.clinical.case import Case
 from cds_service.clinical.findings import Assessment, assess
-from cds_service.clinical.limits import Limits
 from cds_service.clinical.record import LabResult
-from cds_service.clinical.tables import Pathway, Provenance, Source
+from cds_service.clinical.tables import Limits, Pathway, Provenance, Source
 
 MOVED = (Decimal(0), Decimal(100))  # times the limit
 LABORATORY = "the laboratory's own limit"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cds_service.clinical.bands import doubt
+from cds_service.clinical.b12 import doubt
 from cds_service.clinical.decide import SEVERITY, decide
 from cds_service.clinical.findings import NAMES, assess
 from cds_service.clinical.record import Ignored, LabResult, Medication, PatientRecord, Problem

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.clinical.tables import Analyte, Unit
-from cds_service.clinical.units import convert, normalise_unit, to_base
+from cds_service.clinical.tables import Analyte, Unit, convert, normalise_unit, to_base
 
 UNITS = {
     "ng/l": Unit("ng/L", "mass", Decimal(1)),

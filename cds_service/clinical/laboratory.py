@@ -1,0 +1,407 @@
+"""The other results (1.2 to 1.4, 6.1): blood count, iron, folate, kidneys, potassium, antibodies, MMA and homocysteine;
+and which of them came and could not be judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from .b12 import TREATED, doubt
+from .case import B12_ANALYTES, MARKERS, Because, Case, implausible, surely_above, surely_below, written
+from .record import LabResult, Measured, measured
+from .rules import Found, Rules
+from .treatment import treated_on
+
+ANTIBODY = "intrinsic-factor-antibody"
+
+RULES = Rules()
+finding, step, any_of, all_of, compare = RULES.finding, RULES.step, RULES.any_of, RULES.all_of, RULES.compare
+
+RULES.limit("mcv-macrocytosis", "fL", "MCV: macrocytosis above")
+RULES.limit("mcv-microcytosis", "fL", "MCV: small red cells below")
+RULES.limit("hb-men", "g/L", "Haemoglobin: anaemia below, men")
+RULES.limit("hb-women", "g/L", "Haemoglobin: anaemia below, women and where the sex is not recorded")
+RULES.limit("hb-pregnancy", "g/L", "Haemoglobin: anaemia below, in pregnancy")
+RULES.limit("hb-severe", "g/L", "Haemoglobin: severe below")
+RULES.limit("hb-same-day", "g/L", "Haemoglobin: assessment on the same day below")
+RULES.limit("neutrophils-severe", "10*9/L", "Neutrophils: severe below")
+RULES.limit("platelets-severe", "10*9/L", "Platelets: severe below")
+RULES.limit("platelets-im", "10*9/L", "Platelets: no injection into a muscle below")
+RULES.limit("ferritin-iron", "ug/L", "Ferritin: iron deficiency likely below")
+RULES.limit("folate-low-mass", "ug/L", "Folate: low below")
+RULES.limit("folate-low-molar", "nmol/L", "Folate: low below")
+RULES.limit("potassium-low", "mmol/L", "Potassium: low below")
+RULES.limit("egfr-reduced", "mL/min/1.73 m2", "eGFR: reduced below")
+RULES.limit("egfr-severe", "mL/min/1.73 m2", "eGFR: severely reduced below")
+RULES.limit("mma-upper", "nmol/L", "MMA: raised above, where the result has no range")
+RULES.limit("mma-high", "nmol/L", "MMA: highly raised from")
+RULES.limit("homocysteine-upper", "umol/L", "Homocysteine: raised above, where the result has no range")
+RULES.limit("blood-count-current", "days", "A blood count counts for")
+RULES.limit("folate-current", "days", "A folate result counts for")
+RULES.limit("ferritin-current", "days", "A ferritin result counts for")
+RULES.limit("egfr-current", "days", "An eGFR counts for")
+RULES.limit("potassium-current", "days", "A potassium result counts for")
+
+RULES.results("haemoglobin", "mcv", "neutrophils", "platelets", count_for="blood-count-current")
+RULES.results(*MARKERS, ANTIBODY, count_for="result-background")
+RULES.results("ferritin", count_for="ferritin-current")
+RULES.results("folate", count_for="folate-current")
+RULES.results("potassium", count_for="potassium-current")
+RULES.results("egfr", count_for="egfr-current")
+
+
+# --- Blood count: BLOOD and SEVERE
+
+compare("macrocytosis", "the red cells are large (MCV above its limit)", "mcv", above="mcv-macrocytosis")
+compare("microcytosis", "the red cells are small (MCV below its limit)", "mcv", below="mcv-microcytosis")
+compare("hb_severe", "haemoglobin is below the limit of severe anaemia", "haemoglobin", below="hb-severe")
+compare(
+    "hb_same_day", "haemoglobin is below the limit for assessment on the same day", "haemoglobin", below="hb-same-day"
+)
+compare("neutrophils_severe", "neutrophils are below the severe limit", "neutrophils", below="neutrophils-severe")
+compare("platelets_severe", "platelets are below the severe limit", "platelets", below="platelets-severe")
+compare(
+    "platelets_below_im",
+    "platelets are below the limit for an injection into a muscle",
+    "platelets",
+    below="platelets-im",
+)
+compare("ferritin_low", "ferritin is below the limit of iron deficiency", "ferritin", below="ferritin-iron")
+any_of("iron_deficiency", "iron deficiency is likely: small red cells or low ferritin", "microcytosis", "ferritin_low")
+any_of("cytopenia", "neutrophils or platelets are below their severe limits", "neutrophils_severe", "platelets_severe")
+all_of(
+    "pancytopenia",
+    "neutrophils and platelets are both below their severe limits",
+    "neutrophils_severe",
+    "platelets_severe",
+)
+any_of("severe", "severe anaemia, or neutrophils and platelets both severely low", "hb_severe", "pancytopenia")
+
+
+@finding(
+    "single_cytopenia",
+    "neutrophils or platelets, but not both, are below their severe limits",
+    follows_from="cytopenia pancytopenia",
+)
+def single_cytopenia(case: Case) -> Found:
+    return None if case.has("pancytopenia") else case.joined(("cytopenia",))
+
+
+@finding(
+    "anaemia",
+    "haemoglobin is below the limit for this patient",
+    follows_from="pregnant",
+    analytes="haemoglobin",
+    reads="the sex",
+    limits="hb-pregnancy hb-men hb-women blood-count-current",
+)
+def anaemia(case: Case) -> Found:
+    """By sex and pregnancy; where the sex is not recorded the lower limit of the two counts."""
+    limit = "hb-pregnancy" if case.has("pregnant") else "hb-men" if case.record.patient.sex == "male" else "hb-women"
+    return RULES.surely(case, "haemoglobin", below=limit)
+
+
+@finding("anaemia_not_iron", "anaemia that iron deficiency does not explain", follows_from="anaemia iron_deficiency")
+def anaemia_not_iron(case: Case) -> Found:
+    return None if case.has("iron_deficiency") else case.joined(("anaemia",))
+
+
+any_of("blood", "the blood count shows macrocytosis, anaemia or a severe change", "macrocytosis", "anaemia", "severe")
+
+
+# --- Chemistry
+
+
+@finding("folate_low", "folate is low", analytes="folate", limits="folate-low-mass folate-low-molar folate-current")
+def folate_low(case: Case) -> Found:
+    lab = case.newest("folate", "folate-current")
+    if lab is None:
+        return None
+    family, value = case.base(lab)
+    return case.because(lab) if surely_below(lab, value, case.limits[f"folate-low-{family}"]) else None
+
+
+compare("potassium_low", "potassium is low", "potassium", below="potassium-low")
+
+
+def kidneys(case: Case, limit: str) -> Iterator[Because]:
+    """eGFR below the limit; a coded stage where there is no eGFR; dialysis."""
+    yield from RULES.surely(case, "egfr", below=limit) or ()
+    if case.current("egfr") is None:
+        staged = [each for each in case.problems.get("ckd-severe", ()) if each.active]
+        yield from (Because(each.reference, case.display(each.concept)) for each in staged)
+    yield from case.joined(("dialysis",))
+
+
+STAGE = "the coded stage of kidney disease"
+
+
+@finding(
+    "egfr_reduced",
+    "kidney function is reduced (eGFR below its limit, kidney disease or dialysis)",
+    follows_from="dialysis",
+    analytes="egfr",
+    limits="egfr-reduced egfr-current",
+    reads=STAGE,
+)
+def egfr_reduced(case: Case) -> Found:
+    return dict.fromkeys(kidneys(case, "egfr-reduced"))
+
+
+@finding(
+    "egfr_severe",
+    "kidney function is severely reduced",
+    follows_from="dialysis",
+    analytes="egfr",
+    limits="egfr-severe egfr-current",
+    reads=STAGE,
+)
+def egfr_severe(case: Case) -> Found:
+    return dict.fromkeys(kidneys(case, "egfr-severe"))
+
+
+@finding(
+    "kidneys_good",
+    "kidney function is known and not reduced",
+    follows_from="egfr_reduced",
+    analytes="egfr",
+    limits="egfr-current",
+)
+def kidneys_good(case: Case) -> Found:
+    return None if case.has("egfr_reduced") else case.because(case.current("egfr"))
+
+
+# --- Intrinsic factor antibody
+
+
+def antibodies(case: Case, outcome: str) -> list[LabResult]:
+    """The usable antibody results of that outcome, newest first."""
+    results = case.labs.get(ANTIBODY, ())
+    return [lab for lab in results if lab.outcome == outcome and not lab.doubt and not lab.preliminary]
+
+
+@finding("ifab_positive", "the intrinsic factor antibody is positive", analytes=ANTIBODY)
+def ifab_positive(case: Case) -> Found:
+    """A positive antibody never expires."""
+    return case.because(*antibodies(case, "positive")[:1])
+
+
+@finding("ifab_negative", "the intrinsic factor antibody is negative", follows_from="ifab_positive", analytes=ANTIBODY)
+def ifab_negative(case: Case) -> Found:
+    return None if case.has("ifab_positive") else case.because(*antibodies(case, "negative")[:1])
+
+
+@finding(
+    "anaemia_ifab_not_negative",
+    "anaemia, and the intrinsic factor antibody is not known to be negative",
+    follows_from="anaemia ifab_negative",
+)
+def anaemia_ifab_not_negative(case: Case) -> Found:
+    return None if case.has("ifab_negative") else case.joined(("anaemia",))
+
+
+# --- MMA, and homocysteine in its place
+
+
+@step(
+    "markers",
+    follows_from="doses on_im on_oral",
+    analytes="mma homocysteine",
+    medicines="cobalamin",
+    limits=f"result-background mma-upper {TREATED}",
+)
+def markers(case: Case) -> None:
+    """The newest usable results; where MMA was measured, its limit."""
+    case.mma, case.homocysteine = newest_marker(case, "mma"), newest_marker(case, "homocysteine")
+    case.mma_limit = upper_limit(case, case.mma, "mma-upper") if case.mma else None
+
+
+def newest_marker(case: Case, analyte: str) -> Measured | None:
+    """The newest usable result within its age that was not taken on injections, where the marker is meant to fall."""
+    for lab in case.labs.get(analyte, ()):
+        known = None if lab.preliminary or doubt(case, lab) else measured(lab)
+        if known is None or not case.limits.within_days("result-background", known.date, case.today):
+            continue
+        if case.has("on_oral") or not treated_on(case, known.date):
+            return known
+    return None
+
+
+def molar(case: Case, lab: LabResult, number: Decimal) -> Decimal:
+    """A number in the result's unit as nmol/L (MMA) or umol/L (homocysteine)."""
+    family, value = case.base_of(lab, number)
+    ratio = case.pathway.analytes[lab.analyte].mass_per_molar
+    return value if family == "molar" or ratio is None else value / ratio
+
+
+def upper_limit(case: Case, lab: LabResult, default: str) -> Decimal:
+    """The laboratory's own upper limit in the result's unit as a molar number, else the pathway's default."""
+    return molar(case, lab, lab.high) if lab.high is not None else case.limits[default]
+
+
+def is_raised(case: Case, lab: Measured, default: str) -> bool:
+    """Strictly above the limit."""
+    return surely_above(lab, molar(case, lab, lab.value), upper_limit(case, lab, default))
+
+
+def marker_state(case: Case) -> str:
+    """raised | normal | unclear, by MMA, or by homocysteine in its place; "" without either."""
+    if case.mma:
+        return mma_state(case, case.mma)
+    return homocysteine_state(case) if case.homocysteine else ""
+
+
+def mma_state(case: Case, lab: Measured) -> str:
+    """Raised, normal at any kidney function, or unclear because the kidneys may be the reason."""
+    if not is_raised(case, lab, "mma-upper"):
+        return "unclear" if lab.comparator in (">", ">=") else "normal"
+    high = molar(case, lab, lab.value) >= case.limits["mma-high"]
+    blurred = case.has("egfr_reduced") and not (high and not case.has("egfr_severe"))
+    return "unclear" if blurred else "raised"
+
+
+def homocysteine_state(case: Case) -> str:
+    """Stands in for MMA: raised only where the kidneys are known to be good and folate is not low."""
+    if not homocysteine_is_raised(case):
+        return "normal"
+    return "unclear" if not case.has("kidneys_good") or case.has("folate_low") else "raised"
+
+
+def homocysteine_is_raised(case: Case) -> bool:
+    return case.homocysteine is not None and is_raised(case, case.homocysteine, "homocysteine-upper")
+
+
+MARKER_PARTS = "markers egfr_reduced egfr_severe kidneys_good folate_low"
+MARKER_LIMITS = "mma-upper mma-high homocysteine-upper"
+
+
+def marker_evidence(case: Case) -> tuple[Because, ...]:
+    return case.because(case.mma or case.homocysteine)
+
+
+@finding("mma_raised", "MMA (or homocysteine in its place) is raised", follows_from=MARKER_PARTS, limits=MARKER_LIMITS)
+def mma_raised(case: Case) -> Found:
+    if marker_state(case) != "raised":
+        return None
+    return marker_evidence(case) + (tuple(case.joined(("egfr_reduced",))) if case.mma else ())
+
+
+@finding(
+    "mma_normal", "MMA (or homocysteine in its place) is not raised", follows_from=MARKER_PARTS, limits=MARKER_LIMITS
+)
+def mma_normal(case: Case) -> Found:
+    return marker_evidence(case) if marker_state(case) == "normal" else None
+
+
+@finding(
+    "mma_unclear",
+    "MMA (or homocysteine in its place) is raised, but the kidneys or low folate may be why; or its result is open",
+    follows_from=MARKER_PARTS,
+    limits=MARKER_LIMITS,
+)
+def mma_unclear(case: Case) -> Found:
+    if marker_state(case) != "unclear":
+        return None
+    blurred = case.mma is not None and is_raised(case, case.mma, "mma-upper")
+    return marker_evidence(case) + (tuple(case.joined(("egfr_reduced",))) if blurred else ())
+
+
+@finding("mma_by_homocysteine", "homocysteine stands in for MMA, which was not measured", follows_from="markers")
+def mma_by_homocysteine(case: Case) -> Found:
+    return None if case.mma else case.because(case.homocysteine)
+
+
+@finding(
+    "mma_egfr_unknown",
+    "MMA is raised and kidney function is not known",
+    follows_from="markers egfr_reduced",
+    analytes="egfr",
+    limits="mma-upper",
+)
+def mma_egfr_unknown(case: Case) -> Found:
+    unknown = not case.has("egfr_reduced") and case.current("egfr") is None
+    is_there = case.mma is not None and unknown and is_raised(case, case.mma, "mma-upper")
+    return (Because("", "kidney function is not known"),) if is_there else None
+
+
+@finding(
+    "marker_stale",
+    "the MMA or homocysteine result is too old to act on before it is repeated",
+    follows_from="markers",
+    limits="result-current",
+)
+def marker_stale(case: Case) -> Found:
+    both = [lab for lab in (case.mma, case.homocysteine) if lab]
+    return case.because(*(lab for lab in both if not case.limits.within_days("result-current", lab.date, case.today)))
+
+
+@finding("homocysteine_raised", "homocysteine is raised", follows_from="markers", limits="homocysteine-upper")
+def homocysteine_raised(case: Case) -> Found:
+    return case.because(case.homocysteine) if homocysteine_is_raised(case) else None
+
+
+any_of("nitrous_marker_raised", "MMA or homocysteine is raised", "mma_raised", "homocysteine_raised")
+
+
+# --- What came and could not be judged: it is named, so that nobody believes that it was weighed
+
+
+@step(
+    "unjudged",
+    follows_from="on_im",
+    analytes="haemoglobin mcv neutrophils platelets mma homocysteine intrinsic-factor-antibody ferritin folate"
+    " potassium egfr",
+    limits="blood-count-current result-background ferritin-current folate-current potassium-current egfr-current"
+    " range-molar-low range-molar-high range-mass-high",
+)
+def unjudged(case: Case) -> None:
+    case.unjudged = {}
+    for analyte, days in RULES.counts_for.items():
+        if analyte in case.labs and (because := newest_unjudged(case, case.labs[analyte], days)):
+            case.unjudged[analyte] = because
+
+
+@finding(
+    "results_unjudged",
+    "a result of the blood count, kidneys, antibodies, MMA or homocysteine came and could not be judged",
+    follows_from="unjudged",
+)
+def results_unjudged(case: Case) -> Found:
+    return case.unjudged.values()
+
+
+@finding("marker_unjudged", "an MMA or homocysteine result came and could not be judged", follows_from="unjudged")
+def marker_unjudged(case: Case) -> Found:
+    """For these there is a card even where no row has one: whoever orders them waits for what they say of B12."""
+    return [case.unjudged[analyte] for analyte in MARKERS if analyte in case.unjudged]
+
+
+def newest_unjudged(case: Case, results: list[LabResult], days: str) -> Because | None:
+    """The newest result, if it could not be judged; None if it could, or if there is none within the days.
+
+    An announced result is not there yet, and is none.
+    """
+    for lab in results:
+        recent = lab.date is None or case.limits.within_days(days, lab.date, case.today)
+        if not recent or lab.doubt == "pending":
+            continue
+        why = why_not(case, lab)
+        if not why:
+            return None
+        text = f"{case.reported(lab)} on {written(lab.date)}" if lab.date else case.reported(lab)
+        return Because(lab.reference, f"{text} ({case.pathway.messages[f'doubt.{why}']})")
+    return None
+
+
+def why_not(case: Case, lab: LabResult) -> str:
+    """Why a result of any test and age is not judged (a key of messages.toml [doubt]), or "" for one that is."""
+    if lab.analyte in (*B12_ANALYTES, *MARKERS):
+        why = doubt(case, lab)
+    elif lab.doubt or lab.outcome:
+        why = lab.doubt
+    elif lab.value is None:
+        why = "no-number"
+    else:
+        why = "no-unit" if not lab.unit else implausible(case, Measured._make(lab))
+    return why or ("preliminary" if lab.preliminary else "") or ("undated" if lab.date is None else "")

@@ -1,0 +1,153 @@
+"""Findings are declared once: what contradicts itself does not start, and no rule reads what it does not declare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from cds_service.clinical.case import Case
+from cds_service.clinical.findings import MADE, REGISTRY, RESTS_ON
+from cds_service.clinical.rules import Registry, Rule, RuleError, Rules
+from cds_service.clinical.tables import Limits
+from tests.book import PATHWAYS, content, told
+
+
+def registry(declare: Callable[[Rules], object]) -> Registry:
+    rules = Rules()
+    rules.finding("known", "it is known", reads="the record")(lambda case: None)
+    declare(rules)
+    return Registry((rules,))
+
+
+def declare_circle(rules: Rules) -> None:
+    rules.any_of("one", "one", "two")
+    rules.any_of("two", "two", "one")
+
+
+@pytest.mark.parametrize(
+    "declare, message",
+    [
+        (lambda rules: rules.any_of("known", "again", "known"), "the finding 'known' is declared twice"),
+        (lambda rules: rules.any_of("new", "new", "unknown"), "'new' follows from 'unknown', which is not declared"),
+        (declare_circle, "follow from each other in a circle: one -> two -> one"),
+        (lambda rules: rules.any_of("new", " ", "known"), "the finding 'new' has no plain words"),
+        (lambda rules: rules.limit("idle", "days", "Idle"), "the limit 'idle' is declared, and no finding reads it"),
+        (
+            lambda rules: rules.finding("new", "new", limits="missing", reads="x")(lambda case: None),
+            "'new' reads the limit 'missing', which is not declared",
+        ),
+        (
+            lambda rules: rules.finding("new", "new")(lambda case: None),
+            "the finding 'new' does not say what it is drawn from",
+        ),
+    ],
+)
+def test_declarations_that_contradict_themselves_do_not_start(declare: Callable[[Rules], object], message: str):
+    with pytest.raises(RuleError, match=message):
+        registry(declare)
+
+
+def test_a_finding_is_made_after_what_it_follows_from_whatever_the_order_of_the_declarations():
+    def declare(rules: Rules) -> None:
+        rules.any_of("last", "last", "middle")
+        rules.any_of("middle", "middle", "known")
+
+    names = [rule.name for rule in registry(declare).order]
+    assert names.index("known") < names.index("middle") < names.index("last")
+
+
+def test_what_rests_on_an_optional_limit_hands_that_on():
+    assert RESTS_ON["high_risk"] == RESTS_ON["lasting_risk"]
+    assert "high-risk-age" in RESTS_ON["high_risk"]
+    assert "loading-short" not in RESTS_ON["order_differs"]  # it only refines
+
+
+class Watched(Limits):
+    """Limits that note which of them were read."""
+
+    __slots__ = ("read",)
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__({name: limits[name] for name in REGISTRY.limits if name in limits})
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def days(self, name: str) -> int:
+        self.read.add(name)
+        return super().days(name)
+
+    def within_days(self, name: str, day: date | None, today: date) -> bool:
+        self.read.add(name)
+        return super().within_days(name, day, today)
+
+    def within_months(self, name: str, day: date | None, today: date) -> bool:
+        self.read.add(name)
+        return super().within_months(name, day, today)
+
+    def longer_than_months(self, name: str, day: date, today: date) -> bool:
+        self.read.add(name)
+        return super().longer_than_months(name, day, today)
+
+
+class Noting(dict[str, Any]):
+    """What was found, noting which findings were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: set[str] = set()
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return super().__contains__(name)
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def undeclared(case: Case, limits: Watched, found: Noting, groups: Noting) -> Iterator[str]:
+    """What each rule reads beside what it, or a step behind it, declares."""
+    for rule in MADE:
+        if not all(name in limits for name in RESTS_ON.get(rule.name, ())):
+            continue
+        for noted in (limits.read, found.asked, groups.asked):
+            noted.clear()
+        evidence = rule.make(case)
+        told_of = list(evidence) if evidence else []
+        parts: list[Rule] = list(REGISTRY.parts(rule.name))
+        for kind, read, declared in (
+            ("limit", limits.read, {name for each in parts for name in each.limits}),
+            ("finding", found.asked, {name for each in parts for name in each.follows_from}),
+            ("group", groups.asked, {name for each in parts for name in (*each.problems, *each.medicines)}),
+        ):
+            yield from (f"{rule.name}: {kind} {name}" for name in sorted(read - declared))
+        if told_of:
+            dict.__setitem__(found, rule.name, tuple(told_of))
+
+
+@pytest.mark.parametrize("pathway", PATHWAYS)
+def test_no_rule_reads_what_it_does_not_declare(pathway: str):
+    found_undeclared: set[str] = set()
+    ours = content().pathways[pathway]
+    for each in told(pathway):
+        limits, groups, found = Watched(ours.limits), Noting(), Noting()
+        for name, members in ours.groups.items():
+            dict.__setitem__(groups, name, members)
+        watched = replace(ours)
+        object.__setattr__(watched, "limits", limits)
+        object.__setattr__(watched, "groups", groups)
+        case = Case(each.record, watched, each.vignette.as_of)
+        case.found = found
+        found_undeclared.update(undeclared(case, limits, found, groups))
+    assert sorted(found_undeclared) == []
