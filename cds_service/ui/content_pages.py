@@ -168,6 +168,6 @@ def linked(site: str) -> Callable[..., str]:
     """`url_for` that stays with the site that is looked at."""
 
     def link(page: str, **given: Any) -> str:
-        return url_for(page, **({"site": site} if site else {}), **given)
+        return url_for(page, **(({"site": site} if site else {}) | given))
 
     return link

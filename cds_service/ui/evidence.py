@@ -17,7 +17,7 @@ from cds_service.cdshooks.catalogue import LISTINGS, discovery
 from cds_service.clinical.advice import Writer, belongs, matches, named
 from cds_service.clinical.decide import Decision
 from cds_service.clinical.findings import Assessment
-from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Row, Source
+from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen, Row, Source
 from cds_service.content.content import Content
 from cds_service.evaluate import REQUIRED, Answer, Service
 from cds_service.explanation import not_used
@@ -47,8 +47,9 @@ class Part:
         return f"{self.table}/{self.id}"
 
 
-def part(table: str, it: object, title: str, pathway: Pathway, when: tuple[str, ...] = ()) -> Part:
+def part(table: str, it: Row | Regimen, title: str, pathway: Pathway, when: tuple[str, ...] = ()) -> Part:
     """A part of the content that has an id and a provenance."""
+    assert it.provenance is not None, f"{table}/{it.id} is loaded with a source"
     return Part(table, it.id, title, when, it.provenance, pathway.sources[it.provenance.source])
 
 

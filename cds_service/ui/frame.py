@@ -18,6 +18,7 @@ from jinja2 import FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 from cds_service.web.bodies import LARGEST_BODY
 from cds_service.web.errors import Refused
@@ -77,7 +78,7 @@ class Static:
 
     files: Mapping[str, tuple[bytes, str]]
 
-    def send(self, filename: str) -> Response:
+    def send(self, filename: str) -> BaseResponse:
         """GET /static/{name}"""
         if filename not in self.files:
             raise Refused(404, "there is no such file")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 
 from cds_service.clinical.case import Case
@@ -51,17 +52,17 @@ class Watched(Limits):
         self.seen[name] = None
         return super().days(name)
 
-    def within_days(self, name: str, *days: object) -> bool:
+    def within_days(self, name: str, day: date | None, today: date) -> bool:
         self.seen[name] = None
-        return super().within_days(name, *days)
+        return super().within_days(name, day, today)
 
-    def within_months(self, name: str, *days: object) -> bool:
+    def within_months(self, name: str, day: date | None, today: date) -> bool:
         self.seen[name] = None
-        return super().within_months(name, *days)
+        return super().within_months(name, day, today)
 
-    def longer_than_months(self, name: str, *days: object) -> bool:
+    def longer_than_months(self, name: str, day: date, today: date) -> bool:
         self.seen[name] = None
-        return super().longer_than_months(name, *days)
+        return super().longer_than_months(name, day, today)
 
 
 def is_too_large(assessment: Assessment) -> bool:

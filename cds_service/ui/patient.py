@@ -1,4 +1,4 @@
-"""The patient of a request for a reader: the rows of a form that may be changed, and one line for each entry on paper."""
+"""The patient of a request for a reader: rows of a form that may be changed, and one line for each entry on paper."""
 
 from __future__ import annotations
 

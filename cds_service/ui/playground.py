@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 from flask import Flask, Response, current_app, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 from cds_service.cdshooks.catalogue import SERVICES
 from cds_service.cdshooks.messages import log_name
@@ -171,7 +172,7 @@ class Playground:
                    "X-Content-Type-Options": "nosniff"}  # fmt: skip
         return Response(body, headers=headers, content_type="application/json")
 
-    def search(self) -> str | Response:
+    def search(self) -> str | BaseResponse:
         """GET /examples: every example patient, by words, pathway and hook."""
         words, pathway, hook = (request.args.get(name, "")[:100] for name in ("words", "pathway", "hook"))
         found = self.examples.search(words, pathway, hook)

@@ -48,11 +48,13 @@ class Tree:
 
     @property
     def hook(self) -> str:
-        return self.json["hook"]
+        hook: str = self.json["hook"]
+        return hook
 
     @property
     def context(self) -> Json:
-        return self.json["context"]
+        context: Json = self.json["context"]
+        return context
 
     def renew(self) -> None:
         """Make it another call: one of its own, as each call of a client is."""
