@@ -57,9 +57,8 @@ def parts_of(found: Answer, service: Service, card: str) -> list[Part]:
     """The rows that a card shows. What was dismissed before is named on a card of its own, which is none of these."""
     pathway = service.pathway
     origins = {each.row: each.provenance for each in found.decision.advice}
-    rows = [each.row for each in found.shown if each.card == card and origins.get(each.row)]
-    parts = [(*row.split("/", 1), origins[row]) for row in rows]
-    return [Part(table, id, "", (), origin, pathway.sources[origin.source]) for table, id, origin in parts]
+    rows = [(each.row, origin) for each in found.shown if each.card == card and (origin := origins.get(each.row))]
+    return [Part(*row.split("/", 1), "", (), origin, pathway.sources[origin.source]) for row, origin in rows]
 
 
 def added(row: Row, found: Answer, pathway: Pathway) -> tuple[Part, ...]:
