@@ -32,6 +32,7 @@ from .trials import Sample, Timing, Trial, choose_patients, time_calls, try_temp
 
 B12 = ("b12", "active-b12")
 NOT_NEEDED = ("vital-signs", "survey", "exam")  # nothing that decides stands there
+NOTHING_READ = "Nothing here can be read"
 YES, PARTLY, NO, UNKNOWN = "yes", "partly", "no", "unknown"
 
 
@@ -93,6 +94,26 @@ def doubts_of(effects: Iterable[Effect], categories: Iterable[Category], labs: L
     return doubts
 
 
+def losses_of(survey: Survey) -> list[str]:
+    """What a call would leave out of what the server has, where that makes its answers empty."""
+    named = sum(sum(each.values()) for each in survey.labs.mapped.values())
+    named += survey.labs.uncoded.total() + survey.labs.textual.total()
+    named += sum(sum(each.values()) for each in survey.labs.suspected.values())
+    entries = survey.medicines.entries
+    losses = []
+    if named and not survey.usable.total() and not survey.used_medicines:
+        losses.append(
+            f"{NOTHING_READ}: of {named} results of our tests and {entries} entries about medicines a call would use "
+            "none."
+        )
+    elif named and not survey.usable.total():
+        losses.append(f"No result here can be read: of {named} results of our tests a call would use none.")
+    b12 = sum(sum(survey.labs.mapped.get(analyte, {}).values()) for analyte in B12)
+    if not losses and b12 and not any(survey.usable[analyte] for analyte in B12):
+        losses.append(f"No B12 result here can be read: of {b12} a call would use none.")
+    return losses
+
+
 def verdict_of(
     capability: Capability, fits: Mapping[str, Fit], doubts: list[str], messages: Mapping[str, str]
 ) -> Verdict:
@@ -101,6 +122,8 @@ def verdict_of(
         sentence = f"The server speaks FHIR {capability.fhir_version}; the service reads R4 (4.0.1)."
         return Verdict(NO, "", (sentence,))
     full, minimal = fits["full"], fits["minimal"]
+    if doubts and doubts[0].startswith(NOTHING_READ):
+        return Verdict(NO, "", tuple(doubts))
     reasons = [sentence for name, fit in fits.items() if (sentence := about(name, fit, messages))] + doubts
     if minimal.works == NO:
         return Verdict(NO, "", ("The service would not work: data that every answer needs is not had.", *reasons))
@@ -195,7 +218,8 @@ def examine(server: Server, request: ExaminationRequest, now: datetime, progress
     progress("codes of medicines")
     survey.all_medicines()
     fits = {name: fit_of(keys, tried.trials, len(sample.ids)) for name, keys in content.prefetch.items()}
-    verdict = verdict_of(capability, fits, doubts_of(effects, categories, survey.labs), content.messages)
+    doubts = [*losses_of(survey), *doubts_of(effects, categories, survey.labs)]
+    verdict = verdict_of(capability, fits, doubts, content.messages)
     overlay, remarks = unmapped_of(survey, request, day_of(request, now))
     remarks = [*capability.remarks, *remarks]
     return Examination(
@@ -239,6 +263,12 @@ def unmapped_of(survey: Survey, request: ExaminationRequest, today: date) -> tup
     remarks = unit_remarks(faults, analytes, survey.privacy)
     for name, times in survey.labs.uncoded.most_common():
         remarks.append(f"{content.displays[name]}: {times} results without any code; no line can map them.")
+    for name, times in survey.labs.textual.most_common():
+        remarks.append(
+            f"{content.displays[name]}: {times} results are words instead of a number; no call can judge them."
+        )
+    if survey.medicines.nameless:
+        remarks.append(f"{survey.medicines.nameless} entries about medicines name none that can be read.")
     if survey.unreadable:
         remarks.append(f"{survey.unreadable} resources could not be read.")
     return Overlay(files, codes, questions), remarks

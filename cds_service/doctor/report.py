@@ -125,6 +125,14 @@ class MedicineFact(Fact):
     codes: list[CodeFact]
 
 
+class DroppedFact(Fact):
+    """What a call would leave out: of a resource type, or of the results of a test."""
+
+    what: str
+    reason: str
+    count: int
+
+
 class UnmappedFact(CodeFact):
     concept: str
     units: dict[str, int]
@@ -151,6 +159,8 @@ class Report(Fact):
     asked: list[Search]
     analytes: list[AnalyteFact]
     medicines: list[MedicineFact]
+    dropped: list[DroppedFact]
+    other_medicine_codes: list[CodeFact]
     unmapped: list[UnmappedFact]
     overlay: dict[str, list[str]]
     questions: list[str]
@@ -184,6 +194,12 @@ def report_of(found: Examination, content: Content) -> Report:
         asked=found.survey.searches,
         analytes=of_analytes(found, content, privacy),
         medicines=of_medicines(found, content, privacy),
+        dropped=of_dropped(found, content),
+        other_medicine_codes=[
+            of_code(code, times, privacy)
+            for code, times in found.survey.medicines.others.most_common()
+            if not code.known_system
+        ][:OTHERS],
         unmapped=[of_unmapped(each) for each in found.overlay.unmapped],
         overlay=found.overlay.files,
         questions=found.overlay.questions,
@@ -262,6 +278,14 @@ def of_medicines(found: Examination, content: Content, privacy: Privacy) -> list
     ]
 
 
+def of_dropped(found: Examination, content: Content) -> list[DroppedFact]:
+    """The most frequent first. A test is named by its display, and a doubt by its sentence."""
+    return [
+        DroppedFact(content.displays.get(what, what), content.messages.get(f"doubt.{reason}", reason), times)
+        for (what, reason), times in found.survey.dropped.most_common()
+    ]
+
+
 def by_code(counted: Mapping[CodeInUnit, int]) -> Counter[Code]:
     """The counts by code alone, whatever name stands with it."""
     found: Counter[Code] = Counter()
@@ -324,7 +348,9 @@ def show(out: Console, report: Report) -> None:
     show_asked(out, report.asked)
     show_analytes(out, report.analytes)
     show_medicines(out, report.medicines)
+    show_dropped(out, report.dropped)
     show_others(out, report.other_codes)
+    show_medicine_codes(out, report.other_medicine_codes)
     show_list(out, "Remarks", report.remarks)
     show_list(out, "Questions to the laboratory", report.questions)
     show_overlay(out, report)
@@ -422,6 +448,24 @@ def show_others(out: Console, others: list[OtherCodeFact]) -> None:
     table = columns("system", "code", "display", "unit", "results")
     for each in others[:OTHERS_PRINTED]:
         row(table, each.system, each.code, each.display, each.unit, each.count)
+    out.print(table)
+
+
+def show_dropped(out: Console, dropped: list[DroppedFact]) -> None:
+    title(out, "What a call would leave out")
+    table = columns("of", "why", "how often")
+    for each in dropped:
+        row(table, each.what, each.reason, each.count)
+    out.print(table if table.row_count else Text("nothing of what was read"))
+
+
+def show_medicine_codes(out: Console, codes: list[CodeFact]) -> None:
+    if not codes:
+        return
+    title(out, "Local codes of medicines that say nothing to the service (the most frequent)")
+    table = columns("system", "code", "display", "how often")
+    for each in codes[:OTHERS_PRINTED]:
+        row(table, each.system, each.code, each.display, each.count)
     out.print(table)
 
 

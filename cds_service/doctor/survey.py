@@ -25,9 +25,10 @@ from ..fhir.concepts import Concept, concepts, find_codes, texts
 from ..fhir.dates import Calendar
 from ..fhir.gather import Gathered
 from ..fhir.index import ResourceIndex, can_be_fetched, medication_to_look_up, sort
-from ..fhir.labs import B12, NOT_B12, test_in
+from ..fhir.labs import B12, NOT_B12, OUTCOMES, test_in
 from ..fhir.observations import has_value
 from ..fhir.products import Product, constituents, product_of
+from ..fhir.reader import READERS
 from ..fhir.reading import Reading
 from ..fhir.resources import Coding, Component, Quantity, Resource, listed
 from ..fhir.values import LONGEST_UNIT, WRITTEN, amount_of
@@ -55,8 +56,11 @@ ANOTHER = re.compile(  # another specimen, another quantity, or a test that has 
     r"\ba1c|glycated|glycosyl|\bfree\b|f[oe]?etal|carboxy|oxyha?em|methha?em|electrophor|variant|\bhb ?[acefhs]\b|"
     r"mean (cell|corpuscular) ha?emoglobin|corpuscular ha?emoglobin|\bmchc?\b|mean platelet|\bmpv\b|\bpdw\b|"
     r"platelet (antibod|aggreg|function|distribution|volume)|width|kinase|chloride|citrate|"
-    r"ha?emoglobin content|reticulocyte ha?emoglobin|immature|antibod(y|ies) to platelet|comment|request|not done"
+    r"ha?emoglobin content|reticulocyte ha?emoglobin|immature|antibod(y|ies) to platelet|comment|request|not done|"
+    r"\b(ur|urn|ua|fld|bld gas|bpu|pheresis)\b|dip.?stick|\bstrip\b|occult|pleural|periton|synovial|ascit|vitreous|"
+    r"hydroxide|\bkoh\b|permanganate|iodide|bicarbonate|gluconate|\bprep\b|smear|stain|transfus|cross.?match|donor"
 )
+QUALITATIVE = re.compile(r"\bql\b|\bqualitative\b|\bpresence\b|\bscreen")  # no number comes of it
 
 
 def suspected(text: str, words: Words) -> str:
@@ -67,7 +71,7 @@ def suspected(text: str, words: Words) -> str:
     names = words.find(text[:LONGEST_NAME], "analyte") or by_pattern(plain)
     if len(names) != 1 or (names[0] == B12 and NOT_B12.search(plain)):
         return ""
-    return names[0]
+    return "" if names[0] not in OUTCOMES and QUALITATIVE.search(plain) else names[0]
 
 
 def by_pattern(plain: str) -> tuple[str, ...]:
@@ -113,6 +117,7 @@ class LabTally:
     suspected: dict[str, Counter[CodeInUnit]] = field(default_factory=dict)
     others: Counter[tuple[Code, str]] = field(default_factory=Counter)  # code and unit of what is none of ours
     uncoded: Counter[str] = field(default_factory=Counter)  # analyte named in words -> results without any code
+    textual: Counter[str] = field(default_factory=Counter)  # the same -> results that are words instead of a number
     look_alikes: int = 0
     results: int = 0
 
@@ -142,7 +147,9 @@ class LabTally:
         analyte = next(iter(names)) if len(names) == 1 else ""
         if analyte and unit_text(source) == SHARE and SHARE not in reading.analytes[analyte].units:
             analyte = ""  # a share of something, not the amount that the limits are about
-        if not codes:
+        if analyte and analyte not in OUTCOMES and unit_text(source) == TEXTUAL:
+            self.textual[analyte] += 1
+        elif not codes:
             if analyte:
                 self.uncoded[analyte] += 1
         elif analyte:
@@ -284,6 +291,10 @@ class Survey:
         self._counted: set[tuple[str | None, str]] = set()
         self.labs, self.medicines = LabTally(), MedicineTally()
         self.searches: list[Search] = []
+        self.dropped: Counter[tuple[str, str]] = Counter()  # resource type or test, and why a call would not use it
+        self.usable: Counter[str] = Counter()  # by analyte: results that a call would judge
+        self.used_medicines = 0  # entries about medicines that a call would use
+        self._reader = Reading(service.content, service.pathway, calendar, self._index.find)
         self.unreadable = 0
         self.privacy = Privacy()
         self.privacy.add(patients)
@@ -305,6 +316,8 @@ class Survey:
                     self._once(resource, self._observation)
                 elif resource.resource_type in KINDS:
                     self._once(resource, self._keep)
+                elif resource.resource_type in READERS:
+                    self._once(resource, self._read)
 
     def all_medicines(self) -> None:
         """Every kind of entry that names a medicine. One after the other: entries share Medications."""
@@ -312,7 +325,7 @@ class Survey:
             self._search(kind, f"{kind}?_count=200", self._keep)
         self._look_up()
         for resource in self._index.resources:
-            self._guarded(lambda resource: self.medicines.add(resource, self._reading), resource)
+            self._guarded(self._medicine, resource)
 
     def _search(self, what: str, query: str, take: Take, template: str = "") -> None:
         """Over everybody; where that is refused or finds nothing, for each of the patients."""
@@ -364,6 +377,27 @@ class Survey:
 
     def _observation(self, resource: Resource) -> None:
         self.labs.add(resource, self._reading)
+        self._read(resource)
+
+    def _medicine(self, resource: Resource) -> None:
+        self.medicines.add(resource, self._reading)
+        self._read(resource)
+
+    def _read(self, resource: Resource) -> None:
+        """Read it as a call does, and count what the call would leave out, and why."""
+        reader = self._reader
+        READERS[resource.resource_type](resource, reader)
+        self.dropped.update((resource.resource_type, each.reason) for each in reader.ignored)
+        for lab in reader.labs:
+            if lab.doubt:
+                self.dropped[lab.analyte, lab.doubt] += 1
+            else:
+                self.usable[lab.analyte] += 1
+        self.used_medicines += len(reader.medications)
+        for found in (reader.labs, reader.lab_sources, reader.medications, reader.problems, reader.allergies):
+            found.clear()
+        for more in (reader.orders, reader.ignored, reader.unmapped):
+            more.clear()
 
     def _keep(self, resource: Resource) -> None:
         self._index.resources.append(resource)

@@ -58,7 +58,8 @@ def parts_of(found: Answer, service: Service, card: str) -> list[Part]:
     pathway = service.pathway
     origins = {each.row: each.provenance for each in found.decision.advice}
     rows = [(each.row, origin) for each in found.shown if each.card == card and (origin := origins.get(each.row))]
-    return [Part(*row.split("/", 1), "", (), origin, pathway.sources[origin.source]) for row, origin in rows]
+    parts = [(*row.partition("/"), origin) for row, origin in rows]
+    return [Part(table, id, "", (), origin, pathway.sources[origin.source]) for table, _, id, origin in parts]
 
 
 def added(row: Row, found: Answer, pathway: Pathway) -> tuple[Part, ...]:

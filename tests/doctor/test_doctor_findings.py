@@ -205,3 +205,53 @@ def test_a_server_that_breaks_in_the_middle_is_told_of_and_not_believed():
         server.answers.answer = lambda handler: (alive if next(asked) < 5 else status(500))(handler)
         told = told_about(server)
     assert told["works"] == "no"
+
+
+def b12_of(count: int, **fields: Any) -> list[dict[str, Any]]:
+    """B12 results of two patients under a code that is mapped."""
+    found = [patient(name) for name in ("pat-0001", "pat-0002")]
+    mapped = coded("2132-9", LOINC, "Cobalamin (Vitamin B12) [Mass/volume] in Serum or Plasma")
+    return found + [result(f"b-{number}", f"pat-000{number % 2 + 1}", mapped, **fields) for number in range(count)]
+
+
+def dropped(told: dict[str, Any]) -> dict[tuple[str, str], int]:
+    return {(each["what"], each["reason"]): each["count"] for each in told["dropped"]}
+
+
+def test_statuses_that_calls_ignore_are_counted_and_said():
+    told = examined(Record(b12_of(4, status="unknown")))
+    assert dropped(told)["Observation", "its status is missing or unknown"] == 4
+    assert told["works"] == "no"
+    assert told["verdict"][0] == (
+        "Nothing here can be read: of 4 results of our tests and 0 entries about medicines a call would use none."
+    )
+
+
+def test_results_that_are_words_instead_of_numbers_are_counted_and_said():
+    words = b12_of(3, valueQuantity=None, valueString="see comment")
+    local = coded("HGB", "urn:example:laboratory", "Haemoglobin")
+    words.append(result("h-1", "pat-0001", local, valueQuantity=None, valueString="pale"))
+    told = examined(Record(words))
+    assert dropped(told)["total B12", "the result holds no number that can be read"] == 3
+    assert "haemoglobin: 1 results are words instead of a number; no call can judge them." in told["remarks"]
+    assert not any(each["concept"] == "lab-haemoglobin" for each in told["unmapped"])
+    assert told["verdict"][0].startswith("Nothing here can be read")
+
+
+def test_medicine_codes_that_say_nothing_are_listed():
+    unread = {"coding": [{"system": "urn:example:drugs", "code": "X77", "display": "Tablets, see chart"}]}
+    told = examined(Record([*b12_of(2), order("o-1", "pat-0001", unread)]))
+    assert told["otherMedicineCodes"] == [
+        {"system": "urn:example:drugs", "code": "X77", "display": "Tablets, see chart", "count": 1}
+    ]
+    assert told["works"] == "yes"
+
+
+def test_a_server_that_gives_other_peoples_results_only_is_not_said_to_work():
+    foreign = [
+        {**each, "subject": {"reference": "Patient/pat-0009"}} if each["resourceType"] == "Observation" else each
+        for each in b12_of(3)
+    ]
+    told = examined(Record(foreign, ignores=("patient",)), patients=("pat-0001",))
+    assert told["works"] != "yes"
+    assert dropped(told).get(("Observation", "about another patient"), 0) or any("other" in s for s in told["verdict"])

@@ -65,6 +65,13 @@ def test_a_unit_is_alike_only_if_it_is_the_same_unit_spelt_otherwise(text, analy
         ("Glomerular filtration rate", "egfr"),
         ("Transferrin saturation", ""),
         ("Sodium", ""),
+        ("Hgb Ur Ql Strip", ""),
+        ("Hemoglobin [Presence] in Urine by Test strip", ""),
+        ("Hgb Fld", ""),
+        ("Potassium hydroxide preparation", ""),
+        ("KOH prep, potassium hydroxide", ""),
+        ("Hgb Bld-mCnc", "haemoglobin"),
+        ("Intrinsic factor antibody screen", "intrinsic-factor-antibody"),
     ],
 )
 def test_a_name_suggests_one_test_of_ours_or_none(name, analyte):
