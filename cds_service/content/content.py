@@ -76,6 +76,7 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
     pathways = {pathway.id: pathway for pathway in built_pathways if pathway is not None}
     for pathway in pathways.values():
         check_orders(pathway, shared.codes, shared.words, faults)
+    faults.inherit(files.inherited)
     faults.raise_any()
     about: ContentFile = elements["content.toml"][0].shape
     templates = Templates(shared.rows, shared.groups, every_orderable(pathways.values()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -29,6 +29,19 @@ class Faults:
     def unknown(self, place: str, kind: str, name: str, known: Iterable[str]) -> None:
         """Note a name that nothing answers to, with the nearest known one and all that are known."""
         self.add(place, f"no {kind} {name!r}.{nearest(name, known)} Known: {listing(known)}")
+
+    def inherit(self, inherited: Mapping[str, str]) -> None:
+        """Drop what an extending pathway has wrong because its parent has: it is named where it stands. The rest says
+        from where the entry comes."""
+        lines: dict[str, None] = {}
+        for line in self._lines:
+            place = next((each for each in inherited if line.startswith(each)), "")
+            parents, rest = inherited.get(place, ""), line[len(place) :]
+            if not place:
+                lines[line] = None
+            elif f"{parents}{rest}" not in self._lines:
+                lines[f"{place} (from {parents.partition('/')[0]}){rest}"] = None
+        self._lines = lines
 
     def __bool__(self) -> bool:
         return bool(self._lines)

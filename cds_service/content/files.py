@@ -25,10 +25,12 @@ SHARED_FILES = (
     "content.toml", "sources.toml", "analytes.toml", "problems.toml", "medicines.toml", "messages.toml",
     "plain-words.toml",
 )  # fmt: skip
-PATHWAY_FILES = (
-    "pathway.toml", "thresholds.toml", "orderables.toml", "regimens.toml",
-    "interpret.toml", "treat.toml", "safety.toml", "orders.toml", "notes.toml",
-)  # fmt: skip
+PATHWAY_FILE = "pathway.toml"
+ENTRIES = {  # the files of a pathway that hold [[entries]] of one kind
+    "thresholds.toml": "threshold", "orderables.toml": "orderable", "regimens.toml": "regimen",
+    "interpret.toml": "row", "treat.toml": "row", "safety.toml": "row", "orders.toml": "row", "notes.toml": "row",
+}  # fmt: skip
+PATHWAY_FILES = (PATHWAY_FILE, *ENTRIES)
 MAY_BE_MISSING = ("orders.toml", "notes.toml", "plain-words.toml")  # the last words findings in another language
 PATHWAYS = "pathways"
 HEADER = ["system", "code", "display", "use", "source"]
@@ -48,7 +50,8 @@ KEY_OF_NEW = {  # without this key an entry that we do not have is a misspelt on
     "threshold": "source", "orderable": "source", "regimen": "source", "row": "source", "sources.toml": "title",
     "analytes.toml": "display", "problems.toml": "display", "medicines.toml": "display",
 }  # fmt: skip
-OURS_ALONE = {"content.toml": ("version",), "pathway.toml": ("id", "version")}
+OURS_ALONE = {"content.toml": ("version",), "pathway.toml": ("id", "version", "extends")}
+EXTENDS, WITHOUT, PLACES = "extends", "without", ("before", "after")  # the words of a pathway that extends another
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,10 @@ class CodeLine:
 class Files:
     """Everything that was read: TOML by its short place ("uk-ng239/interpret.toml"), value sets by their name."""
 
-    tables: dict[str, Toml]  # ours with the site's laid over them, and site.toml
+    tables: dict[str, Toml]  # ours, each pathway complete, with the site's laid over them; and site.toml
     ours: dict[str, Toml]  # the same without the site
     theirs: dict[str, Toml]  # what the site's files say by themselves
+    inherited: dict[str, str]  # place of an entry that a pathway has from the one it extends -> its place there
     value_sets: dict[str, tuple[tuple[Path, bool], ...]]  # ours, then the site's (True)
     pathways: tuple[str, ...]
     digest: str  # sha256 over every TOML and CSV file, names included, in sorted order
@@ -84,18 +88,25 @@ def read_files(folder: Path, site: Path | None, faults: Faults) -> Files:
     names = {name: name for name in SHARED_FILES}  # short place -> name below the folder
     names |= {f"{pathway}/{name}": f"{PATHWAYS}/{pathway}/{name}" for pathway in pathways for name in PATHWAY_FILES}
     report_strangers(folder, pathways, faults)
-    ours = {place: read_ours(folder / name, place, faults) for place, name in names.items()}
+    present = {place: folder / name for place, name in names.items() if (folder / name).is_file()}
+    ours = {place: read_toml(path, place, faults) for place, path in present.items()}
+    extended, inherited = extend(ours, pathways, faults)
+    for place in names.keys() - extended.keys():
+        if place.rpartition("/")[2] not in MAY_BE_MISSING:
+            faults.add(place, "the file is missing")
+    ours = {place: extended.get(place, {}) for place in names}
     theirs: dict[str, Toml] = {}
     if site is not None:
-        check_site_names([path.relative_to(folder).as_posix() for path in content_files(folder)], site, faults)
+        present_too = (path.relative_to(folder).as_posix() for path in content_files(folder))
+        check_site_names([*names.values(), *present_too], site, faults)
         theirs = read_theirs(site, {**names, SITE_FILE: SITE_FILE}, faults)
     tables = {
         place: lay_over(table, checked_overlay(place, table, theirs[place], faults)) if place in theirs else table
         for place, table in ours.items()
     }
     roots = [folder] if site is None else [folder, site]
-    value_sets = value_set_files(roots)
-    return Files(tables | {SITE_FILE: theirs.get(SITE_FILE, {})}, ours, theirs, value_sets, pathways, digest(roots))
+    tables[SITE_FILE] = theirs.get(SITE_FILE, {})
+    return Files(tables, ours, theirs, inherited, value_set_files(roots), pathways, digest(roots))
 
 
 def value_set_files(roots: list[Path]) -> dict[str, tuple[tuple[Path, bool], ...]]:
@@ -106,15 +117,6 @@ def value_set_files(roots: list[Path]) -> dict[str, tuple[tuple[Path, bool], ...
             if inside(root, path):
                 found[path.stem] = (*found.get(path.stem, ()), (path, bool(local)))
     return found
-
-
-def read_ours(path: Path, place: str, faults: Faults) -> Toml:
-    """One of our files; empty where it could not be read."""
-    if path.is_file():
-        return read_toml(path, place, faults)
-    if path.name not in MAY_BE_MISSING:
-        faults.add(place, "the file is missing")
-    return {}
 
 
 def read_theirs(site: Path, names: dict[str, str], faults: Faults) -> dict[str, Toml]:
@@ -198,6 +200,97 @@ def lines_of(rows: Any, file: str, local: bool, faults: Faults) -> Iterator[Code
             continue
         system, code, display, use, source = (cell.strip() for cell in row)
         yield CodeLine(place, system, code, display, use, source, local)
+
+
+def extend(
+    ours: Mapping[str, Toml], pathways: Iterable[str], faults: Faults
+) -> tuple[dict[str, Toml], dict[str, str]]:
+    """The files with every pathway complete, and where the entries stand that one has from the pathway it extends."""
+    found, inherited = dict(ours), {}
+    for name in pathways:
+        about = found.get(f"{name}/{PATHWAY_FILE}", {})
+        base = about.get(EXTENDS)
+        if base is None:
+            continue
+        complete = [each for each in pathways if EXTENDS not in ours.get(f"{each}/{PATHWAY_FILE}", {})]
+        if base not in complete:
+            place, kind = f"{name}/{PATHWAY_FILE} {EXTENDS}", "pathway that is complete by itself"
+            faults.unknown(place, kind, str(base), complete)
+            continue
+        own = {key: value for key, value in about.items() if key != EXTENDS}
+        found[f"{name}/{PATHWAY_FILE}"] = merged(ours.get(f"{base}/{PATHWAY_FILE}", {}), own)
+        for file in ENTRIES:
+            place, parent = f"{name}/{file}", f"{base}/{file}"
+            table, same = extended(place, ours.get(parent, {}), ours.get(place, {}), faults)
+            found[place] = table
+            inherited |= {f'{place} {entry}': f'{parent} {entry}' for entry in same}
+    return found, inherited
+
+
+def merged(parent: Any, own: Any) -> Any:
+    """Tables key by key, as deep as both have them; everything else as the extending pathway says."""
+    if not isinstance(parent, dict) or not isinstance(own, dict):
+        return own
+    return parent | {key: merged(parent[key], value) if key in parent else value for key, value in own.items()}
+
+
+def extended(place: str, parent: Toml, own: Toml, faults: Faults) -> tuple[Toml, list[str]]:
+    """A file of an extending pathway: the entries of both, and which of them ('row "grey"') are the parent's unchanged.
+
+    An entry of the same id replaces the keys that it states, and drops those that it names in `without`; so does the
+    file's own `without` drop entries. `before` or `after` says where an entry stands: a new one without it stands last.
+    """
+    kind = ENTRIES[place.rpartition("/")[2]]
+    given = own.get(kind, [])
+    if not is_entries(given) and given != []:
+        return own, []  # its shape is reported with the others
+    entries = {str(entry.get("id")): entry for entry in parent.get(kind, [])}
+    for name in own.get(WITHOUT, []):
+        if entries.pop(str(name), None) is None:
+            faults.unknown(f"{place} {WITHOUT}", kind, str(name), [each["id"] for each in parent.get(kind, [])])
+    order = list(entries)
+    changed: dict[str, Toml] = {}
+    again: list[Toml] = []
+    for entry in given:
+        name = str(entry.get("id"))
+        here = f'{place} {kind} "{name}"'
+        if name in changed:
+            again.append(entry)  # twice in the file: reported with the other shapes
+            continue
+        if name not in entries and KEY_OF_NEW[kind] not in entry:
+            faults.unknown(place, f"{kind} to change", name, entries)
+            continue
+        changed[name] = change_of(here, kind, entries.get(name, {}), entry, faults)
+        put_in_order(here, name, entry, order, faults)
+    table = {key: value for key, value in own.items() if key not in (WITHOUT, kind)}
+    table[kind] = [changed.get(name) or entries[name] for name in order] + again
+    return table, [f'{kind} "{name}"' for name in entries if name not in changed]
+
+
+def change_of(place: str, kind: str, before: Toml, entry: Toml, faults: Faults) -> Toml:
+    """An entry of an extending pathway, complete."""
+    if before:
+        check_stated(place, kind, entry, faults)
+    dropped = entry.get(WITHOUT, [])
+    for key in dropped:
+        if key not in before:
+            faults.unknown(f"{place} {WITHOUT}", "key", str(key), before)
+    said = {key: value for key, value in entry.items() if key not in (WITHOUT, *PLACES)}
+    return {key: value for key, value in before.items() if key not in dropped} | said
+
+
+def put_in_order(place: str, name: str, entry: Toml, order: list[str], faults: Faults) -> None:
+    """A new entry, or one that says where it stands, put there."""
+    for where in (each for each in PLACES if each in entry):
+        neighbour = str(entry[where])
+        if neighbour == name or neighbour not in order:
+            faults.unknown(f"{place} {where}", "entry", neighbour, [each for each in order if each != name])
+            continue
+        if name in order:
+            order.remove(name)
+        order.insert(order.index(neighbour) + (where == "after"), name)
+    if name not in order:
+        order.append(name)
 
 
 def lay_over(ours: Any, theirs: Any, key: str = "") -> Any:
