@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -21,27 +22,30 @@ from . import __version__
 from .auth.access import ClientAccess
 from .auth.clients import Client, Clients, load_clients
 from .auth.gate import Gate
-from .cdshooks.catalogue import LISTINGS, SERVICES, discovery
-from .cdshooks.compose import options_for
+from .cdshooks.compose import card_options
+from .cdshooks.registry import HOOKS
 from .cdshooks.replay import MemoryOfTokens, SeenTokens
 from .content.content import Content, load_content
 from .content.files import cards_folder
-from .evaluate import REQUIRED, Service, answer
+from .evaluate import SECONDS, Access, ClientConfig
+from .fetching import Fetch
 from .fhir.drafts import build_drafts
 from .http.addresses import parse_base
 from .http.client import HttpClient, Policy
+from .http.concurrency import ConcurrencyLimits
 from .http.connections import unused_proxies
 from .remembering import TokensInStore
 from .settings import FORGETFUL, NO_CLIENTS, Settings, SettingsError, load_settings, start_remarks
 from .store.opening import NONE, CannotOpen, open_store
 from .store.records import DecisionStore
 from .web.bodies import READ_AT_MOST
-from .web.callers import Caller, Callers, remarks
-from .web.calls import Endpoint, Site, add_routes
+from .web.callers import Callers, remarks
+from .web.calls import Site, add_routes
 from .web.observing import add_observation
 
 Clock = Callable[[], datetime]
-SECONDS, DEMO_SECONDS = 2.0, 8.0
+Limit = Callable[[str, Fetch | None], AbstractContextManager[Fetch | None]]
+DEMO_SECONDS = 8.0
 GC_THRESHOLDS = (50_000, 50, 50)
 WELCOME = """B12 CDS {version}: a CDS Hooks service for vitamin B12 deficiency.
 
@@ -63,15 +67,16 @@ def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     clients = None if settings.demo else read_clients(settings)
     log = call_log(clock)
     content = load_content(cards_folder(), settings.site_dir)
-    service = build_service(settings, content)
     store = store_of(settings, clock)
     for remark in start_remarks(settings, os.environ):
         log.warning("start", remark=remark)
     app = Flask("cds_service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
-    site = replace(build_site(service, settings, clock, log), store=store)
-    site = site if clients is None else behind_the_gate(site, clients, settings, content)
-    add_routes(app, add_observation(app, site, service, measured=bool(settings.metrics_port)))
+    limit = ConcurrencyLimits().admit
+    site = replace(build_site(demo_client(settings, content, limit), settings, clock, log), store=store)
+    if clients is not None:
+        site = with_clients(site, clients, client_configs(clients, settings, content, limit))
+    add_routes(app, add_observation(app, site, measured=bool(settings.metrics_port)))
     if shows_pages(settings):
         add_what_people_see(app, settings, site, content)
     settle_memory()
@@ -87,30 +92,30 @@ def add_what_people_see(app: Flask, settings: Settings, site: Site, content: Con
     """The pages. Imported here, because a worker that has none need not hold them."""
     from .ui.client import PageClient
     from .ui.content_pages import add_content_pages
-    from .ui.playground import add_pages, except_this_service
+    from .ui.playground import add_pages
 
-    built = {name: build_service(settings.model_copy(update={"pathway": name}), content) for name in content.pathways}
+    chosen = {name: settings.model_copy(update={"pathway": name}) for name in content.pathways}
+    configs = {name: demo_client(each, content, site.client.limit) for name, each in chosen.items()}
     client = PageClient(
-        services={(name, hook): of_hook(each, hook) for name, each in built.items() for hook in SERVICES},
+        configs={name: replace(config, name=visitor(settings)) for name, config in configs.items()},
         pathway=settings.pathway,
-        evaluate=answer,
-        fetch_for=except_this_service(site.outgoing),
         clock=site.clock,
         log=site.log,
-        seconds=site.seconds,
-        name="demo" if settings.demo else "playground",
         store=site.store,
-        fhir_limits=site.fhir_limits,
     )
     add_pages(app, client, site.room, settings.demo, settings.bases_without_client)
     add_content_pages(app, {"": content, **contents_of(site.callers)}, client.today)
 
 
+def visitor(settings: Settings) -> str:
+    """The name under which the pages call."""
+    return "demo" if settings.demo else "playground"
+
+
 def contents_of(callers: Callers | None) -> dict[str, Content]:
     """The contents of clients that have a site of their own, by the client's name."""
     by_name = callers.by_name if callers else {}
-    found = {name: next(iter(caller.endpoints.values())).service.content for name, caller in by_name.items()}
-    return {name: content for name, content in found.items() if content.site.folder}
+    return {name: client.content for name, client in by_name.items() if client.content.site.folder}
 
 
 def read_clients(settings: Settings) -> Clients:
@@ -147,83 +152,93 @@ def tokens_seen(store: DecisionStore | None, clients: Clients) -> SeenTokens:
     return TokensInStore(store, MemoryOfTokens() if clients.memory_per_process else None)
 
 
-def behind_the_gate(site: Site, clients: Clients, settings: Settings, content: Content) -> Site:
-    """The site as clients see it: each has its own endpoints. The only one's catalogue is everybody's."""
-    contents = {None: content}  # by the folder laid over ours
-    callers = {}
+def client_configs(clients: Clients, settings: Settings, content: Content, limit: Limit) -> dict[str, ClientConfig]:
+    """What each client gets, by its name. A folder that several lay over our content is loaded once."""
+    contents = {None: content}
+    found = {}
     for client in clients.all:
         if client.site not in contents:
             contents[client.site] = load_content(cards_folder(), client.site)
-        service = service_for(client, settings, contents[client.site])
-        theirs = build_site(service, settings, site.clock, site.log)
-        answered = (theirs.endpoints, theirs.discovery, ClientAccess(client).fetch_for, client.seconds_for)
-        callers[client.name] = Caller(client.name, *answered, client.silent, client.silent_until)
-    told = [*remarks(clients, kept=site.store is not None), unused_proxies(getproxies_environment())]
-    for remark in filter(None, told):
-        site.log.warning("start", remark=remark)
-    gate = Gate(clients.all, tokens_seen(site.store, clients), site.log.log)
-    catalogue = theirs.discovery if len(callers) == 1 else site.discovery
-    alone = clients.memory_per_process or not any(client.once for client in clients.all)
-    behind = Callers(gate, callers, clients.discovery_open, site.log, needs_store=not alone)
-    return replace(site, discovery=catalogue, callers=behind)
+        found[client.name] = replace(client_config(settings, contents[client.site], client), limit=limit)
+    return found
 
 
-def service_for(client: Client, settings: Settings, content: Content) -> Service:
-    """The service as one client gets it: its pathway, and how it wants to be answered."""
-    name = client.pathway or settings.pathway
-    if name not in content.pathways:
-        known = ", ".join(sorted(content.pathways))
-        raise SettingsError(f'CDS_CLIENTS: client "{client.name}" pathway: no pathway {name!r}; allowed: {known}')
-    service = build_service(settings.model_copy(update={"pathway": name}), content)
-    options = replace(service.options, client=client.name, **client.cards)
-    return replace(service, options=options, on_missing=client.on_missing)
-
-
-def build_service(settings: Settings, content: Content, hook: str = "patient-view") -> Service:
-    """All that the endpoint of a hook needs, put together once."""
-    pathway = content.pathways.get(settings.pathway)
+def client_config(settings: Settings, content: Content, client: Client | None = None) -> ClientConfig:
+    """What a client gets by the settings, its content and its table in clients.toml; without one, what they say."""
+    name = settings.pathway if client is None else client.pathway or settings.pathway
+    pathway = content.pathways.get(name)
     if pathway is None:
         known = ", ".join(sorted(content.pathways))
-        raise SettingsError(f"CDS_PATHWAY: no pathway of that name; allowed: {known}")
-    return Service(
+        if client is None:
+            raise SettingsError(f"CDS_PATHWAY: no pathway of that name; allowed: {known}")
+        raise SettingsError(f'CDS_CLIENTS: client "{client.name}" pathway: no pathway {name!r}; allowed: {known}')
+    options = {} if client is None else client.cards
+    config = ClientConfig(
+        name="demo",
         content=content,
         pathway=pathway,
         drafts=build_drafts(content, pathway),
         templates=content.prefetch[settings.prefetch],
         zone=settings.zone_with(content.site.time_zone),
-        options=options_for(pathway, approved=content.is_approved, service=SERVICES[hook], **content.site.cards),
+        cards=card_options(pathway, content.is_approved, **{**content.site.cards, **options}),
+    )
+    if client is None:
+        return config
+    return replace(
+        config,
+        name=client.name,
+        on_missing=client.on_missing,
+        seconds=client.seconds,
+        silent=client.silent,
+        silent_until=client.silent_until,
+        access=ClientAccess(client).fetch_for,
     )
 
 
-def build_site(service: Service, settings: Settings, clock: Clock, log: FilteringBoundLogger) -> Site:
+def demo_client(settings: Settings, content: Content, limit: Limit) -> ClientConfig:
+    """What somebody gets who is no client: on this machine in demo mode, on the pages, and on the command line."""
+    policy = Policy(bases=tuple(parse_base(base) for base in settings.bases_without_client), demo=settings.demo)
+    outgoing = HttpClient(policy)
+
+    def access(base: str, token: str, lifetime: float | None, tenant: str | None) -> Access:
+        return outgoing.fetch_for(base, token, lifetime)
+
+    seconds = DEMO_SECONDS if settings.demo else SECONDS
+    return replace(client_config(settings, content), default_seconds=seconds, access=access, limit=limit)
+
+
+def with_clients(site: Site, clients: Clients, configs: Mapping[str, ClientConfig]) -> Site:
+    """The site as clients see it, each by its token. The only one's catalogue is everybody's."""
+    remarked = [*remarks(clients, kept=site.store is not None), unused_proxies(getproxies_environment())]
+    for remark in filter(None, remarked):
+        site.log.warning("start", remark=remark)
+    gate = Gate(clients.all, tokens_seen(site.store, clients), site.log.log)
+    catalogues = {name: msgspec.json.encode(config.discovery()) for name, config in configs.items()}
+    catalogue = next(iter(catalogues.values())) if len(catalogues) == 1 else site.discovery
+    alone = clients.memory_per_process or not any(client.once for client in clients.all)
+    behind = Callers(gate, configs, catalogues, clients.discovery_open, site.log, needs_store=not alone)
+    return replace(site, discovery=catalogue, callers=behind)
+
+
+def build_site(client: ClientConfig, settings: Settings, clock: Clock, log: FilteringBoundLogger) -> Site:
     """What the routes need."""
-    catalogue = discovery([listed(service.pathway.title, service.templates, REQUIRED) for listed in LISTINGS])
     welcome = WELCOME.format(
         version=__version__,
-        calls="\n           ".join(f"POST /cds-services/{each} (hook {hook})" for hook, each in SERVICES.items()),
-        content=service.content.title,
-        content_version=service.content.version,
-        pathway=service.pathway.id,
+        calls="\n           ".join(f"POST /cds-services/{hook.service_id} (hook {hook.id})" for hook in HOOKS.values()),
+        content=client.content.title,
+        content_version=client.content.version,
+        pathway=client.pathway.id,
         mode=DEMO if settings.demo else "",
     )
-    policy = Policy(bases=tuple(parse_base(base) for base in settings.bases_without_client), demo=settings.demo)
     return Site(
-        endpoints={each: Endpoint(hook, of_hook(service, hook)) for hook, each in SERVICES.items()},
-        discovery=msgspec.json.encode(catalogue),
+        client=client,
+        discovery=msgspec.json.encode(client.discovery()),
         welcome="" if shows_pages(settings) else welcome,
-        answer=answer,
-        outgoing=HttpClient(policy),
         clock=clock,
         log=log,
-        seconds=DEMO_SECONDS if settings.demo else SECONDS,
         demo=settings.demo,
         origins=frozenset(settings.origins),
     )
-
-
-def of_hook(service: Service, hook: str) -> Service:
-    """The service as the endpoint of a hook gives it: only the ids that it makes are its own."""
-    return replace(service, options=replace(service.options, service=SERVICES[hook]))
 
 
 def call_log(clock: Clock) -> FilteringBoundLogger:

@@ -20,7 +20,7 @@ from . import __version__
 
 if TYPE_CHECKING:
     from .content.content import Content
-    from .evaluate import Service
+    from .evaluate import ClientConfig
     from .settings import Settings
 
 PORT = 8000
@@ -126,7 +126,7 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
     service = read_service(settings, content, pathway or saved.pathway)
     day = as_of.date() if as_of else saved.as_of or today(service.zone)
     fetch = fetch_for(saved.request, settings) if fetching else None
-    found = answer_of(saved.request, service, fetch, day, service.zone, saved.recall)
+    found = answer_of(saved.request, service, day, fetch, saved.history)
     show(explanation(found, service, day), as_json)
     if found.status == 412:
         refuse("the service would answer 412: required data is missing: " + ", ".join(found.missing), WOULD_BE_412)
@@ -207,11 +207,11 @@ def read_content(settings: Settings, site: Path | None = None) -> Content:
     return guarded(lambda: load_content(cards_folder(), site or settings.site_dir))
 
 
-def read_service(settings: Settings, content: Content, pathway: str) -> Service:
-    from .app import build_service
+def read_service(settings: Settings, content: Content, pathway: str) -> ClientConfig:
+    from .app import client_config
 
     chosen = settings.model_copy(update={"pathway": pathway}) if pathway else settings
-    return guarded(build_service, chosen, content)
+    return guarded(client_config, chosen, content)
 
 
 def fetch_for(request: Any, settings: Settings) -> Any:

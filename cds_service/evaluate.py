@@ -1,19 +1,27 @@
-"""One request, from what the client sent to what it is told. Read this first.
+"""One call, from the request to its answer. Read this first.
 
-HookRequest -> relevant? -> gather -> read_record -> assess -> decide -> recall -> draft -> compose -> cards. Every step
-is a plain function; the only effects are `fetch` and `recall`, which are made for this call and passed in, and time is
-an argument. The one branch: an order that is none of our business is answered before anything is gathered.
+HookRequest -> relevant? -> gather -> read_record -> assess -> decide -> history -> draft -> build_cards -> record
+
+`evaluate` is what every way in calls: the route, the pages, `explain`, `replay` and `doctor`. `ClientConfig` is all
+that a client gets. Every step is a plain function; the only effects are `fetch` and `history`, which are passed in, and
+time is an argument. The one branch: orders that do not concern us are answered before anything is gathered.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
-from typing import Any
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Protocol
 
-from .cdshooks.compose import Options, laid_out
-from .cdshooks.messages import HookRequest
+from .cdshooks.actions import DELETE_AND_CREATE, UPDATE, Title, form_of
+from .cdshooks.compose import CardIds, CardOptions, Cards, SuggestedOrder, build_cards
+from .cdshooks.messages import HookRequest, log_name
+from .cdshooks.registry import HOOKS, discovery
 from .clinical.advice import Advice, Draft
 from .clinical.decide import Decision, decide, decide_without, unavailable
 from .clinical.decide_orders import decide_orders
@@ -22,46 +30,128 @@ from .clinical.findings import Assessment, assess
 from .clinical.record import Patient, PatientRecord
 from .clinical.tables import Pathway
 from .content.content import Content
-from .fhir.drafts import Drafts
-from .fhir.gather import Fetch, Gathered, KeyState, gather
+from .fetching import Fetch
+from .fhir.drafts import Drafts, patched, received
+from .fhir.gather import Gathered, KeyState, gather
 from .fhir.orders import Drafted, read_drafted
 from .fhir.reader import read_record
-from .store.records import History, Offered, Shown, Suppressed
-from .suggestions import resources, titles
+from .http.addresses import AddressRefused, parse_base
+from .store.records import CallParties, DecisionRecord, History, Offered, Shown, Suppressed
+
+Json = dict[str, Any]
 
 REQUIRED = ("patient", "b12")
 MISSING = ("absent", "failed")
 DRAFT_ORDERS = "draftOrders"
 NO_ORDERS = Drafted()
 NOTHING_GATHERED = Gathered((), (), {}, (), {})
+SECONDS = 2.0  # for one call, where the client's settings say nothing
 
-Recall = Callable[[], History]
+READY, NONE_PASSED = "ready", "none passed"
+UNUSED = {  # warning of a request whose FHIR access is not used -> why, in words for the client and the log
+    "token-for-another-patient": "fhirAuthorization is for another patient",
+    "token-unusable": "fhirAuthorization holds no token that can be used",
+    "token-without-fhir-server": "fhirAuthorization came without it",
+}
+
+Access = tuple[Fetch | None, str]  # a fetch, or None and why there is none
+
+
+class Memory(Protocol):
+    """What is remembered of earlier calls, and where this one is recorded. Both never raise."""
+
+    def history(self, who: CallParties, now: int, zone: tzinfo) -> History:
+        """What is remembered of that user and patient at `now` (ms since 1970)."""
+
+    def save_decision(self, decision: DecisionRecord) -> None:
+        """Record the decision, without waiting."""
+
+
+def no_access(base: str, token: str, lifetime: float | None, tenant: str | None) -> Access:
+    """Nothing may be fetched."""
+    return None, "no FHIR server may be called"
+
+
+def unlimited(base: str, fetch: Fetch | None) -> AbstractContextManager[Fetch | None]:
+    """As many calls as there are may be with one FHIR server."""
+    return nullcontext(fetch)
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """What one service endpoint needs to answer: content, templates, and how its client wants to be answered."""
+class ClientConfig:
+    """All that one CDS client gets: content, prefetch, layout of cards, time, FHIR servers, silent mode.
 
+    Two clients with equal configurations get equal answers to equal requests, but for the ids that hold their name.
+    """
+
+    name: str
     content: Content
     pathway: Pathway
-    drafts: Drafts
+    drafts: Drafts  # templates of the orders that cards suggest
     templates: Mapping[str, str]  # prefetch key -> template
-    zone: tzinfo
-    options: Options
+    zone: tzinfo  # whose calendar days count
+    cards: CardOptions
     on_missing: str = "412"  # 412 | card
+    seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # hook -> time for one call
+    default_seconds: float = SECONDS
+    silent: bool = False  # calls are decided and recorded, but no card is sent: a pilot
+    silent_until: date | None = None  # its last day
+    tenant: str | None = None  # of the token that the present call came with
+    access: Callable[[str, str, float | None, str | None], Access] = no_access  # base, token, lifetime, tenant
+    limit: Callable[[str, Fetch | None], AbstractContextManager[Fetch | None]] = unlimited
+
+    def seconds_for(self, hook: str) -> float:
+        """The time for one call, from its arrival."""
+        return self.seconds.get(hook, self.default_seconds)
+
+    def fetch_for(self, request: HookRequest) -> Access:
+        """A fetch from the FHIR server that the request names, and READY; or None, and why there is none."""
+        access = request.fhir_access
+        if access is None:
+            return None, next((UNUSED[warning] for warning in request.warnings if warning in UNUSED), NONE_PASSED)
+        fetch, why = self.access(access.base, access.token, access.lifetime, self.tenant)
+        return fetch, why or READY
+
+    def is_silent(self, now: datetime) -> bool:
+        """Is no card sent at that moment?"""
+        return self.silent and not self.pilot_ended(now)
+
+    def pilot_ended(self, now: datetime) -> bool:
+        """Is the last day of silent mode over?"""
+        return self.silent_until is not None and self.today(now) > self.silent_until
+
+    def today(self, now: datetime) -> date:
+        """The calendar day of a moment where this client is."""
+        return now.astimezone(self.zone).date()
+
+    def discovery(self) -> Json:
+        """The answer of GET /cds-services."""
+        return discovery(self.pathway.title, self.templates, REQUIRED)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer and everything that explains it. `missing` names required keys that could not be had, when 412.
+class CallTime:
+    """The time of one call: its moment, for calendar days and what lies in the future; and when it arrived, in seconds
+    of the monotonic clock. `seconds`: another limit than the client's. `recorded`: another moment for the record."""
 
-    `decision` is what follows from the record, whatever is remembered; `shown` and `offered` are what the cards say,
-    and `suppressed` what they leave out of it. `evidence` is what an override of these cards holds for ("": nothing),
-    and `remembered` is False where what is remembered was asked for and could not be had.
+    now: datetime
+    arrived: float = field(default_factory=time.monotonic)
+    seconds: float | None = None
+    recorded: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The answer to one call, and everything that explains it.
+
+    `missing` names required keys that could not be had; status 412 where nothing can be said without them. `decision`
+    is what follows from the record, whatever is remembered; `shown` and `offered` are what the cards say, and
+    `suppressed` what they leave out of it. `evidence` is what an override of these cards holds for ("": nothing).
+    `remembered` is False where what is remembered was asked for and could not be had.
     """
 
     status: int
-    cards: list[dict[str, Any]]
+    cards: list[Json]
     decision: Decision
     assessment: Assessment
     record: PatientRecord
@@ -74,130 +164,170 @@ class Answer:
     remembered: bool = True
 
 
-def answer(
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call while it is answered. `look_up` asks the history, at most once and only where it can matter; None:
+    nothing is remembered. The deadlines are seconds of the monotonic clock; after the second no optional key is
+    fetched."""
+
+    request: HookRequest
+    client: ClientConfig
+    today: date
+    fetch: Fetch | None
+    deadline: float
+    optional_deadline: float
+    look_up: Callable[[], History] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was gathered for a call, and what it means."""
+
+    assessment: Assessment
+    gathered: Gathered
+    decision: Decision
+    missing: tuple[str, ...] = ()
+
+
+def evaluate(
     request: HookRequest,
-    service: Service,
-    fetch: Fetch | None,
-    now: datetime,
-    deadline: float,
-    optional_deadline: float,
-    recall: Recall | None = None,
-) -> Answer:
-    """Answer one call. `now` decides what is in the future; the deadlines are monotonic seconds. `recall` is asked at
-    most once, and only where something could be left out; None: nothing is remembered."""
-    today = now.astimezone(service.zone).date()
-    ordered = read_orders(request, service, today, fetch, optional_deadline)
-    if request.draft_orders is not None and not ordered.relevant:
-        return answer_aside(request, service, ordered, today)
-    gathered = gather(request.prefetch, service.templates, request.tokens, fetch, deadline, optional_deadline)
-    record = read_record(gathered, request.patient_id, service.content, service.pathway, today, service.zone)
-    record = with_orders(record, ordered)
-    assessment = assess(record, service.pathway, today)
+    client: ClientConfig,
+    clock: CallTime,
+    fetch: Fetch | None = None,
+    history: Memory | None = None,
+) -> Evaluation:
+    """Answer one call of this client, and record it. `fetch` reads from the FHIR server that the request names; None:
+    nothing is read. `history` None: nothing is remembered, nothing recorded."""
+    person = who(request, client)
+    look_up = None if history is None else partial(history.history, person, milliseconds(clock.now), client.zone)
+    seconds = client.seconds_for(request.hook) if clock.seconds is None else clock.seconds
+    base = request.fhir_access.base if request.fhir_access else ""
+    with client.limit(base, fetch) as limited:
+        answered = answer(
+            Call(
+                request=request,
+                client=client,
+                today=client.today(clock.now),
+                fetch=limited,
+                deadline=clock.arrived + seconds,
+                optional_deadline=clock.arrived + seconds / 2,
+                look_up=None if client.is_silent(clock.now) else look_up,  # what was never shown was not dismissed
+            )
+        )
+    if history is not None:
+        history.save_decision(record_of(request, person, client, clock, answered))
+    return answered
+
+
+def answer(call: Call) -> Evaluation:
+    """The answer to a call, from its orders to the cards."""
+    orders = read_orders(call.request, call.client, call.today, call.fetch, call.optional_deadline)
+    if call.request.draft_orders is not None and not orders.relevant:
+        return answer_irrelevant(call, orders)
+    record, gathered = gather_record(call)
+    assessment = assess(with_orders(record, orders), call.client.pathway, call.today)
     missing = missing_keys(gathered, assessment)
-    decision = judge(assessment, gathered, service, missing)
-    if ordered.unread and not (missing or decision.advice):
-        return answer_unread(request, service, assessment, gathered, today)
-    return told(request, service, decision, assessment, gathered, missing, today, recall)
+    decision = judge(assessment, gathered, call.client, missing)
+    if orders.unread and not (missing or decision.advice):
+        return answer_unread(call, assessment, gathered)
+    return answer_judged(call, Judged(assessment, gathered, decision, missing))
 
 
-def read_orders(request: HookRequest, service: Service, today: date, fetch: Fetch | None, deadline: float) -> Drafted:
-    """The orders of an order hook; none of patient-view."""
+def gather_record(call: Call) -> tuple[PatientRecord, Gathered]:
+    """The patient's record, and what it was read from."""
+    request, client = call.request, call.client
+    gathered = gather(
+        request.prefetch, client.templates, request.tokens, call.fetch, call.deadline, call.optional_deadline
+    )
+    record = read_record(gathered, request.patient_id, client.content, client.pathway, call.today, client.zone)
+    return record, gathered
+
+
+def record_without_fetching(request: HookRequest, client: ClientConfig, today: date) -> PatientRecord:
+    """What the request itself says of the patient, its orders included."""
+    call = Call(request, client, today, None, 0.0, 0.0, None)
+    record, _ = gather_record(call)
+    return with_orders(record, read_orders(request, client, today, None, 0.0))
+
+
+def read_orders(
+    request: HookRequest, client: ClientConfig, today: date, fetch: Fetch | None, deadline: float
+) -> Drafted:
+    """The orders of a hook that carries some."""
     if request.draft_orders is None:
         return NO_ORDERS
     return read_drafted(
         request.draft_orders,
         request.selections,
         request.patient_id,
-        service.content,
-        service.pathway,
+        client.content,
+        client.pathway,
         today,
-        service.zone,
+        client.zone,
         fetch,
         deadline,
     )
 
 
-def with_orders(record: PatientRecord, ordered: Drafted) -> PatientRecord:
+def with_orders(record: PatientRecord, orders: Drafted) -> PatientRecord:
     """The record with the orders of this call, and with what of them was not used."""
-    if ordered == NO_ORDERS:
+    if orders == NO_ORDERS:
         return record
-    ignored = sorted({*record.ignored, *ordered.ignored}, key=lambda each: (each.reference, each.reason))
-    return replace(record, selected=ordered.selected, beside=ordered.beside, ignored=tuple(ignored))
+    ignored = sorted({*record.ignored, *orders.ignored}, key=lambda each: (each.reference, each.reason))
+    return replace(record, selected=orders.selected, beside=orders.beside, ignored=tuple(ignored))
 
 
-def answer_aside(request: HookRequest, service: Service, ordered: Drafted, today: date) -> Answer:
-    """Orders that are none of our business: no card, and the record is not read."""
-    record = with_orders(PatientRecord(Patient(f"Patient/{request.patient_id}")), ordered)
-    assessment = assess(record, service.pathway, today)
-    if ordered.unread:
-        return answer_unread(request, service, assessment, NOTHING_GATHERED, today)
-    return Answer(200, [], Decision("", (), (), {}), assessment, record, NOTHING_GATHERED)
+def answer_irrelevant(call: Call, orders: Drafted) -> Evaluation:
+    """No card for orders that do not concern us; the record is not read."""
+    record = with_orders(PatientRecord(Patient(f"Patient/{call.request.patient_id}")), orders)
+    assessment = assess(record, call.client.pathway, call.today)
+    if orders.unread:
+        return answer_unread(call, assessment, NOTHING_GATHERED)
+    return Evaluation(200, [], Decision("", (), (), {}), assessment, record, NOTHING_GATHERED)
 
 
-def answer_unread(
-    request: HookRequest, service: Service, assessment: Assessment, gathered: Gathered, today: date
-) -> Answer:
-    """An order whose medicine could not be had may be one of ours: that is missing data like any other."""
+def answer_unread(call: Call, assessment: Assessment, gathered: Gathered) -> Evaluation:
+    """An order whose medicine could not be read may be one of ours: that is missing data like any other."""
     state = KeyState(DRAFT_ORDERS, "failed", "the medicine of an order is only a reference that could not be read")
     gathered = replace(gathered, states={**gathered.states, DRAFT_ORDERS: state})
-    decision = judge(assessment, gathered, service, (DRAFT_ORDERS,))
-    return told(request, service, decision, assessment, gathered, (DRAFT_ORDERS,), today)
+    decision = judge(assessment, gathered, call.client, (DRAFT_ORDERS,))
+    return answer_judged(call, Judged(assessment, gathered, decision, (DRAFT_ORDERS,)))
 
 
-def told(
-    request: HookRequest,
-    service: Service,
-    decision: Decision,
-    assessment: Assessment,
-    gathered: Gathered,
-    missing: tuple[str, ...],
-    today: date,
-    recall: Recall | None = None,
-) -> Answer:
+def answer_judged(call: Call, judged: Judged) -> Evaluation:
     """The decision as cards; 412 where required data is missing and nothing can be said without it."""
-    record, pathway, options = assessment.case.record, service.pathway, service.options
+    decision, assessment, missing = judged.decision, judged.assessment, judged.missing
+    found = Evaluation(200, [], decision, assessment, assessment.case.record, judged.gathered, missing)
     if missing and not decision.advice:
-        return Answer(412, [], decision, assessment, record, gathered, missing)
-    quiet, evidence, remembered = remember(decision, assessment, service.content, None if missing else recall)
-    drafts = dict.fromkeys(draft for advice in quiet.advice for draft in advice.drafts)
-    suggested = resources(drafts, service.drafts, options.replacing, request, record, today)
-    words = titles(drafts, pathway, options.replacing, record)
-    composed = laid_out(quiet.advice, suggested, words, request, options)
-    return Answer(
-        200,
-        composed.cards,
-        decision,
-        assessment,
-        record,
-        gathered,
-        missing,
-        shown=tuple(Shown(each.card, each.row, each.indicator) for each in composed.placed),
-        offered=tuple(
-            Offered(each.card, each.suggestion, each.draft.kind, each.draft.id) for each in composed.suggested
-        ),
+        return replace(found, status=412)
+    quiet, evidence, remembered = with_history(
+        decision, assessment, call.client.content, None if missing else call.look_up
+    )
+    cards = cards_for(call, quiet.advice, assessment.case.record)
+    ordered = dict.fromkeys(test for each in quiet.advice for test in each.ordered)  # already, so nothing suggests them
+    return replace(
+        found,
+        cards=cards.cards,
+        shown=tuple(Shown(each.card, each.row, each.indicator) for each in cards.shown),
+        offered=tuple(Offered(each.card, each.suggestion, each.draft.kind, each.draft.id) for each in cards.offered),
         suppressed=(
             *(Suppressed(each.what, each.why, each.on) for each in quiet.left),
-            *(Suppressed(f"{each.kind}:{each.id}", "ordered", today) for each in ordered(quiet.advice)),
+            *(Suppressed(f"{each.kind}:{each.id}", "ordered", call.today) for each in ordered),
         ),
         evidence=evidence,
         remembered=remembered,
     )
 
 
-def ordered(advice: Iterable[Advice]) -> tuple[Draft, ...]:
-    """The tests that nothing suggests because they are ordered already."""
-    return tuple(dict.fromkeys(test for each in advice for test in each.ordered))
-
-
-def remember(
-    decision: Decision, assessment: Assessment, content: Content, recall: Recall | None
+def with_history(
+    decision: Decision, assessment: Assessment, content: Content, look_up: Callable[[], History] | None
 ) -> tuple[Quieter, str, bool]:
     """The advice without what was dismissed or accepted before, the evidence that an override of it holds for, and
-    whether what is remembered could be had. Where nothing may be left out an override holds for nothing: "" it is."""
+    whether what is remembered could be had. Where nothing may be left out an override holds for nothing: ""."""
     everything = Quieter(decision.advice, ())
-    if recall is None or not may_be_quiet(decision, assessment):
+    if look_up is None or not may_be_quiet(decision, assessment):
         return everything, "", True
-    evidence, memory = evidence_of(decision, assessment, content.digest), recall()
+    evidence, memory = evidence_of(decision, assessment, content.digest), look_up()
     quiet = quieter(decision, assessment, evidence, memory) if memory.known else everything
     return quiet, evidence, memory.known
 
@@ -209,15 +339,119 @@ def missing_keys(gathered: Gathered, assessment: Assessment) -> tuple[str, ...]:
     return tuple(missing + (["b12"] if nothing_usable else []))
 
 
-def judge(assessment: Assessment, gathered: Gathered, service: Service, missing: tuple[str, ...]) -> Decision:
+def judge(assessment: Assessment, gathered: Gathered, client: ClientConfig, missing: tuple[str, ...]) -> Decision:
     """The decision; without required data only what a safety row can say, or nothing."""
     if not missing:
         about_orders = bool(assessment.case.record.selected)
-        return (decide_orders if about_orders else decide)(assessment, service.pathway)
-    words = ", ".join(service.pathway.messages[f"prefetch.{key}"] for key in missing)
+        return (decide_orders if about_orders else decide)(assessment, client.pathway)
+    words = ", ".join(client.pathway.messages[f"prefetch.{key}"] for key in missing)
     if gathered.wrong_patient:
         return Decision("not-assessable", (), (), dict(assessment.findings))
-    decision = decide_without(assessment, service.pathway, words)
-    if decision.advice or service.on_missing == "412":
+    decision = decide_without(assessment, client.pathway, words)
+    if decision.advice or client.on_missing == "412":
         return decision
-    return unavailable(assessment, service.pathway, words)
+    return unavailable(assessment, client.pathway, words)
+
+
+# What is suggested, as FHIR and in words
+
+
+def cards_for(call: Call, advice: Iterable[Advice], record: PatientRecord) -> Cards:
+    """The advice as cards, with what they suggest."""
+    advice, client, request = tuple(advice), call.client, call.request
+    drafts = list(dict.fromkeys(draft for each in advice for draft in each.drafts))
+    resources = suggested_resources(drafts, call, record)
+    orders = {
+        draft: SuggestedOrder(resources[draft], title(draft, client.pathway, client.cards.replacing, record))
+        for draft in drafts
+    }
+    ids = CardIds(client.name, HOOKS[request.hook].service_id, request.hook_instance)
+    return build_cards(advice, orders, ids, client.cards)
+
+
+def suggested_resources(drafts: list[Draft], call: Call, record: PatientRecord) -> dict[Draft, Json]:
+    """The resource of each suggestion: a new order, which the card gives the id of this call, or a clinician's own."""
+    request, templates = call.request, call.client.drafts
+    taken = call.client.cards.replacing
+    changed = {draft.replaces for draft in drafts if draft.replaces and form_of(draft, taken) == UPDATE}
+    own = received(request.draft_orders, changed) if request.draft_orders is not None else {}
+    found = {}
+    for draft in drafts:
+        make = templates.test if draft.kind == "test" else templates.medicine
+        ours = make(draft.id, record.patient.reference, draft.id, call.today)
+        if draft.replaces in changed:
+            ours = patched(own.get(draft.replaces) or {"id": draft.replaces.partition("/")[2]}, ours)
+        found[draft] = ours
+    return found
+
+
+def title(draft: Draft, pathway: Pathway, taken: str, record: PatientRecord) -> Title:
+    """A test by its title; a regimen in words, and what becomes of the order in whose place it goes."""
+    if draft.kind == "test":
+        name = pathway.orderables[draft.id].title
+        return Title(name, name)
+    regimen, words = pathway.regimens[draft.id], pathway.messages
+    if not draft.replaces:
+        return Title(regimen.title, regimen.words)
+    named = {"order": replaced(draft, record, pathway.displays), "regimen": regimen.words.strip()}
+    form = form_of(draft, taken)
+    if form == DELETE_AND_CREATE:
+        return Title(regimen.title, regimen.words, words["replace.delete"].format_map(named))
+    return Title(regimen.title, words[f"replace.{form}"].format_map(named))
+
+
+def replaced(draft: Draft, record: PatientRecord, displays: Mapping[str, str]) -> str:
+    """What the clinician's own draft orders, in our words."""
+    ordered = [each.ingredient for each in record.selected if each.reference == draft.replaces]
+    return ", ".join(dict.fromkeys(displays.get(name, name) for name in ordered))
+
+
+# What is recorded
+
+
+def who(request: HookRequest, client: ClientConfig) -> CallParties:
+    """About whom and by whom the call is: the ids are those of the FHIR server that it names, may it be read or not.
+
+    A call that names none stands by itself: of which server its ids are is not said, and is not guessed. Then a card
+    that was overridden elsewhere is shown once more, which is the safer mistake.
+    """
+    base = in_normal_form(request.fhir_base)
+    return CallParties(client.name, client.tenant, base, request.patient_id, request.tokens["userId"])
+
+
+def in_normal_form(base: str) -> str:
+    """A FHIR base as it is however it was spelled; what is no address as it was sent."""
+    try:
+        return parse_base(base).url
+    except AddressRefused:
+        return base
+
+
+def record_of(
+    request: HookRequest, person: CallParties, client: ClientConfig, clock: CallTime, found: Evaluation
+) -> DecisionRecord:
+    """What is recorded of an answered call. Of a silent one: what would have been shown."""
+    return DecisionRecord(
+        at=milliseconds(clock.recorded or clock.now),
+        who=person,
+        service=HOOKS[request.hook].service_id,
+        hook=request.hook,
+        hook_instance=log_name(request.hook_instance),
+        content=client.content.version,
+        pathway=client.pathway.id,
+        label=found.decision.label,
+        status=found.status,
+        silent=client.is_silent(clock.now),
+        rows=found.decision.rows,
+        missing=found.missing,
+        shown=found.shown,
+        offered=found.offered,
+        suppressed=found.suppressed,
+        evidence=found.evidence,
+        ms=round((time.monotonic() - clock.arrived) * 1000, 1),
+    )
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970, UTC."""
+    return int(moment.timestamp() * 1000)

@@ -10,14 +10,14 @@ from .clinical.case import Case
 from .clinical.laboratory import why_not
 from .clinical.record import Unmapped
 from .content.files import VALUE_SETS, written_line
-from .evaluate import Answer, Service
+from .evaluate import ClientConfig, Evaluation
 from .fhir import reasons
 
 Json = dict[str, Any]
 LONGEST_DISPLAY = 100
 
 
-def explanation(found: Answer, service: Service, day: date) -> Json:
+def explanation(found: Evaluation, service: ClientConfig, day: date) -> Json:
     """Everything about an answer, under the names that `b12-cds explain --json` prints."""
     return {
         "pathway": service.pathway.id,

@@ -16,7 +16,7 @@ from .fhir.gather import MORE_NAMES
 from .fhir.key_states import ABSENT, DATA, EMPTY, FAILED, INCOMPLETE, NULL
 
 if TYPE_CHECKING:
-    from .evaluate import Answer
+    from .evaluate import Evaluation
     from .store.records import StoreState
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # upper bounds of the histograms
@@ -57,7 +57,7 @@ class About:
 class Measures(Protocol):
     """What the service tells of itself. Thread safe; never raises and never waits."""
 
-    def call(self, client: str, hook: str, silent: bool, found: Answer, fhir: str, seconds: float) -> None:
+    def call(self, client: str, hook: str, silent: bool, found: Evaluation, fhir: str, seconds: float) -> None:
         """A call that was answered with cards or with 412. `fhir`: how FHIR access stood."""
 
     def parts(self, **seconds: float) -> None:
@@ -76,7 +76,7 @@ class Measures(Protocol):
 class NotMeasured:
     """Nobody asks for metrics: nothing is counted, and the library is not loaded."""
 
-    def call(self, client: str, hook: str, silent: bool, found: Answer, fhir: str, seconds: float) -> None: ...
+    def call(self, client: str, hook: str, silent: bool, found: Evaluation, fhir: str, seconds: float) -> None: ...
 
     def parts(self, **seconds: float) -> None: ...
 
@@ -146,7 +146,7 @@ class Metrics:
         for key in names.keys:
             self._missing.of(key)
 
-    def call(self, client: str, hook: str, silent: bool, found: Answer, fhir: str, seconds: float) -> None:
+    def call(self, client: str, hook: str, silent: bool, found: Evaluation, fhir: str, seconds: float) -> None:
         self._calls.of(client, hook, str(found.status), "yes" if silent else "no").inc()
         self._seconds.of(hook).observe(seconds)
         for each in () if silent else found.shown:  # a silent client saw none: `feedback report --silent` tells

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time
 from functools import cache
 from pathlib import Path
 
-from cds_service.app import build_service
+from cds_service.app import client_config
 from cds_service.cdshooks.messages import read_request
 from cds_service.clinical.decide import SEVERITY, Decision, decide
 from cds_service.clinical.decide_orders import decide_orders
@@ -17,7 +17,7 @@ from cds_service.clinical.record import PatientRecord
 from cds_service.clinical.tables import Pathway
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder
-from cds_service.evaluate import Answer, Service, answer
+from cds_service.evaluate import CallTime, ClientConfig, Evaluation, evaluate
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.examples.vignettes import Recollection, Vignette, overlay_folder, read_vignette
 from cds_service.settings import Settings
@@ -45,17 +45,17 @@ def overlaid(site: Path) -> Content:
 
 
 @cache
-def service(pathway: str, site: Path | None = None) -> Service:
+def service(pathway: str, site: Path | None = None) -> ClientConfig:
     """The service with the default settings of the demo, at an example site if one is named."""
-    return build_service(Settings(demo=True, pathway=pathway), overlaid(site) if site else content())
+    return client_config(Settings(demo=True, pathway=pathway), overlaid(site) if site else content())
 
 
-def play(vignette: Vignette) -> Answer:
+def play(vignette: Vignette) -> Evaluation:
     """The vignette's request, answered by the whole pipeline without a FHIR server."""
     asked = service(vignette.pathway, overlay_folder(vignette))
     request = read_request(request_bytes(vignette, asked.content), vignette.hook)
     now = datetime.combine(vignette.as_of, time(12), UTC)
-    return answer(request, asked, None, now, NEVER, NEVER, lambda: Recollection(vignette))
+    return evaluate(request, asked, CallTime(now, seconds=NEVER), history=Recollection(vignette))
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
     return found
 
 
-def quieter_faults(played: Answer, vignette: Vignette) -> list[str]:
+def quieter_faults(played: Evaluation, vignette: Vignette) -> list[str]:
     """In what the cards differ from what is expected of them where something is remembered of their reader."""
     expect, found = vignette.expect, []
     said = "\n".join(f"{card['summary']}\n{card['detail']}" for card in played.cards)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from cds_service.cdshooks.catalogue import SERVICES
+from cds_service.cdshooks.registry import HOOKS
 from cds_service.examples.fixture_patients import read_patient, request_bytes
 from tests.book import FIXTURES, content
 
@@ -38,7 +38,7 @@ class Pair:
     @property
     def address(self) -> str:
         """Where the request goes: to the service of its hook."""
-        return f"/cds-services/{SERVICES[decoded(self.name)['hook']]}"
+        return f"/cds-services/{HOOKS[decoded(self.name)['hook']].service_id}"
 
     @property
     def now(self) -> datetime:

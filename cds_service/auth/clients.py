@@ -28,10 +28,9 @@ from .silence import days_as_text, silent_until
 
 SANDBOX = "https://sandbox.cds-hooks.org"
 SANDBOX_KID = "44823f3d-0b01-4a6c-a80e-b9d3e8a7226f"  # its private half is public
-# as hooks.compose.Options names them
+# as CardOptions names them
 CARDS = ("selection_behaviour", "max_cards", "max_suggestions", "replacing", "order_details")
 RATE = 1200  # calls per minute
-SECONDS = 2.0
 HTTPS = "an https address such as https://cds.example.org"
 Toml = dict[str, Any]
 
@@ -69,14 +68,10 @@ class Client:
     silent_until: date | None = None  # the last day of it
     on_missing: str = "412"
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    cards: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # by the names of compose.Options
+    cards: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # by the names of CardOptions
     once: bool = True  # each jti one call only
     rate: int = RATE
     ca_file: str | None = None
-
-    def seconds_for(self, hook: str) -> float:
-        """The time for one call, from its arrival."""
-        return self.seconds.get(hook, SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from cds_service.clinical.dismissals import is_line
 from cds_service.clinical.tables import Pathway, Source
 
 from .actions import UPDATE, Title, actions, is_taken
-from .messages import HookRequest
 
 Json = dict[str, Any]
 
@@ -31,7 +30,7 @@ ALTERNATIVES, ANY, ONE = "alternatives", "any", "at-most-one"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class CardOptions:
     """How cards are laid out for one client, and the fixed wording that they share."""
 
     guideline: Source  # what cards name as their source, and the only link
@@ -43,12 +42,31 @@ class Options:
     further: str = "{drafts}"  # the words for the rest
     replacing: str = UPDATE  # update | delete-and-create | create: how a clinician's own draft may be replaced
     order_details: bool = True  # False: the client takes an item of its preference list, and nothing else of an order
-    client: str = "demo"
-    service: str = "b12-patient-view"
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class CardIds:
+    """Makes the ids of one call, the same whenever the same thing is answered to the same call (item 79)."""
+
+    client: str
+    service: str
+    hook_instance: str
+
+    def stable_id(self, *parts: str) -> str:
+        """The id of the part of the answer that these words name."""
+        return str(uuid5(NAMESPACE, json.dumps([self.client, self.service, self.hook_instance, *parts])))
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestedOrder:
+    """What a suggestion would order: the resource, and the words for it."""
+
+    resource: Json
+    title: Title
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRow:
     """One row on a card: a card that absorbed several rows is several of these."""
 
     card: str
@@ -57,7 +75,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Suggested:
+class OfferedDraft:
     """One suggestion of a card: the draft that it offers."""
 
     card: str
@@ -66,15 +84,15 @@ class Suggested:
 
 
 @dataclass(frozen=True, slots=True)
-class Composed:
-    """The cards of an answer, and what each of them carries."""
+class Cards:
+    """The cards of an answer, and the rows and drafts of each, by the ids that feedback will name."""
 
     cards: list[Json]
-    placed: tuple[Placed, ...] = ()
-    suggested: tuple[Suggested, ...] = ()
+    shown: tuple[ShownRow, ...] = ()
+    offered: tuple[OfferedDraft, ...] = ()
 
 
-def options_for(pathway: Pathway, approved: bool, **more: Any) -> Options:
+def card_options(pathway: Pathway, approved: bool, **more: Any) -> CardOptions:
     """The options that follow from a pathway's content; `more` is what differs by client."""
     reasons = tuple(
         {"code": key.removeprefix("override."), "system": OVERRIDE_SYSTEM, "display": text}
@@ -82,38 +100,23 @@ def options_for(pathway: Pathway, approved: bool, **more: Any) -> Options:
         if key.startswith("override.")
     )
     closing = "" if approved else pathway.messages["not-approved"]
-    further = pathway.messages.get("further-suggestions", Options.further)
-    return Options(pathway.sources[pathway.card_source], reasons, closing, **{"further": further, **more})
+    further = pathway.messages.get("further-suggestions", CardOptions.further)
+    return CardOptions(pathway.sources[pathway.card_source], reasons, closing, **{"further": further, **more})
 
 
-def compose(
-    advice: Sequence[Advice],
-    resources: Mapping[Draft, Json],
-    titles: Mapping[Draft, tuple[str, ...]],
-    request: HookRequest,
-    options: Options,
-) -> list[Json]:
-    """The cards of an answer. `advice` comes most severe first; `titles` are the words of each draft (`Title`)."""
-    return laid_out(advice, resources, titles, request, options).cards
-
-
-def laid_out(
-    advice: Sequence[Advice],
-    resources: Mapping[Draft, Json],
-    titles: Mapping[Draft, tuple[str, ...]],
-    request: HookRequest,
-    options: Options,
-) -> Composed:
-    """The same, with the rows and the drafts of each card, by the ids that feedback will name."""
-    layout = _Layout(resources, titles, request, options)
+def build_cards(
+    advice: Sequence[Advice], orders: Mapping[Draft, SuggestedOrder], ids: CardIds, options: CardOptions
+) -> Cards:
+    """The cards of an answer. `advice` comes most severe first; `orders` has each draft that the advice may suggest."""
+    layout = _Layout(orders, ids, options)
     groups = _grouped(advice, options.max_cards)
     cards = [layout.card(group) for group in groups]
-    placed = [
-        Placed(card["uuid"], each.row, each.indicator)
+    shown = [
+        ShownRow(card["uuid"], each.row, each.indicator)
         for card, group in zip(cards, groups, strict=True)
         for each in group
     ]
-    return Composed(cards, tuple(placed), tuple(layout.suggested))
+    return Cards(cards, tuple(shown), tuple(layout.suggested))
 
 
 def _grouped(advice: Sequence[Advice], most: int) -> list[Sequence[Advice]]:
@@ -129,17 +132,11 @@ def _grouped(advice: Sequence[Advice], most: int) -> list[Sequence[Advice]]:
 class _Layout:
     """Lays out the cards of one answer; remembers which drafts an earlier card has offered."""
 
-    def __init__(
-        self,
-        resources: Mapping[Draft, Json],
-        titles: Mapping[Draft, tuple[str, ...]],
-        request: HookRequest,
-        options: Options,
-    ):
-        self.resources, self.titles, self.request, self.options = resources, titles, request, options
+    def __init__(self, orders: Mapping[Draft, SuggestedOrder], ids: CardIds, options: CardOptions):
+        self.orders, self.ids, self.options = orders, ids, options
         self.offered: set[Draft] = set()  # as suggestions
-        self.told: set[Draft] = set()  # in words
-        self.suggested: list[Suggested] = []
+        self.in_words: set[Draft] = set()
+        self.suggested: list[OfferedDraft] = []
 
     def card(self, group: Sequence[Advice]) -> Json:
         """One card from one advice, or from several that share the last place."""
@@ -148,7 +145,7 @@ class _Layout:
         summary = shortened(whole)
         drafts, rest = self.fresh(group)
         card: Json = {
-            "uuid": self.stable_id(first.row),
+            "uuid": self.ids.stable_id(first.row),
             "summary": summary,
             "detail": self.detail(group, rest, cut=summary != whole),
             "indicator": max((each.indicator for each in group), key=SEVERITY.__getitem__),
@@ -160,7 +157,7 @@ class _Layout:
         if drafts:
             card["suggestions"] = [self.suggestion(first.row, draft) for draft in drafts]
             self.suggested += [
-                Suggested(card["uuid"], each["uuid"], draft)
+                OfferedDraft(card["uuid"], each["uuid"], draft)
                 for each, draft in zip(card["suggestions"], drafts, strict=True)
             ]
             card["suggestions"][0]["isRecommended"] = True
@@ -184,38 +181,33 @@ class _Layout:
 
     def further(self, rest: Sequence[Draft], said: str) -> str:
         """What is not offered as a suggestion, in words; a regimen that the text states already is not stated twice."""
-        words = [(draft.kind, readable(self.titles[draft][1]).strip()) for draft in rest]
+        words = [(draft.kind, readable(self.orders[draft].title.description).strip()) for draft in rest]
         left = [each.rstrip(".") for kind, each in words if kind == "test" or each not in said]
         return self.options.further.replace("{drafts}", "; ".join(left)) if left else ""
 
     def fresh(self, group: Sequence[Advice]) -> tuple[list[Draft], list[Draft]]:
         """The drafts of a group that no earlier card has offered, each once: as suggestions, and those for the text."""
         drafts = list(dict.fromkeys(draft for each in group for draft in each.drafts if draft not in self.offered))
-        taken = [draft for draft in drafts if is_taken(self.resources[draft], self.options.order_details)]
+        taken = [draft for draft in drafts if is_taken(self.orders[draft].resource, self.options.order_details)]
         chosen = taken if self.options.max_suggestions is None else taken[: self.options.max_suggestions]
-        apart = self.told.union(chosen)
+        apart = self.in_words.union(chosen)
         rest = [draft for draft in drafts if draft not in apart]
         self.offered.update(chosen)
-        self.told.update(rest)
+        self.in_words.update(rest)
         return chosen, rest
 
     def suggestion(self, row: str, draft: Draft) -> Json:
         """A suggestion and what it does, described in words that stand alone (item 98)."""
-        title, resource = Title(*self.titles[draft]), self.resources[draft]
+        title, resource = self.orders[draft].title, self.orders[draft].resource
         key = (draft.kind, draft.id, draft.replaces) if draft.replaces else (draft.kind, draft.id)
-        done = actions(draft, self.options.replacing, title, resource, self.stable_id("draft", *key))
-        return {"label": title.label, "uuid": self.stable_id(row, *key), "actions": done}
+        done = actions(draft, self.options.replacing, title, resource, self.ids.stable_id("draft", *key))
+        return {"label": title.label, "uuid": self.ids.stable_id(row, *key), "actions": done}
 
     def selection_behaviour(self, drafts: Sequence[Draft]) -> str:
         """How many suggestions may be taken. Only regimens exclude each other; tests never do."""
         if self.options.selection_behaviour != ALTERNATIVES:
             return self.options.selection_behaviour
         return ONE if len(drafts) > 1 and all(draft.kind == "medicine" for draft in drafts) else ANY
-
-    def stable_id(self, *parts: str) -> str:
-        """An id that is the same whenever the same thing is answered to the same call (item 79)."""
-        options = self.options
-        return str(uuid5(NAMESPACE, json.dumps([options.client, options.service, self.request.hook_instance, *parts])))
 
 
 def _named(source: Source) -> Json:

@@ -16,7 +16,7 @@ import msgspec
 from jsonschema import Draft202012Validator
 
 from .depth import too_deep
-from .envelopes import DECODERS, Envelope, SelectContext, SignContext
+from .registry import DEFAULT_HOOK, HOOKS, Context, Envelope
 from .schemas import load_schema
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -92,7 +92,8 @@ def read_request(body: bytes, hook: str) -> HookRequest:
     if envelope.hook != hook:
         raise BadRequest(_other_hook(hook))
     context = envelope.context
-    if isinstance(context, SignContext) and _outline(context.draft_orders) != {}:
+    draft_orders, selections = getattr(context, "draft_orders", None), getattr(context, "selections", None)
+    if draft_orders is not None and _outline(draft_orders) != {}:
         raise BadRequest(*_faults(body, hook))
     patient_id = context.patient_id
     warnings = []
@@ -101,30 +102,38 @@ def read_request(body: bytes, hook: str) -> HookRequest:
         warnings.append("patient-id-with-type")
     access, refused = _fhir_access(envelope, patient_id)
     warnings += [refused] if refused else []
-    tokens = {"userId": context.user_id, "patientId": patient_id}
-    if encounter_id := _text(context.encounter_id):
-        tokens["encounterId"] = encounter_id
     return HookRequest(
         hook=hook,
         hook_instance=envelope.hook_instance,
         patient_id=patient_id,
-        tokens=tokens,
+        tokens=_tokens(context, patient_id),
         prefetch=envelope.prefetch or {},
         fhir_base=envelope.fhir_server or "",
         fhir_access=access,
         warnings=tuple(warnings),
-        draft_orders=context.draft_orders if isinstance(context, SignContext) else None,
-        selections=tuple(context.selections) if isinstance(context, SelectContext) else None,
+        draft_orders=draft_orders,
+        selections=None if selections is None else tuple(selections),
     )
 
 
-def named_hook(body: bytes, otherwise: str) -> str:
+def _tokens(context: Context, patient_id: str) -> dict[str, str]:
+    """The fields of a context that prefetch templates may name: those that are texts. `patientId` is bare."""
+    found: dict[str, str] = {}
+    for attribute, name in zip(context.__struct_fields__, context.__struct_encode_fields__, strict=True):
+        value = getattr(context, attribute)
+        text = value if isinstance(value, str) else _text(value) if isinstance(value, msgspec.Raw) else ""
+        if text:
+            found[name] = text
+    return {**found, "patientId": patient_id}
+
+
+def named_hook(body: bytes, otherwise: str = DEFAULT_HOOK) -> str:
     """The hook that a saved request names, if we know it."""
     try:
         hook = _text(SHALLOW.decode(body).get("hook"))
     except msgspec.DecodeError:
         return otherwise
-    return hook if hook in DECODERS else otherwise
+    return hook if hook in HOOKS else otherwise
 
 
 def log_name(hook_instance: str) -> str:
@@ -140,7 +149,7 @@ def _envelope(body: bytes, hook: str) -> Envelope:
             raise BadRequest(TOO_DEEP)
         if not body.isascii():
             body.decode()  # the parts that are not decoded here must be text too
-        return DECODERS[hook].decode(body)
+        return HOOKS[hook].decoder.decode(body)
     except msgspec.ValidationError:
         raise BadRequest(*_faults(body, hook)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime
 from datetime import time as time_of_day
 from pathlib import Path
 
-from ..app import of_hook
 from ..cdshooks.messages import BadRequest, HookRequest, named_hook, read_request
 from ..content.content import Content
 from ..content.faults import ContentError
-from ..evaluate import Answer, Recall, Service, answer
+from ..evaluate import CallTime, ClientConfig, Evaluation, Memory, evaluate
 from ..examples.vignette_fhir import request_bytes
 from ..examples.vignettes import Recollection, Vignette, VignetteError, overlay_folder, read_vignette
 from ..fetching import Fetch
@@ -32,7 +30,7 @@ class Saved:
     request: HookRequest
     as_of: date | None = None
     pathway: str = ""
-    recall: Recall | None = None
+    history: Memory | None = None
 
 
 def overlay_of(path: Path) -> Path | None:
@@ -66,14 +64,13 @@ def saved_vignette(vignette: Vignette, content: Content) -> Saved:
     """The call about a vignette's patient."""
     request = read_request(request_bytes(vignette, content), vignette.hook)
     remembered = Recollection(vignette)
-    return Saved(request, vignette.as_of, vignette.pathway, (lambda: remembered) if remembered else None)
+    return Saved(request, vignette.as_of, vignette.pathway, remembered or None)
 
 
 def explain(
-    request: HookRequest, service: Service, fetch: Fetch | None, day: date, zone: tzinfo, recall: Recall | None = None
-) -> Answer:
-    """The answer that the service would give on that day, at noon; without `recall` as to somebody of whom nothing is
+    request: HookRequest, client: ClientConfig, day: date, fetch: Fetch | None = None, history: Memory | None = None
+) -> Evaluation:
+    """The answer that this client would get on that day, at noon; without `history` as to somebody of whom nothing is
     remembered."""
-    moment = datetime.combine(day, time_of_day(12), zone)
-    latest = time.monotonic() + SECONDS
-    return answer(request, of_hook(service, request.hook), fetch, moment, latest, latest, recall)
+    clock = CallTime(datetime.combine(day, time_of_day(12), client.zone), seconds=SECONDS)
+    return evaluate(request, client, clock, fetch, history)

@@ -21,11 +21,11 @@ import msgspec
 from rich.console import Console
 from rich.progress import track
 
-from ..app import build_service
+from ..app import client_config
 from ..content.content import Content, load_content
 from ..content.faults import ContentError
 from ..content.files import cards_folder
-from ..evaluate import Answer, Service
+from ..evaluate import ClientConfig, Evaluation
 from ..settings import Settings, SettingsError, load_settings
 from .explain import CannotExplain, Saved, explain, overlay_of, read_saved
 from .site_check import printable
@@ -70,7 +70,7 @@ class Side:
     site: Path | None
     settings: Settings
     contents: dict[Path | None, Content] = field(default_factory=dict)
-    services: dict[tuple[Path | None, str], Service] = field(default_factory=dict)
+    services: dict[tuple[Path | None, str], ClientConfig] = field(default_factory=dict)
 
     def content(self, overlay: Path | None = None) -> Content:
         """The content with the site that was asked for over it, else with the vignette's. ContentError."""
@@ -79,12 +79,12 @@ class Side:
             self.contents[site] = load_content(self.root, site)
         return self.contents[site]
 
-    def service(self, pathway: str, overlay: Path | None) -> Service:
+    def service(self, pathway: str, overlay: Path | None) -> ClientConfig:
         """The service of a pathway; SettingsError where this content has none of that name."""
         key = self.site or overlay, pathway
         if key not in self.services:
             chosen = self.settings.model_copy(update={"pathway": pathway, "site_dir": self.site})
-            self.services[key] = build_service(chosen, self.content(overlay))
+            self.services[key] = client_config(chosen, self.content(overlay))
         return self.services[key]
 
 
@@ -123,13 +123,13 @@ class Replay:
             return Replayed(name, fault=" ".join(str(error).split()))
         return Replayed(name, tuple(changes(ours, theirs)))
 
-    def today(self, service: Service) -> date:
+    def today(self, service: ClientConfig) -> date:
         """The calendar day where that service stands."""
         return self.now.astimezone(service.zone).date()
 
 
-def answer_of(saved: Saved, service: Service, day: date) -> Answer:
-    return explain(saved.request, service, None, day, service.zone, saved.recall)
+def answer_of(saved: Saved, service: ClientConfig, day: date) -> Evaluation:
+    return explain(saved.request, service, day, history=saved.history)
 
 
 def requests_in(folder: Path) -> tuple[list[Path], int]:
@@ -161,7 +161,7 @@ def day_of(path: Path, days: dict[Path, dict[str, date]]) -> date | None:
     return written_days.get(path.stem.removesuffix(REQUEST)) or written_days.get("*")
 
 
-def changes(ours: Answer, theirs: Answer) -> Iterator[Change]:
+def changes(ours: Evaluation, theirs: Evaluation) -> Iterator[Change]:
     """In what two answers to one request differ."""
     for what, left, right in (
         ("status", str(ours.status), str(theirs.status)),
@@ -182,7 +182,7 @@ def changes(ours: Answer, theirs: Answer) -> Iterator[Change]:
         yield Change("order of the cards", "; ".join(left_cards), "; ".join(right_cards))
 
 
-def cards_by_rows(found: Answer) -> dict[str, Json]:
+def cards_by_rows(found: Evaluation) -> dict[str, Json]:
     """The cards by the rows that they show, in their order."""
     rows: dict[str, list[str]] = {}
     for each in found.shown:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from ..app import build_service
+from ..app import client_config
 from ..clinical.b12 import BOUNDS
 from ..clinical.decide import SEVERITY
 from ..clinical.tables import Threshold
@@ -24,7 +24,7 @@ from ..content.difference import cautions, difference
 from ..content.faults import ContentError
 from ..content.files import VALUE_SETS, cards_folder, shipped_folder
 from ..content.site import LIMITS, OwnLimits
-from ..evaluate import Answer, Service
+from ..evaluate import ClientConfig, Evaluation
 from ..examples.vignette_fhir import rows_of
 from ..examples.vignettes import DEFAULT_DAY, Vignette, read_vignette
 from ..settings import Settings, SettingsError
@@ -107,7 +107,7 @@ class Boundary:
         return f"{self.pathway}: {self.probe.threshold}{under}: {self.probe.finding} {found}"
 
 
-def boundaries(ours: Service, theirs: Service) -> Iterator[Boundary]:
+def boundaries(ours: ClientConfig, theirs: ClientConfig) -> Iterator[Boundary]:
     """Every changed limit at its value and one step either side; and every local code of a test that decides."""
     pathway, site = theirs.pathway, theirs.content.site
     changed = changed_limits(ours, theirs)
@@ -122,20 +122,20 @@ def boundaries(ours: Service, theirs: Service) -> Iterator[Boundary]:
             yield from with_range(own, theirs)
 
 
-def untried(ours: Service, theirs: Service) -> list[str]:
+def untried(ours: ClientConfig, theirs: ClientConfig) -> list[str]:
     """Changed thresholds for which there is no probe: their effect shows in the shipped vignettes only."""
     probed = {probe.threshold for probe in PROBES}
     return [name for name in changed_limits(ours, theirs) if name not in probed]
 
 
-def changed_limits(ours: Service, theirs: Service) -> list[str]:
+def changed_limits(ours: ClientConfig, theirs: ClientConfig) -> list[str]:
     """The thresholds whose value the site has changed, or added."""
     before = {name: each.value for name, each in ours.pathway.thresholds.items()}
     return [name for name, each in theirs.pathway.thresholds.items() if each.value != before.get(name)]
 
 
 def tried(
-    probe: Probe, service: Service, code: str = "", label: str = "", factor: Decimal = Decimal(1), **more: Any
+    probe: Probe, service: ClientConfig, code: str = "", label: str = "", factor: Decimal = Decimal(1), **more: Any
 ) -> Boundary:
     """One probe at its limit and one step either side. `factor`: how many of the limit's unit are one of `unit`."""
     threshold = service.pathway.thresholds[probe.threshold]
@@ -158,7 +158,7 @@ def around(threshold: Threshold) -> Iterator[Decimal]:
             yield value
 
 
-def local_codes(probe: Probe, service: Service) -> Iterator[tuple[str, str]]:
+def local_codes(probe: Probe, service: ClientConfig) -> Iterator[tuple[str, str]]:
     """The site's own codes of the probe's analyte that may come in the threshold's kind of unit: (code, its name)."""
     folder = service.content.site.folder
     path = folder / VALUE_SETS / f"lab-{probe.analyte}.csv" if folder else None
@@ -170,7 +170,7 @@ def local_codes(probe: Probe, service: Service) -> Iterator[tuple[str, str]]:
             yield row["code"], f"{row['code']} of {row['system']}"
 
 
-def with_range(own: OwnLimits, service: Service) -> Iterator[Boundary]:
+def with_range(own: OwnLimits, service: ClientConfig) -> Iterator[Boundary]:
     """A result that comes with the site's own limits as its reference range: its unit must not be in doubt."""
     if (own.analyte, own.family) not in BOUNDS:
         return
@@ -184,13 +184,13 @@ def with_range(own: OwnLimits, service: Service) -> Iterator[Boundary]:
                 yield tried(probe, service, code, label, factor, unit=own.unit, low=low / factor, high=high / factor)
 
 
-def played(vignette: Vignette, service: Service) -> Answer:
+def played(vignette: Vignette, service: ClientConfig) -> Evaluation:
     """What the service answers about the vignette's patient."""
     return asked(saved_vignette(vignette, service.content), service)
 
 
-def asked(saved: Saved, service: Service) -> Answer:
-    return explain(saved.request, service, None, saved.as_of or DEFAULT_DAY, service.zone)
+def asked(saved: Saved, service: ClientConfig) -> Evaluation:
+    return explain(saved.request, service, saved.as_of or DEFAULT_DAY)
 
 
 def shipped(folder: Path, pathway: str) -> list[Vignette]:
@@ -225,7 +225,7 @@ class Changed:
         return f"{patient}: {'; '.join(parts)}" if parts else patient
 
 
-def answered_otherwise(vignettes: Iterable[Vignette], ours: Service, theirs: Service) -> list[Changed]:
+def answered_otherwise(vignettes: Iterable[Vignette], ours: ClientConfig, theirs: ClientConfig) -> list[Changed]:
     """The vignettes whose one call the two services answer otherwise."""
     found = []
     for vignette in vignettes:
@@ -236,7 +236,7 @@ def answered_otherwise(vignettes: Iterable[Vignette], ours: Service, theirs: Ser
     return found
 
 
-def outcome(found: Answer) -> dict[str, str]:
+def outcome(found: Evaluation) -> dict[str, str]:
     """What of an answer a clinician would notice."""
     decision = found.decision
     worst = max((each.indicator for each in decision.advice), key=SEVERITY.__getitem__, default="none")
@@ -340,9 +340,9 @@ def try_out(ours: Content, theirs: Content, settings: Settings) -> Tried:
     return found
 
 
-def service(pathway: str, content: Content, settings: Settings) -> Service:
+def service(pathway: str, content: Content, settings: Settings) -> ClientConfig:
     chosen = settings.model_copy(update={"pathway": pathway})
-    return build_service(chosen, content)
+    return client_config(chosen, content)
 
 
 def report(ours: Content, theirs: Content, found: Tried, today: date) -> Iterator[str]:

@@ -149,8 +149,7 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
     if about.id != name:
         faults.add(f"{name}/pathway.toml", f"id is {about.id!r}; it must be the folder's name")
     tables = {
-        table: tuple(built(Row, each.shape) for each in sound(parts[table]) if not each.shape.off)
-        for table in TABLES
+        table: tuple(built(Row, each.shape) for each in sound(parts[table]) if not each.shape.off) for table in TABLES
     }
     pathway = Pathway(
         id=name,
@@ -181,9 +180,7 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
     return pathway
 
 
-def own_words(
-    name: str, kind: str, own: dict[str, str], shared: dict[str, str], faults: Faults
-) -> dict[str, str]:
+def own_words(name: str, kind: str, own: dict[str, str], shared: dict[str, str], faults: Faults) -> dict[str, str]:
     """The shared displays or phrases, with those that the pathway words in its own way (a spelling, a unit)."""
     for key in own.keys() - shared.keys():
         faults.unknown(f"{name}/pathway.toml {kind}", kind.removesuffix("s"), key, shared)
@@ -301,9 +298,7 @@ class Shared:
     def _words(self, settings: Toml, problems: list[Element], medicines: list[Element]) -> Words:
         phrases = {
             "problem": {each.id: each.shape.words for each in sound(problems)},
-            "medicine": {
-                each.id: (*each.shape.words, *each.shape.brands) for each in sound(medicines)
-            },
+            "medicine": {each.id: (*each.shape.words, *each.shape.brands) for each in sound(medicines)},
             "analyte": {each.id: each.shape.words for each in sound(self.elements["analytes.toml"])},
         }
         negations, past = (settings.get(name, []) for name in ("negations", "past"))

@@ -212,5 +212,3 @@ def worded(rule: str, value: Any, allowed: Any, message: str) -> str:
     if rule == "minItems":
         return f"has {len(value)} entries; it needs at least {allowed}"
     return message
-
-

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColum
 from rich.progress import Progress as Bar
 
 from ..commands.display import console
-from ..evaluate import Service
+from ..evaluate import ClientConfig
 from .examine import QUESTIONS, ExaminationRequest, Progress, examine
 from .fhir_server import BadAddress, CannotExamine, Limits, server_at
 from .report import document, report_of, show
@@ -41,7 +41,7 @@ class Options:
     as_json: bool
 
 
-def run(options: Options, load: Callable[[], Service], now: datetime, call_seconds: float) -> None:
+def run(options: Options, load: Callable[[], ClientConfig], now: datetime, call_seconds: float) -> None:
     """Examine and print. Raises CannotExamine. The service is loaded when the address has proved to be one."""
     server = server_at(options.url, read_token(options.token_file), LIMITS)
     patients = read_patients(options.patients_file)

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from ..content.files import VALUE_SETS
-from ..evaluate import REQUIRED, Service
+from ..evaluate import REQUIRED, ClientConfig
 from .fhir_server import Capability, NoServer, Server, read_capability
 from .overlay import (
     Lines,
@@ -170,7 +170,7 @@ Progress = Callable[[str], None]
 class ExaminationRequest:
     """What is examined, and with what: the service as it would run there."""
 
-    service: Service
+    service: ClientConfig
     timed_sets: tuple[str, ...]  # which prefetch sets are timed
     patients: tuple[str, ...] = field(default=(), repr=False)
     site: Path | None = None
@@ -245,7 +245,7 @@ def day_of(request: ExaminationRequest, now: datetime) -> date:
     return now.astimezone(request.service.zone).date()
 
 
-def with_set(service: Service, name: str) -> Service:
+def with_set(service: ClientConfig, name: str) -> ClientConfig:
     """The service as it is when this prefetch set is published."""
     return replace(service, templates=service.content.prefetch[name])
 

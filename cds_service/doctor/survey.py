@@ -18,7 +18,7 @@ from urllib.parse import quote
 from ..clinical.tables import normalise_unit
 from ..content.codes import canonical_system
 from ..content.words import Words
-from ..evaluate import Service
+from ..evaluate import ClientConfig
 from ..fetching import FetchFailed
 from ..fhir.bundles import UnreadableError, decode
 from ..fhir.concepts import Concept, concepts, find_codes, texts
@@ -283,7 +283,7 @@ class Search:
 class Survey:
     """What was read and counted so far."""
 
-    def __init__(self, server: Server, service: Service, today: date, patients: tuple[str, ...]):
+    def __init__(self, server: Server, service: ClientConfig, today: date, patients: tuple[str, ...]):
         self._server, self._patients = server, patients
         self._index = ResourceIndex("")
         calendar = Calendar(service.zone, today)

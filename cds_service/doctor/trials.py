@@ -15,7 +15,7 @@ from datetime import datetime
 from statistics import median
 
 from ..cdshooks.messages import BadRequest, read_request
-from ..evaluate import Answer, Service, answer
+from ..evaluate import CallTime, ClientConfig, Evaluation, evaluate
 from ..fetching import Fetch
 from ..fhir import templates
 from ..fhir.gather import Gathered, gather
@@ -221,7 +221,7 @@ class Timing:
     def slowest(self) -> float:
         return max(self.seconds, default=0.0)
 
-    def add(self, seconds: float, found: Answer) -> None:
+    def add(self, seconds: float, found: Evaluation) -> None:
         """One more call."""
         self.seconds.append(seconds)
         self.statuses[found.status] += 1
@@ -231,7 +231,7 @@ class Timing:
 
 
 def time_calls(
-    server: Server, name: str, service: Service, patients: Iterable[str], now: datetime, allowed: float
+    server: Server, name: str, service: ClientConfig, patients: Iterable[str], now: datetime, allowed: float
 ) -> Timing:
     """One call for each patient, with this prefetch set and connections that are made as in the service."""
     timing = Timing(name, allowed)
@@ -242,6 +242,6 @@ def time_calls(
         except BadRequest:  # an id that no client could send
             continue
         started = time.monotonic()
-        found = answer(request, service, server.fetch(), now, started + allowed, started + allowed / 2)
+        found = evaluate(request, service, CallTime(now, started, seconds=allowed), server.fetch())
         timing.add(time.monotonic() - started, found)
     return timing

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,13 @@ class Recollection:
 
     def __bool__(self) -> bool:
         return bool(self._rows or self._orders)
+
+    def history(self, who: object, now: int, zone: tzinfo) -> Recollection:
+        """The history of a call about the vignette's patient: this."""
+        return self
+
+    def save_decision(self, decision: object) -> None:
+        """Nothing is recorded."""
 
     def dismissed(self, row: str, evidence: str) -> Dismissed | None:
         return self._rows.get(row)

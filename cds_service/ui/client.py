@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, tzinfo
 from datetime import time as time_of_day
 from typing import Any
@@ -17,18 +17,22 @@ from structlog.typing import FilteringBoundLogger
 
 from cds_service.cdshooks.depth import surely_too_deep
 from cds_service.cdshooks.messages import TOO_DEEP, BadRequest, HookRequest, named_hook, read_request
+from cds_service.cdshooks.registry import HOOKS
 from cds_service.clinical.record import PatientRecord
-from cds_service.evaluate import Answer, Service, read_orders, with_orders
-from cds_service.fetching import Fetch
-from cds_service.fhir.gather import gather
-from cds_service.fhir.reader import read_record
-from cds_service.http.concurrency import ConcurrencyLimits
-from cds_service.remembering import kept, recall_for, who
-from cds_service.store.records import DecisionStore, NoHistory
+from cds_service.evaluate import (
+    Access,
+    CallTime,
+    ClientConfig,
+    Evaluation,
+    evaluate,
+    record_of,
+    record_without_fetching,
+    who,
+)
+from cds_service.store.records import CallParties, DecisionRecord, DecisionStore, History, NoHistory
 from cds_service.web.bodies import timing
+from cds_service.web.calls import THIS_SERVICE, fetch_for, is_this_service
 from cds_service.web.errors import Refused
-
-FetchFor = Callable[[str, str, float | None], tuple[Fetch | None, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,60 +52,80 @@ class PageCall:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitMemory:
+    """The store as one call of a page uses it. Without `remembers` nothing is remembered; without `records` nothing is
+    kept."""
+
+    store: DecisionStore
+    remembers: bool
+    records: bool
+
+    def history(self, who: CallParties, now: int, zone: tzinfo) -> History:
+        return self.store.history(who, now, zone) if self.remembers else NoHistory()
+
+    def save_decision(self, decision: DecisionRecord) -> None:
+        if self.records:
+            self.store.save_decision(decision)
+
+
+@dataclass(frozen=True, slots=True)
 class AnsweredCall:
     """A call with its answer, and what a page says about both. `timing` is a Server-Timing header."""
 
     call: PageCall
     request: HookRequest
-    service: Service
-    found: Answer
-    day: date
+    config: ClientConfig
+    found: Evaluation
     timing: str
     milliseconds: dict[str, float]
     fetched: str  # "ready", or why nothing could be fetched
+    clock: CallTime
+
+    @property
+    def day(self) -> date:
+        """The calendar day as of which it was answered."""
+        return self.config.today(self.clock.now)
+
+    @property
+    def service_id(self) -> str:
+        """The id of the service that was called."""
+        return HOOKS[self.request.hook].service_id
 
 
 @dataclass(frozen=True, slots=True)
 class PageClient:
-    """Makes calls. `services` by pathway and hook; `fetch_for` gives a fetch for a FHIR server that may be called."""
+    """Makes calls, as the client of a pathway."""
 
-    services: Mapping[tuple[str, str], Service]
+    configs: Mapping[str, ClientConfig]  # by pathway
     pathway: str  # the one that clients get
-    evaluate: Callable[..., Answer]  # evaluate.answer
-    fetch_for: FetchFor
     clock: Callable[[], datetime]
     log: FilteringBoundLogger
-    seconds: float
-    name: str  # under which its calls are noted
     store: DecisionStore | None
-    fhir_limits: ConcurrencyLimits
 
     @property
     def pathways(self) -> list[str]:
-        return list(dict.fromkeys(pathway for pathway, _ in self.services))
+        return list(self.configs)
 
     @property
     def zone(self) -> tzinfo:
-        return self.services[self.pathway, "patient-view"].zone
+        return self.configs[self.pathway].zone
 
     def today(self) -> date:
-        return self.clock().astimezone(self.zone).date()
+        return self.configs[self.pathway].today(self.clock())
 
-    def service(self, pathway: str, hook: str = "patient-view") -> Service:
-        """The service of a pathway; Refused for one that we do not have."""
-        if (pathway, hook) not in self.services:
+    def config(self, pathway: str) -> ClientConfig:
+        """What the client of a pathway gets; Refused for one that we do not have."""
+        if pathway not in self.configs:
             raise Refused(400, f"there is no such pathway; known: {', '.join(self.pathways)}")
-        return self.services[pathway, hook]
+        return self.configs[pathway]
 
     def answer(self, call: PageCall) -> AnsweredCall:
         """The answer. Refused says what is wrong with the request."""
         begun = time.monotonic()
-        hook = named_hook(call.body, otherwise="patient-view")
-        service = self.service(call.pathway, hook)
+        hook = named_hook(call.body)
+        config = replace(self.config(call.pathway), tenant=f"visit-{call.visit}")
         try:
-            request = read_request(call.body, hook)
-            read = time.monotonic()
-            answered = self.answer_read(call, request, service, begun, read)
+            answered = self.answer_read(call, read_request(call.body, hook), config, begun)
         except BadRequest as error:
             raise Refused(400, faults=error.faults) from None
         except RecursionError:
@@ -111,52 +135,39 @@ class PageClient:
         self.log.info("playground", hook=hook, status=answered.found.status, cards=len(answered.found.cards))
         return answered
 
-    def answer_read(
-        self, call: PageCall, request: HookRequest, service: Service, begun: float, read: float
-    ) -> AnsweredCall:
-        """The answer to a request that could be read, noted in the store."""
-        now = self.moment(call.day)
-        fetch, why = self.fetch_of(request)
-        asked = who(request, self.name, f"visit-{call.visit}")
-        recall = recall_for(self.store, asked, now, service.zone) if call.recall else NoHistory
-        deadlines = begun + self.seconds, begun + self.seconds / 2
-        base = request.fhir_access.base if request.fhir_access else ""
-        with self.fhir_limits.admit(base, fetch) as fetch:
-            found = self.evaluate(request, service, fetch, now, *deadlines, recall)
+    def answer_read(self, call: PageCall, request: HookRequest, config: ClientConfig, begun: float) -> AnsweredCall:
+        """The answer to a request that could be read, recorded in the store."""
+        read = time.monotonic()
+        clock = CallTime(self.moment(call.day), begun, recorded=self.clock())
+        fetch, access = fetch_for(request, config)
+        memory = None if self.store is None else VisitMemory(self.store, call.recall, call.keep)
+        found = evaluate(request, config, clock, fetch, memory)
         done = time.monotonic()
         parts = {"read": read - begun, "decide": done - read, "total": done - begun}
         rounded = {name: round(seconds * 1000, 1) for name, seconds in parts.items()}
-        day = now.astimezone(service.zone).date()
-        answered = AnsweredCall(call, request, service, found, day, timing(**parts), rounded, why or "ready")
-        if call.keep:
-            self.note(answered)
-        return answered
+        return AnsweredCall(call, request, config, found, timing(**parts), rounded, access, clock)
 
     def note(self, answered: AnsweredCall) -> None:
-        """Write the decision of a call to the store that was answered without."""
+        """Record a call in the store that was answered without."""
         if self.store is not None:
-            asked = who(answered.request, self.name, f"visit-{answered.call.visit}")
-            call, seconds = (answered.found, answered.request, answered.service), answered.milliseconds["total"] / 1000
-            self.store.save_decision(kept(*call, asked, self.clock(), seconds=seconds, silent=False))
+            request, config = answered.request, answered.config
+            self.store.save_decision(record_of(request, who(request, config), config, answered.clock, answered.found))
 
-    def record(self, body: bytes, service: Service, day: date) -> PatientRecord:
+    def record(self, body: bytes, config: ClientConfig, day: date) -> PatientRecord:
         """What the request itself says of the patient, whatever hook it is for, with nothing fetched."""
-        request = read_request(body, named_hook(body, otherwise="patient-view"))
-        latest = time.monotonic() + self.seconds
-        gathered = gather(request.prefetch, service.templates, request.tokens, None, latest, latest)
-        record = read_record(gathered, request.patient_id, service.content, service.pathway, day, service.zone)
-        return with_orders(record, read_orders(request, service, day, None, latest))
+        return record_without_fetching(read_request(body, named_hook(body)), config, day)
+
+    def access(self, base: str) -> Access:
+        """A fetch from a FHIR server that a person named, without a token; or None, and why there is none."""
+        if is_this_service(base):
+            return None, THIS_SERVICE
+        return self.config(self.pathway).access(base, "", None, None)
 
     def moment(self, day: date | None) -> datetime:
         """Now; or noon of another day."""
         if day is None or day == self.today():
             return self.clock()
         return datetime.combine(day, time_of_day(12), self.zone)
-
-    def fetch_of(self, request: HookRequest) -> tuple[Fetch | None, str]:
-        """A fetch for the FHIR server that the request names, or why there is none."""
-        access = request.fhir_access
-        return (None, "none passed") if access is None else self.fetch_for(access.base, access.token, access.lifetime)
 
     def history(self, hook_instance: str) -> list[dict[str, Any]]:
         """What the store holds of a call; nothing where nothing is kept."""

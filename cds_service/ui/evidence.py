@@ -13,13 +13,12 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from cds_service.cdshooks.catalogue import LISTINGS, discovery
 from cds_service.clinical.advice import Writer, belongs, matches, named
 from cds_service.clinical.decide import Decision
 from cds_service.clinical.findings import Assessment
 from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen, Row, Source
 from cds_service.content.content import Content
-from cds_service.evaluate import REQUIRED, Answer, Service
+from cds_service.evaluate import ClientConfig, Evaluation
 from cds_service.explanation import not_used
 from cds_service.web.bodies import missing, told
 
@@ -53,16 +52,16 @@ def part(table: str, it: Row | Regimen, title: str, pathway: Pathway, when: tupl
     return Part(table, it.id, title, when, it.provenance, pathway.sources[it.provenance.source])
 
 
-def parts_of(found: Answer, service: Service, card: str) -> list[Part]:
+def parts_of(found: Evaluation, config: ClientConfig, card: str) -> list[Part]:
     """The rows that a card shows. What was dismissed before is named on a card of its own, which is none of these."""
-    pathway = service.pathway
+    pathway = config.pathway
     origins = {each.row: each.provenance for each in found.decision.advice}
     rows = [(each.row, origin) for each in found.shown if each.card == card and (origin := origins.get(each.row))]
     parts = [(*row.partition("/"), origin) for row, origin in rows]
     return [Part(table, id, "", (), origin, pathway.sources[origin.source]) for table, _, id, origin in parts]
 
 
-def added(row: Row, found: Answer, pathway: Pathway) -> tuple[Part, ...]:
+def added(row: Row, found: Evaluation, pathway: Pathway) -> tuple[Part, ...]:
     """The notes on the card of a row and the regimens it offers; nothing for a row without a card."""
     decision = found.decision
     if named(row) not in {each.row for each in decision.advice}:
@@ -70,7 +69,7 @@ def added(row: Row, found: Answer, pathway: Pathway) -> tuple[Part, ...]:
     return (*notes(row, decision, found, pathway), *regimens(row, decision, found, pathway))
 
 
-def notes(row: Row, decision: Decision, found: Answer, pathway: Pathway) -> Iterator[Part]:
+def notes(row: Row, decision: Decision, found: Evaluation, pathway: Pathway) -> Iterator[Part]:
     """The sentences that were added to the card of a row."""
     for note in pathway.notes:
         if belongs(note, row) and matches(note, decision.findings) and note.detail.strip():
@@ -78,7 +77,7 @@ def notes(row: Row, decision: Decision, found: Answer, pathway: Pathway) -> Iter
             yield part("notes", note, text, pathway, note.when)
 
 
-def regimens(row: Row, decision: Decision, found: Answer, pathway: Pathway) -> Iterator[Part]:
+def regimens(row: Row, decision: Decision, found: Evaluation, pathway: Pathway) -> Iterator[Part]:
     """The treatment schedules on the card of a row."""
     writer = Writer(found.assessment.case, pathway, decision.findings, found.assessment.values)
     for each in writer.suitable(row) if row.regimens else ():
@@ -173,14 +172,14 @@ class Why:
     in_words: Callable[[Collection[str]], str]  # names of findings
 
 
-def why(found: Answer, service: Service, behind: Behind = limits_behind) -> Why:
+def why(found: Evaluation, config: ClientConfig, behind: Behind = limits_behind) -> Why:
     """The reasons of an answer; `behind` works out the limits behind each finding. An order that is none of our
     business has none."""
-    phrases = Phrases(service.content, service.pathway)
+    phrases = Phrases(config.content, config.pathway)
     walks = tuple(phrases.walks(found)) if found.decision.label else ()
     held = [row for walk in walks for row in walk.held]
     wanted = {each.name for row in held for each in row.when}
-    limits = behind(found.assessment, service.pathway) if walks else {}
+    limits = behind(found.assessment, config.pathway) if walks else {}
     facts = sorted(phrases.facts(found.decision, wanted, limits), key=lambda each: not each.used)
     return Why(
         label=found.decision.label,
@@ -204,7 +203,7 @@ class Phrases:
     def __init__(self, content: Content, pathway: Pathway) -> None:
         self.content, self.pathway = content, pathway
 
-    def walks(self, found: Answer) -> Iterator[Walk]:
+    def walks(self, found: Evaluation) -> Iterator[Walk]:
         """Every table that was asked, in the order in which the answer is read: safety first."""
         decision, assessment = found.decision, found.assessment
         said, about_orders = set(decision.rows), bool(assessment.case.record.selected)
@@ -219,13 +218,13 @@ class Phrases:
                 findings = assessment.findings if table == "interpret" else decision.findings
                 yield self.first_match(table, rows, findings, found)
 
-    def first_match(self, table: str, rows: tuple[Row, ...], findings: Collection[str], found: Answer) -> Walk:
+    def first_match(self, table: str, rows: tuple[Row, ...], findings: Collection[str], found: Evaluation) -> Walk:
         """The rows of a table down to the first that holds, the nearest to it first."""
         at = next(number for number, row in enumerate(rows) if matches(row, findings))
         above = [self.judged(row, findings) for row in reversed(rows[:at])]
         return Walk(table, FIRST_MATCH[table], (self.judged(rows[at], findings, found),), tuple(above), True)
 
-    def judged(self, row: Row, findings: Collection[str], found: Answer | None = None) -> JudgedRow:
+    def judged(self, row: Row, findings: Collection[str], found: Evaluation | None = None) -> JudgedRow:
         """A row; one that held comes with the answer, in which it may have a card."""
         origin = row.provenance
         return JudgedRow(
@@ -310,7 +309,7 @@ class AnswerView:
     @property
     def endpoint(self) -> str:
         """Where a client would have called."""
-        return f"{self.host_url}cds-services/{self.answered.service.options.service}"
+        return f"{self.host_url}cds-services/{self.answered.service_id}"
 
     @cached_property
     def subject(self) -> Subject:
@@ -323,7 +322,7 @@ class AnswerView:
 
     def parts_of(self, card: Json) -> list[Part]:
         """The rows that a card shows, each with where it comes from."""
-        return parts_of(self.answered.found, self.answered.service, card["uuid"])
+        return parts_of(self.answered.found, self.answered.config, card["uuid"])
 
     @property
     def request_text(self) -> str:
@@ -342,9 +341,8 @@ class AnswerView:
     @property
     def discovery_pretty(self) -> str:
         """The entry of the catalogue that belongs to this call."""
-        service = self.answered.service
-        listed = discovery([each(service.pathway.title, service.templates, REQUIRED) for each in LISTINGS])["services"]
-        entry = next(each for each in listed if each["id"] == service.options.service)
+        listed = self.answered.config.discovery()["services"]
+        entry = next(each for each in listed if each["id"] == self.answered.service_id)
         return msgspec.json.format(msgspec.json.encode(entry), indent=2).decode()
 
     @property
@@ -356,7 +354,7 @@ class AnswerView:
 
     @cached_property
     def why(self) -> Why:
-        return why(self.answered.found, self.answered.service)
+        return why(self.answered.found, self.answered.config)
 
     @cached_property
     def timeline(self) -> Timeline:

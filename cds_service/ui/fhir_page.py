@@ -65,7 +65,7 @@ class FhirPage:
         form = sent_form()
         base, patient = form.get("base", "").strip()[:LONGEST_BASE], form.get("patient", "")[:100]
         pathway = form.get("pathway", self.client.pathway)
-        why = self.client.fetch_for(base, "", None)[1]
+        why = self.client.access(base)[1]
         if why:
             return self.page(base, form.get("name", ""), fault=why)
         request_json = {
@@ -80,11 +80,12 @@ class FhirPage:
 
     def read(self, base: str, target: str) -> bytes:
         """What the server has at `target`; FetchFailed says why not."""
-        fetch, why = self.client.fetch_for(base, "", None)
+        fetch, why = self.client.access(base)
         if fetch is None:
             raise FetchFailed(why)
-        with self.client.fhir_limits.admit(base, fetch) as visit:
-            return read_with(visit or fetch, target, self.client.seconds)
+        config = self.client.config(self.client.pathway)
+        with config.limit(base, fetch) as limited:
+            return read_with(limited or fetch, target, config.default_seconds)
 
     def page(self, base: str, name: str = "", **given: Any) -> str:
         return render_template("fhir.html", base=base, name=name, bases=self.bases, pathways=self.client.pathways,

@@ -19,7 +19,7 @@ from cds_service.clinical.tables import Analyte, normalise_unit
 from cds_service.content.content import Content
 from cds_service.content.files import value_set_files
 from cds_service.content.valuesets import roots
-from cds_service.evaluate import Service
+from cds_service.evaluate import ClientConfig
 from cds_service.examples.vignette_fhir import Build, draft
 from cds_service.examples.vignettes import Vignette
 from cds_service.web.errors import Refused
@@ -251,11 +251,11 @@ class Choices:
     orders: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # grouped
 
 
-def choices(content: Content, service: Service) -> Choices:
+def choices(content: Content, config: ClientConfig) -> Choices:
     """What can be added under this pathway."""
     names = value_set_files(roots(content))
-    regimens = tuple((f"regimen:{each.id}", each.title) for each in service.pathway.regimens.values())
-    tests = tuple((f"test:{each.id}", each.title) for each in service.pathway.orderables.values() if each.coding)
+    regimens = tuple((f"regimen:{each.id}", each.title) for each in config.pathway.regimens.values())
+    tests = tuple((f"test:{each.id}", each.title) for each in config.pathway.orderables.values() if each.coding)
     return Choices(
         tuple((each.id, each.display) for each in content.analytes.values()),
         tuple(dict.fromkeys(unit.spelling for each in content.analytes.values() for unit in each.units.values())),
@@ -368,7 +368,7 @@ def dated(name: str, form: Form, place: str) -> Json:
     return {"date": day} if day else {}
 
 
-def choose_order(tree: Tree, chosen: str, service: Service, build: Build) -> None:
+def choose_order(tree: Tree, chosen: str, config: ClientConfig, build: Build) -> None:
     """Make it a call about a draft order, or about none."""
     if chosen == KEEP:
         return
@@ -376,11 +376,11 @@ def choose_order(tree: Tree, chosen: str, service: Service, build: Build) -> Non
         tree.without_orders()
         return
     kind, _, name = chosen.partition(":")
-    patient, pathway = f"Patient/{tree.patient_id}", service.pathway
+    patient, pathway = f"Patient/{tree.patient_id}", config.pathway
     if kind == "regimen" and name in pathway.regimens:
-        order = service.drafts.medicine(name, patient, "draft-1", build.as_of) | {"intent": "order"}
+        order = config.drafts.medicine(name, patient, "draft-1", build.as_of) | {"intent": "order"}
     elif kind == "test" and name in pathway.orderables:
-        order = service.drafts.test(name, patient, "draft-1", build.as_of) | {"intent": "order"}
+        order = config.drafts.test(name, patient, "draft-1", build.as_of) | {"intent": "order"}
     elif kind == "medicine" and name in MEDICINES:
         order = draft(MEDICINES[name][1] | {"id": "draft-1"}, build) | {"subject": {"reference": patient}}
     else:

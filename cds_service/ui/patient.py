@@ -170,7 +170,7 @@ class Subject:
 
 def subject_of(answered: AnsweredCall, example: Example | None) -> Subject:
     """The patient of a call that began with that example, or with none."""
-    record, pathway, born = answered.found.record, answered.service.pathway, answered.found.record.patient.born
+    record, pathway, born = answered.found.record, answered.config.pathway, answered.found.record.patient.born
     earlier = born and (answered.day.month, answered.day.day) < (born.month, born.day)
     return Subject(
         BROUGHT if example is None else AS_SHIPPED if is_as_shipped(answered, example) else CHANGED,
@@ -185,7 +185,7 @@ def subject_of(answered: AnsweredCall, example: Example | None) -> Subject:
 
 def is_as_shipped(answered: AnsweredCall, example: Example) -> bool:
     """Does the call say the same as the example does on that day?"""
-    shipped = opened(example, answered.service.content, answered.day)
+    shipped = opened(example, answered.config.content, answered.day)
     return shipped.day == answered.day and plain(shipped.body) == plain(answered.call.body)
 
 

@@ -18,18 +18,15 @@ import msgspec
 from flask import Flask, Response, current_app, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from cds_service.cdshooks.catalogue import SERVICES
 from cds_service.cdshooks.messages import log_name
+from cds_service.cdshooks.registry import HOOKS
 from cds_service.clinical.case import written
-from cds_service.fetching import Fetch
-from cds_service.http.addresses import leads_here
-from cds_service.http.client import HttpClient
 from cds_service.store.records import StoreDown
 from cds_service.web.errors import Refused
 from cds_service.web.feedback import FeedbackDesk
 from cds_service.web.room import Room
 
-from .client import AnsweredCall, FetchFor, PageCall, PageClient
+from .client import AnsweredCall, PageCall, PageClient
 from .evidence import AnswerView, indicator, markdown
 from .examples import Example, Examples, opened
 from .fhir_page import FhirPage
@@ -94,7 +91,7 @@ class Playground:
         if example is None:
             raise Refused(404, "there is no example patient of that name")
         pathway = request.args.get("pathway") or example.pathway
-        found = opened(example, self.client.service(pathway).content, self.client.today())
+        found = opened(example, self.client.config(pathway).content, self.client.today())
         tree = Tree(found.body)
         tree.renew()
         call = PageCall(tree.encoded(), pathway, token_hex(8), found.day, recall=False, keep=False)
@@ -106,12 +103,12 @@ class Playground:
         if entered.is_pasted:
             return self.answer_pasted(entered)
         form, (pathway, day) = entered.form, self.under(entered)
-        service, tree = self.client.service(pathway), Tree(entered.form.get("request", "").encode())
-        build = builder(service.content, pathway, day)
+        config, tree = self.client.config(pathway), Tree(entered.form.get("request", "").encode())
+        build = builder(config.content, pathway, day)
         edit(tree, self.rows(tree, pathway, day), entered, build, day)
         add(tree, entered, build)
         with entered.checked():
-            choose_order(tree, form.get("order", KEEP), service, build)
+            choose_order(tree, form.get("order", KEEP), config, build)
         example = self.examples.find(form.get("example", ""))
         if entered.faults:
             call = PageCall(form.get("request", "").encode(), pathway, visit(form), day, recall=False, keep=False)
@@ -124,7 +121,7 @@ class Playground:
         pathway, day = self.under(entered)
         try:
             text = entered.form["pasted"].strip().encode()
-            tree = Tree(request_of(text, self.client.service(pathway).templates))
+            tree = Tree(request_of(text, self.client.config(pathway).templates))
             tree.renew()
             call = PageCall(tree.encoded(), pathway, visit(entered.form), day)
             answered = None if entered.faults else self.client.answer(call)
@@ -158,7 +155,7 @@ class Playground:
         form = sent_form()
         answered = self.again(form)
         body = feedback_body(form, answered.found.cards, self.client.clock())
-        self.feedback_desk.taken(body, answered.service.options.service, self.client.name)
+        self.feedback_desk.taken(body, answered.service_id, answered.config.name)
         if not form.get("kept"):
             self.client.note(answered)
         example = self.examples.find(form.get("example", ""))
@@ -198,7 +195,7 @@ class Playground:
             view=view,
             rows=self.rows(Tree(answered.call.body), pathway, answered.day) if answered else None,
             entered=entered or Entered(),
-            choices=choices(self.client.service(pathway).content, self.client.service(pathway)),
+            choices=choices(self.client.config(pathway).content, self.client.config(pathway)),
             addable=ADDABLE,
             examples=self.examples.records.values(),
             example=example,
@@ -211,9 +208,9 @@ class Playground:
 
     def rows(self, tree: Tree, pathway: str, day: date) -> Rows:
         """The record of a request, as rows of the form."""
-        service = self.client.service(pathway)
-        record = self.client.record(tree.encoded(), service, day)
-        return rows_of(tree, record, service.pathway, day)
+        config = self.client.config(pathway)
+        record = self.client.record(tree.encoded(), config, day)
+        return rows_of(tree, record, config.pathway, day)
 
     def history(self, answered: AnsweredCall) -> list[dict[str, Any]]:
         """What the store holds of the call. Decisions are written after the answer, so this waits for a moment."""
@@ -248,7 +245,7 @@ def add_pages(app: Flask, client: PageClient, room: Room, demo: bool, bases: tup
     app.add_template_filter(markdown, "markdown")
     app.add_template_filter(written, "day")
     names = {"indicator": indicator, "default_pathway": client.pathway, "has_content": has_content}
-    names |= {"demo": demo, "services": SERVICES}
+    names |= {"demo": demo, "services": {hook.id: hook.service_id for hook in HOOKS.values()}}
     app.jinja_env.globals.update(names)
     feedback_desk = FeedbackDesk(client.store, client.clock, client.log, not_counted)
     pages = Playground(client, Examples(client.pathway, client.pathways), feedback_desk)
@@ -269,17 +266,6 @@ def add_pages(app: Flask, client: PageClient, room: Room, demo: bool, bases: tup
 
 def not_counted(client: str, outcomes: Iterable[str]) -> None:
     """What is tried out here is no feedback of clinicians: it stays out of the metrics."""
-
-
-def except_this_service(outgoing: HttpClient) -> FetchFor:
-    """The way of every call to FHIR servers, except to this service itself."""
-
-    def fetch_for(base: str, token: str, lifetime: float | None) -> tuple[Fetch | None, str]:
-        if leads_here(base, request.environ.get("SERVER_PORT", "")):
-            return None, "the fhirServer is this service"
-        return outgoing.fetch_for(base, token, lifetime)
-
-    return fetch_for
 
 
 def has_content() -> bool:

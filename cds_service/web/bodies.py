@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 from flask import Response, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
 
 from ..cdshooks.messages import SHALLOW, log_name
+from ..evaluate import Evaluation
 from .errors import JSON, Refused, refused
-
-if TYPE_CHECKING:
-    from ..evaluate import Answer
 
 LARGEST_BODY = 5_000_000
 READ_AT_MOST = LARGEST_BODY + 1  # for Flask, which cuts a body of unknown length at its limit without a word
@@ -55,7 +51,7 @@ def instance_in(body: bytes) -> dict[str, str]:
         return {}
 
 
-def told(found: Answer, access: str = "") -> Response:
+def told(found: Evaluation, access: str = "") -> Response:
     """The answer as bytes: cards, or 412 with what is missing. `access`: why the fhirServer was not called, if so."""
     if found.status == 412:
         return refused(Refused(412, *missing(found), *([f"fhirServer: was not called: {access}"] if access else [])))
@@ -68,7 +64,7 @@ def silence() -> Response:
     return Response(b'{"cards":[]}', 200, {"Cache-Control": "no-store"}, content_type=JSON)
 
 
-def missing(found: Answer) -> list[str]:
+def missing(found: Evaluation) -> list[str]:
     """What could not be had, key by key, and why."""
     if found.gathered.wrong_patient:
         return [WRONG_PATIENT]

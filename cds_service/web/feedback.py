@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ..cdshooks.feedback import Feedback, read_feedback
 from ..cdshooks.messages import BadRequest
-from ..remembering import milliseconds
+from ..evaluate import milliseconds
 from ..store.records import DecisionStore, FeedbackRecord, StoreDown
 from .bodies import read_body
 from .errors import JSON, Refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -10,9 +11,9 @@ import msgspec
 from flask import Flask, Response
 
 from .. import __version__
-from ..cdshooks.catalogue import SERVICES
+from ..cdshooks.registry import HOOKS
 from ..content.content import overdue
-from ..evaluate import DRAFT_ORDERS, Service
+from ..evaluate import DRAFT_ORDERS, ClientConfig
 from ..metrics import About, Measures, Metrics, NotMeasured, names_of
 from .calls import Site
 from .errors import JSON, add_error_handlers
@@ -23,14 +24,14 @@ from .pilots import Pilot, pilots
 BEGIN, END = "cds-begin", "cds-end"  # app.extensions: what each process does before it answers, and when it ends
 
 
-def add_observation(app: Flask, site: Site, service: Service, measured: bool) -> Site:
+def add_observation(app: Flask, site: Site, measured: bool) -> Site:
     """The addresses that tell how it is, and the site that counts what it does. `measured`: does anybody ask?"""
-    by_client = services_of(site)
-    services = [service, *(each for theirs in by_client.values() for each in theirs)]
-    loaded = loaded_from(service, services)
+    clients = clients_of(site)
+    configurations = [site.client, *clients.values()]
+    loaded = loaded_from(site.client, configurations)
 
     def today() -> date:
-        return site.clock().astimezone(service.zone).date()
+        return site.client.today(site.clock())
 
     def silent() -> tuple[Pilot, ...]:
         return pilots(site.callers.by_name.values() if site.callers else (), site.clock())
@@ -40,8 +41,8 @@ def add_observation(app: Flask, site: Site, service: Service, measured: bool) ->
 
     metrics: Measures = NotMeasured()
     if measured:
-        keys = {key for each in services for key in each.templates} | {DRAFT_ORDERS}
-        names = names_of(by_client, SERVICES, (each.pathway for each in services), keys)
+        keys = {key for each in configurations for key in each.templates} | {DRAFT_ORDERS}
+        names = names_of(clients, HOOKS, (each.pathway for each in configurations), keys)
         metrics = Metrics(names, About(loaded.version, loaded.content, frozenset(loaded.pathways), review_passed))
     for remark in filter(None, [overdue(loaded.review_by, today()), *(each.remark for each in silent())]):
         site.log.warning("start", remark=remark)
@@ -60,12 +61,9 @@ def add_document(app: Flask, site: Site) -> None:
     app.add_url_rule("/openapi.json", "openapi", lambda: Response(document, content_type=JSON), methods=["GET"])
 
 
-def services_of(site: Site) -> dict[str, list[Service]]:
-    """The services of every client, by its name."""
-    if site.callers is None:
-        return {"demo": [each.service for each in site.endpoints.values()]}
-    callers = site.callers.by_name.items()
-    return {name: [each.service for each in caller.endpoints.values()] for name, caller in callers}
+def clients_of(site: Site) -> Mapping[str, ClientConfig]:
+    """Every client, by its name."""
+    return {site.client.name: site.client} if site.callers is None else site.callers.by_name
 
 
 def needs_store(site: Site) -> bool:
@@ -73,14 +71,14 @@ def needs_store(site: Site) -> bool:
     return site.callers is not None and site.callers.needs_store
 
 
-def loaded_from(service: Service, services: list[Service]) -> Loaded:
+def loaded_from(client: ClientConfig, clients: list[ClientConfig]) -> Loaded:
     """What was loaded at the start. Of several contents (a site's folder for a client) the first review is due."""
     return Loaded(
         version=__version__,
-        content=service.content.version,
-        pathways=tuple(sorted({each.pathway.id for each in services})),
-        review_by=min(each.content.review_by for each in services),
-        approved=all(each.content.is_approved for each in services),
+        content=client.content.version,
+        pathways=tuple(sorted({each.pathway.id for each in clients})),
+        review_by=min(each.content.review_by for each in clients),
+        approved=all(each.content.is_approved for each in clients),
     )
 
 

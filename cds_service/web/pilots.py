@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from .callers import Caller
+from ..evaluate import ClientConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,6 @@ class Pilot:
         return f"client {self.client}: silent mode, no card is sent{until}{without}"
 
 
-def pilots(callers: Iterable[Caller], now: datetime) -> tuple[Pilot, ...]:
+def pilots(clients: Iterable[ClientConfig], now: datetime) -> tuple[Pilot, ...]:
     """The pilots among them, also those that have ended."""
-    silent = (each for each in callers if each.silent)
-    return tuple(Pilot(each.name, each.silent_until, not each.is_silent(now.timestamp())) for each in silent)
+    return tuple(Pilot(each.name, each.silent_until, each.pilot_ended(now)) for each in clients if each.silent)

@@ -17,7 +17,14 @@ LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
 PATIENT = "bench"
 NO_ENTRIES = (
-    "conditions", "medicationRequests", "administrations", "dispenses", "orders", "procedures", "allergies", "family",
+    "conditions",
+    "medicationRequests",
+    "administrations",
+    "dispenses",
+    "orders",
+    "procedures",
+    "allergies",
+    "family",
 )
 
 # code, display, unit, UCUM code, value on the first of the days, step from one day to the next
@@ -152,8 +159,9 @@ def observation(series: Series, n: int, day: date, narrative: str) -> dict[str, 
     moment = f"{day.isoformat()}T08:15:00+00:00"
     return resource("Observation", f"{code}-{n}", narrative) | {
         "status": "final",
-        "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category",
-                                  "code": "laboratory"}]}],
+        "category": [
+            {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}
+        ],
         "code": {"coding": [{"system": LOINC, "code": code, "display": display}], "text": display},
         "subject": {"reference": f"Patient/{PATIENT}"},
         "effectiveDateTime": moment,

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cds_service.app import GC_THRESHOLDS
-from cds_service.cdshooks.catalogue import SERVICES
+from cds_service.cdshooks.registry import HOOKS
 from tests.bench.worker import Server
 
 WARM_UP = 30
@@ -63,7 +63,7 @@ def compare(
     body: bytes, seconds: float, rounds: int, turns: Callable[[int], Iterable[int]] = range
 ) -> tuple[Figures, Figures]:
     """The service and the constant card. `turns(rounds)` counts the rounds, and may show them."""
-    path = f"/cds-services/{SERVICES[json.loads(body)['hook']]}"
+    path = f"/cds-services/{HOOKS[json.loads(body)['hook']].service_id}"
     with ExitStack() as stack:
         service = Side(stack.enter_context(started("cds_service.app:create_app()", PACKAGE.parent, stack)), path)
         constant = Side(stack.enter_context(started("constant:create_app()", HERE, stack)), path)

@@ -25,7 +25,9 @@ def test_the_body_is_what_the_benchmark_says_it_is():
     resources = [prefetch["patient"]] + [entry["resource"] for entry in entries]
     assert len(BODY) == SIZE
     assert Counter(resource["resourceType"] for resource in resources) == {
-        "Patient": 1, "Observation": 200, "MedicationStatement": 10,
+        "Patient": 1,
+        "Observation": 200,
+        "MedicationStatement": 10,
     }
 
 

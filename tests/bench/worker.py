@@ -37,7 +37,10 @@ class Server:
         with (self.folder / "stderr").open("wb") as log:
             self.master = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", *options, self.app],
-                cwd=self.folder, env=self.environment, stdout=log, stderr=log,
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
             )
         try:
             self.wait_until_it_answers()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cds_service.app import build_service
+from cds_service.app import client_config
 from cds_service.cli import main
 from cds_service.commands.site_check import PROBES, boundaries, check_site, tried, untried
 from cds_service.content.content import load_content
@@ -137,7 +137,7 @@ def test_every_probe_comes_and_goes_at_our_own_limits(pathway: str):
 
 def test_a_changed_limit_without_a_probe_is_named(site: Any):
     theirs = load_content(cards_folder(), site(thresholds=limit("result-current", "60", "days")))
-    local = build_service(Settings(demo=True), theirs)
+    local = client_config(Settings(demo=True), theirs)
     assert list(boundaries(service("uk-ng239"), local)) == []
     assert untried(service("uk-ng239"), local) == ["result-current"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cds_service.app import build_service
+from cds_service.app import client_config
 from cds_service.cli import main
 from cds_service.commands.site_check import played
 from cds_service.content.content import Content, load_content
@@ -63,8 +63,8 @@ def test_an_approved_card_no_longer_says_that_nobody_has_approved_it():
 def test_what_does_not_fit_as_a_suggestion_stands_in_the_text_in_the_order_of_the_table(site: Any):
     plain = play(deficient("")).cards[0]
     offered = [each["label"] for each in plain["suggestions"]]
-    local = build_service(Settings(demo=True), site(site_toml="[cards]\nmost_suggestions = 2\n"))
-    assert local.options.max_suggestions == 2
+    local = client_config(Settings(demo=True), site(site_toml="[cards]\nmost_suggestions = 2\n"))
+    assert local.cards.max_suggestions == 2
     card = played(deficient(""), local).cards[0]
     assert [each["label"] for each in card["suggestions"]] == offered[:2]
     words = "; ".join(offered[2:])
@@ -72,7 +72,7 @@ def test_what_does_not_fit_as_a_suggestion_stands_in_the_text_in_the_order_of_th
 
 
 def test_a_site_may_want_no_suggestions_at_all(site: Any):
-    local = build_service(Settings(demo=True), site(site_toml="[cards]\nmost = 1\nmost_suggestions = 0\n"))
+    local = client_config(Settings(demo=True), site(site_toml="[cards]\nmost = 1\nmost_suggestions = 0\n"))
     (card,) = played(deficient(""), local).cards
     assert not {"suggestions", "selectionBehavior"} & card.keys()
     regimen = local.pathway.regimens["cyanocobalamin-1-2mg"].words.rstrip(".")
@@ -81,10 +81,10 @@ def test_a_site_may_want_no_suggestions_at_all(site: Any):
 
 def test_what_the_folder_states_and_the_environment_contradicts_stops_the_start(site: Any):
     london = site(site_toml='time_zone = "Europe/London"\n')
-    assert str(build_service(Settings(demo=True), london).zone) == "Europe/London"
-    assert str(build_service(Settings(demo=True, time_zone="Europe/London"), london).zone) == "Europe/London"
+    assert str(client_config(Settings(demo=True), london).zone) == "Europe/London"
+    assert str(client_config(Settings(demo=True, time_zone="Europe/London"), london).zone) == "Europe/London"
     with pytest.raises(SettingsError, match=r"CDS_TIME_ZONE is UTC, but site\.toml states Europe/London"):
-        build_service(Settings(demo=True, time_zone="UTC"), london)
+        client_config(Settings(demo=True, time_zone="UTC"), london)
 
 
 def test_a_draft_carries_the_key_of_the_preference_list():
@@ -215,6 +215,6 @@ def test_a_vignette_brings_its_example_site_and_an_unknown_one_is_told(tmp_path:
 
 def test_a_client_may_take_fewer_than_the_site_allows():
     at_bath = service("uk-ng239", BATH)
-    assert at_bath.options.max_suggestions == 4
-    fewer = replace(at_bath, options=replace(at_bath.options, max_suggestions=1))
+    assert at_bath.cards.max_suggestions == 4
+    fewer = replace(at_bath, cards=replace(at_bath.cards, max_suggestions=1))
     assert all(len(card.get("suggestions", ())) <= 1 for card in played(deficient(), fewer).cards)

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cds_service.app import build_service
+from cds_service.app import client_config
 from cds_service.cdshooks.messages import read_request
 from cds_service.cli import main
 from cds_service.content.content import Content, load_content
 from cds_service.content.faults import ContentError
 from cds_service.content.files import cards_folder
-from cds_service.evaluate import Answer, answer
+from cds_service.evaluate import CallTime, Evaluation, evaluate
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.settings import Settings, load_settings
 from tests.book import FIXTURES, NEVER, read_vignette
@@ -50,12 +50,12 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def answered(pathway: str, content: Content) -> Answer:
+def answered(pathway: str, content: Content) -> Evaluation:
     """What the service with that pathway says of 180 ng/L with fatigue in a vegan."""
     vignette = read_vignette(FIXTURES / "vignettes" / "uk-ng239" / "02-edge-180-is-grey.toml")
     request = read_request(request_bytes(vignette, content), "patient-view")
-    service = build_service(Settings(demo=True, pathway=pathway), content)
-    return answer(request, service, None, datetime(2026, 1, 15, 12, tzinfo=UTC), NEVER, NEVER)
+    service = client_config(Settings(demo=True, pathway=pathway), content)
+    return evaluate(request, service, CallTime(datetime(2026, 1, 15, 12, tzinfo=UTC), seconds=NEVER))
 
 
 def test_a_third_pathway_is_added_as_a_folder_and_decides_by_its_own_limit(with_third: Content):
@@ -68,7 +68,7 @@ def test_a_third_pathway_is_added_as_a_folder_and_decides_by_its_own_limit(with_
 
 def test_the_pathway_is_chosen_by_the_environment(with_third: Content, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CDS_PATHWAY", THIRD)
-    assert build_service(load_settings(demo=True), with_third).pathway.title.startswith("A third pathway")
+    assert client_config(load_settings(demo=True), with_third).pathway.title.startswith("A third pathway")
 
 
 def test_a_vignette_is_explained_by_its_own_pathway(monkeypatch: pytest.MonkeyPatch):

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from cds_service.auth.clients import load_clients
-from cds_service.cdshooks.catalogue import SERVICES
+from cds_service.cdshooks.registry import BY_SERVICE_ID
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.cli import main
 from tests.deploy.manifests import DEPLOY, of_kind
@@ -64,5 +64,5 @@ def test_every_page_says_what_its_reader_must_agree_on_and_where_it_is_from(page
     for word in ("`iss`", "`aud`", "`sub`", "Scopes", "Codes", "Known limits", "Source:", "replac"):
         assert word.lower() in text.lower(), word
     for name in re.findall(r"/cds-services/([\w-]+)", text):
-        assert name in SERVICES.values()
+        assert name in BY_SERVICE_ID
     assert not [link for link in re.findall(r"\]\((?!http)([^)#]+)", text) if not (DEPLOY / "ehr" / link).exists()]

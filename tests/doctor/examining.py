@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cds_service.app import build_service
+from cds_service.app import client_config
 from cds_service.content.content import load_content
 from cds_service.content.files import cards_folder
 from cds_service.doctor.examine import ExaminationRequest, examine
 from cds_service.doctor.fhir_server import Limits, server_at
 from cds_service.doctor.report import document, report_of
-from cds_service.evaluate import Service
+from cds_service.evaluate import ClientConfig
 from cds_service.settings import Settings
 from tests.doctor.small_server import Record, small_server
 from tests.fhir.loopback import Server
@@ -26,13 +26,13 @@ LOINC = "http://loinc.org"
 
 
 @cache
-def service() -> Service:
+def service() -> ClientConfig:
     """The service with our content alone."""
     return service_with(None)
 
 
-def service_with(site: Path | None) -> Service:
-    return build_service(Settings(), load_content(cards_folder(), site))
+def service_with(site: Path | None) -> ClientConfig:
+    return client_config(Settings(), load_content(cards_folder(), site))
 
 
 def examined(

@@ -14,7 +14,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 
 from cds_service.cdshooks.messages import read_request
-from cds_service.evaluate import Answer, answer
+from cds_service.evaluate import CallTime, Evaluation, evaluate
 from cds_service.examples.fixture_patients import (
     TAGS,
     hook_request,
@@ -42,11 +42,11 @@ SPEAKS_OF = {
 }
 
 
-def played(request: dict[str, Any], day: date = golden.DAY) -> Answer:
+def played(request: dict[str, Any], day: date = golden.DAY) -> Evaluation:
     """The call, answered by the whole pipeline on that day."""
     body = msgspec.json.Encoder(decimal_format="number").encode(request)
     now = datetime.combine(day, time(12), UTC)
-    return answer(read_request(body, "patient-view"), book.service("uk-ng239"), None, now, book.NEVER, book.NEVER)
+    return evaluate(read_request(body, "patient-view"), book.service("uk-ng239"), CallTime(now, seconds=book.NEVER))
 
 
 def test_the_package_finds_its_patients():

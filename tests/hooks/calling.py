@@ -17,17 +17,19 @@ import structlog
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from cds_service.cdshooks.catalogue import PATIENT_VIEW, SERVICES, discovery, listed_patient_view
-from cds_service.cdshooks.compose import OVERRIDE_SYSTEM, Options, compose
+from cds_service.cdshooks.actions import Title
+from cds_service.cdshooks.compose import OVERRIDE_SYSTEM, CardIds, CardOptions, Cards, SuggestedOrder, build_cards
 from cds_service.cdshooks.messages import HookRequest, read_request
+from cds_service.cdshooks.registry import discovery
 from cds_service.clinical.advice import Advice, Draft
 from cds_service.clinical.tables import Provenance, Source
+from cds_service.evaluate import CallTime, ClientConfig
 from cds_service.http.client import HttpClient, Policy
 from cds_service.web.bodies import READ_AT_MOST
-from cds_service.web.calls import Endpoint, Site, add_routes
+from cds_service.web.calls import Site, add_routes
 from cds_service.web.errors import add_error_handlers
 
-PATH = f"/cds-services/{PATIENT_VIEW}"
+PATH = "/cds-services/b12-patient-view"
 HOOK_INSTANCE = "7f0d2a0e-3a1b-4f0c-9a55-5d6b8f1f6a10"
 CONTEXT = {"userId": "Practitioner/1", "patientId": "pt-1"}
 TEMPLATES = {"patient": "Patient/{{context.patientId}}", "b12": "Observation?patient={{context.patientId}}&code=2132-9"}
@@ -53,9 +55,9 @@ def request(**changed: Any) -> HookRequest:
     return read_request(msgspec.json.encode(body(**changed)), "patient-view")
 
 
-def options(**changed: Any) -> Options:
+def options(**changed: Any) -> CardOptions:
     reasons = ({"code": "patient-refuses", "system": OVERRIDE_SYSTEM, "display": "The patient declines"},)
-    return Options(**{"guideline": GUIDELINE, "override_reasons": reasons, "closing": CLOSING, **changed})
+    return CardOptions(**{"guideline": GUIDELINE, "override_reasons": reasons, "closing": CLOSING, **changed})
 
 
 def advice(row: str, indicator: str = "info", *drafts: Draft, **changed: Any) -> Advice:
@@ -88,10 +90,30 @@ def resource(draft: Draft, patient: str = "pt-1") -> dict[str, Any]:
 
 def cards(*given: Advice, hook_request: HookRequest | None = None, **changed: Any) -> list[dict[str, Any]]:
     """The cards of some advice."""
-    drafts = [draft for each in given for draft in each.drafts]
-    resources = {draft: resource(draft) for draft in drafts}
-    titles = {draft: (f"Label of {draft.id}", f"Description of {draft.id}") for draft in drafts}
-    return compose(given, resources, titles, hook_request or request(), options(**changed))
+    return built(*given, hook_request=hook_request, **changed).cards
+
+
+def built(*given: Advice, hook_request: HookRequest | None = None, **changed: Any) -> Cards:
+    """The same, with what each card shows and offers."""
+    orders = {draft: order(draft) for each in given for draft in each.drafts}
+    client, service = changed.pop("client", "demo"), changed.pop("service", "b12-patient-view")
+    ids = CardIds(client, service, (hook_request or request()).hook_instance)
+    return build_cards(given, orders, ids, options(**changed))
+
+
+def order(draft: Draft) -> SuggestedOrder:
+    """What the suggestion of a draft would order."""
+    return SuggestedOrder(resource(draft), Title(f"Label of {draft.id}", f"Description of {draft.id}"))
+
+
+def config(demo: bool = True) -> ClientConfig:
+    """What a client gets, as far as the routes look at it: they decide nothing."""
+    outgoing = HttpClient(Policy(demo=demo))
+    return ClientConfig(
+        name="demo", content=SimpleNamespace(), pathway=SimpleNamespace(), drafts=SimpleNamespace(),
+        templates=TEMPLATES, zone=UTC, cards=options(), default_seconds=8.0,
+        access=lambda base, token, lifetime, _: outgoing.fetch_for(base, token, lifetime),
+    )  # fmt: skip
 
 
 @dataclass
@@ -106,17 +128,9 @@ class Answers:
     calls: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(
-        self,
-        hook_request: HookRequest,
-        service: Any,
-        fetch: Any,
-        now: datetime,
-        deadline: float,
-        optional_deadline: float,
-        recall: Any,
+        self, hook_request: HookRequest, client: ClientConfig, clock: CallTime, fetch: Any, history: Any
     ) -> Any:
-        deadlines = deadline, optional_deadline
-        self.calls.append({"request": hook_request, "fetch": fetch, "now": now, "deadlines": deadlines})
+        self.calls.append({"request": hook_request, "client": client, "clock": clock, "fetch": fetch})
         if self.bug:
             raise self.bug
         return SimpleNamespace(
@@ -142,17 +156,14 @@ class Caller:
     log: io.StringIO = field(default_factory=io.StringIO)
 
     def __post_init__(self) -> None:
-        listed = listed_patient_view("UK", TEMPLATES, ("patient", "b12"))
         log = structlog.wrap_logger(structlog.PrintLogger(self.log), processors=[structlog.processors.JSONRenderer()])
         site = Site(
-            endpoints={each: Endpoint(hook, SimpleNamespace(zone=UTC)) for hook, each in SERVICES.items()},
-            discovery=msgspec.json.encode(discovery([listed])),
+            client=config(demo=self.demo),
+            discovery=msgspec.json.encode(discovery("UK", TEMPLATES, ("patient", "b12"))),
             welcome="B12 CDS: this is a test.\n",
-            answer=self.answers,
-            outgoing=HttpClient(Policy(demo=self.demo)),
+            evaluate=self.answers,
             clock=lambda: datetime(2026, 1, 15, 12, tzinfo=UTC),
             log=log,
-            seconds=8.0,
             demo=self.demo,
             origins=self.origins,
             store=self.store,

@@ -6,7 +6,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from cds_service.cdshooks.catalogue import SERVICES
+from cds_service.cdshooks.registry import HOOKS
 from tests.hooks.calling import CONTEXT, body
 from tests.hooks.living import post, prefetch
 
@@ -67,7 +67,7 @@ def sign(bundle: Any, **changed: Any) -> Json:
 
 def call(request: Json, **given: Any) -> TestResponse:
     """The call at the endpoint of its hook."""
-    return post(request, path=f"/cds-services/{SERVICES[request['hook']]}", **given)
+    return post(request, path=f"/cds-services/{HOOKS[request['hook']].service_id}", **given)
 
 
 def cards(request: Json) -> list[Json]:

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from cds_service.cdshooks.catalogue import PATIENT_VIEW, Listed, discovery
 from cds_service.cdshooks.invariants import empties
 from cds_service.cdshooks.messages import log_name
+from cds_service.cdshooks.registry import HOOKS, Context, Hook, registered
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.cli import main
 from tests import book
@@ -34,7 +34,7 @@ def templates(published: str = "full") -> dict[str, str]:
     return book.content().prefetch[published]
 
 
-def entry(service: str = PATIENT_VIEW) -> dict[str, Any]:
+def entry(service: str = "b12-patient-view") -> dict[str, Any]:
     (only,) = [each for each in get("/cds-services").json["services"] if each["id"] == service]
     return only
 
@@ -77,17 +77,34 @@ def test_items_11_to_18_discovery_lists_the_service_as_its_schema_says():
     assert response.status_code == 200
     assert not list(Draft202012Validator(load_schema("discovery")).iter_errors(response.json))
     assert not list(empties(response.json))
-    assert (entry()["hook"], entry()["id"]) == ("patient-view", PATIENT_VIEW)
+    assert (entry()["hook"], entry()["id"]) == ("patient-view", "b12-patient-view")
     assert quote(entry()["id"], safe="") == entry()["id"]
 
 
-def test_items_12_and_13_no_services_is_an_empty_list():
-    assert discovery([]) == {"services": []}
-
-
 def test_items_5_and_16_a_service_without_templates_has_no_prefetch():
-    bare = Listed("x", "patient-view", "X", "Says x.", {})
-    assert set(discovery([bare])["services"][0]) == {"id", "hook", "title", "description"}
+    entry = HOOKS["patient-view"].listed("UK", {}, ("patient", "b12"))
+    assert set(entry) == {"id", "hook", "title", "description", "usageRequirements"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"id": "Encounter Start"}, "is no id of a hook"),
+        ({"context": dict}, "has a context that is no Context"),
+        ({"title": " "}, "has no title"),
+        ({"description": "Says x."}, "does not name its pathway"),
+    ],
+)
+def test_a_hook_that_is_registered_by_half_keeps_the_service_from_starting(wrong, says):
+    whole = {"id": "encounter-start", "context": Context, "title": "X", "description": "Says x. {pathway}"}
+    registered(Hook(**whole))
+    with pytest.raises(ValueError, match=says):
+        Hook(**(whole | wrong))
+
+
+def test_a_hook_is_registered_once():
+    with pytest.raises(ValueError, match="registered twice"):
+        registered(HOOKS["order-sign"], HOOKS["order-sign"])
 
 
 def test_item_17_usage_requirements_name_the_required_keys():

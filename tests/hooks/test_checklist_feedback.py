@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from cds_service.app import create_app
-from cds_service.cdshooks.catalogue import SERVICES
+from cds_service.cdshooks.registry import BY_SERVICE_ID
 from cds_service.settings import Settings
 from cds_service.store.pseudonyms import new_line
 from cds_service.store.records import FeedbackRecord, StoreDown
@@ -78,7 +78,7 @@ def logged(to: Caller) -> list[dict[str, Any]]:
     return [json.loads(line) for line in to.log.getvalue().splitlines()]
 
 
-@pytest.mark.parametrize("service", SERVICES.values())
+@pytest.mark.parametrize("service", BY_SERVICE_ID)
 def test_item_107_every_service_takes_feedback(service):
     to = caller()
     response = send(to, item(), path=f"/cds-services/{service}/feedback")

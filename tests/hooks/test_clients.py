@@ -12,7 +12,7 @@ import pytest
 from cds_service.auth.clients import CARDS, SANDBOX, SANDBOX_KID, Client, Clients, load_clients
 from cds_service.auth.gate import Rate
 from cds_service.auth.keys import keys_of
-from cds_service.cdshooks.compose import Options
+from cds_service.cdshooks.compose import CardOptions
 from cds_service.settings import SettingsError
 from cds_service.web.callers import remarks
 from tests.hooks.tokens import CLIENT, ISS, NOW, PUBLIC, Gated, jwks, key, write
@@ -46,7 +46,7 @@ def test_item_125_the_defaults_are_the_careful_ones(tmp_path):
     assert client.issuer.algorithms == ("ES384", "RS384")
     assert client.issuer.tenants == client.issuer.audiences == client.issuer.key_addresses == client.bases == ()
     assert (client.name, client.once, client.silent, client.on_missing) == ("main", True, False, "412")
-    assert client.seconds_for("patient-view") == 2.0
+    assert client.seconds == {}
     assert (client.pathway, client.site, client.ca_file, dict(client.cards)) == (None, None, None, {})
 
 
@@ -87,9 +87,9 @@ def test_everything_that_can_be_said_of_a_client_is_read(tmp_path):
     assert (client.pathway, client.site, client.silent, client.on_missing) == (
         "us-aafp", tmp_path / "site", True, "card"
     )  # fmt: skip
-    assert [client.seconds_for(hook) for hook in ("patient-view", "order-select", "order-sign")] == [0.8, 2.0, 3]
+    assert client.seconds == {"patient-view": 0.8, "order-sign": 3}
     assert (client.once, client.rate) == (False, 60)
-    assert set(client.cards) == set(CARDS) <= set(Options.__slots__)
+    assert set(client.cards) == set(CARDS) <= set(CardOptions.__slots__)
 
 
 @pytest.mark.parametrize(

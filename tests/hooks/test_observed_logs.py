@@ -81,7 +81,7 @@ def test_132_a_bug_is_named_and_tells_nothing_else(monkeypatch: pytest.MonkeyPat
         raise ValueError("Mr Smith")
 
     built = application.build_site
-    monkeypatch.setattr(application, "build_site", lambda *given: replace(built(*given), answer=broken))
+    monkeypatch.setattr(application, "build_site", lambda *given: replace(built(*given), evaluate=broken))
     (line,) = lines(sent(prefetch=prefetch()))
     assert (line["event"], line["hookInstance"], line["client"]) == ("bug", HOOK_INSTANCE, "demo")
     assert "Smith" not in json.dumps(line)

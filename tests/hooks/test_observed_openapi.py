@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from werkzeug.test import Client
 
 from cds_service.app import create_app
-from cds_service.cdshooks.catalogue import SERVICES
+from cds_service.cdshooks.registry import BY_SERVICE_ID
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.settings import Settings
 from cds_service.web.errors import ISSUE_TYPE, KEYWORD_TYPE
@@ -49,7 +49,7 @@ def test_it_names_every_address_that_the_service_has(tmp_path):
     app = create_app(Settings(clients=write(tmp_path), store_url="none"), clock=lambda: TODAY)
     shown = set()
     for rule in app.url_map.iter_rules():
-        paths = [rule.rule.replace("<service_id>", each) for each in SERVICES.values()]
+        paths = [rule.rule.replace("<service_id>", each) for each in BY_SERVICE_ID]
         shown |= {(path, method.lower()) for path in paths for method in rule.methods - {"HEAD", "OPTIONS"}}
     paths = Client(app).get("/openapi.json", environ_overrides=ENVIRON).json["paths"]
     assert {(path, method) for path, item in paths.items() for method in item} == shown - {("/", "get")}

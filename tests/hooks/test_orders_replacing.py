@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from cds_service.app import of_hook
 from cds_service.cdshooks import actions
-from cds_service.cdshooks.compose import compose
+from cds_service.cdshooks.compose import CardIds, SuggestedOrder, build_cards
 from cds_service.cdshooks.invariants import faults
 from cds_service.cdshooks.messages import read_request
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.clinical.advice import Draft
-from cds_service.evaluate import answer
+from cds_service.evaluate import CallTime, evaluate
 from cds_service.fhir.drafts import patched, received
 from tests import book
 from tests.hooks.calling import advice, options
@@ -44,10 +43,10 @@ def tablets(identity: str = "draft-1", **changed: Any) -> Json:
 
 def replaced(request: Json, **changed: Any) -> tuple[list[Json], list[Json]]:
     """The cards for a client with these options, and the suggestions on them; every answer is a good one."""
-    service = of_hook(book.service("uk-ng239"), request["hook"])
-    service = replace(service, options=replace(service.options, **changed))
+    client = book.service("uk-ng239")
+    client = replace(client, cards=replace(client.cards, **changed))
     read = read_request(json.dumps(request).encode(), request["hook"])
-    found = answer(read, service, None, TODAY, book.NEVER, book.NEVER)
+    found = evaluate(read, client, CallTime(TODAY, seconds=book.NEVER))
     assert faults({"cards": found.cards}, "pt-1") == []
     assert not list(RESPONSE.iter_errors({"cards": found.cards}))
     return found.cards, [each for card in found.cards for each in card.get("suggestions", [])]
@@ -180,13 +179,10 @@ def test_a_preference_list_item_lets_such_a_client_order_it():
         "medicationCodeableConcept": {"text": "Hydroxocobalamin", "coding": [item]},
     }
     request = read_request(json.dumps(select(drafts(tablets()))).encode(), "order-select")
-    (card,) = compose(
-        [advice("orders/O7", "warning", one)],
-        {one: template},
-        {one: ("Hydroxocobalamin", "The whole regimen in words")},
-        request,
-        options(order_details=False, replacing=actions.CREATE),
-    )
+    order = SuggestedOrder(template, actions.Title("Hydroxocobalamin", "The whole regimen in words"))
+    ids = CardIds("demo", "b12-order-select", request.hook_instance)
+    wanted = options(order_details=False, replacing=actions.CREATE)
+    (card,) = build_cards([advice("orders/O7", "warning", one)], {one: order}, ids, wanted).cards
     (action,) = card["suggestions"][0]["actions"]
     assert action["description"] == "The whole regimen in words"
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from cds_service.cdshooks.catalogue import ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW
 from cds_service.cdshooks.messages import BadRequest, read_request
 from cds_service.cdshooks.schemas import load_schema
 from tests.hooks.calling import CONTEXT, SECRET, Caller, body, one_issue, outcome
 from tests.hooks.living import get, post
 from tests.hooks.ordering import FOLATE_FIRST, call, draft, drafts, select, sign, topics
+
+PATIENT_VIEW, ORDER_SELECT, ORDER_SIGN = "b12-patient-view", "b12-order-select", "b12-order-sign"
 
 SELECT = {**CONTEXT, "selections": [], "draftOrders": {}}
 

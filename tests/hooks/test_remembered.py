@@ -12,11 +12,11 @@ import pytest
 
 from cds_service.cdshooks.messages import read_request
 from cds_service.commands.display import console, show_explanation
-from cds_service.evaluate import Answer, answer
+from cds_service.evaluate import CallTime, Evaluation, evaluate
 from cds_service.explanation import explanation
-from cds_service.store.records import NoHistory, Offered, Override, Suppressed
+from cds_service.store.records import Offered, Override, Suppressed
 from tests.book import NEVER, service
-from tests.hooks.calling import a_medicine, a_test, advice, body, cards, options, request, resource
+from tests.hooks.calling import a_medicine, a_test, advice, body, built, cards
 from tests.hooks.living import FAULT, b12, bundle, prefetch, problem
 from tests.hooks.ordering import draft, drafts, select
 
@@ -38,9 +38,12 @@ class Reader:
     known: bool = True
     asked: int = field(default=0)
 
-    def __call__(self) -> Reader:
+    def history(self, *_: object) -> Reader:
         self.asked += 1
         return self
+
+    def save_decision(self, decision: object) -> None:
+        """Nothing is recorded."""
 
     def dismissed(self, row: str, evidence: str) -> Override | None:
         return Override(ON, self.reason) if row in self.rows and self.evidence in (None, evidence) else None
@@ -49,18 +52,21 @@ class Reader:
         return ON if (kind, name) in self.orders else None
 
 
-def told(recall: Any = None, hook: str = "patient-view", sent: dict[str, Any] | None = None, **keys: Any) -> Answer:
+def told(
+    history: Any = None, hook: str = "patient-view", sent: dict[str, Any] | None = None, **keys: Any
+) -> Evaluation:
     """The answer about a patient of whom every key was sent, these with data."""
     sent = sent or body(prefetch=prefetch(**keys))
-    return answer(read_request(json.dumps(sent).encode(), hook), service("uk-ng239"), None, NOW, NEVER, NEVER, recall)
+    clock = CallTime(NOW, seconds=NEVER)
+    return evaluate(read_request(json.dumps(sent).encode(), hook), service("uk-ng239"), clock, history=history)
 
 
-def rows(found: Answer) -> list[str]:
+def rows(found: Evaluation) -> list[str]:
     return [each.row for each in found.shown]
 
 
 def test_without_a_memory_or_with_an_empty_one_the_cards_are_the_same():
-    assert told(NoHistory, **DEFICIENT).cards == told(**DEFICIENT).cards != []
+    assert told(Reader(), **DEFICIENT).cards == told(**DEFICIENT).cards != []
 
 
 def test_a_dismissed_warning_is_one_line_without_suggestions_and_the_answer_says_so():
@@ -120,7 +126,7 @@ def test_an_order_that_was_dismissed_is_silent_when_it_is_signed_and_a_new_one_i
     tired = prefetch(**UNTESTED, conditions=bundle(problem(FATIGUE)))
     metformin = {"medicationCodeableConcept": {"text": "Metformin 500 mg tablets"}}
 
-    def asked(name: str, recall: Any) -> Answer:
+    def asked(name: str, recall: Any) -> Evaluation:
         return told(recall, "order-select", select(drafts(draft(name, **metformin)), prefetch=tired))
 
     first = asked("draft-1", Reader())
@@ -149,24 +155,16 @@ def test_what_is_shown_and_offered_goes_by_the_ids_that_feedback_will_name():
     assert [each.indicator for each in found.shown] == [card["indicator"] for card in found.cards]
 
 
-def laid(*given: Any, **changed: Any) -> Any:
-    from cds_service.cdshooks.compose import laid_out
-
-    each = [one for one_advice in given for one in one_advice.drafts]
-    titles = {one: (one.id, one.id) for one in each}
-    return laid_out(given, {one: resource(one) for one in each}, titles, request(), options(**changed))
-
-
 def test_a_card_that_absorbs_others_carries_all_their_rows_under_its_id():
-    made = laid(
+    made = built(
         advice("safety/S5", "critical"), advice("interpret/deficient", "warning", a_test("fbc")),
         advice("treat/unknown", "warning", a_medicine("loading")), max_cards=2,
     )  # fmt: skip
     first, last = (card["uuid"] for card in made.cards)
-    assert [(each.card, each.row) for each in made.placed] == [
+    assert [(each.card, each.row) for each in made.shown] == [
         (first, "safety/S5"), (last, "interpret/deficient"), (last, "treat/unknown"),
     ]  # fmt: skip
-    assert [each.card for each in made.suggested] == [last, last]
+    assert [each.card for each in made.offered] == [last, last]
 
 
 def test_all_that_was_dismissed_shares_one_card_that_takes_the_place_of_no_other():
@@ -177,7 +175,7 @@ def test_all_that_was_dismissed_shares_one_card_that_takes_the_place_of_no_other
         advice("dismissed/c/d"),
     ]
     assert len(cards(*given, max_cards=3)) == 3
-    assert [each.row for each in laid(*given, max_cards=3).placed] == [each.row for each in given]
+    assert [each.row for each in built(*given, max_cards=3).shown] == [each.row for each in given]
     (only,) = cards(*given, max_cards=1)
     assert only["indicator"] == "warning"
 

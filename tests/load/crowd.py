@@ -116,9 +116,7 @@ def about(cards: Iterable[dict[str, Any]], value: int) -> bool:
     )
 
 
-def post(
-    connection: HTTPConnection, path: str, token: str, body: dict[str, Any]
-) -> tuple[str, dict[str, Any], float]:
+def post(connection: HTTPConnection, path: str, token: str, body: dict[str, Any]) -> tuple[str, dict[str, Any], float]:
     """Status, answer, seconds; "broken" where the connection was lost, which a client tries again."""
     began = time.monotonic()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.cdshooks.catalogue import SERVICES
+from cds_service.cdshooks.registry import BY_SERVICE_ID
 from tests.hooks.tokens import Gated
 
 PLACES = ("/examples", "/fhir", "/content", "/static/style.css")
@@ -30,7 +30,7 @@ def test_no_form_is_taken_by_default(tmp_path: Path, path: str):
 def test_the_start_says_in_plain_text_what_the_service_is(tmp_path: Path):
     answer = Gated(tmp_path).open("GET", "/")
     assert answer.mimetype == "text/plain"
-    assert all(f"/cds-services/{each}" in answer.text for each in SERVICES.values())
+    assert all(f"/cds-services/{each}" in answer.text for each in BY_SERVICE_ID)
 
 
 def switched_on(folder: Path, **settings: Any) -> Gated:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cds_service.app import build_service, of_hook
+from cds_service.app import client_config
 from cds_service.cdshooks.messages import read_request
 from cds_service.clinical.advice import matches, named
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder, shipped_folder
-from cds_service.evaluate import Answer, Service, answer
+from cds_service.evaluate import CallTime, ClientConfig, Evaluation, evaluate
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.examples.vignettes import Vignette, overlay_folder, read_vignette
 from cds_service.settings import Settings
@@ -30,15 +30,15 @@ def content() -> Content:
 
 
 @cache
-def service(pathway: str) -> Service:
-    return build_service(Settings(demo=True, pathway=pathway), content())
+def service(pathway: str) -> ClientConfig:
+    return client_config(Settings(demo=True, pathway=pathway), content())
 
 
-def answered(vignette: Vignette) -> tuple[Answer, Service]:
-    chosen = of_hook(service(vignette.pathway), vignette.hook)
+def answered(vignette: Vignette) -> tuple[Evaluation, ClientConfig]:
+    chosen = service(vignette.pathway)
     request = read_request(request_bytes(vignette, content()), vignette.hook)
     noon = datetime(vignette.as_of.year, vignette.as_of.month, vignette.as_of.day, 12, tzinfo=UTC)
-    return answer(request, chosen, None, noon, LATER, LATER), chosen
+    return evaluate(request, chosen, CallTime(noon, seconds=LATER)), chosen
 
 
 def reasons(name: str) -> Why:
@@ -118,7 +118,7 @@ def check(path: Path) -> None:
             assert walk.held[0].name == named(next(row for row in table if matches(row, findings)))
 
 
-def only_read(found: Answer) -> set[str]:
+def only_read(found: Evaluation) -> set[str]:
     """Rows that hold unasked: of a patient who is out of scope, and where required data is missing."""
     silent = "out_of_scope" in found.decision.findings or found.decision.label == "not-assessable"
     return {f"interpret/{row.id}" for row in found.assessment.case.pathway.interpret} if silent else set()
