@@ -1,4 +1,4 @@
-"""Makes what says exactly what is installed: requirements.lock, build.lock and sbom.cdx.json.
+"""Makes what says exactly what is installed: requirements.lock, build.lock, tests.lock and sbom.cdx.json.
 
 Run with the Python of the image (3.11, Linux) and the project's test extra: `python deploy/lock.py`. The versions that
 the lock files hold are kept unless --upgrade is given. No file names a registry: where packages come from is the
@@ -19,6 +19,7 @@ from typing import Any
 DEPLOY = Path(__file__).resolve().parent
 ROOT = DEPLOY.parent
 LOCK, BUILD_LOCK, SBOM = DEPLOY / "requirements.lock", DEPLOY / "build.lock", DEPLOY / "sbom.cdx.json"
+TEST_LOCK = DEPLOY / "tests.lock"  # the service as it is locked, and what tries it
 QUIET = ("--quiet", "--strip-extras", "--allow-unsafe", "--no-config")
 NO_HOSTS = ("--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links")
 LINKS_KEPT = {"vcs", "website"}  # of a component: where its source is
@@ -69,6 +70,8 @@ def main() -> None:
     upgrade = ("--upgrade",) if "--upgrade" in sys.argv[1:] else ()
     compile_lock(LOCK, "--extra", "postgres", *upgrade)
     compile_lock(BUILD_LOCK, "--only-build-deps", "--build-deps-for", "wheel", *upgrade)
+    tested = ("--extra", "postgres", "--extra", "test", "--constraint", LOCK.name, "--constraint", BUILD_LOCK.name)
+    compile_lock(TEST_LOCK, *tested, *upgrade)
     SBOM.write_text(json.dumps(bill_of_lock(), indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

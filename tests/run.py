@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / "build" / "tests"
 WHEELS = ROOT / "build" / "wheel"
+LOCK = ROOT / "deploy" / "tests.lock"
 PROGRAMS = ENVIRONMENT / "bin"
 PYTHON = PROGRAMS / "python"
 AT_MOST = 80 * 60  # seconds for all tests; they take a tenth of it
@@ -31,8 +32,9 @@ class StepFailed(Exception):
 def main(arguments: list[str]) -> int:
     try:
         step("an environment for the tests", make_environment)
+        step("the locked libraries", install_libraries)
         step("the wheel, as it is shipped", build_wheel)
-        step("the wheel and what its tests need", install_wheel)
+        step("the wheel, installed", install_wheel)
         step("the house rules: ruff", lambda: call([PROGRAMS / "ruff", "check"]))
         step("the house rules: imports look down only", lambda: call([PROGRAMS / "lint-imports"]))
     except StepFailed as failed:
@@ -83,13 +85,14 @@ def make_environment() -> None:
         call([sys.executable, "-m", "venv", ENVIRONMENT])
 
 
-def build_wheel() -> None:
-    """Built without pip's isolation, so that a second run needs no network."""
-    import tomllib  # here, so that an older Python gets as far as being told that it is too old
+def install_libraries() -> None:
+    """Exactly what is locked, each file by its hash: what the service needs, and what builds and tries it."""
+    call([*PIP, "install", "--quiet", "--require-hashes", "-r", LOCK])
 
+
+def build_wheel() -> None:
+    """Built without pip's isolation, by the locked builder: a second run needs no network."""
     shutil.rmtree(WHEELS, ignore_errors=True)
-    builders = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
-    call([*PIP, "install", "--quiet", *builders])
     call([*PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", WHEELS, ROOT])
 
 
@@ -97,7 +100,8 @@ def install_wheel() -> None:
     """Removed first: pip would take a wheel of the same version for already installed."""
     (wheel,) = WHEELS.glob("*.whl")
     call([*PIP, "uninstall", "--quiet", "--yes", "b12-cds"])
-    call([*PIP, "install", f"{wheel}[test]"])
+    call([*PIP, "install", "--quiet", "--no-deps", "--no-index", wheel])
+    call([*PIP, "check"])
 
 
 def version_of(python: Path) -> str:

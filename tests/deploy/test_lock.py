@@ -21,6 +21,7 @@ DEPLOY = ROOT / "deploy"
 PIP = [sys.executable, "-m", "pip"]
 AT_MOST = 300.0  # seconds
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCKS = ("requirements.lock", "build.lock", "tests.lock")
 ENTRY = re.compile(r"^([a-z0-9-]+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE)
 
 
@@ -41,23 +42,31 @@ def bill() -> dict[str, Any]:
     return json.loads((DEPLOY / "sbom.cdx.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "build.lock"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_every_line_of_a_lock_file_is_a_version_a_hash_or_a_remark(name: str):
     text = (DEPLOY / name).read_text()
     left = re.sub(r"^ *#.*\n", "", ENTRY.sub("", text), flags=re.MULTILINE)
-    assert left == ""
+    assert left.strip() == ""
     assert "://" not in text
 
 
-def test_the_lock_file_satisfies_every_dependency_of_the_project():
-    project, versions = PROJECT["project"], locked("requirements.lock")
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["postgres"]]
+@pytest.mark.parametrize("name, extras", [("requirements.lock", ["postgres"]), ("tests.lock", ["postgres", "test"])])
+def test_the_lock_file_satisfies_every_dependency_of_the_project(name: str, extras: list[str]):
+    project, versions = PROJECT["project"], locked(name)
+    wanted = [*project["dependencies"], *(each for extra in extras for each in project["optional-dependencies"][extra])]
     unmet = [
         text
         for text, one in ((text, Requirement(text)) for text in wanted)
         if not one.specifier.contains(versions.get(canonicalize_name(one.name), "0"), prereleases=True)
     ]
     assert unmet == [], "run python deploy/lock.py"
+
+
+def test_what_is_tried_is_what_is_shipped():
+    """The tests run with the versions that the image holds."""
+    tried = locked("tests.lock")
+    shipped = {**locked("build.lock"), **locked("requirements.lock")}
+    assert {name: tried.get(name) for name in shipped} == shipped, "run python deploy/lock.py"
 
 
 def test_the_build_is_locked_too():
@@ -67,7 +76,7 @@ def test_the_build_is_locked_too():
 
 
 @pytest.mark.needs("packages")
-@pytest.mark.parametrize("name", ["requirements.lock", "build.lock"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_the_lock_file_resolves_with_hashes(name: str):
     asked = ["install", "--dry-run", "--ignore-installed", "--require-hashes", "--only-binary", ":all:", "--quiet"]
     done = subprocess.run([*PIP, *asked, "-r", DEPLOY / name], capture_output=True, text=True, timeout=AT_MOST)

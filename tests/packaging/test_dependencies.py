@@ -9,6 +9,8 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parents[2]
 BY_NAME = {"tzdata"}  # data that zoneinfo finds by itself, where the machine has none
 
@@ -39,7 +41,8 @@ def declared(requirements: list[str]) -> set[str]:
     return {plain(re.match(r"[A-Za-z0-9._-]+", requirement)[0]) for requirement in requirements}
 
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, BUILDERS = PYPROJECT["project"], PYPROJECT["build-system"]["requires"]
 
 
 def test_the_service_imports_what_it_declares_and_declares_what_it_imports():
@@ -55,6 +58,13 @@ def test_clinical_needs_nothing_but_the_standard_library():
     assert imported(ROOT / "cds_service" / "clinical") == set()
 
 
-def test_every_dependency_has_a_lowest_version():
-    requirements = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
-    assert [requirement for requirement in requirements if ">=" not in requirement] == []
+def bounded(requirement: Requirement) -> bool:
+    """Does it have a lowest version, and one that is too new?"""
+    operators = {each.operator for each in requirement.specifier}
+    return ">=" in operators and "<" in operators
+
+
+def test_every_dependency_has_a_lowest_version_and_one_that_is_too_new():
+    extras = PROJECT["optional-dependencies"]
+    every = [*PROJECT["dependencies"], *(each for extra in extras.values() for each in extra), *BUILDERS]
+    assert [each for each in every if not bounded(Requirement(each))] == []
