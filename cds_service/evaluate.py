@@ -44,7 +44,7 @@ REQUIRED = ("patient", "b12")
 MISSING = ("absent", "failed")
 DRAFT_ORDERS = "draftOrders"
 NO_ORDERS = Drafted()
-NOTHING_GATHERED = Gathered((), (), {}, (), {})
+NOTHING_GATHERED = Gathered((), (), {}, (), lambda _: None)
 SECONDS = 2.0  # for one call, where the client's settings say nothing
 
 READY, NONE_PASSED = "ready", "none passed"

@@ -1,4 +1,4 @@
-"""What a CDS client sends: the hook request, parsed once into a frozen type, with the prefetch left undecoded.
+"""What a CDS client sends: the hook request, decoded once, with its prefetch, into a frozen type.
 
 Lenient where real clients differ (checklist items 9, 10, 29 to 37), strict where a wrong reading could concern the
 wrong patient. A fault is told by its path and by the keyword of the schema that it breaks, never by its value: the
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from jsonschema import Draft202012Validator
 
+from ..fhir.resources import Resource
 from .depth import too_deep
 from .registry import DEFAULT_HOOK, HOOKS, Context, Envelope
 from .schemas import load_schema
@@ -73,7 +75,7 @@ class HookRequest(msgspec.Struct, frozen=True, gc=False):
     hook_instance: str
     patient_id: str
     tokens: dict[str, str]
-    prefetch: dict[str, msgspec.Raw]
+    prefetch: Mapping[str, Resource | msgspec.Raw | None]
     fhir_base: str = ""  # the fhirServer as it was named, also where there is no access to it
     fhir_access: FhirAccess | None = None
     warnings: tuple[str, ...] = ()  # keys of what was odd and put right, for the log
@@ -144,12 +146,16 @@ def log_name(hook_instance: str) -> str:
 
 
 def _envelope(body: bytes, hook: str) -> Envelope:
+    """In one pass with the prefetch; of a request of which something does not fit the prefetch stays undecoded."""
     try:
         if too_deep(body):
             raise BadRequest(TOO_DEEP)
         if not body.isascii():
             body.decode()  # the parts that are not decoded here must be text too
-        return HOOKS[hook].decoder.decode(body)
+        try:
+            return HOOKS[hook].whole_decoder.decode(body)
+        except msgspec.ValidationError:
+            return HOOKS[hook].decoder.decode(body)
     except msgspec.ValidationError:
         raise BadRequest(*_faults(body, hook)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ..fhir.resources import Resource
+
 Json = dict[str, Any]
 NOTHING = msgspec.Raw(b"null")
 
@@ -64,7 +66,7 @@ class Envelope(msgspec.Struct, rename="camel", gc=False, kw_only=True):
     context: Context
     fhir_server: str | None = None
     fhir_authorization: dict[str, msgspec.Raw] | None = None
-    prefetch: dict[str, msgspec.Raw] | None = None
+    prefetch: dict[str, msgspec.Raw] | None = None  # decoded resources, where the whole request fits
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,16 @@ class Hook:
         )
 
     @cached_property
+    def whole_decoder(self) -> msgspec.json.Decoder[Envelope]:
+        """Decodes its requests together with their prefetch, in one pass; ValidationError where something is odd."""
+        prefetch = ("prefetch", dict[str, Resource | None] | None, None)
+        return msgspec.json.Decoder(
+            msgspec.defstruct(f"Whole{self.envelope.__name__}", [prefetch], bases=(self.envelope,), gc=False)
+        )
+
+    @cached_property
     def decoder(self) -> msgspec.json.Decoder[Envelope]:
-        """Decodes its requests."""
+        """Decodes its requests; the prefetch stays undecoded, to be read key by key."""
         return msgspec.json.Decoder(self.envelope)
 
     def listed(self, pathway_title: str, templates: Mapping[str, str], required: Iterable[str]) -> Json:

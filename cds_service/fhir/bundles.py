@@ -1,7 +1,8 @@
 """Decodes what came under one prefetch key, or as one answer of a FHIR server: nothing, one resource, or a Bundle.
 
-A Bundle is decoded whole, in one pass. Only when something in it does not fit is it taken entry by entry, so that one
-odd resource costs itself and not its neighbours. Numbers keep their digits: 150.10 stays 150.10.
+A Bundle is decoded whole, in one pass; what came in a hook request was decoded with it. Only when something does not
+fit is a Bundle taken entry by entry, so that one odd resource costs itself and not its neighbours. Numbers keep their
+digits: 150.10 stays 150.10.
 
 What is not quite FHIR is repaired field by field, where that is safe: a lone object where a list is due and the
 reverse, a number where a text is due, empty strings, leftovers of other versions. What loses nothing is put right
@@ -14,16 +15,16 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from ..clinical.record import Ignored
 from . import resources
-from .resources import Bundle, CodeableConcept, Entry, Fhir, Link, Resource, listed
+from .resources import CodeableConcept, Entry, Fhir, Link, Resource, listed
 
 # Without these a resource would say something else: they are read, or the resource is not.
 DECISIVE = frozenset(
@@ -149,7 +150,11 @@ def _shape(annotation: Any) -> Shape:
 
 SHAPES: Mapping[type[Fhir], Mapping[str, Shape]] = types.MappingProxyType(
     {
-        kind: {field.encode_name: _shape(field.type) for field in msgspec.structs.fields(kind)}
+        kind: {
+            field.encode_name: _shape(field.type)
+            for field in msgspec.structs.fields(kind)
+            if field.type is not msgspec.Raw
+        }
         for kind in vars(resources).values()
         if isinstance(kind, type) and issubclass(kind, Fhir)
     }
@@ -181,8 +186,7 @@ class NestedTooDeepError(UnreadableError, RecursionError):
     """The JSON is nested deeper than can be decoded: 400 where a client sent it. Also what a decoder would raise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """What was there. A lone resource is one entry; the entries of a Bundle within a Bundle are among the others.
 
     `kind` is "null", "resource", "bundle" or "other" (JSON, but not FHIR). `damaged` counts the entries that could not
@@ -190,8 +194,8 @@ class Decoded:
     """
 
     kind: str
-    entries: tuple[Entry, ...] = ()
-    links: tuple[Link, ...] = ()
+    entries: Sequence[Entry] = ()
+    links: Sequence[Link] = ()
     total: Decimal | None = None
     ignored: tuple[Ignored, ...] = ()
     damaged: int = 0
@@ -209,18 +213,20 @@ class _LooseBundle(msgspec.Struct, gc=False):
     entry: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_BUNDLE = msgspec.json.Decoder(Bundle | None)
 _KIND = msgspec.json.Decoder(_Kind)
-_RESOURCE = msgspec.json.Decoder(Resource)
+_RESOURCE = msgspec.json.Decoder(Resource | None)
 _ENTRY = msgspec.json.Decoder(Entry)
+_TOTAL = msgspec.json.Decoder(Decimal | None)
 _LOOSE = msgspec.json.Decoder(_LooseBundle)
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def decode(raw: bytes | msgspec.Raw) -> Decoded:
-    """What is in `raw`. Raises UnreadableError if it is not JSON, NestedTooDeepError if it is too deep."""
+def decode(sent: bytes | msgspec.Raw | Resource | None) -> Decoded:
+    """What was sent, decoded already or not. UnreadableError if it is not JSON, NestedTooDeepError if too deep."""
+    if sent is None or isinstance(sent, Resource):
+        return _decoded(sent)
     try:
-        return _decode(raw)
+        return _decode(sent)
     except RecursionError:
         raise NestedTooDeepError("nested too deep") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -229,33 +235,34 @@ def decode(raw: bytes | msgspec.Raw) -> Decoded:
 
 def _decode(raw: bytes | msgspec.Raw) -> Decoded:
     try:
-        bundle = _BUNDLE.decode(raw)
+        return _decoded(_RESOURCE.decode(raw))
     except msgspec.ValidationError:
         return _decode_odd(raw)
-    if bundle is None:
+
+
+def _decoded(resource: Resource | None) -> Decoded:
+    """What fits: null, a Bundle, a lone resource, or an object that is no FHIR."""
+    if resource is None:
         return Decoded("null")
-    if bundle.resource_type == "Bundle":
-        return _opened(listed(bundle.entry), listed(bundle.link), bundle.total, _Notes())
-    return _decode_lone(raw) if bundle.resource_type else Decoded("other")
+    if resource.resource_type == "Bundle":
+        return _opened(listed(resource.entry), listed(resource.link), _total(resource.total), _Notes())
+    return Decoded("resource", (Entry(resource=resource),)) if resource.resource_type else Decoded("other")
 
 
 def _decode_odd(raw: bytes | msgspec.Raw) -> Decoded:
-    """What does not fit: a lone resource (whose fields are not a Bundle's), an odd Bundle, or no FHIR at all."""
+    """What does not fit: a Bundle, a lone resource, or no FHIR at all."""
     try:
         kind = _KIND.decode(raw).resource_type
     except msgspec.ValidationError:
         return Decoded("other")
     if kind == "Bundle":
         return _decode_loose_bundle(raw)
-    return _decode_lone(raw) if kind else Decoded("other")
+    return _decode_odd_resource(raw) if kind else Decoded("other")
 
 
-def _decode_lone(raw: bytes | msgspec.Raw) -> Decoded:
+def _decode_odd_resource(raw: bytes | msgspec.Raw) -> Decoded:
     notes = _Notes()
-    try:
-        resource: Resource | None = _RESOURCE.decode(raw)
-    except msgspec.ValidationError:
-        resource = _repaired(raw, Resource, notes)
+    resource = _repaired(raw, Resource, notes)
     if resource is None:
         return Decoded("resource", ignored=tuple(notes.ignored), damaged=1)
     return Decoded("resource", (Entry(resource=resource),), ignored=tuple(notes.ignored))
@@ -276,12 +283,19 @@ def _decode_loose_bundle(raw: bytes | msgspec.Raw) -> Decoded:
             notes.damaged += 1
         else:
             entries.append(entry)
-    frame = {"link": _plain(outline.link), "total": _plain(outline.total)}
     lost: list[str] = []
-    bundle = msgspec.convert(repair(frame, Bundle, "", lost), Bundle)
-    if any(path.startswith("link") for path in lost):  # it may have been the link to a further page
+    bundle = msgspec.convert(repair({"link": _plain(outline.link)}, Resource, "", lost), Resource)
+    if lost:  # it may have been the link to a further page
         notes.damage(Ignored("Bundle", LINKS))
-    return _opened(entries, listed(bundle.link), bundle.total, notes)
+    return _opened(entries, listed(bundle.link), _total(outline.total), notes)
+
+
+def _total(raw: msgspec.Raw) -> Decimal | None:
+    """How many matches the server counted, if it says a number."""
+    try:
+        return _TOTAL.decode(raw)
+    except msgspec.ValidationError:
+        return None
 
 
 class _Notes:

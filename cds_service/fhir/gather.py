@@ -7,7 +7,7 @@ the required ones. What was read of a key before it was given up still counts, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -16,7 +16,7 @@ from ..clinical.record import Ignored
 from ..fetching import Fetch, FetchFailed
 from .bundles import decode
 from .fetch import fetch_missing
-from .index import ResourceIndex, find
+from .index import ResourceIndex
 from .key_states import (
     ABSENT,
     DATA,
@@ -46,10 +46,9 @@ class Gathered:
     included: tuple[Resource, ...]
     states: Mapping[str, KeyState]  # of every published key, and of every key that was sent
     ignored: tuple[Ignored, ...]
-    by_reference: Mapping[str, Resource]  # "Medication/m1", and the full URLs of Bundle entries
+    find: Callable[[str], Resource | None]  # by reference: relative, absolute or with a version; none contained
     wrong_patient: bool = False  # the Patient that came is not the patient of the context
     published: frozenset[str] = frozenset()  # the keys that we ask for
-    with_address: Set[str] = frozenset()  # references of the resources that came with an address of their own
     versions: bool = True  # may there be several of one reference among the resources?
 
     @property
@@ -67,16 +66,12 @@ class Gathered:
         state = self.states.get(key)
         return state is not None and state.state in (DATA, EMPTY, NULL)
 
-    def find(self, reference: str) -> Resource | None:
-        """The resource that a reference names, relative, absolute or with a version. Contained ones are not here."""
-        return find(self.by_reference, self.with_address, reference)
-
     def _published_in(self, *states: str) -> frozenset[str]:
         return frozenset(key for key in self.published if self.states[key].state in states)
 
 
 def gather(
-    prefetch: Mapping[str, msgspec.Raw],
+    prefetch: Mapping[str, Resource | msgspec.Raw | None],
     templates: Mapping[str, str],
     context: Mapping[str, str],
     fetch: Fetch | None,
@@ -106,10 +101,9 @@ def gather(
         tuple(index.included),
         states,
         tuple(index.ignored),
-        index.by_reference,
+        index.find,
         _of_another_patient(readings),
         frozenset(templates),
-        frozenset(index.with_address),
         index.versions,
     )
 

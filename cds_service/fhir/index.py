@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from ..clinical.record import Ignored
 from .bundles import Decoded
@@ -15,20 +15,19 @@ _VERSION = re.compile(r"/_history/[^/]*$")
 _MEDICATION = re.compile(r"(?:.*/)?Medication/[^/?#]+$")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """One answer, sorted: the matches, what was only included with them, and what the server said about it."""
 
     kind: str
-    own: tuple[Entry, ...]
-    resources: tuple[Resource, ...]  # those of `own`
-    included: tuple[Entry, ...]
+    own: Sequence[Entry]
+    resources: Sequence[Resource]  # those of `own`
+    included: Sequence[Entry]
     outcomes: frozenset[str]  # of the weights below
-    next_urls: tuple[str, ...]
+    next_urls: Sequence[str]
     self_url: str
     total: Decimal | None
     damaged: int
-    ignored: tuple[Ignored, ...]
+    ignored: Sequence[Ignored]
 
 
 # How much an issue of an OperationOutcome weighs.
@@ -47,25 +46,36 @@ _NOTHING_FOUND_WORDS = ("no results", "no matching", "no matches", "nothing foun
 
 def sort(decoded: Decoded) -> Page:
     """Matches, includes and outcomes of one answer."""
+    kind, entries, links, total, ignored, damaged = decoded
     own: list[Entry] = []
     resources: list[Resource] = []
-    others: list[Entry] = []
-    for entry in decoded.entries:  # every entry of a call comes by here: no function calls for what is usual
+    others: list[tuple[Entry, Resource]] = []
+    for entry in entries:  # every entry of a call comes by here: no function calls for what is usual
         resource, search = entry.resource, entry.search
-        if (
-            resource is None
-            or resource.resource_type == "OperationOutcome"
-            or (search is not None and search.mode in _NO_MATCH)
-        ):
-            others.append(entry)
+        if resource is None:
+            continue
+        if resource.resource_type == "OperationOutcome" or (search is not None and search.mode in _NO_MATCH):
+            others.append((entry, resource))
         else:
             own.append(entry)
             resources.append(resource)
+    included, outcomes, remarks = _others(others) if others else _NO_OTHERS
+    next_urls, self_urls = (_urls(links, "next"), _urls(links, "self")) if links else ((), ())
+    self_url = self_urls[0] if self_urls else ""
+    return Page(kind, own, resources, included, outcomes, next_urls, self_url, total, damaged, (*ignored, *remarks))
+
+
+_NO_OTHERS: tuple[Sequence[Entry], frozenset[str], Sequence[Ignored]] = ((), frozenset(), ())
+
+
+def _others(
+    others: Sequence[tuple[Entry, Resource]],
+) -> tuple[Sequence[Entry], frozenset[str], Sequence[Ignored]]:
+    """(what was included, how much the outcomes weigh, what was not used) of the entries that are no matches."""
     included: list[Entry] = []
     outcomes: set[str] = set()
-    ignored = list(decoded.ignored)
-    for entry in others:
-        resource = entry.resource or Resource()
+    ignored: list[Ignored] = []
+    for entry, resource in others:
         if resource.resource_type == "OperationOutcome":
             issues = listed(resource.issue)
             weights = {weigh(issue) for issue in issues[:_ISSUES]} or {UNKNOWN}
@@ -76,18 +86,7 @@ def sort(decoded: Decoded) -> Page:
             included.append(entry)
         else:
             ignored.append(Ignored(reference_of(resource), REMARK))
-    return Page(
-        decoded.kind,
-        tuple(own),
-        tuple(resources),
-        tuple(included),
-        frozenset(outcomes),
-        _urls(decoded.links, "next"),
-        next(iter(_urls(decoded.links, "self")), ""),
-        decoded.total,
-        decoded.damaged,
-        tuple(ignored),
-    )
+    return included, frozenset(outcomes), ignored
 
 
 _NOTES = {
@@ -136,56 +135,81 @@ class ResourceIndex:
         self.resources: list[Resource] = []
         self.included: list[Resource] = []
         self.ignored: list[Ignored] = []
-        self.by_reference: dict[str, Resource] = {}
-        self.with_address: set[str] = set()  # references of resources that came with an absolute address
         self.versions = False  # has a reference come more than once, with different contents?
         self.has_patient = False  # the patient of the context is among the resources
-        self._included_ids: set[int] = set()
+        self._own: dict[tuple[str, str], Resource] = {}  # of `resources`, the first of each type and id
+        self._ids: set[str | None] = set()  # of `resources`
+        self._arrived: list[Page | tuple[str, Resource]] = []  # in their order; not yet in the two that follow
+        self._by_reference: dict[str, Resource] = {}
+        self._with_address: set[str] = set()  # references of resources that came with an absolute address
 
     def put(self, page: Page) -> None:
         """Everything of one answer. The same resource again is not kept twice; another Patient is not kept at all."""
         self.ignored.extend(page.ignored)
-        by_reference, resources = self.by_reference, self.resources
-        # the longest loop of a call: no function calls for what is usual
-        for entry, resource in zip(page.own, page.resources, strict=True):
-            kind, name, address = resource.resource_type, resource.id, entry.full_url
-            reference = f"{kind}/{name}" if name else ""
-            if address:
-                by_reference.setdefault(address, resource)
-                if "://" in address:
-                    self.with_address.add(reference)
-            if reference:
-                known = by_reference.setdefault(reference, resource)
-                if known is not resource:
-                    if self._is_repeated(known, resource):
-                        continue
-                    self.versions = True
-            if kind == "Patient" and not self._is_the_patient(resource):
-                continue
-            resources.append(resource)
+        self._arrived.append(page)
+        ids = {resource.id for resource in page.resources}
+        repeated = len(ids) < len(page.resources) or not ids.isdisjoint(self._ids)
+        self._ids |= ids
+        new = self._new(page.resources) if repeated else page.resources
+        self.resources += [each for each in new if each.resource_type != "Patient" or self._is_the_patient(each)]
         for entry in page.included:
             if entry.resource is not None:
                 self.include(entry.full_url or "", entry.resource)
 
     def include(self, reference: str, resource: Resource) -> None:
         """A resource that is not the patient's own, to be found by its address or reference."""
-        relative = reference_of(resource)
-        if reference:
-            self.by_reference.setdefault(reference, resource)
-            if "://" in reference:
-                self.with_address.add(relative)
-        if resource.id:
-            self.by_reference.setdefault(relative, resource)
+        self._arrived.append((reference, resource))
         self.included.append(resource)
-        self._included_ids.add(id(resource))
 
     def find(self, reference: str) -> Resource | None:
-        """The resource that a reference names, if it came."""
-        return find(self.by_reference, self.with_address, reference)
+        """The resource that a reference names, if it came.
 
-    def _is_repeated(self, known: Resource, resource: Resource) -> bool:
-        """Whether the same was put before; what only came along does not count, and a difference is kept."""
-        return known == resource and id(known) not in self._included_ids
+        An absolute reference finds a resource by its type and id only where that resource gave no address of its own:
+        the same id on another server is another resource.
+        """
+        if self._arrived:
+            self._add_references()
+        reference = _VERSION.sub("", reference)
+        found = self._by_reference.get(reference)
+        if found is not None or "://" not in reference:
+            return found
+        relative = "/".join(reference.rsplit("/", 2)[1:])
+        return None if relative in self._with_address else self._by_reference.get(relative)
+
+    def _new(self, resources: Sequence[Resource]) -> list[Resource]:
+        """Those that did not come before. Of one reference the same again is not new; something different is."""
+        own = self._own
+        if len(own) < len(self.resources):
+            for each in self.resources:
+                own.setdefault((each.resource_type, each.id or ""), each)
+        found = []
+        for each in resources:
+            known = own.setdefault((each.resource_type, each.id), each) if each.id else each
+            if known is each:
+                found.append(each)
+            elif known != each:
+                self.versions = True
+                found.append(each)
+        return found
+
+    def _add_references(self) -> None:
+        """Put what arrived where its references find it; the first of one reference stays."""
+        arrived, self._arrived = self._arrived, []
+        for each in arrived:
+            if isinstance(each, Page):
+                for entry in each.own:
+                    if entry.resource is not None:
+                        self._add_reference(entry.full_url or "", entry.resource)
+            else:
+                self._add_reference(*each)
+
+    def _add_reference(self, address: str, resource: Resource) -> None:
+        if address:
+            self._by_reference.setdefault(address, resource)
+            if "://" in address:
+                self._with_address.add(reference_of(resource))
+        if resource.id:
+            self._by_reference.setdefault(reference_of(resource), resource)
 
     def _is_the_patient(self, patient: Resource) -> bool:
         if patient.id == self.patient_id:
@@ -193,20 +217,6 @@ class ResourceIndex:
             return True
         self.ignored.append(Ignored(reference_of(patient), "another patient"))
         return False
-
-
-def find(by_reference: Mapping[str, Resource], with_address: Set[str], reference: str) -> Resource | None:
-    """The resource that a reference names, if it came.
-
-    An absolute reference finds a resource by its type and id only where that resource gave no address of its own: the
-    same id on another server is another resource.
-    """
-    reference = _VERSION.sub("", reference)
-    found = by_reference.get(reference)
-    if found is not None or "://" not in reference:
-        return found
-    relative = "/".join(reference.rsplit("/", 2)[1:])
-    return None if relative in with_address else by_reference.get(relative)
 
 
 def medication_to_look_up(resource: Resource, index: ResourceIndex) -> str:

@@ -1,7 +1,8 @@
 """The part of FHIR R4 that is read, as tolerant types: every field may be missing, and a list may be a lone object.
 
-One wide `Resource` serves all resource types, so that a Bundle is decoded whole in one pass whatever it holds. What
-does not fit is decoded entry by entry by `cds_service.fhir.bundles`. The names are FHIR's, in snake case.
+One wide `Resource` serves all resource types, Bundle among them, so that a hook request is decoded with its prefetch in
+one pass, whatever it holds. What does not fit is decoded entry by entry by `cds_service.fhir.bundles`. The names are
+FHIR's, in snake case.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ class Dosage(Fhir):
 
 
 T = TypeVar("T")
+NOTHING = msgspec.Raw(b"null")  # what stands for a part that was not sent
 
 
 class Ingredient(Fhir):
@@ -221,7 +223,8 @@ class Resource(Fhir):
     deceased_date_time: str | None = None
     # OperationOutcome
     issue: list[Issue] | Issue | None = None
-    # A Bundle inside a Bundle
+    # A Bundle, sent as it is or inside another; `total` is a list in a Claim
+    total: msgspec.Raw = NOTHING
     link: list[Link] | Link | None = None
     entry: list[Entry] | Entry | None = None
 
@@ -249,17 +252,6 @@ class Entry(Fhir):
 class Link(Fhir):
     relation: str | None = None
     url: str | None = None
-
-
-class Bundle(Fhir):
-    """A searchset, collection or untyped Bundle."""
-
-    resource_type: str | None = None
-    id: str | None = None
-    type: str | None = None
-    total: Decimal | None = None
-    link: list[Link] | Link | None = None
-    entry: list[Entry] | Entry | None = None
 
 
 def listed(value: list[T] | T | None) -> list[T]:
