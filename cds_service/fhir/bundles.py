@@ -293,7 +293,8 @@ def _decode_loose_bundle(raw: bytes | msgspec.Raw) -> Decoded:
 def _total(raw: msgspec.Raw) -> Decimal | None:
     """How many matches the server counted, if it says a number."""
     try:
-        return _TOTAL.decode(raw)
+        total: Decimal | None = _TOTAL.decode(raw)
+        return total
     except msgspec.ValidationError:
         return None
 
