@@ -6,7 +6,7 @@ no medicine that a safety row forbids (6.3 "Drafts").
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from .case import B12_ANALYTES, MARKERS, Case
@@ -15,6 +15,7 @@ from .laboratory import why_not
 from .tables import Choice, FixedCard, Orderable, Pathway, Provenance, Regimen, Row
 
 TOTAL_B12 = "b12-total"
+NO_MEDICINE = ("no_medicine_draft", "cobalamin_hypersensitivity", "cobalt_allergy")
 MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homocysteine": "homocysteine"}
 
 
@@ -45,15 +46,22 @@ class Advice:
     ordered: tuple[Draft, ...] = ()
 
 
-def matches(row: Row | Choice, found: Iterable[str]) -> bool:
+def matches(row: Row | Choice, found: Collection[str]) -> bool:
     """Do all conditions of the row hold?"""
     for name in row.when:
         if name not in found:
             return False
+    if row.any and not any(name in found for name in row.any):
+        return False
     return not any(name in found for name in row.unless) if row.unless else True
 
 
-def first_match(table: tuple[Row, ...], found: Iterable[str]) -> Row:
+def holding(row: Row, found: Collection[str]) -> list[str]:
+    """The findings by which a row that holds does so."""
+    return [*row.when, *(name for name in row.any if name in found)]
+
+
+def first_match(table: tuple[Row, ...], found: Collection[str]) -> Row:
     """The first row that holds; the loader has made sure that the last one always does."""
     return next(row for row in table if matches(row, found))
 
@@ -193,6 +201,6 @@ class Writer:
 
     def may_draft(self, regimen: Regimen) -> bool:
         """Not with medicines unknown or an allergy; no intramuscular injection with very low platelets."""
-        if "no_medicine_draft" in self.found or "cobalamin_or_cobalt_allergy" in self.found:
+        if any(name in self.found for name in NO_MEDICINE):
             return False
         return "platelets_below_im" not in self.found or all(phase.route != "im" for phase in regimen.phases)

@@ -309,6 +309,10 @@ def is_verified(case: Case, lab: Measured) -> bool:
     return lab.analyte == "b12" and family == "mass" and surely_below(lab, value, case.limits["b12-verify-low"])
 
 
+for (tested, _family), (low_edge, high_edge) in BOUNDS.items():
+    RULES.probe("b12_deficient", low_edge, tested, "below")
+    RULES.probe("b12_above", high_edge, tested, "above")
+RULES.probe("b12_verify", "b12-verify-low", "b12", "below")
 of_driver(
     "b12_deficient",
     "B12 is below the limit of deficiency, in the unit in which it was reported",
@@ -322,7 +326,6 @@ of_driver(
     lambda case, lab: band(case, lab) == "straddling",
     EDGES,
 )
-of_driver("b12_grey_or_above", "B12 is not below the limit of deficiency", lambda case, lab: case.band != "deficient")
 of_driver("b12_verify", "B12 is so low that the laboratory is asked to verify it", is_verified, "b12-verify-low")
 of_driver("b12_range_differs", "the laboratory's own lower limit differs from this pathway's", own_range_differs, EDGES)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .advice import Advice, Writer, first_match, matches, named
+from .advice import Advice, Writer, first_match, holding, matches, named
 from .case import Because
 from .findings import Assessment, Finding
 from .tables import Pathway, Row
@@ -98,7 +98,7 @@ def treatment(row: Row, found: dict[str, Finding]) -> str:
 
 def note_staleness(row: Row, found: dict[str, Finding]) -> None:
     """Was one of the results that chose this row stale? Then it is repeated before anything else is done."""
-    chose = {each for name in row.when for each in found[name].because}
+    chose = {each for name in holding(row, found) for each in found[name].because}
     stale = [each for name in ("b12_stale", "marker_stale") if name in found for each in found[name].because]
     because = tuple(each for each in stale if each in chose)
     if not because or "stale_exempt" in found:
@@ -110,7 +110,7 @@ def note_staleness(row: Row, found: dict[str, Finding]) -> None:
 
 def note_urgency(chosen: list[Row], found: dict[str, Finding]) -> None:
     """Does a safety row act before any result is there? Then no other card says to wait for one."""
-    names = [name for row in chosen if row.id in ACT_FIRST for name in row.when]
+    names = [name for row in chosen if row.id in ACT_FIRST for name in holding(row, found)]
     if names:
         because = dict.fromkeys(each for name in names for each in found[name].because)
         found["act_before_results"] = Finding("act_before_results", tuple(because))

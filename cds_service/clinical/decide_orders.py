@@ -119,7 +119,7 @@ def fit_for(writer: Writer, treat: str) -> Fit:
 
 def fit_on_injections(writer: Writer) -> Fit:
     """For whoever is on injections for life: what keeps them up."""
-    unsettled = ("on_im", "neuro", "symptoms_or_no_dose")
+    unsettled = ("on_im", "neuro", "symptoms", "no_dose_for_a_year")
     settled = {name: told for name, told in writer.found.items() if name not in unsettled}
     row = next((row for row in writer.pathway.safety if named(row) == LIFELONG), None)
     if row is None or not matches(row, settled):

@@ -24,7 +24,7 @@ LINE = "dismissed/"  # before the name of the row, where one line is left of a w
 FIXED = "fixed/"
 DISMISSED, ACCEPTED = "dismissed", "accepted"  # why something is not shown
 NEUROLOGICAL = (
-    "neuro", "gait", "cord", "cord_on_treatment", "cord_or_nitrous_neuro", "nitrous_with_neuro", "megaloblastic_neuro",
+    "neuro", "gait", "cord", "cord_on_treatment", "nitrous_with_neuro", "megaloblastic_neuro",
 )  # fmt: skip
 SIGNS_STAND_IN = frozenset({"conditions", "status"})  # the prefetch keys in which a neurological sign is recorded
 ABOUT_ACCESS = frozenset(  # whether something could be read: it may differ from one call to the next

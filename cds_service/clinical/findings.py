@@ -22,67 +22,30 @@ finding, any_of, all_of = RULES.finding, RULES.any_of, RULES.all_of
 
 RULES.limit("first-dose-recent", "days", "Treatment has just begun for")
 
-any_of("symptoms_or_active", "symptoms or signs, or active B12 was measured", "symptoms", "b12_active_measured")
-any_of(
-    "neuro_or_blood",
-    "neurological signs, macrocytosis, or a severe change of the blood count",
-    "neuro",
-    "macrocytosis",
-    "severe",
-)
-any_of(
-    "symptoms_or_straddling",
-    "symptoms or signs, or a B12 result that may be below the limit",
-    "symptoms",
-    "b12_straddling",
-)
-any_of(
-    "deteriorating",
-    "a problem of walking or balance, acute cord damage, or anaemia without iron deficiency",
-    "gait",
-    "cord",
-    "anaemia_not_iron",
-)
-any_of("deficient_or_grey", "B12 is below the limit of deficiency, or uncertain", "b12_deficient", "b12_grey")
-any_of(
-    "injection_preferred",
-    "injections are preferred: a severe blood count, B12 by mouth not enough, or Leber's optic neuropathy",
-    "severe",
-    "oral_insufficient",
-    "leber",
-)
-any_of(
-    "injection_first",
-    "injections come first: neurological signs, or injections preferred as above",
-    "neuro",
-    "injection_preferred",
-)
-any_of("symptoms_or_no_dose", "symptoms or signs, or no B12 injection for a year", "symptoms", "no_dose_for_a_year")
-
 
 @finding(
     "megaloblastic_neuro",
     "neurological signs with a blood count that suggests B12 deficiency",
-    follows_from="neuro macrocytosis severe deficient_or_grey b12_not_known anaemia_not_iron",
+    follows_from="neuro macrocytosis severe b12_deficient b12_grey b12_not_known anaemia_not_iron",
 )
 def megaloblastic_neuro(case: Case) -> Found:
     """S1b: NEURO with a blood count that suggests megaloblastic anaemia."""
     if not case.has("neuro"):
         return None
     counts: list[str] = []
-    if case.has("macrocytosis", "severe") and case.has("deficient_or_grey", "b12_not_known"):
+    if case.has("macrocytosis", "severe") and case.has("b12_deficient", "b12_grey", "b12_not_known"):
         counts += ("macrocytosis", "severe")
-    if case.has("anaemia_not_iron") and case.has("deficient_or_grey"):
+    if case.has("anaemia_not_iron") and case.has("b12_deficient", "b12_grey"):
         counts.append("anaemia_not_iron")
     return case.joined(("neuro", *counts)) if counts else None
 
 
-EXPLAINED = "deficient_or_grey b12_not_known macrocytosis"
+EXPLAINED = "b12_deficient b12_grey b12_not_known macrocytosis"
 
 
 def may_explain(case: Case) -> bool:
     """Could B12 deficiency explain a severe blood count?"""
-    return case.has("deficient_or_grey") or (case.has("b12_not_known") and case.has("macrocytosis"))
+    return case.has("b12_deficient", "b12_grey") or (case.has("b12_not_known") and case.has("macrocytosis"))
 
 
 @finding(
@@ -110,15 +73,15 @@ def hb_severe_to_treat(case: Case) -> Found:
 @finding(
     "folate_before_b12",
     "folic acid in a treatment dose is in use without B12, and B12 is low, uncertain, or unknown with warning signs",
-    follows_from="folate_running on_im on_oral macrocytosis neuro b12_not_known deficient_or_grey",
+    follows_from="folate_running on_im on_oral macrocytosis neuro b12_not_known b12_deficient b12_grey",
 )
 def folate_before_b12(case: Case) -> Found:
     """S2 for folic acid that is running: no B12 cover, and B12 deficient, grey, or not known with a reason to worry."""
     if not case.has("folate_running") or case.has("on_im", "on_oral"):
         return None
     worrying = case.has("macrocytosis", "neuro") and case.has("b12_not_known")
-    matters = worrying or case.has("deficient_or_grey")
-    return case.joined(("folate_running", "deficient_or_grey")) if matters else None
+    matters = worrying or case.has("b12_deficient", "b12_grey")
+    return case.joined(("folate_running", "b12_deficient", "b12_grey")) if matters else None
 
 
 @finding(
@@ -174,7 +137,7 @@ RULES.decided(
 RULES.decided(
     "act_before_results",
     "a critical card (S1, S1b) asks to act today without waiting for any result",
-    "cord_or_nitrous_neuro megaloblastic_neuro",
+    "cord nitrous_with_neuro megaloblastic_neuro",
 )
 RULES.decided(
     "order_differs",

@@ -51,6 +51,17 @@ RULES.results("potassium", count_for="potassium-current")
 RULES.results("egfr", count_for="egfr-current")
 
 
+RULES.probe("anaemia", "hb-men", "haemoglobin", "below", sex="male")
+RULES.probe("anaemia", "hb-women", "haemoglobin", "below")
+RULES.probe("anaemia", "hb-pregnancy", "haemoglobin", "below", problem="pregnancy")
+RULES.probe("folate_low", "folate-low-mass", "folate", "below")
+RULES.probe("folate_low", "folate-low-molar", "folate", "below")
+RULES.probe("egfr_reduced", "egfr-reduced", "egfr", "below")
+RULES.probe("egfr_severe", "egfr-severe", "egfr", "below")
+RULES.probe("mma_raised", "mma-upper", "mma", "above")
+RULES.probe("homocysteine_raised", "homocysteine-upper", "homocysteine", "above")
+
+
 # --- Blood count: BLOOD and SEVERE
 
 compare("macrocytosis", "the red cells are large (MCV above its limit)", "mcv", above="mcv-macrocytosis")
@@ -339,9 +350,6 @@ def marker_stale(case: Case) -> Found:
 @finding("homocysteine_raised", "homocysteine is raised", follows_from="markers", limits="homocysteine-upper")
 def homocysteine_raised(case: Case) -> Found:
     return case.because(case.homocysteine) if homocysteine_is_raised(case) else None
-
-
-any_of("nitrous_marker_raised", "MMA or homocysteine is raised", "mma_raised", "homocysteine_raised")
 
 
 # --- What came and could not be judged: it is named, so that nobody believes that it was weighed

@@ -165,18 +165,6 @@ def other_box2_medicine(case: Case) -> Found:
     return [Because(each.reference, since(case, each)) for each in others]
 
 
-OTHER_RISKS = ("recorded_risk", "nitrous_oxide", "other_box2_medicine", "irreversible_cause", "symptoms")
-
-
-@finding(
-    "other_risk_or_symptom",
-    "another risk factor, or a symptom or sign, is recorded",
-    follows_from=f"box2_ordered {' '.join(OTHER_RISKS)}",
-)
-def other_risk_or_symptom(case: Case) -> Found:
-    return case.joined(OTHER_RISKS) if case.has("box2_ordered") else None
-
-
 REPEATED = "b12_total_ordered b12_choice b12_stale b12_preliminary"
 
 

@@ -204,32 +204,27 @@ all_of(
 all_of(
     "nitrous_with_symptoms", "recreational nitrous oxide and symptoms are both recorded", "nitrous_oxide", "symptoms"
 )
-any_of(
-    "cord_or_nitrous_neuro",
-    "acute damage of the spinal cord or optic nerve, or nitrous oxide with neurological signs",
-    "cord",
-    "nitrous_with_neuro",
-)
 
 
 @finding(
     "cord_on_treatment",
     "such damage came up on B12 injections, after the first dose (or no dose is recorded)",
-    follows_from="on_im cord_or_nitrous_neuro nitrous_with_neuro doses",
+    follows_from="on_im cord nitrous_with_neuro doses",
     problems="sacd cord-recent neuro",
     limits="symptom-current",
 )
 def cord_on_treatment(case: Case) -> Found:
     """S1c: on injections, and the cord lesion came after the first recorded dose, or no dose is recorded at all."""
-    if not (case.has("on_im") and case.has("cord_or_nitrous_neuro")):
+    signs_found = list(case.joined(("cord", "nitrous_with_neuro")))
+    if not (case.has("on_im") and signs_found):
         return None
     if not case.doses:
-        return case.found["cord_or_nitrous_neuro"]
+        return signs_found
     begun = case.doses[0][0]
     signs = case.in_group("sacd") + case.in_group("cord-recent")
     if case.has("nitrous_with_neuro"):
         signs += current(case, "neuro")
-    counted = {each.reference for each in case.found["cord_or_nitrous_neuro"]}
+    counted = {each.reference for each in signs_found}
     after = [each for each in signs if each.reference in counted and (first_seen(each) or case.today) > begun]
     return each_once(evidence(case, after))
 
@@ -317,7 +312,6 @@ any_of(
     "box2_medicine",
     "nitrous_oxide",
 )
-any_of("risk_or_irreversible", "any risk factor, or a cause that does not go away", "risk_factor", "irreversible_cause")
 any_of(
     "high_risk",
     "high risk: by a long-term medicine, by age, or by history",

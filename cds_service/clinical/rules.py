@@ -57,6 +57,21 @@ class Rule:
     is_decided: bool = False  # made by the decision, once it knows the rows that hold
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Where a finding comes or goes: an analyte strictly below its limit, strictly above it, or from it on.
+
+    `sex` and `problem` (a concept) say what else must be recorded of the patient for that limit to count.
+    """
+
+    finding: str
+    limit: str
+    analyte: str
+    side: str  # below | above | from
+    sex: str = ""
+    problem: str = ""
+
+
 class Rules:
     """The declarations of one module, in the order in which they are written."""
 
@@ -64,6 +79,7 @@ class Rules:
         self.declared: list[Rule] = []
         self.stated: list[LimitRule] = []
         self.counts_for: dict[str, str] = {}
+        self.probes: list[Probe] = []
 
     def limit(self, name: str, unit: str, words: str, *, optional: bool = False, refines: bool = False) -> None:
         """A number of the pathways' thresholds.toml that the rules of this module read."""
@@ -88,9 +104,14 @@ class Rules:
             return self.surely(case, analyte, below=below, above=above)
 
         parts = tuple(follows_from.split())
+        self.probe(name, limit, analyte, "below" if below else "above")
         self.declared.append(
             Rule(name, words, make, parts, (limit, days), analytes=(analyte,), form="below" if below else "above")
         )
+
+    def probe(self, finding: str, limit: str, analyte: str, side: str, *, sex: str = "", problem: str = "") -> None:
+        """Where the finding must come and go, for whoever tries a site's limits. `compare` says it by itself."""
+        self.probes.append(Probe(finding, limit, analyte, side, sex, problem))
 
     def surely(self, case: Case, analyte: str, *, below: str = "", above: str = "") -> Found:
         """The evidence of a comparison, for a finding that chooses its limit."""
@@ -217,6 +238,11 @@ class Registry:
     def counts_for(self) -> dict[str, str]:
         """Analyte -> the limit of days within which its newest result counts."""
         return {analyte: days for module in self.modules for analyte, days in module.counts_for.items()}
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """Every limit of a result, with the finding that comes or goes there."""
+        return tuple(each for module in self.modules for each in module.probes)
 
     def stated(self, optional: bool) -> dict[str, str]:
         """The limits that every pathway must state, or those that it may: name -> unit."""

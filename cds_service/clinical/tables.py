@@ -105,21 +105,26 @@ class Analyte:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An orderable or regimen of a row that applies only when all of `when` and none of `unless` were found."""
+    """An orderable or regimen of a row, chosen when all of `when`, one of `any` and none of `unless` were found."""
 
     id: str
     when: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    any: tuple[str, ...] = ()  # empty: nothing is asked
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a decision table. `indicator` "none" means: no card, unless raised."""
+    """One row of a decision table: it holds when all of `when`, one of `any` and none of `unless` were found.
+
+    `indicator` "none" means: no card, unless raised.
+    """
 
     id: str
     table: str  # interpret | treat | safety | orders | notes
     when: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    any: tuple[str, ...] = ()
     label: str = ""
     tests: tuple[Choice, ...] = ()
     treat: str = "none"  # now | consider | after | none

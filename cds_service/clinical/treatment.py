@@ -307,14 +307,6 @@ def cobalt_allergy(case: Case) -> Found:
     return allergies_to(case, "cobalt", "allergy to cobalt")
 
 
-any_of(
-    "cobalamin_or_cobalt_allergy",
-    "hypersensitivity to a form of B12, or an allergy to cobalt, is recorded",
-    "cobalamin_hypersensitivity",
-    "cobalt_allergy",
-)
-
-
 # --- Medicines that lower B12, and others that matter
 
 
@@ -421,14 +413,6 @@ def nitrous_oxide(case: Case) -> Found:
         if now or case.limits.within_days("nitrous-current", day, case.today):
             found.append(problem)
     return [Because(each.reference, case.display(each.concept)) for each in found]
-
-
-any_of(
-    "medicine_induced",
-    "a medicine that can lower B12, or recreational nitrous oxide, is recorded",
-    "box2_medicine",
-    "nitrous_oxide",
-)
 
 
 @finding(

@@ -90,7 +90,7 @@ def values(case: Case) -> dict[str, str]:
     found["lasting_risks"] = listed(case, "lasting_risk")
     found["recognised_causes"] = listed(case, "recognised_cause")
     found["causes"] = listed(case, "cause_known")
-    found["allergies"] = listed(case, "cobalamin_or_cobalt_allergy")
+    found["allergies"] = listed(case, "cobalamin_hypersensitivity", "cobalt_allergy")
     found["undated_medicines"] = listed(case, "durations_unknown")
     blood = case.found.get("blood", ())
     found["signs"] = joined(case, [each.text for each in case.found.get("symptoms", ()) if each not in blood])
@@ -186,9 +186,9 @@ def folate_values(case: Case) -> dict[str, str]:
     return {"b12_first": begun, "folate_from": written(min(days) + timedelta(days=1))}
 
 
-def listed(case: Case, finding: str) -> str:
+def listed(case: Case, *findings: str) -> str:
     """What made a finding true, in our displays: at most three, then how many more."""
-    return joined(case, [each.text for each in case.found.get(finding, ())])
+    return joined(case, [each.text for each in case.joined(findings)])
 
 
 def joined(case: Case, told: list[str]) -> str:

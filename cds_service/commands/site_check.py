@@ -18,6 +18,8 @@ from typing import Any
 from ..app import client_config
 from ..clinical.b12 import BOUNDS
 from ..clinical.decide import SEVERITY
+from ..clinical.findings import REGISTRY
+from ..clinical.rules import Probe
 from ..clinical.tables import Threshold
 from ..content.content import Content, load_content, overdue
 from ..content.difference import cautions, difference
@@ -35,52 +37,21 @@ DAYS_AGO = 5  # how old each result is: current for every test
 FAMILY_OF_USE = {"mass": ("mass",), "molar": ("molar",)}  # other uses: both
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Where a finding comes or goes: strictly below the threshold, strictly above it, or from it on."""
-
-    threshold: str
-    analyte: str
-    side: str  # below | above | from
-    finding: str
-    also: Mapping[str, Any] = field(default_factory=dict)  # what else is recorded of the patient
-
-    def expected(self, value: Decimal, limit: Decimal) -> bool:
-        return {"below": value < limit, "above": value > limit, "from": value >= limit}[self.side]
+PROBES = REGISTRY.probes
+SITE_LIMITS = {name for edges in LIMITS.values() for name in edges}
+CODED = tuple(each for each in PROBES if each.limit in SITE_LIMITS)  # a site may state them for a code of its own
+BANDS = tuple(each for each in CODED if each.finding in ("b12_deficient", "b12_above"))
 
 
-BANDS = tuple(
-    probe
-    for (analyte, _), (low, high) in BOUNDS.items()
-    for probe in (Probe(low, analyte, "below", "b12_deficient"), Probe(high, analyte, "above", "b12_above"))
-)
-MARKERS = (
-    Probe("mma-upper", "mma", "above", "mma_raised"),
-    Probe("homocysteine-upper", "homocysteine", "above", "homocysteine_raised"),
-)
-PROBES = (
-    *BANDS,
-    *MARKERS,
-    Probe("b12-verify-low", "b12", "below", "b12_verify"),
-    Probe("mcv-macrocytosis", "mcv", "above", "macrocytosis"),
-    Probe("mcv-microcytosis", "mcv", "below", "iron_deficiency"),
-    Probe("hb-men", "haemoglobin", "below", "anaemia", {"patient": {"sex": "male"}}),
-    Probe("hb-women", "haemoglobin", "below", "anaemia"),
-    Probe(
-        "hb-pregnancy", "haemoglobin", "below", "anaemia", {"problem": [{"concept": "pregnancy", "days_ago": DAYS_AGO}]}
-    ),
-    Probe("hb-severe", "haemoglobin", "below", "hb_severe"),
-    Probe("hb-same-day", "haemoglobin", "below", "hb_same_day"),
-    Probe("neutrophils-severe", "neutrophils", "below", "neutrophils_severe"),
-    Probe("platelets-severe", "platelets", "below", "platelets_severe"),
-    Probe("platelets-im", "platelets", "below", "platelets_below_im"),
-    Probe("ferritin-iron", "ferritin", "below", "iron_deficiency"),
-    Probe("folate-low-mass", "folate", "below", "folate_low"),
-    Probe("folate-low-molar", "folate", "below", "folate_low"),
-    Probe("potassium-low", "potassium", "below", "potassium_low"),
-    Probe("egfr-reduced", "egfr", "below", "egfr_reduced"),
-    Probe("egfr-severe", "egfr", "below", "egfr_severe"),
-)
+def expected(probe: Probe, value: Decimal, limit: Decimal) -> bool:
+    """Must the finding be there with this value?"""
+    return {"below": value < limit, "above": value > limit, "from": value >= limit}[probe.side]
+
+
+def described_beside(probe: Probe) -> Json:
+    """What else a vignette records of the patient, so that this limit counts."""
+    patient = {"patient": {"sex": probe.sex}} if probe.sex else {}
+    return patient | ({"problem": [{"concept": probe.problem, "days_ago": DAYS_AGO}]} if probe.problem else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +75,7 @@ class Boundary:
             for value, expected, came in self.points
         )
         under = f", sent as {self.under}" if self.under else ""
-        return f"{self.pathway}: {self.probe.threshold}{under}: {self.probe.finding} {found}"
+        return f"{self.pathway}: {self.probe.limit}{under}: {self.probe.finding} {found}"
 
 
 def boundaries(ours: ClientConfig, theirs: ClientConfig) -> Iterator[Boundary]:
@@ -112,9 +83,9 @@ def boundaries(ours: ClientConfig, theirs: ClientConfig) -> Iterator[Boundary]:
     pathway, site = theirs.pathway, theirs.content.site
     changed = changed_limits(ours, theirs)
     for probe in PROBES:
-        if probe.threshold in changed:
+        if probe.limit in changed:
             yield tried(probe, theirs)
-    for probe in (*BANDS, *MARKERS):
+    for probe in CODED:
         for code, label in local_codes(probe, theirs):
             yield tried(probe, theirs, code, label)
     for own in site.own_limits:
@@ -124,7 +95,7 @@ def boundaries(ours: ClientConfig, theirs: ClientConfig) -> Iterator[Boundary]:
 
 def untried(ours: ClientConfig, theirs: ClientConfig) -> list[str]:
     """Changed thresholds for which there is no probe: their effect shows in the shipped vignettes only."""
-    probed = {probe.threshold for probe in PROBES}
+    probed = {probe.limit for probe in PROBES}
     return [name for name in changed_limits(ours, theirs) if name not in probed]
 
 
@@ -138,17 +109,17 @@ def tried(
     probe: Probe, service: ClientConfig, code: str = "", label: str = "", factor: Decimal = Decimal(1), **more: Any
 ) -> Boundary:
     """One probe at its limit and one step either side. `factor`: how many of the limit's unit are one of `unit`."""
-    threshold = service.pathway.thresholds[probe.threshold]
+    threshold = service.pathway.thresholds[probe.limit]
     unit = more.pop("unit", threshold.unit)
     points = []
     for value in around(threshold):
         lab = {"analyte": probe.analyte, "value": value / factor, "unit": unit, "days_ago": DAYS_AGO, **more}
-        described = {**probe.also, "lab": [lab | ({"code": code} if code else {})]}
+        described = {**described_beside(probe), "lab": [lab | ({"code": code} if code else {})]}
         found = played(
-            Vignette(probe.threshold, probe.threshold, DEFAULT_DAY, service.pathway.id, described, {}), service
+            Vignette(probe.limit, probe.limit, DEFAULT_DAY, service.pathway.id, described, {}), service
         )
         came = probe.finding in found.assessment.findings
-        points.append((value / factor, probe.expected(value, threshold.value), came))
+        points.append((value / factor, expected(probe, value, threshold.value), came))
     return Boundary(service.pathway.id, probe, unit, label, tuple(points))
 
 
@@ -164,7 +135,7 @@ def local_codes(probe: Probe, service: ClientConfig) -> Iterator[tuple[str, str]
     path = folder / VALUE_SETS / f"lab-{probe.analyte}.csv" if folder else None
     if path is None or not path.is_file():
         return
-    family = next(kind for (name, kind), edges in LIMITS.items() if name == probe.analyte and probe.threshold in edges)
+    family = next(kind for (name, kind), edges in LIMITS.items() if name == probe.analyte and probe.limit in edges)
     for row in rows_of(path):
         if family in FAMILY_OF_USE.get(row["use"], (family,)):
             yield row["code"], f"{row['code']} of {row['system']}"
@@ -180,7 +151,7 @@ def with_range(own: OwnLimits, service: ClientConfig) -> Iterator[Boundary]:
     for system, code in own.codes:
         label = f"{code} of {system}, with the range {low / factor} to {high / factor}"
         for probe in BANDS:
-            if probe.threshold in BOUNDS[own.analyte, own.family]:
+            if probe.limit in BOUNDS[own.analyte, own.family]:
                 yield tried(probe, service, code, label, factor, unit=own.unit, low=low / factor, high=high / factor)
 
 

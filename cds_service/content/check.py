@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from cds_service.clinical.b12 import BOUNDS
 from cds_service.clinical.findings import REGISTRY, RESTS_ON
-from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen, Row
+from cds_service.clinical.tables import Choice, FixedCard, Pathway, Provenance, Regimen, Row
 from cds_service.clinical.wording import LONGEST
 
 from .codes import Codes
@@ -118,9 +118,9 @@ def check_thresholds(pathway: Pathway, stated: Iterable[str], words: Vocabulary,
 
 def check_findings(place: str, row: Row, stated: Iterable[str], words: Vocabulary, faults: Faults) -> None:
     """Every condition of the row, of its choices, raises and exceptions is a finding, and has its numbers."""
-    used = [*row.when, *row.unless, *row.no_card]
+    used = [*row.when, *row.any, *row.unless, *row.no_card]
     used += [name for _, names in (*row.raised, *row.treat_when) for name in names]
-    used += [name for choice in (*row.tests, *row.regimens) for name in (*choice.when, *choice.unless)]
+    used += [name for choice in (*row.tests, *row.regimens) for name in (*choice.when, *choice.any, *choice.unless)]
     for name in dict.fromkeys(used):
         if name not in words.findings:
             faults.unknown(place, "finding", name, words.findings)
@@ -145,11 +145,34 @@ def check_condition(place: str, row: Row, faults: Faults) -> None:
     """A finding both asked for and excluded makes a row that never holds; only a safety row speaks alone."""
     if row.speaks_alone and not (row.table == "safety" or (row.table == "orders" and row.id.startswith("S"))):
         faults.add(place, "speaks_alone is for safety rows")
-    for name in set(row.when) & set(row.unless):
+    for name in sorted(set(row.when) & set(row.unless)):
         faults.add(place, f"{name!r} is in when and in unless: the row never holds")
+    check_any(place, row, faults)
     for choice in (*row.tests, *row.regimens):
+        check_any(place, choice, faults)
         for name in (set(choice.when) | set(row.when)) & (set(choice.unless) | set(row.unless)):
             faults.add(place, f"{choice.id!r} is never chosen: it needs and excludes {name!r}")
+
+
+def check_any(place: str, row: Row | Choice, faults: Faults) -> None:
+    """`any` asks for one of several findings that the row neither needs nor excludes anyway."""
+    if len(row.any) == 1:
+        faults.add(place, f"any names {row.any[0]!r} alone: that belongs into when")
+    for name in row.any:
+        if name in row.when:
+            faults.add(place, f"{name!r} is in when and in any: any asks for nothing more")
+        if name in row.unless:
+            faults.add(place, f"{name!r} is in any and in unless: it never counts")
+
+
+def takes_all_of(earlier: Row, row: Row) -> bool:
+    """Does the earlier row hold for every patient for whom the later one does?"""
+    has_any = (
+        not earlier.any
+        or bool(set(earlier.any) & set(row.when))
+        or (bool(row.any) and set(row.any) <= set(earlier.any))
+    )
+    return has_any and set(earlier.when) <= set(row.when) and set(earlier.unless) <= set(row.unless)
 
 
 def check_total(file: str, pathway: str, rows: Sequence[Row], faults: Faults) -> None:
@@ -157,11 +180,11 @@ def check_total(file: str, pathway: str, rows: Sequence[Row], faults: Faults) ->
     if not rows:
         faults.add(file, "the table has no rows")
         return
-    if rows[-1].when or rows[-1].unless:
+    if rows[-1].when or rows[-1].unless or rows[-1].any:
         faults.add(row_place(pathway, rows[-1]), "the last row must have no condition, so that the table is total")
     for number, row in enumerate(rows):
         for earlier in rows[:number]:
-            if set(earlier.when) <= set(row.when) and set(earlier.unless) <= set(row.unless):
+            if takes_all_of(earlier, row):
                 faults.add(row_place(pathway, row), f"no patient can reach it: row {earlier.id!r} before it takes all")
                 break
 

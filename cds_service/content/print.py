@@ -100,6 +100,8 @@ def said_in_full(each: Said) -> str:
     text = f"{each.text} ({each.name})" if each.name and each.name != each.text else each.text
     if each.when:
         text += " if " + f" {each.joined} ".join(one.name for one in each.when)
+    if each.any:
+        text += " if one of " + " or ".join(one.name for one in each.any)
     return text + (" unless " + " or ".join(one.name for one in each.unless) if each.unless else "")
 
 

@@ -66,6 +66,7 @@ class Said:
     when: tuple[Said, ...] = ()
     joined: str = "and"  # what joins `when`
     unless: tuple[Said, ...] = ()  # any of them
+    any: tuple[Said, ...] = ()  # at least one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Sheet:
         return TITLED.get(self.id, "Title") if any(entry.title for entry in self.entries) else ""
 
 
-ROW_FACTS = ("When", "Unless", "Added to", "Label", "Card", "Tests", "Treatment", "Regimens", "Review")
+ROW_FACTS = ("When", "Any of", "Unless", "Added to", "Label", "Card", "Tests", "Treatment", "Regimens", "Review")
 
 
 def plain(*facts: tuple[str, str]) -> tuple[Fact, ...]:
@@ -255,6 +256,7 @@ class Names:
         review = (Said(after(row.review), row.review),) if row.review else ()
         facts = (
             Fact("When", self.findings(row.when), "and"),
+            Fact("Any of", self.findings(row.any), "or"),
             Fact("Unless", self.findings(row.unless), "or"),
             Fact("Added to", tuple(Said(each) for each in row.on)),
             Fact("Label", self.label(row.label)),
@@ -282,7 +284,8 @@ class Names:
 
     def chosen(self, choice: Choice, text: str) -> Said:
         """A test or regimen with its own conditions."""
-        return Said(text, choice.id, when=self.findings(choice.when), unless=self.findings(choice.unless))
+        when, one_of, unless = (self.findings(each) for each in (choice.when, choice.any, choice.unless))
+        return Said(text, choice.id, when=when, any=one_of, unless=unless)
 
     def cards(self, row: Row) -> Iterator[Said]:
         """The indicator as the table gives it; notes and most treatment rows leave it to the card they are on."""

@@ -322,6 +322,7 @@ class ChoiceTable(Shape, frozen=True, kw_only=True):
 
     id: Name
     when: SomeTexts = ()
+    any: SomeTexts = ()
     unless: SomeTexts = ()
 
 
@@ -334,6 +335,7 @@ class RowEntry(Signed, frozen=True, kw_only=True):
     table: ClassVar[str]
     id: Name
     when: SomeTexts = ()
+    any: SomeTexts = ()
     unless: SomeTexts = ()
     off: bool = False
 
@@ -504,4 +506,6 @@ def built(kind: type[Built], shape: Shape) -> Built:
 
 def choices(entries: Choices) -> tuple[Choice, ...]:
     """A list of ids, each alone or with its conditions."""
-    return tuple(Choice(each) if isinstance(each, str) else Choice(each.id, each.when, each.unless) for each in entries)
+    return tuple(
+        Choice(each) if isinstance(each, str) else Choice(each.id, each.when, each.unless, each.any) for each in entries
+    )

@@ -108,6 +108,7 @@ class JudgedRow:
     id: str
     held: bool
     when: tuple[Condition, ...]
+    any: tuple[Condition, ...]
     unless: tuple[Condition, ...]
     label: str
     words: str  # the label in words
@@ -116,11 +117,16 @@ class JudgedRow:
     added: tuple[Part, ...] = ()  # notes and regimens on its card
 
     @property
+    def because(self) -> list[Condition]:
+        """The conditions by which a row that held did so."""
+        return [*self.when, *(each for each in self.any if each.found)]
+
+    @property
     def failing(self) -> list[tuple[str, Condition]]:
         """What was wanted and not found ("lacks"), or found and not wanted ("has")."""
-        return [("lacks", each) for each in self.when if not each.found] + [
-            ("has", each) for each in self.unless if each.found
-        ]
+        lacking = [("lacks", each) for each in self.when if not each.found]
+        none_of = [] if any(each.found for each in self.any) else [("lacks", each) for each in self.any]
+        return [*lacking, *none_of, *(("has", each) for each in self.unless if each.found)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +239,7 @@ class Phrases:
             row.id,
             found is not None,
             tuple(self.condition(name, findings) for name in row.when),
+            tuple(self.condition(name, findings) for name in row.any),
             tuple(self.condition(name, findings) for name in row.unless),
             row.label,
             self.label(row.label),

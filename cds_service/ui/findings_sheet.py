@@ -100,6 +100,6 @@ def rows_by_finding(pathway: Pathway) -> dict[str, tuple[str, ...]]:
 def asked_for(row: Row) -> Iterator[str]:
     """Every finding that a row names."""
     choices: tuple[Choice, ...] = (*row.tests, *row.regimens)
-    yield from (*row.when, *row.unless, *row.no_card)
+    yield from (*row.when, *row.any, *row.unless, *row.no_card)
     yield from (name for _, names in (*row.raised, *row.treat_when) for name in names)
-    yield from (name for choice in choices for name in (*choice.when, *choice.unless))
+    yield from (name for choice in choices for name in (*choice.when, *choice.any, *choice.unless))

@@ -35,7 +35,7 @@ def without_conditions(pathway: Pathway) -> Iterator[tuple[str, Pathway]]:
 
 def weakened(row: Row) -> Iterator[tuple[str, Row]]:
     """The row with one condition less, in each way there is."""
-    for name in ("when", "unless", "no_card"):
+    for name in ("when", "any", "unless", "no_card"):
         names = getattr(row, name)
         for each in names:
             yield f"without {name} {each}", replace(row, **{name: tuple(n for n in names if n != each)})
@@ -61,7 +61,7 @@ def weakened(row: Row) -> Iterator[tuple[str, Row]]:
 
 def weakened_choice(choice: Choice) -> Iterator[tuple[str, Choice]]:
     """The choice with one condition less."""
-    for name in ("when", "unless"):
+    for name in ("when", "any", "unless"):
         names = getattr(choice, name)
         for each in names:
             yield f"without {name} {each}", replace(choice, **{name: tuple(n for n in names if n != each)})
@@ -80,32 +80,49 @@ def swapped(pathway: Pathway) -> Iterator[tuple[str, Pathway]]:
 
 EXCLUSIVE = (
     {"b12_deficient", "b12_grey", "b12_above", "b12_unusable", "b12_preliminary", "b12_untested"},
-    {"b12_deficient", "b12_grey_or_above", "b12_unusable", "b12_preliminary", "b12_untested"},
     {"deficient_by_total_only", "b12_grey", "b12_above"},
     {"mma_raised", "mma_normal", "mma_unclear"},
 )
 
 
+def ways(row: Row) -> list[set[str]]:
+    """The findings by which a row can hold: its `when`, with each of its `any`."""
+    return [{*row.when, each} for each in row.any] if row.any else [set(row.when)]
+
+
 def disjoint(first: Row, second: Row) -> bool:
     """Can no patient match both? By a condition that the other excludes, or by findings that exclude each other."""
-    if set(first.when) & set(second.unless) or set(second.when) & set(first.unless):
-        return True
-    return any(
-        a != b for group in EXCLUSIVE for a in group & set(first.when) for b in group & set(second.when) if a != b
-    ) and not {"b12_grey", "b12_grey_or_above"} <= set(first.when) | set(second.when)
+    return all(
+        bool(one & set(second.unless) or other & set(first.unless)) or exclusive(one | other)
+        for one in ways(first)
+        for other in ways(second)
+    )
 
 
-IMPLIES = {
-    "deteriorating": {"symptoms_or_active"},  # disturbed gait, cord signs and anaemia are symptoms (6.1)
+def exclusive(found: set[str]) -> bool:
+    """Do two of these findings exclude each other?"""
+    return any(len(group & found) > 1 for group in EXCLUSIVE)
+
+
+IMPLIES = {  # disturbed gait, cord signs and anaemia are symptoms (6.1)
+    **dict.fromkeys(("gait", "cord", "anaemia_not_iron"), {"symptoms"}),
     "high_risk": {"lasting_risk"},
 }
 
 
 def taken_before(earlier: tuple[Row, ...], first: Row, second: Row) -> bool:
     """Does a row above both take every patient who matches both?"""
-    found = {*first.when, *second.when}
-    found |= {implied for name in found for implied in IMPLIES.get(name, ())}
-    return any(set(row.when) <= found and not row.unless for row in earlier)
+    return all(
+        any(takes(row, {*one, *other}) for row in earlier) or exclusive(one | other)
+        for one in ways(first)
+        for other in ways(second)
+    )
+
+
+def takes(row: Row, found: set[str]) -> bool:
+    """Does the row hold for whoever has these findings, whatever else is found?"""
+    found = found.union(*(IMPLIES.get(name, set()) for name in found))
+    return set(row.when) <= found and not row.unless and (not row.any or bool(set(row.any) & found))
 
 
 def survivors(mutants: Iterator[tuple[str, Pathway]], tellings: list[Told]) -> list[str]:

@@ -105,7 +105,7 @@ def test_every_order_is_judged_without_a_placeholder_left_or_a_finding_unknown(p
     for advice in decision.advice:
         assert "{" not in advice.summary + advice.detail
         assert len(advice.summary.encode("utf-16-le")) // 2 <= 139
-    allergic = {"cobalamin_or_cobalt_allergy", "no_medicine_draft"} & set(decision.findings)
+    allergic = {"cobalamin_hypersensitivity", "cobalt_allergy", "no_medicine_draft"} & set(decision.findings)
     medicines = [draft for each in decision.advice for draft in each.drafts if draft.kind == "medicine"]
     assert not (allergic and medicines)
 

@@ -51,7 +51,7 @@ def test_the_rows_that_ask_for_a_finding_are_named_however_they_ask():
 @pytest.mark.parametrize(
     "name, drawn",
     [
-        ("cord_or_nitrous_neuro", ["cord", "nitrous_with_neuro"]),
+        ("irreversible_cause", ["must_im", "bariatric"]),
         ("macrocytosis", ["mcv", "mcv-macrocytosis", "blood-count-current"]),
         ("must_im_disease", ["must-im", "lifelong"]),
         ("severe", ["hb_severe", "pancytopenia"]),
