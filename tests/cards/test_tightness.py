@@ -105,7 +105,7 @@ def exclusive(found: set[str]) -> bool:
 
 
 IMPLIES = {  # disturbed gait, cord signs and anaemia are symptoms (6.1)
-    **dict.fromkeys(("gait", "cord", "anaemia_not_iron"), {"symptoms"}),
+    **{name: {"symptoms"} for name in ("gait", "cord", "anaemia_not_iron")},
     "high_risk": {"lasting_risk"},
 }
 
