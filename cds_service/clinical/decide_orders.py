@@ -189,8 +189,9 @@ def schedule_differences(order: Order, wanted: Phase, injected: list[Order], fit
 
 
 def is_comparable(order: Order) -> bool:
-    """Is it said how often the first doses come, and not in words alone?"""
-    return bool(order.phases) and order.phases[0].interval is not None and not order.phases[0].in_words
+    """Is it said how often the first doses come, not in words alone, and not only when needed?"""
+    first = order.phases[0] if order.phases else None
+    return first is not None and first.interval is not None and not (first.in_words or first.as_needed)
 
 
 def is_often(days: Decimal | None, limits: Limits) -> bool:

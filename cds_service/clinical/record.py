@@ -167,6 +167,7 @@ class OrderedPhase:
     interval: Decimal | None  # days between doses
     days: Decimal | None = None  # how long it lasts, where that is limited
     in_words: bool = False  # the interval was read from free text: good enough to exempt an order, not to fault it
+    as_needed: bool = False  # taken when needed: no schedule, whatever the timing says
 
 
 @dataclass(frozen=True, slots=True)

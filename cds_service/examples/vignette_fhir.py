@@ -277,6 +277,8 @@ def instruction(told: Json) -> Json:
         found["doseAndRate"] = [{"doseQuantity": amount(told["dose"])}]
     if told.get("every"):
         found["timing"] = {"repeat": repeat(told)}
+    if told.get("as_needed"):
+        found["asNeededBoolean"] = True
     return found
 
 

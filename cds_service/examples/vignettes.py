@@ -19,7 +19,7 @@ from ..content.files import shipped_folder
 PLAIN_NAME = re.compile(r"[a-z0-9-]+")
 DEFAULT_DAY = date(2026, 1, 15)
 DRAFT = {"orderable", "ingredient", "text", "id", "status", "route", "dose", "every", "times", "for", "instructions",
-         "phases"}  # fmt: skip
+         "phases", "as_needed"}  # fmt: skip
 KEYS = {
     "lab": {"analyte", "value", "unit", "comparator", "status", "low", "high", "flag", "outcome", "code", "id"},
     "problem": {"concept", "as", "status", "ended_days_ago", "ended", "text"},

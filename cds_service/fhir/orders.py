@@ -142,11 +142,13 @@ def phase_of(dosage: Dosage, content: Constituent, reading: Reading) -> OrderedP
     if dose is None and not content.per_ml:
         dose = content.strength  # one tablet or ampoule: what the product's name promises
     timing = dosage.timing
+    as_needed = bool(dosage.as_needed_boolean) or dosage.as_needed_codeable_concept is not None
     interval = None if timing is None else interval_of_repeat(timing.repeat) or interval_of_code(timing)
     if interval:
-        return OrderedPhase(dose, interval, length_of(timing.repeat, interval, reading) if timing else None)
+        length = length_of(timing.repeat, interval, reading) if timing else None
+        return OrderedPhase(dose, interval, length, as_needed=as_needed)
     written = interval_in_words(dosage.text)
-    return OrderedPhase(dose, written, None, in_words=written is not None)
+    return OrderedPhase(dose, written, None, in_words=written is not None, as_needed=as_needed)
 
 
 def length_of(repeat: Repeat | None, interval: Decimal, reading: Reading) -> Decimal | None:

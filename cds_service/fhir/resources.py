@@ -93,6 +93,7 @@ class Dosage(Fhir):
     text: str | None = None
     timing: Timing | None = None
     as_needed_boolean: bool | None = None
+    as_needed_codeable_concept: CodeableConcept | None = None
     route: CodeableConcept | None = None
     dose_and_rate: list[DoseAndRate] | DoseAndRate | None = None
     dose_quantity: Quantity | None = None  # DSTU2 and STU3 leftovers
