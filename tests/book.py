@@ -50,9 +50,9 @@ def service(pathway: str, site: Path | None = None) -> ClientConfig:
     return client_config(Settings(demo=True, pathway=pathway), overlaid(site) if site else content())
 
 
-def play(vignette: Vignette) -> Evaluation:
-    """The vignette's request, answered by the whole pipeline without a FHIR server."""
-    asked = service(vignette.pathway, overlay_folder(vignette))
+def play(vignette: Vignette, asked: ClientConfig | None = None) -> Evaluation:
+    """The vignette's request, answered by the whole pipeline without a FHIR server; by the service of its pathway."""
+    asked = asked or service(vignette.pathway, overlay_folder(vignette))
     request = read_request(request_bytes(vignette, asked.content), vignette.hook)
     now = datetime.combine(vignette.as_of, time(12), UTC)
     return evaluate(request, asked, CallTime(now, seconds=NEVER), history=Recollection(vignette))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from . import b12, laboratory, ordered, problems, treatment
-from .case import Because, Case, Evidence
+from .case import Because, Case, Evidence, surely_above, surely_below
 from .record import PatientRecord
 from .rules import Found, Registry, Rules
-from .tables import Pathway
+from .tables import Pathway, Threshold, normalise_unit
 from .treatment import course_start
 from .wording import values
 
@@ -175,11 +175,25 @@ class Assessment:
     case: Case
 
 
+def compared_with(threshold: Threshold, case: Case) -> Found:
+    """The evidence of a finding that the content adds: the newest current result lies beyond its limit."""
+    analyte = case.pathway.analytes[threshold.analyte]
+    lab = case.newest(analyte.id, analyte.current)
+    unit = analyte.units[normalise_unit(threshold.unit)]
+    family, value = case.base(lab) if lab else ("", threshold.value)
+    if lab is None or family != unit.family:
+        return None
+    beyond = surely_below if threshold.below else surely_above
+    return case.because(lab) if beyond(lab, value, threshold.value * unit.factor) else None
+
+
 def assess(record: PatientRecord, pathway: Pathway, today: date) -> Assessment:
     """Every finding of the record on that day."""
     case = Case(record, pathway, today)
     for rule in MADE:
         if all(name in pathway.limits for name in RESTS_ON.get(rule.name, ())):
             case.add(rule.name, rule.make(case))
+    for threshold in pathway.compared:
+        case.add(threshold.makes, compared_with(threshold, case))
     findings = {name: Finding(name, because) for name, because in case.found.items()}
     return Assessment(findings, values(case), case)

@@ -365,7 +365,8 @@ def homocysteine_raised(case: Case) -> Found:
 )
 def unjudged(case: Case) -> None:
     case.unjudged = {}
-    for analyte, days in RULES.counts_for.items():
+    added = {each.analyte: case.pathway.analytes[each.analyte].current for each in case.pathway.compared}
+    for analyte, days in (RULES.counts_for | added).items():
         if analyte in case.labs and (because := newest_unjudged(case, case.labs[analyte], days)):
             case.unjudged[analyte] = because
 

@@ -68,6 +68,14 @@ class Threshold:
     step: Decimal
     provenance: Provenance
     note: str = field(default="", compare=False)
+    analyte: str = ""  # a limit that the content adds: a current result of this analyte ...
+    below: str = ""  # ... surely below it makes this finding
+    above: str = ""  # ... surely above it makes this finding
+
+    @property
+    def makes(self) -> str:
+        """The finding of a limit that the content adds; "" for those that the program reads."""
+        return self.below or self.above
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,8 @@ class Analyte:
     mass_per_molar: Decimal | None  # 1 base molar unit = this many base mass units
     plausible: tuple[Plausible, ...] = ()
     provenance: Provenance | None = None
+    prefetch: str = ""  # the prefetch key under which it is asked for
+    current: str = ""  # the threshold, in days, within which its newest result counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +245,13 @@ class Pathway:
     orderables: dict[str, Orderable]
     fixed: dict[str, FixedCard]
     limits: Limits = field(init=False, repr=False, compare=False)  # the thresholds as plain numbers
+    compared: tuple[Threshold, ...] = field(init=False, repr=False, compare=False)  # limits that the content adds
     site_limits: frozenset[str] = field(default_factory=frozenset)  # "system|code|unit" whose limits a site has set
 
     def __post_init__(self) -> None:
         numbers = {name: threshold.value for name, threshold in self.thresholds.items()}
         object.__setattr__(self, "limits", Limits(numbers))
+        object.__setattr__(self, "compared", tuple(each for each in self.thresholds.values() if each.makes))
 
 
 def months_before(day: date, months: int) -> date:

@@ -67,6 +67,10 @@ LONGEST: dict[str, str] = {
 def values(case: Case) -> dict[str, str]:
     """Every placeholder with its value; what is not there reads "not recorded"."""
     found = dict.fromkeys(LONGEST, "")
+    for analyte in {each.analyte for each in case.pathway.compared}:
+        lab = case.newest(analyte, case.pathway.analytes[analyte].current)
+        name, day = placeholders(analyte)
+        found |= {name: shown(lab), day: written(lab.date) if lab else ""}
     found.update(b12_values(case))
     found.update(marker_values(case))
     found.update(folate_values(case))
@@ -97,6 +101,12 @@ def values(case: Case) -> dict[str, str]:
     found["injection_date"] = written(case.doses[-1][0]) if case.doses else ""
     absent = case.pathway.messages["not-recorded"]
     return {name: value or absent for name, value in found.items()}
+
+
+def placeholders(analyte: str) -> tuple[str, str]:
+    """The placeholders of an analyte for which the content has a limit of its own: its result, and the day of it."""
+    name = analyte.replace("-", "_")
+    return name, f"{name}_date"
 
 
 def shown(lab: LabResult | None) -> str:

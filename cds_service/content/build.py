@@ -35,6 +35,8 @@ def analyte(element: Element, faults: Faults) -> Analyte:
         mass_per_molar=table.mass_per_molar,
         plausible=tuple(built(Plausible, entry) for entry in table.plausible),
         provenance=table.provenance,
+        prefetch=table.prefetch,
+        current=table.current,
     )
     check_analyte(element.place, table, found, faults)
     return found

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cds_service.clinical.b12 import BOUNDS
 from cds_service.clinical.findings import REGISTRY, RESTS_ON
-from cds_service.clinical.tables import Choice, FixedCard, Pathway, Provenance, Regimen, Row
-from cds_service.clinical.wording import LONGEST
+from cds_service.clinical.tables import Choice, FixedCard, Pathway, Provenance, Regimen, Row, normalise_unit
+from cds_service.clinical.wording import LONGEST, placeholders
 
 from .codes import Codes
-from .faults import Faults
+from .faults import Faults, listing, nearest
 from .words import Words
 
 ROUTES = ("im", "sc", "iv", "injection", "oral", "sublingual", "nasal", "other")
@@ -38,6 +38,7 @@ class Vocabulary:
     medicine_groups: frozenset[str] = MEDICINE_GROUPS
     optional: Mapping[str, str] = field(default_factory=dict)  # threshold that a pathway may state -> its unit
     rests_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # finding -> optional thresholds it needs
+    counts_for: Mapping[str, str] = field(default_factory=dict)  # analyte -> the days for which the findings read it
     words: Mapping[str, str] = field(default_factory=dict)  # "findings.b12_grey", "thresholds.hb-men": what each means
 
 
@@ -49,8 +50,47 @@ def clinical_vocabulary() -> Vocabulary:
         thresholds=REGISTRY.stated(optional=False),
         optional=REGISTRY.stated(optional=True),
         rests_on=RESTS_ON,
+        counts_for=REGISTRY.counts_for,
         words=REGISTRY.words,
     )
+
+
+def with_own(words: Vocabulary, pathway: Pathway, faults: Faults) -> Vocabulary:
+    """With the findings, limits and placeholders that the pathway's own limits add (a threshold with `analyte`)."""
+    findings, units, longest = set(words.findings), dict(words.optional), dict(words.longest)
+    for analyte in pathway.analytes.values():
+        if analyte.current not in words.thresholds:
+            units[analyte.current] = "days"
+    for threshold in pathway.compared:
+        place = f'{pathway.id}/thresholds.toml threshold "{threshold.id}"'
+        known = pathway.analytes.get(threshold.analyte)
+        if known is None:
+            faults.unknown(place, "analyte", threshold.analyte, pathway.analytes)
+            continue
+        if normalise_unit(threshold.unit) not in known.units:
+            spellings = {unit.spelling for unit in known.units.values()}
+            faults.unknown(place, f"unit of {known.id}", threshold.unit, spellings)
+        for kind, name, taken in (
+            ("finding", threshold.makes, words.findings),
+            ("threshold", threshold.id, words.thresholds.keys() | words.optional.keys()),
+        ):
+            if name in taken:
+                faults.add(place, f"the program has a {kind} {name!r} already; a limit of your own needs another name")
+        findings.add(threshold.makes)
+        units[threshold.id] = threshold.unit
+        for name in placeholders(known.id):
+            longest.setdefault(name, LONGEST["b12_date" if name.endswith("_date") else "b12"])
+    return replace(words, findings=frozenset(findings), optional=units, longest=longest)
+
+
+def words_of_own(pathway: Pathway) -> dict[str, str]:
+    """What the pathway's own limits, and the findings that they make, mean in plain words."""
+    found = {}
+    for each in pathway.compared:
+        display, side = pathway.displays.get(each.analyte, each.analyte), "below" if each.below else "above"
+        found[f"findings.{each.makes}"] = f"{display} is {side} its limit"
+        found[f"thresholds.{each.id}"] = f"{display}: {side}"
+    return found
 
 
 TOTAL_TABLES = ("interpret", "treat")  # the first match wins, and there is always one
@@ -103,10 +143,18 @@ def check_thresholds(pathway: Pathway, stated: Iterable[str], words: Vocabulary,
     place = f"{pathway.id}/thresholds.toml"
     for name in sorted(words.thresholds.keys() - set(stated)):
         faults.add(place, f"the threshold {name!r} is missing (unit {words.thresholds[name]!r})")
+    for analyte in pathway.analytes.values():
+        if analyte.current not in {*stated, *words.thresholds}:
+            faults.add(place, f"the threshold {analyte.current!r} is missing (unit 'days'): {analyte.id} counts for it")
+        if analyte.current != words.counts_for.get(analyte.id, analyte.current):
+            read = words.counts_for[analyte.id]
+            faults.add(f'analytes.toml "{analyte.id}"', f"current is {analyte.current!r}; the findings read {read!r}")
     units = {**words.thresholds, **words.optional}
     for name, threshold in pathway.thresholds.items():
         if name not in units:
-            faults.unknown(place, "threshold", name, units)
+            meant = nearest(name, units, alike=0.8)
+            faults.add(place, f"nothing reads the threshold {name!r}.{meant} A limit of your own says 'analyte', and "
+                              f"the finding that it makes in 'below' or 'above'. Known: {listing(units)}")  # fmt: skip
         elif threshold.unit != units[name]:
             wanted = units[name]
             faults.add(f'{place} threshold "{name}"', f"unit is {threshold.unit!r}; it must be {wanted!r}")

@@ -14,7 +14,17 @@ from pathlib import Path
 from cds_service.clinical.tables import Analyte, Orderable, Pathway, Row, Source, Threshold
 
 from . import build
-from .check import ROUTES, TABLES, Vocabulary, check_orders, check_pathway, check_wording, clinical_vocabulary
+from .check import (
+    ROUTES,
+    TABLES,
+    Vocabulary,
+    check_orders,
+    check_pathway,
+    check_wording,
+    clinical_vocabulary,
+    with_own,
+    words_of_own,
+)
 from .codes import ROUTE_CODES, SNOMED, Codes
 from .faults import Faults
 from .files import Files, Toml, read_files
@@ -79,7 +89,7 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
     faults.inherit(files.inherited)
     faults.raise_any()
     about: ContentFile = elements["content.toml"][0].shape
-    templates = Templates(shared.rows, shared.groups, every_orderable(pathways.values()))
+    templates = Templates(shared.rows, shared.groups, every_orderable(pathways.values()), shared.analytes.values())
     return Content(
         folder=folder,
         version=about.version,
@@ -97,13 +107,18 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
         groups=shared.groups,
         displays=shared.displays,
         messages=shared.messages,
-        plain_words=shared.plain_words,
+        plain_words={**plain_words_of(pathways.values()), **shared.plain_words},
         pathways=pathways,
         prefetch=templates.sets,
         route_codings=shared.route_codings(),
         remarks=remarks(templates, about),
         site=shared.site,
     )
+
+
+def plain_words_of(pathways: Iterable[Pathway]) -> dict[str, str]:
+    """What the limits mean that the pathways add."""
+    return {name: words for pathway in pathways for name, words in words_of_own(pathway).items()}
 
 
 def every_orderable(pathways: Iterable[Pathway]) -> list[Orderable]:
@@ -175,8 +190,9 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
         "sources": [each.id for each in shared.elements["sources.toml"]],
         "rows": [f"{table}/{each.id}" for table in TABLES for each in parts[table]],
     }
-    check_pathway(pathway, known, shared.vocabulary, faults)
-    check_wording(pathway, shared.vocabulary, faults)
+    vocabulary = with_own(shared.vocabulary, pathway, faults)
+    check_pathway(pathway, known, vocabulary, faults)
+    check_wording(pathway, vocabulary, faults)
     return pathway
 
 

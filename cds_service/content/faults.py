@@ -52,9 +52,9 @@ class Faults:
             raise ContentError(self._lines)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], alike: float = 0.6) -> str:
     """A sentence that suggests the known name most like this one, or ""."""
-    matches = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    matches = get_close_matches(name, sorted(known), n=1, cutoff=alike)
     return f" Did you mean {matches[0]!r}?" if matches else ""
 
 

@@ -206,7 +206,8 @@ def extend(
     ours: Mapping[str, Toml], pathways: Iterable[str], faults: Faults
 ) -> tuple[dict[str, Toml], dict[str, str]]:
     """The files with every pathway complete, and where the entries stand that one has from the pathway it extends."""
-    found, inherited = dict(ours), {}
+    found: dict[str, Toml] = dict(ours)
+    inherited: dict[str, str] = {}
     for name in pathways:
         about = found.get(f"{name}/{PATHWAY_FILE}", {})
         base = about.get(EXTENDS)

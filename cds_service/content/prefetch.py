@@ -9,24 +9,19 @@ order and named in the content check.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import get_args
 from urllib.parse import quote
 
-from cds_service.clinical.tables import Orderable
+from cds_service.clinical.tables import Analyte, Orderable
 
 from .codes import ATC, ICD, LOINC, NDC, RXNORM
+from .shapes import LabKey
 from .valuesets import CodeRow
 
 LONGEST_TEMPLATE = 1500
 LONGEST_ID = 64  # of a FHIR id, in place of {{context.patientId}}
 PATIENT = "{{context.patientId}}"
-ANALYTES = {
-    "b12": ("b12", "active-b12", "mma", "homocysteine"),
-    "bloodCount": ("mcv", "haemoglobin", "neutrophils", "platelets", "reticulocytes"),
-    "chemistry": (
-        "folate", "ferritin", "creatinine", "egfr", "potassium", "intrinsic-factor-antibody", "red-cell-folate",
-        "parietal-cell-antibody", "coeliac-antibody", "magnesium",
-    ),
-}  # fmt: skip
+LAB_KEYS = get_args(LabKey)  # each analyte says in analytes.toml which of them asks for it
 BY_PATIENT = {
     "conditions": "Condition",
     "medications": "MedicationStatement",
@@ -38,7 +33,7 @@ BY_PATIENT = {
     "allergies": "AllergyIntolerance",
     "family": "FamilyMemberHistory",
 }
-KEYS = ("patient", *ANALYTES, "status", *BY_PATIENT)
+KEYS = ("patient", *LAB_KEYS, "status", *BY_PATIENT)
 SETS = {"full": KEYS, "minimal": ("patient", "b12", "bloodCount", "conditions", "medicationRequests")}
 NEVER_OBSERVED = (*ICD, RXNORM, ATC, NDC)  # systems of diagnoses and medicines, not of Observation.code
 STATES = ("pregnancy", "breastfeeding")  # asked for first in `status`
@@ -49,7 +44,14 @@ FURTHER_RESOURCES = ("Medication",)  # read one by one where an order only refer
 class Templates:
     """The templates in `sets`, made at once; `left_out` says, key by key, which codes did not fit."""
 
-    def __init__(self, rows: Iterable[CodeRow], groups: Mapping[str, frozenset[str]], orderables: Iterable[Orderable]):
+    def __init__(
+        self,
+        rows: Iterable[CodeRow],
+        groups: Mapping[str, frozenset[str]],
+        orderables: Iterable[Orderable],
+        analytes: Iterable[Analyte],
+    ):
+        self._analytes = tuple(analytes)
         self.left_out: dict[str, tuple[str, ...]] = {}
         self._codes: dict[str, list[CodeRow]] = {}
         for row in sorted(rows, key=lambda row: not row.local):  # a site's own codes first: they are the likeliest
@@ -64,8 +66,9 @@ class Templates:
     def _sets(self) -> dict[str, dict[str, str]]:
         """Set name -> key -> template, in the order in which they are published."""
         templates = {"patient": f"Patient/{PATIENT}"}
-        for key, analytes in ANALYTES.items():
-            templates[key] = self._observations(key, self._lab_codes(analytes))
+        for key in LAB_KEYS:
+            asked = [analyte.id for analyte in self._analytes if analyte.prefetch == key]
+            templates[key] = self._observations(key, self._lab_codes(asked))
         templates["status"] = self._observations("status", self._status_codes())
         templates |= {key: f"{resource}?patient={PATIENT}" for key, resource in BY_PATIENT.items()}
         return {name: {key: templates[key] for key in keys if templates[key]} for name, keys in SETS.items()}

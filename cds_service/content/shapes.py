@@ -37,6 +37,8 @@ Indicator = Literal["none", "info", "warning", "critical"]
 Treat = Literal["now", "consider", "after", "none"]
 Family = Literal["mass", "molar", "count", "fraction", "volume", "rate", "arbitrary"]
 PeriodUnit = Literal["s", "min", "h", "d", "wk", "mo", "a"]
+LabKey = Literal["b12", "bloodCount", "chemistry"]  # the prefetch keys that ask for laboratory results
+FindingName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
 Label = Literal[
     "confirmed", "indeterminate", "indeterminate-mma-supports", "indeterminate-mma-against", "unlikely",
     "functional-suspected", "not-assessable", "on-treatment", "not-tested", "out-of-scope",
@@ -146,6 +148,8 @@ class AnalyteTable(Signed, frozen=True, kw_only=True):
 
     above_zero: ClassVar[tuple[str, ...]] = ("mass_per_molar",)
     display: Text
+    prefetch: LabKey
+    current: Name
     chart: Text = ""
     mass_per_molar: Decimal | None = None
     words: Words = ()
@@ -226,6 +230,9 @@ class ThresholdEntry(Signed, frozen=True, kw_only=True):
     unit: Text
     step: Decimal
     remark: Text = field(name="note", default="")
+    analyte: Name = ""
+    below: FindingName = ""
+    above: FindingName = ""
 
     @property
     def note(self) -> str:
@@ -235,6 +242,8 @@ class ThresholdEntry(Signed, frozen=True, kw_only=True):
         super().__post_init__()
         if self.value < 0:
             raise ValueError(f"'value' is {self.value}; it must be at least 0")
+        if bool(self.analyte) != bool(self.below or self.above) or (self.below and self.above):
+            raise ValueError("a limit of your own says 'analyte', and the finding that it makes in 'below' or 'above'")
 
 
 class CodingTable(Shape, frozen=True, kw_only=True):

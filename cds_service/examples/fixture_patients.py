@@ -36,12 +36,13 @@ def patients_folder() -> Path:
 def read_patient(path: Path, today: date) -> Json:
     """The record of one patient as it is on that day. Numbers keep their trailing zeros."""
     text = DAYS_AGO.sub(lambda told: str(today - timedelta(days=int(told[1]))), path.read_text(encoding="utf-8"))
-    return json.loads(text, parse_float=Decimal)
+    record: Json = json.loads(text, parse_float=Decimal)
+    return record
 
 
 def told(record: Json, code: str) -> str:
     """The `title` or the `story` of a record."""
-    return next(tag["display"] for tag in record["meta"]["tag"] if (tag["system"], tag["code"]) == (TAGS, code))
+    return next(str(tag["display"]) for tag in record["meta"]["tag"] if (tag["system"], tag["code"]) == (TAGS, code))
 
 
 def resources(record: Json) -> Iterator[Json]:
@@ -51,7 +52,7 @@ def resources(record: Json) -> Iterator[Json]:
 
 def patient_id(record: Json) -> str:
     """The id of the one Patient whose record it is."""
-    (found,) = (each["id"] for each in resources(record) if each["resourceType"] == "Patient")
+    (found,) = (str(each["id"]) for each in resources(record) if each["resourceType"] == "Patient")
     return found
 
 

@@ -31,10 +31,6 @@ KEY_OF = {
     "AllergyIntolerance": "allergies",
     "ServiceRequest": "orders",
 }
-LAB_KEYS = {
-    **dict.fromkeys(("b12", "active-b12", "mma", "homocysteine"), "b12"),
-    **dict.fromkeys(("mcv", "haemoglobin", "neutrophils", "platelets", "reticulocytes"), "bloodCount"),
-}
 
 UNITS = {"day": "d", "week": "wk", "month": "mo", "year": "a"}
 ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -112,7 +108,7 @@ class Build:
         if resource["resourceType"] != "Observation":
             return KEY_OF[resource["resourceType"]]
         category = resource.pop("_analyte", None)
-        return LAB_KEYS.get(category, "chemistry") if category else "status"
+        return self.content.analytes[category].prefetch if category else "status"
 
     def begin(self, kind: str, told: Json, **fields: Any) -> Json:
         """A resource with type, id and patient."""
@@ -208,13 +204,20 @@ class Build:
     def order(self, told: Json) -> Json:
         """An open ServiceRequest for one of our orderables."""
         orderable = self.orderable(told["orderable"])
-        code = {"coding": [dict(zip(("system", "code", "display"), orderable.coding, strict=True))]}
+        code = coded(orderable)
         found = self.begin("ServiceRequest", told, status="active", intent="order", code=code)
         return dated(found, "authoredOn", self.day(told))
 
     def orderable(self, name: str) -> Orderable:
         """One of the pathway's tests."""
         return self.content.pathways[self.told.get("pathway", "uk-ng239")].orderables[name]
+
+
+def coded(orderable: Orderable) -> Json:
+    """The code of a test as a CodeableConcept; in words where it has none."""
+    if orderable.coding is None:
+        return {"text": orderable.title}
+    return {"coding": [dict(zip(("system", "code", "display"), orderable.coding, strict=True))]}
 
 
 def fitting(analyte: Analyte, unit: str | None) -> str | None:
@@ -256,7 +259,7 @@ def draft(told: Json, build: Build) -> Json:
     status = told.get("status", "draft")
     if "orderable" in told:
         orderable = build.orderable(told["orderable"])
-        code = {"coding": [dict(zip(("system", "code", "display"), orderable.coding, strict=True))]}
+        code = coded(orderable)
         return build.begin("ServiceRequest", told, status=status, intent="order", code=code)
     medicine = build.concept(f"medicine-{told['ingredient']}", text=told.get("text"))
     found = build.begin("MedicationRequest", told, status=status, intent="order", medicationCodeableConcept=medicine)

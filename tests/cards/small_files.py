@@ -30,6 +30,8 @@ b12-grey-mass = "Unlikely above"
 """,
     "analytes.toml": f"""[b12]
 display = "total B12"
+prefetch = "b12"
+current = "result-current"
 chart = "ng/L"
 mass_per_molar = 1.35537
 {ORIGIN}

@@ -54,6 +54,12 @@ value = 350
 unit = "ng/L"
 step = 1
 {ORIGIN}
+[[threshold]]
+id = "result-current"
+value = 90
+unit = "days"
+step = 1
+{ORIGIN}
 """,
     "orderables.toml": f"""[[orderable]]
 id = "b12-total"

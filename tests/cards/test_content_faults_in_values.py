@@ -9,7 +9,7 @@ def test_every_threshold_that_the_program_reads_must_be_there(small: SmallConten
     small.change("thresholds.toml", '"b12-grey-mass"', '"b12-gray-mass"')
     assert [fault.partition(": ")[2][:40] for fault in small.faults()] == [
         "the threshold 'b12-grey-mass' is missing",
-        "no threshold 'b12-gray-mass'. Did you me",
+        "nothing reads the threshold 'b12-gray-ma",
     ]
 
 
