@@ -93,8 +93,8 @@ def test_it_is_asked_for_read_and_shown_on_a_card_with_its_evidence(cards: Path)
     assert "5763-8" in content.prefetch["full"]["chemistry"]
     answer = answered(told("8.1"), content)
     details = " ".join(card["detail"] for card in answer.cards)
-    assert "Zinc is low, 8.1 umol/L on 12 Jan 2026." in details
-    assert any("8.1 umol/L" in because.text for because in answer.assessment.findings["zinc_low"].because)
+    assert "Zinc is low, 8.1 µmol/L on 12 Jan 2026." in details
+    assert any("8.1" in because.text for because in answer.assessment.findings["zinc_low"].because)
 
 
 def test_a_result_that_is_not_low_is_not_spoken_of(cards: Path):
