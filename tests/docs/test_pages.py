@@ -10,6 +10,8 @@ import click
 import pytest
 
 from cds_service.cli import main
+from cds_service.content.content import load_content
+from cds_service.content.files import cards_folder
 from cds_service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,3 +93,15 @@ def test_every_decision_is_listed_once():
     folder = ROOT / "docs" / "adr"
     listed = re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text(encoding="utf-8"))
     assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
+
+
+def test_the_rows_that_regulation_puts_at_risk_are_rows_that_can_be_switched_off():
+    table = (ROOT / "deploy" / "safety" / "regulation.md").read_text(encoding="utf-8")
+    table = table.split("### Rows that put it at risk", 1)[1].split("A row is switched off", 1)[0]
+    named = set(re.findall(r"`(S\d\w?)`", table))
+    pathway = load_content(cards_folder()).pathways["uk-ng239"]
+    rows = {row.id for row in (*pathway.safety, *pathway.orders)}
+    assert named
+    assert named <= rows
+    critical = {row.id for row in pathway.safety if row.speaks_alone and row.indicator == "critical"}
+    assert critical <= named, "a row that asks for action without waiting is named"
