@@ -9,8 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-COPIED = ("cards", "cds_service", "fixtures", "pyproject.toml", "README.md", "LICENSE")
-NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc")
+COPIED = ("cards", "cds_service")
+LINKED = ("fixtures",)
 
 # "In `path`, at the end:", "In `path`, after `line`:", "In `path`, instead of `line`:", "New file `path`:"
 STEP = re.compile(
@@ -80,20 +80,15 @@ def steps(text: str) -> tuple[Step, ...]:
     )
 
 
-def tree(folder: Path) -> Path:
-    """A copy of what a recipe may change."""
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=NOT_COPIED)
-        else:
-            shutil.copy2(source, folder / name)
-    return folder
-
-
 def followed(title: str, folder: Path) -> Path:
-    """A copy of the tree in which one recipe was followed."""
-    copy = tree(folder)
-    for step in recipes()[title]:
-        step.apply(copy)
-    return copy
+    """A tree in which one recipe was followed: code and content are copied, what nobody changes is linked."""
+    steps = recipes()[title]
+    changed = {*COPIED, *(step.path.partition("/")[0] for step in steps)}
+    for name in (*COPIED, *LINKED):
+        if name in changed:
+            shutil.copytree(ROOT / name, folder / name)
+        else:
+            (folder / name).symlink_to(ROOT / name)
+    for step in steps:
+        step.apply(folder)
+    return folder

@@ -21,7 +21,7 @@ DAY = "2026-01-15"
 def python(copy: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run Python on the package of the copy, with no settings from outside."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CDS_", "PYTHON"))}
-    environment |= {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", **settings}
+    environment |= {"PYTHONPATH": str(copy), **settings}
     return subprocess.run(
         [sys.executable, *arguments], cwd=copy, env=environment, capture_output=True, text=True, timeout=300
     )
@@ -106,4 +106,48 @@ def asked_about(folder: Path, coding: dict[str, str]) -> Path:
     }  # fmt: skip
     path = folder / "request.json"
     path.write_text(json.dumps(request))
+    return path
+
+
+def test_a_finding_with_a_limit_is_made_and_shown(tmp_path):
+    title = "Add a finding with a limit"
+    copy = followed(title, tmp_path)
+    assert len({step.path for step in recipes()[title]}) <= 3
+    assert "sound" in b12_cds(copy, "check")
+    low, enough = (explained(copy, vignette(tmp_path, "magnesium", value)) for value in ("0.6", "0.7"))
+    assert "magnesium_low" in findings(low)
+    assert "Magnesium is low" in details(low)
+    assert "magnesium_low" not in findings(enough)
+    assert "Magnesium is low" not in details(enough)
+
+
+def test_a_pathway_holds_only_what_differs(tmp_path):
+    copy = followed("Add a pathway", tmp_path)
+    assert "uk-region" in b12_cds(copy, "check")
+    request = asked_about(tmp_path, {"system": "http://loinc.org", "code": "2132-9"})
+    assert "b12_deficient" in findings(explained(copy, request, "--as-of", DAY))
+    assert "b12_grey" in findings(explained(copy, request, "--as-of", DAY, "--pathway", "uk-region"))
+
+
+def vignette(folder: Path, analyte: str, value: str) -> Path:
+    """A vegan with B12 150 ng/L and one more result, in mmol/L."""
+    path = folder / f"{analyte}-{value}.toml"
+    path.write_text(
+        f"""title = "{analyte} {value}"
+[[lab]]
+analyte = "b12"
+value = 150
+unit = "ng/L"
+days_ago = 5
+[[lab]]
+analyte = "{analyte}"
+code = "either"
+value = {value}
+unit = "mmol/L"
+days_ago = 5
+[[problem]]
+concept = "vegan"
+days_ago = 400
+"""
+    )
     return path
