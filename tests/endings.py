@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -43,6 +43,14 @@ def left_behind(before: Iterable[threading.Thread], seconds: float = PATIENCE) -
 def where(frame: FrameType | None) -> str:
     """The function in which a thread is, with those that called it."""
     return " < ".join(f"{each.name}:{each.lineno}" for each in reversed(traceback.extract_stack(frame)[-4:]))
+
+
+def until(done: Callable[[], object], seconds: float = SOON) -> None:
+    """Wait until that is so; it must be within the time."""
+    latest = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < latest, "it takes too long"
+        time.sleep(0.01)
 
 
 def all_ended(threads: Iterable[threading.Thread], seconds: float = SOON) -> None:

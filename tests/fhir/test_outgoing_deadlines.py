@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from cds_service.fetching import Fetch, FetchFailed
 from cds_service.http.client import HttpClient
-from tests.endings import all_ended
+from tests.endings import SOON, all_ended, until
 from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, failure, soon
 from tests.fhir.loopback import (
+    Handler,
     after,
     drip,
     fhir,
@@ -48,28 +50,42 @@ def test_after_the_deadline_nothing_is_sent(server, outgoing):
 
 def test_a_token_is_not_used_after_its_end(server, outgoing):
     server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT)
-    fetch = allowed(outgoing, server.base, TOKEN, lifetime=0.1)
-    fetch("Patient/pt-1", soon())
-    time.sleep(0.12)
+    fetch = allowed(outgoing, server.base, TOKEN, lifetime=0.2)
+    until(lambda: why(fetch) == "the token has expired")
+    sent = len(server.requests)
     assert failure(fetch).reason == "the token has expired"
-    assert len(server.requests) == 1
+    assert len(server.requests) == sent
+
+
+def why(fetch: Fetch) -> str:
+    """Why nothing was read; "" where something was."""
+    try:
+        fetch("Patient/pt-1", soon())
+    except FetchFailed as failed:
+        return failed.reason
+    return ""
 
 
 def test_a_slow_server_fills_its_own_places_and_no_one_elses(server):
-    outgoing = HttpClient(replace(DEMO, at_once=2))
-    server.answers["/fhir/Patient/pt-1"] = never
+    outgoing, go = HttpClient(replace(DEMO, at_once=2)), threading.Event()
+
+    def held(handler: Handler) -> None:
+        go.wait(SOON)
+        fhir(PATIENT)(handler)
+
+    server.answers["/fhir/Patient/pt-1"] = held
     slow = allowed(outgoing, server.base)
-    waiting = [threading.Thread(target=failure, args=(slow,), kwargs={"seconds": 0.4}) for _ in range(4)]
+    waiting = [threading.Thread(target=slow, args=("Patient/pt-1", soon(SOON))) for _ in range(4)]
     for thread in waiting:
         thread.start()
-    time.sleep(0.1)
-    assert len(server.requests) == 2
+    until(lambda: len(server.requests) == 2)
     assert failure(allowed(outgoing, server.base), seconds=0.1).reason == "too many calls to the FHIR server at once"
     with serving({"/fhir/Patient/pt-1": fhir(PATIENT)}) as other:
-        started = time.monotonic()
-        allowed(outgoing, other.base)("Patient/pt-1", soon())
-        assert time.monotonic() - started < 0.5
+        allowed(outgoing, other.base)("Patient/pt-1", soon(SOON))
+    assert len(server.requests) == 2
+    go.set()
     all_ended(waiting)
+    assert len(server.requests) == 4
     outgoing.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -81,6 +82,12 @@ def with_pid(pid: int, number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def catches(pid: int, number: int) -> bool:
+    """Has the process a handler of its own for that signal?"""
+    mask = re.search(r"^SigCgt:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(mask[1], 16) & 1 << (number - 1))
 
 
 def descendants(pid: int) -> list[int]:

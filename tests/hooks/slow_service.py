@@ -23,10 +23,16 @@ class WhenThere(Answers):
         self.file = file
 
     def __call__(self, hook_request: Any, *given: Any) -> Any:
+        inside(self.file).touch()
         latest = time.monotonic() + AT_MOST
         while hook_request.tokens["userId"] != "fast" and not self.file.exists() and time.monotonic() < latest:
             time.sleep(0.02)
         return super().__call__(hook_request, *given)
+
+
+def inside(file: Path) -> Path:
+    """The file that is there as soon as a call has reached the pipeline."""
+    return file.with_name("inside")
 
 
 def main(port: str, file: str, *changed: str) -> None:

@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import socket
-import time
 
 import pytest
 
@@ -15,6 +14,7 @@ from tests.hooks.processes import (
     SOON,
     answers,
     call,
+    catches,
     chunked,
     descendants,
     ends_well,
@@ -74,8 +74,10 @@ def test_a_signal_ends_the_service_within_ten_seconds_and_leaves_no_process(numb
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_during_the_start_ends_it_as_well(number):
-    with running("serve", "--demo", "--port", str(free_port())) as process:
-        time.sleep(0.6)
+    port = free_port()
+    with running("serve", "--demo", "--port", str(port)) as process:
+        until(lambda: catches(process.pid, signal.SIGTERM), process)
+        assert not answers(port)(), "it has only begun"
         ends_well(process, number)
 
 
@@ -85,8 +87,9 @@ def test_a_signal_ends_it_although_a_call_hangs():
         until(answers(port), process)
         with socket.create_connection(("127.0.0.1", port), SOON) as slow:
             head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100"
-            slow.sendall(f"{head}\r\n\r\n{{".encode())
-            time.sleep(0.3)
+            slow.sendall(f"{head}\r\nExpect: 100-continue\r\n\r\n".encode())
+            assert slow.recv(100).startswith(b"HTTP/1.1 100"), "the call is being read"
+            slow.sendall(b"{")
             ends_well(process, signal.SIGTERM)
 
 

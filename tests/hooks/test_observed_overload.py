@@ -79,9 +79,9 @@ def test_a_call_that_waited_too_long_for_a_thread_is_told_to_come_again(tmp_path
     port, file = free_port(), tmp_path / "go"
     with service(port, file, "threads=1") as process, ThreadPoolExecutor(2) as crowd:
         first = crowd.submit(call, port, "POST", PATH, WAITS)
-        time.sleep(0.5)
+        until(slow_service.inside(file).exists, process)
         second = crowd.submit(call, port, "POST", PATH, FAST)
-        time.sleep(LONGEST_WAIT + 0.5)
+        time.sleep(LONGEST_WAIT + 0.5)  # the time itself is what is tried
         file.touch()
         assert first.result()[0] == 200
         come_again(second.result())
@@ -201,7 +201,7 @@ def test_a_worker_that_is_killed_is_replaced_and_calls_go_on():
             ends.callback(ended.set)  # whatever fails here: the pool waits for its threads
             for _ in range(4):
                 crowd.submit(calls)
-            time.sleep(0.5)
+            until(lambda: len(statuses) > 20, process)
             with_pid(min(first), signal.SIGKILL)
             until(lambda: len(set(descendants(process.pid)) - first) == 1, process)
             before = len(statuses)

@@ -22,7 +22,8 @@ from tests.hooks.test_clients_serve import is_up, token
 from tests.hooks.tokens import write
 
 PATIENCE = 6.0  # seconds that the slow client allows; whoever waits as long has waited for the slow server
-MANY = 48  # calls at once, several times what one process answers at the same time
+MANY = 48  # calls with servers that hang, several times what may wait for one
+BESIDE = 4  # of them at once beyond those that wait: all together fewer than are answered at once (AT_ONCE)
 OTHER = "https://other.example.org"
 
 
@@ -62,7 +63,7 @@ def test_a_base_that_hangs_slows_neither_calls_that_need_none_nor_those_of_anoth
         path = clients(tmp_path, slow, well)
         with (
             running("serve", "--port", str(port), CDS_CLIENTS=str(path), CDS_STORE_URL="none") as process,
-            ThreadPoolExecutor(MANY) as crowd,
+            ThreadPoolExecutor(hang * AT_ONE + BESIDE) as crowd,
         ):
             until(is_up(port), process)
             stuck = [crowd.submit(asking, port, granted(slow[number % hang])) for number in range(MANY)]
@@ -72,8 +73,7 @@ def test_a_base_that_hangs_slows_neither_calls_that_need_none_nor_those_of_anoth
             ended = [each.result() for each in stuck]
     assert {status for status, _, _ in needs_none + of_another} == {200}
     assert max(seconds for _, seconds, _ in needs_none + of_another) < PATIENCE / 2
-    too_many_at_once = {503} if hang > 1 else set()  # of those that came together, before the first were refused
-    assert {status for status, _, _ in ended} - too_many_at_once == {412}
+    assert {status for status, _, _ in ended} == {412}
     assert max(seconds for _, seconds, _ in ended) < PATIENCE * 2
 
 
