@@ -24,13 +24,13 @@ from typing import Any
 from rich.panel import Panel
 
 from ..content.content import load_content
-from ..content.files import cards_folder, shipped_folder
+from ..content.files import cards_folder
 from ..examples.vignette_fhir import request_bytes
-from ..examples.vignettes import Vignette, read_vignette
+from ..examples.vignettes import Vignette, shipped_vignettes
 from ..server.server import GRACE, HOST, PortTaken, listen
 from .display import console, show_cards
 
-PATIENT = "uk-ng239/03-molar-132-paraesthesia-metformin.toml"
+PATIENT = "uk-ng239/03-molar-132-paraesthesia-metformin"
 TRIED_PORTS = 100
 SECONDS_TO_START = 60
 DISCOVERY, CALL = "/cds-services", "/cds-services/b12-patient-view"
@@ -132,7 +132,7 @@ def show_example(out: Any, port: int) -> None:
 
 def example_patient() -> Vignette:
     """A fixture patient, with days counted back from today."""
-    vignette = read_vignette(shipped_folder("fixtures", holding="vignettes") / "vignettes" / PATIENT)
+    vignette = shipped_vignettes()[PATIENT]
     return replace(vignette, as_of=datetime.now(UTC).date())
 
 

@@ -24,11 +24,11 @@ from ..clinical.tables import Threshold
 from ..content.content import Content, load_content, overdue
 from ..content.difference import cautions, difference
 from ..content.faults import ContentError
-from ..content.files import VALUE_SETS, cards_folder, shipped_folder
+from ..content.files import VALUE_SETS, cards_folder
 from ..content.site import LIMITS, OwnLimits
 from ..evaluate import ClientConfig, Evaluation
 from ..examples.vignette_fhir import rows_of
-from ..examples.vignettes import DEFAULT_DAY, Vignette, read_vignette
+from ..examples.vignettes import DEFAULT_DAY, Vignette, shipped_vignettes
 from ..settings import Settings, SettingsError
 from .explain import Saved, explain, saved_vignette
 
@@ -164,10 +164,9 @@ def asked(saved: Saved, service: ClientConfig) -> Evaluation:
     return explain(saved.request, service, saved.as_of or DEFAULT_DAY)
 
 
-def shipped(folder: Path, pathway: str) -> list[Vignette]:
-    """The vignettes of a pathway, without those that need an example site."""
-    every = [read_vignette(path) for path in sorted((folder / pathway).glob("*.toml"))]
-    return [vignette for vignette in every if not vignette.overlay]
+def shipped(vignettes: Mapping[str, Vignette], pathway: str) -> list[Vignette]:
+    """The vignettes of a pathway's folder, without those that need an example site."""
+    return [each for name, each in vignettes.items() if name.startswith(f"{pathway}/") and not each.overlay]
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,12 +299,12 @@ class Tried:
 def try_out(ours: Content, theirs: Content, settings: Settings) -> Tried:
     """Every pathway at the site's boundaries, and every shipped vignette again."""
     found = Tried()
-    folder = shipped_folder("fixtures", holding="vignettes") / "vignettes"
+    every = shipped_vignettes()
     for name in theirs.pathways:
         plain, local = (service(name, content, settings) for content in (ours, theirs))
         found.boundaries += boundaries(plain, local)
         found.untried += [f"{name}: {threshold}" for threshold in untried(plain, local)]
-        vignettes = shipped(folder, name)
+        vignettes = shipped(every, name)
         found.vignettes += len(vignettes)
         found.otherwise += answered_otherwise(vignettes, plain, local)
     return found

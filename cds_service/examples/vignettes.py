@@ -13,9 +13,12 @@ from datetime import date, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+from ..content.faults import ContentError
 from ..content.files import shipped_folder
 
+ARCHIVE = "vignettes.zip"
 PLAIN_NAME = re.compile(r"[a-z0-9-]+")
 DEFAULT_DAY = date(2026, 1, 15)
 DRAFT = {"orderable", "ingredient", "text", "id", "status", "route", "dose", "every", "times", "for", "instructions",
@@ -53,21 +56,40 @@ class Vignette:
 
 def read_vignette(path: Path) -> Vignette:
     """One vignette from its file."""
-    with path.open("rb") as file:
-        told = tomllib.load(file, parse_float=Decimal)
+    return parse_vignette(path.read_text(encoding="utf-8"), path.name)
+
+
+def shipped_vignettes() -> dict[str, Vignette]:
+    """Every vignette that is shipped, by pathway and name ("uk-ng239/21-leber"): from the folder of a checkout, or from
+    the one compressed file of an installed package."""
+    try:
+        archive = shipped_folder("fixtures", holding=ARCHIVE) / ARCHIVE
+    except ContentError:
+        folder = shipped_folder("fixtures", holding="vignettes") / "vignettes"
+        paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.glob("*/*.toml"))}
+        return {name.removesuffix(".toml"): read_vignette(path) for name, path in paths.items()}
+    with ZipFile(archive) as packed:
+        texts = {name: packed.read(name).decode() for name in sorted(packed.namelist())}
+    return {name.removesuffix(".toml"): parse_vignette(text, Path(name).name) for name, text in texts.items()}
+
+
+def parse_vignette(text: str, name: str) -> Vignette:
+    """One vignette from the text of the file of that name."""
+    told = tomllib.loads(text, parse_float=Decimal)
     for table, allowed in KEYS.items():
         for entry in told.get(table, ()):
             unknown = set(entry) - allowed - {"days_ago", "date"}
             if unknown:
-                raise VignetteError(f"{path.name} [[{table}]]: unknown {sorted(unknown)}. Allowed: {sorted(allowed)}")
+                raise VignetteError(f"{name} [[{table}]]: unknown {sorted(unknown)}. Allowed: {sorted(allowed)}")
     overlay = told.get("overlay", "")
     if not isinstance(overlay, str) or (overlay and not PLAIN_NAME.fullmatch(overlay)):
-        raise VignetteError(f"{path.name} overlay: {overlay!r} is no name; it may hold a-z, 0-9 and - only")
+        raise VignetteError(f"{name} overlay: {overlay!r} is no name; it may hold a-z, 0-9 and - only")
     as_of, pathway = told.get("as_of", DEFAULT_DAY), told.get("pathway", "uk-ng239")
     hook = told.get("hook", "patient-view")
     if hook not in HOOKS:
-        raise VignetteError(f"{path.name} hook: {hook!r}. Allowed: {', '.join(HOOKS)}")
-    return Vignette(path.stem, told["title"], as_of, pathway, told, told.get("expect", {}), overlay, hook)
+        raise VignetteError(f"{name} hook: {hook!r}. Allowed: {', '.join(HOOKS)}")
+    expect, stem = told.get("expect", {}), name.removesuffix(".toml")
+    return Vignette(stem, told["title"], as_of, pathway, told, expect, overlay, hook)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cds_service.content.content import Content
-from cds_service.content.files import shipped_folder
 from cds_service.examples import fixture_patients, vignette_fhir
-from cds_service.examples.vignettes import Vignette, read_vignette
+from cds_service.examples.vignettes import Vignette, shipped_vignettes
 
 RECORD, TOLD = "record", "vignette"
 DATED = ("date", "ended")  # keys by which a vignette names a day of the calendar
@@ -31,7 +30,7 @@ class Example:
     kind: str  # record | vignette
     pathway: str
     hook: str
-    path: Path
+    made_from: Path | Vignette
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +79,17 @@ def records(pathway: str) -> Iterator[Example]:
 
 def vignettes(pathways: frozenset[str]) -> Iterator[Example]:
     """The vignettes of these pathways that need no site's folder."""
-    folder = shipped_folder("fixtures", holding="vignettes") / "vignettes"
-    for path in sorted(folder.glob("*/*.toml")):
-        told = read_vignette(path)
+    for name, told in shipped_vignettes().items():
         if not told.overlay and told.pathway in pathways:
-            name = f"{path.parent.name}/{path.stem}"
-            yield Example(name, told.title, "", TOLD, told.pathway, told.hook, path)
+            yield Example(name, told.title, "", TOLD, told.pathway, told.hook, told)
 
 
 def opened(example: Example, content: Content, today: date) -> Opened:
     """The call about an example. Days are counted back from today, unless it names days of the calendar."""
-    if example.kind == RECORD:
-        record = fixture_patients.read_patient(example.path, today)
+    vignette = example.made_from
+    if isinstance(vignette, Path):
+        record = fixture_patients.read_patient(vignette, today)
         return Opened(fixture_patients.request_bytes(record, content.prefetch["full"]), today)
-    vignette = read_vignette(example.path)
     if not is_dated(vignette):
         vignette = replace(vignette, as_of=today)
     return Opened(vignette_fhir.request_bytes(vignette, content), vignette.as_of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import sys
 import zipfile
@@ -17,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 AT_MOST = 300.0  # seconds for one command
 PROGRAM = Path(sys.executable).parent / "b12-cds"
 # what lies at the top and is shipped inside the package
-SHIPPED = ("cards", "fixtures/patients", "fixtures/sites", "fixtures/vignettes")
+SHIPPED = ("cards", "fixtures/patients", "fixtures/sites")
+VIGNETTES = "cds_service/fixtures/vignettes.zip"
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -46,11 +48,14 @@ def wheel_of_sdist(tmp_path_factory) -> dict[str, str]:
     subprocess.run(command, check=True, capture_output=True, cwd=out, timeout=AT_MOST)
     (wheel,) = out.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        return {name: digest(archive.read(name)) for name in archive.namelist()}
+        with zipfile.ZipFile(io.BytesIO(archive.read(VIGNETTES))) as packed:
+            vignettes = {f"{VIGNETTES}/{name}": digest(packed.read(name)) for name in packed.namelist()}
+        return vignettes | {name: digest(archive.read(name)) for name in archive.namelist() if name != VIGNETTES}
 
 
 def test_every_card_is_in_the_wheel(wheel_of_sdist):
     expected = {f"cds_service/{name}": value for name, value in should_be_packaged().items()}
+    expected |= {f"{VIGNETTES}/{name}": value for name, value in contents(ROOT / "fixtures/vignettes").items()}
     shipped = {name: value for name, value in wheel_of_sdist.items() if ".dist-info/" not in name}
     assert shipped == expected
 
@@ -61,7 +66,9 @@ def test_the_wheel_installs_one_top_level_package(wheel_of_sdist):
 
 @pytest.mark.needs("wheel")
 def test_what_is_tested_is_the_wheel_of_this_checkout():
-    assert contents(Path(cds_service.__file__).parent) == should_be_packaged()
+    installed = contents(Path(cds_service.__file__).parent)
+    assert installed.pop("fixtures/vignettes.zip")
+    assert installed == should_be_packaged()
 
 
 @pytest.mark.parametrize("folder", ["cards", "fixtures"])

@@ -12,14 +12,15 @@ from cds_service.app import client_config
 from cds_service.cdshooks.messages import read_request
 from cds_service.clinical.advice import matches, named
 from cds_service.content.content import Content, load_content
-from cds_service.content.files import cards_folder, shipped_folder
+from cds_service.content.files import cards_folder
 from cds_service.evaluate import CallTime, ClientConfig, Evaluation, evaluate
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.examples.vignettes import Vignette, overlay_folder, read_vignette
 from cds_service.settings import Settings
 from cds_service.ui.evidence import Why, why
+from tests.book import FIXTURES
 
-FOLDER = shipped_folder("fixtures", holding="vignettes") / "vignettes"
+FOLDER = FIXTURES / "vignettes"
 PATHS = [path for path in sorted(FOLDER.glob("*/*.toml")) if overlay_folder(read_vignette(path)) is None]
 LATER = 1e12
 
