@@ -8,7 +8,7 @@ from itertools import accumulate
 LIMIT = 64
 USUAL = 16  # FHIR in a hook request is hardly ever nested deeper
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-RUNS = (b"}" * 24, b"]" * 24, b"]}" * 12)  # how nested objects, lists, and both in turn close
+RUNS = (b"}" * 48, b"]" * 48, b"]}" * 24)  # how nested objects, lists, and both in turn close
 ONE_KIND = bytes.maketrans(b"[]", b"{}")
 STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one level down, one level up, as signed bytes
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)

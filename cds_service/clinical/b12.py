@@ -7,7 +7,7 @@ Bands are "deficient", "grey" and "above".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -158,7 +158,7 @@ def within_age(case: Case, lab: LabResult) -> bool:
     return case.limits.within_days("result-background", lab.date, case.today)
 
 
-def usable_results(case: Case, results: list[LabResult]) -> list[Measured]:
+def usable_results(case: Case, results: Sequence[LabResult]) -> list[Measured]:
     """Final, plausible, dated and not too old, newest first."""
     usable = [lab for lab in results if not lab.preliminary and not doubt(case, lab) and within_age(case, lab)]
     return sorted((known for lab in usable if (known := measured(lab))), key=moment, reverse=True)
@@ -257,7 +257,7 @@ def total_or_active(case: Case, total: Measured, active: Measured) -> tuple[Meas
     return newer, older
 
 
-def note_absence(case: Case, results: list[LabResult]) -> None:
+def note_absence(case: Case, results: Sequence[LabResult]) -> None:
     """No usable result: the newest is in doubt, or preliminary, or there is none at all."""
     recent = [lab for lab in results if lab.date is None or within_age(case, lab)]
     newest = max(recent, key=lambda lab: (lab.date is not None, lab.date or case.today, lab.moment), default=None)
@@ -269,7 +269,7 @@ def note_absence(case: Case, results: list[LabResult]) -> None:
         case.doubtful_b12, case.b12_state = newest, "unusable"
 
 
-def note_newer(case: Case, results: list[LabResult], driver: Measured) -> None:
+def note_newer(case: Case, results: Sequence[LabResult], driver: Measured) -> None:
     """A newer result that could not be used, beside the one that drives."""
     for lab in results:
         newer = lab.date is not None and within_age(case, lab) and moment(lab) > moment(driver)
@@ -279,7 +279,7 @@ def note_newer(case: Case, results: list[LabResult], driver: Measured) -> None:
             case.b12_newer = lab
 
 
-def background(case: Case, results: list[LabResult]) -> Measured | None:
+def background(case: Case, results: Sequence[LabResult]) -> Measured | None:
     """The newest result that is too old to count."""
     old = [lab for lab in results if lab.date and not lab.preliminary and not doubt(case, lab)]
     old = [lab for lab in old if lab.date and lab.date <= case.today and not within_age(case, lab)]

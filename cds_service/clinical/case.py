@@ -6,12 +6,12 @@ it, plausible or not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from .record import LabResult, Measured, Medication, Order, PartDate, PatientRecord, Problem, measured
+from .record import LabResult, Measured, Medication, Order, PartDate, PatientRecord, Problem, Results, measured
 from .tables import Pathway, Plausible, normalise_unit
 
 B12_ANALYTES = ("b12", "active-b12")
@@ -72,12 +72,8 @@ class Case:
         self.record, self.pathway, self.limits, self.today = record, pathway, pathway.limits, today
         self.found: dict[str, Evidence] = {}
         self._newest: dict[str, Measured | None] = {}
-        self.labs: dict[str, list[LabResult]] = {}
-        for lab in record.labs:
-            self.labs.setdefault(lab.analyte, []).append(lab)
-        for results in self.labs.values():
-            if len(results) > 1:
-                results.sort(key=lambda lab: (lab.date or date.min, lab.moment, lab.reference), reverse=True)
+        labs = record.labs if isinstance(record.labs, Results) else Results(record.labs)
+        self.labs: Mapping[str, Sequence[LabResult]] = labs.by_analyte()
         self.problems: dict[str, list[Problem]] = {}
         for problem in record.problems:
             self.problems.setdefault(problem.concept, []).append(problem)

@@ -4,7 +4,7 @@ and which of them came and could not be judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from .b12 import TREATED, doubt
@@ -386,7 +386,7 @@ def marker_unjudged(case: Case) -> Found:
     return [case.unjudged[analyte] for analyte in MARKERS if analyte in case.unjudged]
 
 
-def newest_unjudged(case: Case, results: list[LabResult], days: str) -> Because | None:
+def newest_unjudged(case: Case, results: Sequence[LabResult], days: str) -> Because | None:
     """The newest result, if it could not be judged; None if it could, or if there is none within the days.
 
     An announced result is not there yet, and is none.

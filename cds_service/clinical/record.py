@@ -7,10 +7,11 @@ card or an explanation can name; it is "" only where the resource had no id.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
 Day = date  # inside a class that has an attribute `date`
 
@@ -81,6 +82,63 @@ class LabResult(NamedTuple):
     kind: str = ""  # what the code promises: "mass", "molar", "either", "" where the analyte has one family only
     doubt: str = ""  # why the reader could not take it at face value: a key of cards/messages.toml [doubt]
     code: str = ""  # "system|code" by which it was recognised
+
+
+class UnreadResult(Protocol):
+    """A result of which the value is not read yet; the rest is as in LabResult."""
+
+    @property
+    def reference(self) -> str: ...
+    @property
+    def analyte(self) -> str: ...
+    @property
+    def date(self) -> Day | None: ...
+    @property
+    def moment(self) -> float: ...
+
+    def read(self) -> LabResult:
+        """Read the result in full."""
+
+
+class Results(Sequence[LabResult]):
+    """Laboratory results, each read in full when somebody looks at it: a chart holds hundreds; the newest decide."""
+
+    __slots__ = ("_results",)
+
+    def __init__(self, results: Iterable[LabResult | UnreadResult]) -> None:
+        self._results = list(results)
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    @overload
+    def __getitem__(self, place: int) -> LabResult: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[LabResult]: ...
+    def __getitem__(self, place: int | slice) -> LabResult | Sequence[LabResult]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        found = self._results[place]
+        if not isinstance(found, LabResult):
+            found = self._results[place] = found.read()
+        return found
+
+    def __iter__(self) -> Iterator[LabResult]:
+        return map(self.__getitem__, range(len(self._results)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def by_analyte(self) -> dict[str, Results]:
+        """The results of each analyte, the newest first; undated ones last."""
+        found: dict[str, list[LabResult | UnreadResult]] = {}
+        for each in self._results:
+            found.setdefault(each.analyte, []).append(each)
+        return {analyte: Results(sorted(results, key=_age, reverse=True)) for analyte, results in found.items()}
+
+
+def _age(result: LabResult | UnreadResult) -> tuple[Day, float, str]:
+    return result.date or Day.min, result.moment, result.reference
 
 
 class Measured(LabResult):
@@ -202,7 +260,7 @@ class PatientRecord:
     """Everything that was read of one patient, and what could not be seen."""
 
     patient: Patient
-    labs: tuple[LabResult, ...] = ()
+    labs: Sequence[LabResult] = ()
     problems: tuple[Problem, ...] = ()
     medications: tuple[Medication, ...] = ()
     allergies: tuple[Allergy, ...] = ()

@@ -10,14 +10,14 @@ import re
 from collections.abc import Hashable, Iterator
 from decimal import Decimal
 
-from ..clinical.record import LabResult, Unmapped
+from ..clinical.record import LabResult, Unmapped, UnreadResult
 from ..content.codes import CodeUse, name_of
 from . import reasons
 from .concepts import NO, YES, Matches, answer, concepts, interpreted, texts
 from .dates import When
 from .reading import Reading, Test, reference_of, status_of
 from .resources import Coding, Component, Resource, listed
-from .values import NO_RANGE, Amount, amount_of, flag_of, other_specimen, range_of
+from .values import NO_RANGE, Amount, amount_of, digits, flag_of, other_specimen, range_of
 
 COUNTS = {"final": False, "amended": False, "corrected": False, "preliminary": True}  # status -> preliminary?
 OUTCOMES = frozenset(("intrinsic-factor-antibody", "parietal-cell-antibody", "coeliac-antibody"))
@@ -100,9 +100,10 @@ def read_result(source: Resource | Component, holder: Resource, test: Test, read
     if reason or preliminary is None:
         reading.ignore(reference_of(holder), reason)
         return
-    result = result_of(source, holder, test, preliminary, when, reading)
-    if result is not None:
-        reading.labs.append(result)
+    unread = UnreadLab(source, holder, test, preliminary, when, reading)
+    found = unread if unread.is_usual else unread.result()
+    if found is not None:
+        reading.labs.append(found)
         reading.lab_sources.append(holder)
         if status != "final" and not preliminary:
             reading.corrected = True
@@ -133,45 +134,86 @@ def sampled(holder: Resource, reading: Reading) -> When | None:
     return read(holder.effective_instant)
 
 
-def result_of(
-    source: Resource | Component, holder: Resource, test: Test, preliminary: bool, when: When | None, reading: Reading
-) -> LabResult | None:
-    """The result itself; None, and reported, where a qualitative test says neither positive nor negative."""
-    analyte, kind, code, doubt = test
-    amount = value, number, comparator, unit, amount_doubt = amount_of(source, analyte, reading)
-    low, high = NO_RANGE
-    if source.reference_range is not None:
-        low, high = range_of(source.reference_range, source.value_quantity, unit, analyte, reading)
-    outcome = ""
-    if analyte.id in OUTCOMES:
-        outcome = outcome_of(source, amount, high, reading)
-        if not outcome:
-            reading.ignore(reference_of(holder), reasons.NO_OUTCOME)
-            return None
-    elif amount_doubt or doubt or (unit is not None and kind != unit.family and kind in ("mass", "molar")):
-        doubt = doubt or amount_doubt or kind_doubt(test, amount, reading)
-        if amount_doubt == "number-unreadable":
-            reading.ignore(reference_of(holder), reasons.NUMBER)
-    if unit is None:
+class UnreadLab:
+    """A laboratory result of which the value is not read yet. Most never are: the newest of each test decide."""
+
+    __slots__ = ("reference", "analyte", "date", "moment", "preliminary", "_source", "_test", "_reading")
+
+    def __init__(
+        self,
+        source: Resource | Component,
+        holder: Resource,
+        test: Test,
+        preliminary: bool,
+        when: When | None,
+        reading: Reading,
+    ) -> None:
+        self.reference = f"Observation/{holder.id}" if holder.id else ""
+        self.analyte = test.analyte.id
+        self.date = None if when is None else when.day
+        self.moment = 0.0 if self.date is None or when is None else when.seconds
+        self.preliminary = preliminary
+        self._source, self._test, self._reading = source, test, reading
+
+    @property
+    def is_usual(self) -> bool:
+        """Is it a number, of a test whose result is a number? Then nothing about its value can be worth a report."""
+        quantity = self._source.value_quantity
+        return (
+            quantity is not None
+            and quantity.value is not None
+            and digits(quantity.value) != ""
+            and self.analyte not in OUTCOMES
+        )
+
+    def read(self) -> LabResult:
+        """The result in full; one that no reader foresaw is in doubt."""
+        try:
+            found = self.result()
+        except (ValueError, ArithmeticError):
+            found = None
+        if found is None:
+            return LabResult(self.reference, self.analyte, self.date, self.moment, self.preliminary, doubt="no-number")
+        return found
+
+    def result(self) -> LabResult | None:
+        """The result in full; None, and reported, where a qualitative test says neither positive nor negative."""
+        analyte, kind, code, doubt = self._test
+        source, reading = self._source, self._reading
+        amount = value, number, comparator, unit, amount_doubt = amount_of(source, analyte, reading)
         low, high = NO_RANGE
-    return LabResult(
-        f"Observation/{holder.id}" if holder.id else "",
-        analyte.id,
-        when.day if when else None,
-        when.seconds if when and when.day else 0.0,
-        preliminary,
-        value,
-        number,
-        comparator,
-        unit.spelling if unit else "",
-        low,
-        high,
-        "" if source.interpretation is None else flag_of(source.interpretation),
-        outcome,
-        kind,
-        doubt,
-        code,
-    )
+        if source.reference_range is not None:
+            low, high = range_of(source.reference_range, source.value_quantity, unit, analyte, reading)
+        outcome = ""
+        if analyte.id in OUTCOMES:
+            outcome = outcome_of(source, amount, high, reading)
+            if not outcome:
+                reading.ignore(self.reference, reasons.NO_OUTCOME)
+                return None
+        elif amount_doubt or doubt or (unit is not None and kind != unit.family and kind in ("mass", "molar")):
+            doubt = doubt or amount_doubt or kind_doubt(self._test, amount, reading)
+            if amount_doubt == "number-unreadable":
+                reading.ignore(self.reference, reasons.NUMBER)
+        if unit is None:
+            low, high = NO_RANGE
+        return LabResult(
+            self.reference,
+            self.analyte,
+            self.date,
+            self.moment,
+            self.preliminary,
+            value,
+            number,
+            comparator,
+            unit.spelling if unit else "",
+            low,
+            high,
+            "" if source.interpretation is None else flag_of(source.interpretation),
+            outcome,
+            kind,
+            doubt,
+            code,
+        )
 
 
 def kind_doubt(test: Test, amount: Amount, reading: Reading) -> str:
@@ -217,7 +259,7 @@ def apply_corrections(reading: Reading) -> None:
     reading.labs = [lab for position, lab in enumerate(reading.labs) if position not in replaced]
 
 
-def same_result_keys(lab: LabResult, source: Resource, reading: Reading) -> Iterator[Hashable]:
+def same_result_keys(lab: LabResult | UnreadResult, source: Resource, reading: Reading) -> Iterator[Hashable]:
     """What two versions of one result have in common: any of these."""
     for identifier in listed(source.identifier):
         if identifier.value:

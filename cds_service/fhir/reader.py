@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..clinical.record import Patient, PatientRecord
+from ..clinical.record import Patient, PatientRecord, Results
 from ..clinical.tables import Pathway
 from . import reasons
 from .dates import Calendar
@@ -112,7 +112,7 @@ def assembled(reading: Reading, gathered: Gathered, patient: Patient) -> Patient
     """The record, in an order that does not depend on the order in which things came."""
     return PatientRecord(
         patient=patient,
-        labs=tuple(reading.labs),
+        labs=Results(reading.labs),
         problems=tuple(sorted(reading.problems, key=lambda each: (each.reference, each.concept))),
         medications=tuple(sorted(reading.medications, key=lambda each: (each.reference, each.ingredient))),
         allergies=tuple(sorted(reading.allergies, key=lambda each: (each.reference, each.substance))),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..clinical.record import Allergy, Ignored, LabResult, Medication, OpenOrder, Problem, Unmapped
+from ..clinical.record import Allergy, Ignored, LabResult, Medication, OpenOrder, Problem, Unmapped, UnreadResult
 from ..clinical.tables import Analyte, Pathway, Unit
 from . import reasons
 from .concepts import Matches
@@ -69,7 +69,7 @@ class Reading:
         self.units: dict[CodeKey, tuple[Unit | None, str]] = {}  # by analyte, unit, code and system
         self.specimens: dict[str, str] = {}  # reference or text -> what is wrong with the specimen, or ""
         self.recognised: dict[CodeKey, Recognition] = {}  # by system, code, display and text
-        self.labs: list[LabResult] = []
+        self.labs: list[LabResult | UnreadResult] = []
         self.lab_sources: list[Resource] = []  # beside `labs`: the resource of each
         self.corrected = False  # is any of them amended or corrected?
         self.problems: list[Problem] = []
