@@ -53,7 +53,7 @@ def not_used(case: Case) -> list[Json]:
     told += [(each.reference, how_to_map(each, case.pathway.displays)) for each in record.unmapped]
     named = {reference for reference, _ in told}
     for lab in record.labs:
-        if lab is not case.b12 and lab.reference not in named and (why := why_not(case, lab)):
+        if lab != case.b12 and lab.reference not in named and (why := why_not(case, lab)):
             told.append((lab.reference, f"{case.reported(lab)}: {case.pathway.messages[f'doubt.{why}']}"))
     return [{"reference": reference, "reason": reason} for reference, reason in sorted(told)]
 
