@@ -56,6 +56,19 @@ class LazyGroup(click.Group):
         return command
 
 
+class Port(click.IntRange):
+    """A TCP port."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 65535)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no port; allowed: a number from 1 to 65535", param, ctx)
+
+
 @click.group(cls=LazyGroup)
 @click.version_option(__version__, prog_name="b12-cds")
 def main() -> None:
@@ -63,7 +76,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--port", type=click.IntRange(1, 65535), help="The port; without it the next free one from 8000.")
+@click.option("--port", type=Port(), help="The port; without it the next free one from 8000.")
 def demo(port: int | None) -> None:
     """Start the service for this machine only, ask it about an example patient, show the cards, keep serving."""
     stop_on_signals()
@@ -79,7 +92,7 @@ def demo(port: int | None) -> None:
 @main.command()
 @click.option("--demo", is_flag=True, help="Demo mode: this machine only, no client authentication.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
+@click.option("--port", type=Port(), default=PORT, show_default=True)
 @click.option("--descriptor", type=int, hidden=True)  # a socket that listens there already: the demo's
 def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
     """Run the service."""
@@ -123,13 +136,20 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
         saved = read_saved(file, content)
     except CannotExplain as error:
         refuse(str(error))
+    if pathway:
+        known_pathway(pathway, content)
     service = read_service(settings, content, pathway or saved.pathway)
     day = as_of.date() if as_of else saved.as_of or today(service.zone)
     fetch = fetch_for(saved.request, settings) if fetching else None
     found = answer_of(saved.request, service, day, fetch, saved.history)
     show(explanation(found, service, day), as_json)
     if found.status == 412:
-        refuse("the service would answer 412: required data is missing: " + ", ".join(found.missing), WOULD_BE_412)
+        wanted = "; ".join(f"{key}: {service.templates.get(key, 'as the context names it')}" for key in found.missing)
+        refuse(
+            f"the service would answer 412: required data is missing: {', '.join(found.missing)}. Send it under "
+            f"prefetch, the answer of {wanted}; or name a fhirServer that may be read, and use --fetch",
+            WOULD_BE_412,
+        )
 
 
 @main.command()
@@ -154,8 +174,8 @@ def table(pathway: str | None, html: bool) -> None:
     settings = read_settings()
     content = read_content(settings)
     name = pathway or settings.pathway
-    if name not in content.pathways:
-        refuse(f"no pathway {name!r}; known: {', '.join(sorted(content.pathways))}")
+    if pathway:
+        known_pathway(pathway, content)
     click.echo((as_html if html else as_markdown)(content, content.pathways[name]), nl=False)
 
 
@@ -182,8 +202,8 @@ def prefetch() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def doctor(url: str, site: Path | None, **options: Any) -> None:
     """Examine a FHIR server before go-live: would the service work there, and which codes are not mapped?"""
-    from .app import SECONDS
     from .doctor.command import CannotExamine, Options, run
+    from .evaluate import SECONDS
 
     settings = read_settings(**({"site_dir": site} if site else {}))
     asked = Options(url=url, site=settings.site_dir, **options)
@@ -207,6 +227,12 @@ def read_content(settings: Settings, site: Path | None = None) -> Content:
     return guarded(lambda: load_content(cards_folder(), site or settings.site_dir))
 
 
+def known_pathway(name: str, content: Content) -> None:
+    """End with the names of those that are there, if the content has no such pathway."""
+    if name not in content.pathways:
+        refuse(f"--pathway: there is no pathway {name!r}; known: {', '.join(sorted(content.pathways))}")
+
+
 def read_service(settings: Settings, content: Content, pathway: str) -> ClientConfig:
     from .app import client_config
 
@@ -224,7 +250,7 @@ def fetch_for(request: Any, settings: Settings) -> Any:
     access, policy = request.fhir_access, Policy(bases=tuple(map(parse_base, settings.fhir_bases)), demo=True)
     fetch, why = HttpClient(policy).fetch_for(access.base, access.token)
     if fetch is None:
-        refuse(f"--fetch: {why}")
+        refuse(f"--fetch: {why}; to allow it, set CDS_FHIR_BASES={access.base}")
     return fetch
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from .clinical.case import Case
 from .clinical.laboratory import why_not
 from .clinical.record import Unmapped
 from .content.files import VALUE_SETS, written_line
@@ -14,7 +13,8 @@ from .evaluate import ClientConfig, Evaluation
 from .fhir import reasons
 
 Json = dict[str, Any]
-LONGEST_DISPLAY = 100
+LONGEST_DISPLAY, LONGEST_UNIT = 100, 40
+UNKNOWN_UNIT = "unit-unknown"
 
 
 def explanation(found: Evaluation, service: ClientConfig, day: date) -> Json:
@@ -36,17 +36,17 @@ def explanation(found: Evaluation, service: ClientConfig, day: date) -> Json:
             }
             for finding in found.decision.findings.values()
         ],
-        "ignored": not_used(found.assessment.case),
+        "ignored": not_used(found),
         "unavailable": [key for key in service.templates if key in found.record.unavailable],
         "suppressed": [{"what": each.what, "why": each.why, "on": each.on.isoformat()} for each in found.suppressed],
         "cards": found.cards,
     }
 
 
-def not_used(case: Case) -> list[Json]:
+def not_used(found: Evaluation) -> list[Json]:
     """What was ignored and why; for a result that is not mapped, the line by which a site maps it; results that were
     read and could not be judged."""
-    record = case.record
+    case, record = found.assessment.case, found.record
     unmapped = {each.reference for each in record.unmapped}
     told = [(each.reference, each.reason) for each in record.ignored
             if not (each.reference in unmapped and each.reason == reasons.WORDS_ONLY)]  # fmt: skip
@@ -54,8 +54,17 @@ def not_used(case: Case) -> list[Json]:
     named = {reference for reference, _ in told}
     for lab in record.labs:
         if lab != case.b12 and lab.reference not in named and (why := why_not(case, lab)):
-            told.append((lab.reference, f"{case.reported(lab)}: {case.pathway.messages[f'doubt.{why}']}"))
+            sent = f" ({unit!r} was sent)" if why == UNKNOWN_UNIT and (unit := unit_sent(found, lab.reference)) else ""
+            told.append((lab.reference, f"{case.reported(lab)}: {case.pathway.messages[f'doubt.{why}']}{sent}"))
     return [{"reference": reference, "reason": reason} for reference, reason in sorted(told)]
+
+
+def unit_sent(found: Evaluation, reference: str) -> str:
+    """The unit of a result as it was sent, for the operator; "" where it is not at hand."""
+    resource = found.gathered.find(reference)
+    quantity = resource.value_quantity if resource is not None else None
+    text = (quantity.unit or quantity.code or "") if quantity is not None else ""
+    return "".join(sign for sign in text[:LONGEST_UNIT] if sign.isprintable())
 
 
 def how_to_map(each: Unmapped, displays: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from datetime import time as time_of_day
@@ -14,6 +15,8 @@ from ..evaluate import CallTime, ClientConfig, Evaluation, Memory, evaluate
 from ..examples.vignette_fhir import request_bytes
 from ..examples.vignettes import Recollection, Vignette, VignetteError, overlay_folder, read_vignette
 from ..fetching import Fetch
+from ..ui.request_json import request_of
+from ..web.errors import Refused
 
 SECONDS = 30.0  # for all fetches of one explanation: nobody waits for it as for a chart
 
@@ -46,18 +49,49 @@ def overlay_of(path: Path) -> Path | None:
 
 
 def read_saved(path: Path, content: Content) -> Saved:
-    """A hook request as JSON, or a vignette's TOML."""
+    """A hook request or a FHIR Bundle about one patient as JSON, or a vignette's TOML."""
     try:
         if path.suffix == ".toml":
             return saved_vignette(read_vignette(path), content)
         body = path.read_bytes()
-        return Saved(read_request(body, named_hook(body, otherwise="patient-view")))
+        fault = json_fault(body)
+        if fault:
+            raise CannotExplain(f"{path}: {fault}")
+        if is_bundle(body):
+            body = request_of(body, content.prefetch["full"])
+        return Saved(read_request(body, named_hook(body)))
     except OSError as error:
         raise CannotExplain(f"{path}: {error.strerror}") from None
+    except Refused as error:
+        raise CannotExplain(f"{path}: {'; '.join(error.texts)}") from None
     except BadRequest as error:
         raise CannotExplain(f"{path}: {'; '.join(fault.text for fault in error.faults)}") from None
     except (VignetteError, ValueError, KeyError) as error:  # TOML that is no TOML, or tells of nothing we know
         raise CannotExplain(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def json_fault(body: bytes) -> str:
+    """What is wrong with a text that should be JSON, with line and column; "" for JSON."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return f"not JSON: byte {error.start + 1} is not UTF-8"
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+    except (ValueError, RecursionError):
+        return ""  # a number or a depth that the reader of requests judges
+    return "" if text == body.decode() else "begins with a byte order mark; save it as UTF-8 without one"
+
+
+def is_bundle(body: bytes) -> bool:
+    """Is it a FHIR Bundle instead of a hook request?"""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("resourceType") == "Bundle" and "hook" not in found
 
 
 def saved_vignette(vignette: Vignette, content: Content) -> Saved:

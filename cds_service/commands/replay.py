@@ -249,6 +249,8 @@ def replay(folder: Path, as_of: datetime | None, as_json: bool, **asked: Any) ->
 
     if not (asked["against"] or asked["against_site"]):
         refuse("replay: against what? Name --against CONTENT (a cards folder), --against-site DIR, or both")
+    if asked["against"] and not is_cards_folder(asked["against"]):
+        refuse(f"replay: --against {asked['against']} is no cards folder; a site's folder is given by --against-site")
     paths, answers = requests_in(folder)
     if not paths:
         refuse(f"{folder}: no request (.json) and no vignette (.toml) is in it")
@@ -263,6 +265,11 @@ def replay(folder: Path, as_of: datetime | None, as_json: bool, **asked: Any) ->
     if any(each.fault for each in found):
         sys.exit(UNUSABLE)
     sys.exit(1 if any(each.changes for each in found) else 0)
+
+
+def is_cards_folder(folder: Path) -> bool:
+    """Is it a whole content, and not the folder of a site, which is laid over one?"""
+    return (folder / "content.toml").is_file() and not (folder / "site.toml").is_file()
 
 
 def replay_of(against: Path | None, site: Path | None, against_site: Path | None, **more: Any) -> Replay:

@@ -127,7 +127,7 @@ def read_theirs(site: Path, names: dict[str, str], faults: Faults) -> dict[str, 
 
 def read_toml(path: Path, place: str, faults: Faults) -> Toml:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
     except OSError as error:
         faults.add(place, f"cannot be read: {error.strerror}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -169,7 +169,7 @@ def code_lines(name: str, paths: tuple[tuple[Path, bool], ...], faults: Faults) 
     for path, local in paths:
         file = f"{'site ' if local else ''}{VALUE_SETS}/{name}.csv"
         try:
-            with path.open(encoding="utf-8", newline="") as stream:
+            with path.open(encoding="utf-8-sig", newline="") as stream:  # Excel begins a CSV with a byte order mark
                 yield from lines_of(csv.reader(stream), file, local, faults)
         except OSError as error:
             faults.add(file, f"cannot be read: {error.strerror}")

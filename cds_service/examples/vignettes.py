@@ -17,6 +17,7 @@ from zipfile import ZipFile
 
 from ..content.faults import ContentError
 from ..content.files import shipped_folder
+from ..store.records import Override
 
 ARCHIVE = "vignettes.zip"
 PLAIN_NAME = re.compile(r"[a-z0-9-]+")
@@ -76,6 +77,9 @@ def shipped_vignettes() -> dict[str, Vignette]:
 def parse_vignette(text: str, name: str) -> Vignette:
     """One vignette from the text of the file of that name."""
     told = tomllib.loads(text, parse_float=Decimal)
+    title = told.get("title")
+    if not isinstance(title, str) or not title.strip():
+        raise VignetteError(f'{name} title: is missing; allowed: a line such as title = "B12 150, tingling feet"')
     for table, allowed in KEYS.items():
         for entry in told.get(table, ()):
             unknown = set(entry) - allowed - {"days_ago", "date"}
@@ -89,15 +93,7 @@ def parse_vignette(text: str, name: str) -> Vignette:
     if hook not in HOOKS:
         raise VignetteError(f"{name} hook: {hook!r}. Allowed: {', '.join(HOOKS)}")
     expect, stem = told.get("expect", {}), name.removesuffix(".toml")
-    return Vignette(stem, told["title"], as_of, pathway, told, expect, overlay, hook)
-
-
-@dataclass(frozen=True, slots=True)
-class Dismissed:
-    """That a card was dismissed: the day, and the code of the reason given ("" for none)."""
-
-    on: date
-    reason: str
+    return Vignette(stem, title, as_of, pathway, told, expect, overlay, hook)
 
 
 class Recollection:
@@ -107,11 +103,12 @@ class Recollection:
     known = True
 
     def __init__(self, vignette: Vignette):
-        self._rows, self._orders = {}, {}
+        self._rows: dict[str, Override] = {}
+        self._orders: dict[tuple[str, str], date] = {}
         for each in vignette.told.get("remembered", ()):
             day = each.get("date") or vignette.as_of - timedelta(days=each["days_ago"])
             if "row" in each:
-                self._rows[each["row"]] = Dismissed(day, each.get("reason", ""))
+                self._rows[each["row"]] = Override(day, each.get("reason", ""))
             for kind in {"test", "medicine"} & each.keys():
                 self._orders[kind, each[kind]] = day
 
@@ -125,7 +122,7 @@ class Recollection:
     def save_decision(self, decision: object) -> None:
         """Nothing is recorded."""
 
-    def dismissed(self, row: str, evidence: str) -> Dismissed | None:
+    def dismissed(self, row: str, evidence: str) -> Override | None:
         return self._rows.get(row)
 
     def accepted(self, kind: str, draft: str) -> date | None:

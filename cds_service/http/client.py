@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterable
@@ -19,7 +21,7 @@ from weakref import WeakValueDictionary
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry, Timeout
-from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
+from urllib3.exceptions import DecodeError, HTTPError, NameResolutionError, ReadTimeoutError
 
 from ..fetching import Fetch, FetchFailed
 from .addresses import AddressRefused, Base, Policy, parse_base
@@ -189,6 +191,9 @@ class _Call:
                 raise FetchFailed("the answers are too large together")
 
 
+_NOT_ACCEPTED = "the FHIR server's certificate is not accepted"
+
+
 def _told(error: Exception) -> tuple[FetchFailed, bool]:
     """A library's error in our words, and whether a second try may help."""
     causes = list(_causes(error))
@@ -198,12 +203,25 @@ def _told(error: Exception) -> tuple[FetchFailed, bool]:
         # a connection that was not made in time may be made the second time; an answer that was slow stays slow
         return FetchFailed(_LATE), any(isinstance(cause, requests.ConnectTimeout) for cause in causes)
     if any(isinstance(cause, requests.exceptions.SSLError) for cause in causes):
-        return FetchFailed("the FHIR server's certificate is not accepted"), False
+        refused = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
+        return FetchFailed(_NOT_ACCEPTED if refused else "the FHIR server does not speak TLS there"), False
     if isinstance(error, DecodeError | requests.exceptions.ContentDecodingError):
         return FetchFailed("the answer cannot be decoded"), False
     if isinstance(error, requests.ConnectionError):
-        return FetchFailed("the FHIR server cannot be reached"), True
+        return FetchFailed(f"the FHIR server cannot be reached{_why_unreached(causes)}"), True
     return FetchFailed("the answer broke off"), False
+
+
+def _why_unreached(causes: Iterable[object]) -> str:
+    """Why there is no connection, as far as the system says: ": the connection was refused"."""
+    for cause in causes:
+        if isinstance(cause, NameResolutionError | socket.gaierror):
+            return ": its name is not known"
+        if isinstance(cause, ConnectionRefusedError):
+            return ": the connection was refused"
+        if isinstance(cause, ConnectionResetError):
+            return ": the connection was reset"
+    return ""
 
 
 def _causes(error: object) -> Iterable[object]:
@@ -213,7 +231,7 @@ def _causes(error: object) -> Iterable[object]:
             return
         yield error
         inner = [each for each in error.args if isinstance(each, Exception)]
-        error = getattr(error, "reason", None) or (inner[0] if inner else None)
+        error = getattr(error, "reason", None) or (inner[0] if inner else None) or error.__cause__
 
 
 def _reason(status: int) -> str:

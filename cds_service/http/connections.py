@@ -73,6 +73,7 @@ def _connect(connection: Any, may_connect: MayConnect, resolve: Resolve) -> sock
     if not allowed:
         raise AddressNotAllowed(connection, "the host resolves to no address that may be called")
     timed_out = False
+    refused: OSError | None = None
     for family, kind, protocol, _, address in allowed:
         left = ends - time.monotonic()
         if left <= 0:
@@ -87,10 +88,10 @@ def _connect(connection: Any, may_connect: MayConnect, resolve: Resolve) -> sock
             return opened
         except OSError as error:
             opened.close()
-            timed_out = isinstance(error, TimeoutError)
+            timed_out, refused = isinstance(error, TimeoutError), error
     if timed_out:
         raise ConnectTimeoutError(connection, "no connection in time")
-    raise NewConnectionError(connection, "no connection")
+    raise NewConnectionError(connection, "no connection") from refused
 
 
 class _TimedResponse(http.client.HTTPResponse):

@@ -96,7 +96,7 @@ def test_a_server_that_is_gone_is_412_long_before_the_deadline(server: Hapi):
         with serving(gone) as service:
             answer = service.call("dietary")
     assert answer.missing == [
-        "patient: the FHIR server cannot be reached",
-        "b12: the FHIR server cannot be reached",
+        "patient: the FHIR server cannot be reached: the connection was refused",
+        "b12: the FHIR server cannot be reached: the connection was refused",
     ]
     assert answer.seconds < LATE

@@ -106,7 +106,7 @@ BROKEN: list[tuple[Answer, str]] = [
     (status(401), "asks for a token even for /metadata"),
     (status(403), "does not give access (HTTP 403)"),
     (status(302, Location="http://127.0.0.1:9/fhir/metadata"), "which is not followed (HTTP 302)"),
-    (reset, "cannot be reached"),
+    (reset, "cannot be reached: the connection was reset"),
 ]  # fmt: skip
 
 
@@ -119,10 +119,17 @@ def test_a_broken_server_gets_one_sentence_and_exit_1(answer, said):
     assert said in one_line(found)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/fhir", "https://no-such-host.invalid/fhir"])
-def test_a_server_that_is_not_there_gets_one_sentence_and_exit_1(url):
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:1/fhir", "the connection was refused"),
+        ("https://no-such-host.invalid/fhir", "its name is not known"),
+    ],
+)
+def test_a_server_that_is_not_there_gets_one_sentence_with_the_reason_and_exit_1(url, why):
     found = run("--fhir", url)
-    assert (found.exit_code, one_line(found)) == (1, f"b12-cds: doctor: {url}: the FHIR server cannot be reached")
+    said = f"b12-cds: doctor: {url}: the FHIR server cannot be reached: {why}"
+    assert (found.exit_code, one_line(found)) == (1, said)
 
 
 @pytest.mark.parametrize("answer", [never, after(3, fhir({}))])

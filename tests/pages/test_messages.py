@@ -1,0 +1,153 @@
+"""What a person reads on the command line when something is wrong: the place, the fault, and what is allowed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cds_service.cli import main
+from cds_service.content.files import cards_folder, shipped_folder
+
+SETTINGS = ("CDS_DEMO", "CDS_PATHWAY", "CDS_PREFETCH", "CDS_TIME_ZONE", "CDS_FHIR_BASES", "CDS_SITE_DIR")
+VIGNETTES = shipped_folder("fixtures", holding="vignettes") / "vignettes"
+PATIENT = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1951-03-09"}
+B12 = {
+    "resourceType": "Observation",
+    "id": "o1",
+    "status": "final",
+    "code": {"coding": [{"system": "http://loinc.org", "code": "2132-9"}]},
+    "subject": {"reference": "Patient/p1"},
+    "effectiveDateTime": "2026-01-05",
+    "valueQuantity": {"value": 150, "unit": "ng/L"},
+}
+
+
+def run(*arguments: Any) -> Result:
+    """The command, without any setting of this environment."""
+    return CliRunner(env=dict.fromkeys(SETTINGS)).invoke(main, [*map(str, arguments)], catch_exceptions=False)
+
+
+def refused(*arguments: Any) -> str:
+    """The one line with which the command refuses."""
+    found = run(*arguments)
+    assert (found.exit_code, found.stdout) == (2, "")
+    return found.stderr
+
+
+def test_a_vignette_without_a_title_says_so(tmp_path: Path):
+    file = tmp_path / "v.toml"
+    file.write_text('[patient]\nsex = "female"\n')
+    assert "v.toml title: is missing; allowed: a line such as title =" in refused("explain", file)
+
+
+@pytest.mark.parametrize("place", ["pathways/us-aafp"])
+def test_a_misspelt_threshold_is_named_with_the_nearest(place: str, tmp_path: Path):
+    site = tmp_path / "site"
+    (site / place).mkdir(parents=True)
+    (site / place / "thresholds.toml").write_text('[[threshold]]\nid = "b12-deficent-mass"\nvalue = 150\n')
+    found = run("check", "--site", site)
+    assert found.exit_code == 1
+    assert "'b12-deficent-mass'. Did you mean 'b12-deficient-mass'?" in found.stderr
+    assert "missing 'step'" not in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"hook": "patient-view",\n "context": {,}}', "not JSON: line 2, column 14: "),
+        (b'{"hook": "patient-view"', "not JSON: line 1, column "),
+        (b'\xef\xbb\xbf{"hook": "patient-view"}', "begins with a byte order mark; save it as UTF-8 without one"),
+        (b'{"hook": "\xff"}', "not JSON: byte 11 is not UTF-8"),
+    ],
+)
+def test_bad_json_is_told_with_line_and_column(body: bytes, said: str, tmp_path: Path):
+    file = tmp_path / "request.json"
+    file.write_bytes(body)
+    assert said in refused("explain", file)
+
+
+def test_a_value_set_saved_by_excel_is_read(tmp_path: Path):
+    sets = tmp_path / "value-sets"
+    sets.mkdir()
+    lines = "system,code,display,use,source\nurn:oid:1.2.3,B12,Vitamin B12,mass,site\n"
+    (sets / "lab-b12.csv").write_bytes(b"\xef\xbb\xbf" + lines.encode())
+    found = run("check", "--site", tmp_path)
+    assert found.exit_code == 0, found.stderr
+
+
+def test_a_bundle_is_explained(tmp_path: Path):
+    file = tmp_path / "bundle.json"
+    entries = [{"resource": PATIENT}, {"resource": B12}]
+    file.write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
+    found = run("explain", file, "--json", "--as-of", "2026-01-10")
+    assert json.loads(found.stdout)["rows"][0] == "interpret/deficient"
+
+
+def test_a_bundle_without_a_patient_says_what_is_allowed(tmp_path: Path):
+    file = tmp_path / "bundle.json"
+    file.write_text(json.dumps({"resourceType": "Bundle", "entry": [{"resource": B12}]}))
+    assert "holds 0 Patients that can be read" in refused("explain", file)
+
+
+@pytest.mark.parametrize("command", [["explain", VIGNETTES / "uk-ng239/02-edge-180-is-grey.toml"], ["table"]])
+def test_an_unknown_pathway_is_answered_with_the_option_that_named_it(command: list[Any]):
+    line = refused(*command, "--pathway", "us")
+    assert line == "b12-cds: --pathway: there is no pathway 'us'; known: uk-ng239, us-aafp\n"
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "8000.0", "-1"])
+def test_a_port_that_is_none_says_what_is_allowed(port: str):
+    found = run("serve", f"--port={port}")
+    assert found.exit_code == 2
+    assert f"{port!r} is no port; allowed: a number from 1 to 65535" in found.stderr
+
+
+def test_a_fhir_base_that_is_not_allowed_comes_with_the_setting_to_copy(tmp_path: Path):
+    file = tmp_path / "request.json"
+    request = {
+        "hook": "patient-view",
+        "hookInstance": "5f0d2a0e-3a1b-4f0c-9a55-5d6b8f1f6b13",
+        "fhirServer": "https://ehr.example.org/fhir",
+        "context": {"userId": "Practitioner/1", "patientId": "p1"},
+    }
+    file.write_text(json.dumps(request))
+    line = refused("explain", file, "--fetch")
+    assert line.rstrip().endswith("to allow it, set CDS_FHIR_BASES=https://ehr.example.org/fhir")
+
+
+def test_412_says_what_to_send(tmp_path: Path):
+    file = tmp_path / "request.json"
+    context = {"userId": "Practitioner/1", "patientId": "p1"}
+    instance = "5f0d2a0e-3a1b-4f0c-9a55-5d6b8f1f6b13"
+    file.write_text(json.dumps({"hook": "patient-view", "hookInstance": instance, "context": context}))
+    found = run("explain", file)
+    assert found.exit_code == 3
+    assert "b12: Observation?patient={{context.patientId}}" in found.stderr
+    assert "or name a fhirServer that may be read" in found.stderr
+
+
+def test_replay_against_the_folder_of_a_site_names_the_option_for_it(tmp_path: Path):
+    site = shipped_folder("fixtures", holding="sites") / "sites" / "ruh-bath"
+    line = refused("replay", VIGNETTES / "us-aafp", "--against", site)
+    assert line.rstrip().endswith("is no cards folder; a site's folder is given by --against-site")
+    other = tmp_path / "cards"
+    shutil.copytree(cards_folder(), other)
+    (tmp_path / "requests").mkdir()
+    shutil.copy(VIGNETTES / "uk-ng239/02-edge-180-is-grey.toml", tmp_path / "requests")
+    assert run("replay", tmp_path / "requests", "--against", other).exit_code == 0
+
+
+def test_a_unit_that_is_not_known_is_named(tmp_path: Path):
+    file = tmp_path / "v.toml"
+    file.write_text(
+        'title = "x"\nas_of = 2026-01-10\n[patient]\nsex = "female"\n'
+        '[[lab]]\nanalyte = "haemoglobin"\nvalue = "110"\nunit = "furlong"\ndays_ago = 5\n'
+        '[[lab]]\nanalyte = "b12"\nvalue = "150"\nunit = "ng/L"\ndays_ago = 5\n'
+    )
+    ignored = [each["reason"] for each in json.loads(run("explain", file, "--json").stdout)["ignored"]]
+    assert any("not one that this service knows ('furlong' was sent)" in reason for reason in ignored)
