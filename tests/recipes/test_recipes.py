@@ -48,7 +48,7 @@ def details(answer: Any) -> str:
 
 @pytest.mark.parametrize("title", recipes())
 def test_every_recipe_is_tried_here(title):
-    assert f'"{title}"' in Path(__file__).read_text(encoding="utf-8")
+    assert title in Path(__file__).read_text(encoding="utf-8")
     assert recipes()[title], "a recipe without a step that can be followed"
 
 
@@ -109,16 +109,52 @@ def asked_about(folder: Path, coding: dict[str, str]) -> Path:
     return path
 
 
-def test_a_finding_with_a_limit_is_made_and_shown(tmp_path):
-    title = "Add a finding with a limit"
+def test_a_test_that_is_measured_is_asked_for_read_and_shown(tmp_path):
+    title = "Add a test that is measured"
+    copy = followed(title, tmp_path)
+    assert all(step.path.startswith("cards/") for step in recipes()[title])
+    assert "sound" in b12_cds(copy, "check")
+    assert "5763-8" in b12_cds(copy, "prefetch")
+    low, enough = (explained(copy, vignette(tmp_path, "zinc", value, "umol/L")) for value in ("9.9", "10"))
+    assert "zinc_low" in findings(low)
+    assert "Zinc is low, 9.9 µmol/L on 10 Jan 2026." in details(low)
+    assert "zinc_low" not in findings(enough)
+    assert "Zinc" not in details(enough)
+
+
+def test_a_finding_and_a_row_with_any(tmp_path):
+    title = 'Add a finding and a row with "any"'
     copy = followed(title, tmp_path)
     assert len({step.path for step in recipes()[title]}) <= 3
     assert "sound" in b12_cds(copy, "check")
-    low, enough = (explained(copy, vignette(tmp_path, "magnesium", value)) for value in ("0.6", "0.7"))
-    assert "magnesium_low" in findings(low)
-    assert "Magnesium is low" in details(low)
-    assert "magnesium_low" not in findings(enough)
-    assert "Magnesium is low" not in details(enough)
+    high, enough, iron = (
+        explained(copy, vignette(tmp_path, analyte, value, unit))
+        for analyte, value, unit in (
+            ("platelets", "451", "10*9/L"),
+            ("platelets", "450", "10*9/L"),
+            ("ferritin", "6", "ug/L"),
+        )
+    )
+    assert "platelets_high" in findings(high)
+    assert "platelets_high" not in findings(enough)
+    assert "source of bleeding" in details(high)
+    assert "source of bleeding" in details(iron)
+    assert "source of bleeding" not in details(enough)
+
+
+def test_a_hook_of_one_entry_is_listed_described_and_answered(tmp_path):
+    copy = followed("Add a hook", tmp_path)
+    done = python(copy, str(Path(__file__).with_name("call_new_hook.py")), str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["discovery"]["id"] == "b12-encounter-start"
+    assert told["discovery"]["prefetch"]["patient"] == "Patient/{{context.patientId}}"
+    assert "/cds-services/b12-encounter-start" in told["openapi"]
+    assert told["demo"]["status"] == 200
+    assert "B12 120 ng/L" in told["demo"]["cards"][0]["summary"]
+    assert told["client"] == told["demo"], "a client with a token for this address is answered the same"
+    assert told["wrong audience"] == 401
+    assert told["without a patient"] == 400
 
 
 def test_a_pathway_holds_only_what_differs(tmp_path):
@@ -129,8 +165,8 @@ def test_a_pathway_holds_only_what_differs(tmp_path):
     assert "b12_grey" in findings(explained(copy, request, "--as-of", DAY, "--pathway", "uk-region"))
 
 
-def vignette(folder: Path, analyte: str, value: str) -> Path:
-    """A vegan with B12 150 ng/L and one more result, in mmol/L."""
+def vignette(folder: Path, analyte: str, value: str, unit: str) -> Path:
+    """A vegan with B12 150 ng/L and one more result."""
     path = folder / f"{analyte}-{value}.toml"
     path.write_text(
         f"""title = "{analyte} {value}"
@@ -141,9 +177,8 @@ unit = "ng/L"
 days_ago = 5
 [[lab]]
 analyte = "{analyte}"
-code = "either"
 value = {value}
-unit = "mmol/L"
+unit = "{unit}"
 days_ago = 5
 [[problem]]
 concept = "vegan"
