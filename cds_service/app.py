@@ -19,12 +19,11 @@ from structlog.contextvars import merge_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from . import __version__
-from .auth.access import ClientAccess
+from .auth.admission import Admission, ClientAccess
 from .auth.clients import Client, Clients, load_clients
-from .auth.gate import Gate
-from .cdshooks.compose import card_options
+from .auth.tokens import MemoryOfTokens, SeenTokens, TokensInStore
+from .cdshooks.cards import card_options
 from .cdshooks.registry import HOOKS
-from .cdshooks.replay import MemoryOfTokens, SeenTokens
 from .content.content import Content, load_content
 from .content.files import cards_folder
 from .evaluate import SECONDS, Access, ClientConfig
@@ -34,14 +33,13 @@ from .http.addresses import parse_base
 from .http.client import HttpClient, Policy
 from .http.concurrency import ConcurrencyLimits
 from .http.connections import unused_proxies
-from .remembering import TokensInStore
 from .settings import FORGETFUL, NO_CLIENTS, Settings, SettingsError, load_settings, start_remarks
 from .store.opening import NONE, CannotOpen, open_store
 from .store.records import DecisionStore
-from .web.bodies import READ_AT_MOST
-from .web.callers import Callers, remarks
+from .web.access import Callers, remarks
 from .web.calls import Site, add_routes
-from .web.observing import add_observation
+from .web.health import add_observation
+from .web.messages import READ_AT_MOST
 
 Clock = Callable[[], datetime]
 Limit = Callable[[str, Fetch | None], AbstractContextManager[Fetch | None]]
@@ -103,7 +101,7 @@ def add_what_people_see(app: Flask, settings: Settings, site: Site, content: Con
         log=site.log,
         store=site.store,
     )
-    add_pages(app, client, site.room, settings.demo, settings.bases_without_client)
+    add_pages(app, client, site.limit, settings.demo, settings.bases_without_client)
     add_content_pages(app, {"": content, **contents_of(site.callers)}, client.today)
 
 
@@ -212,11 +210,11 @@ def with_clients(site: Site, clients: Clients, configs: Mapping[str, ClientConfi
     remarked = [*remarks(clients, kept=site.store is not None), unused_proxies(getproxies_environment())]
     for remark in filter(None, remarked):
         site.log.warning("start", remark=remark)
-    gate = Gate(clients.all, tokens_seen(site.store, clients), site.log.log)
+    admission = Admission(clients.all, tokens_seen(site.store, clients), site.log.log)
     catalogues = {name: msgspec.json.encode(config.discovery()) for name, config in configs.items()}
     catalogue = next(iter(catalogues.values())) if len(catalogues) == 1 else site.discovery
     alone = clients.memory_per_process or not any(client.once for client in clients.all)
-    behind = Callers(gate, configs, catalogues, clients.discovery_open, site.log, needs_store=not alone)
+    behind = Callers(admission, configs, catalogues, clients.discovery_open, site.log, needs_store=not alone)
     return replace(site, discovery=catalogue, callers=behind)
 
 

@@ -99,7 +99,7 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
     stop_on_signals()
     settings = read_settings(**({"demo": True} if demo else {}))
     from .settings import NO_CLIENTS
-    from .web.demo_guard import is_loopback
+    from .web.access import is_loopback
 
     if settings.demo and not is_loopback(host):
         refuse(f"demo mode answers this machine only: --host {host} is not a loopback address")

@@ -18,10 +18,19 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from .cdshooks.actions import DELETE_AND_CREATE, UPDATE, Title, form_of
-from .cdshooks.compose import CardIds, CardOptions, Cards, SuggestedOrder, build_cards
-from .cdshooks.messages import HookRequest, log_name
+from .cdshooks.cards import (
+    DELETE_AND_CREATE,
+    UPDATE,
+    CardIds,
+    CardOptions,
+    Cards,
+    SuggestedOrder,
+    Title,
+    build_cards,
+    form_of,
+)
 from .cdshooks.registry import HOOKS, discovery
+from .cdshooks.requests import HookRequest, log_name
 from .clinical.advice import Advice, Draft
 from .clinical.decide import Decision, decide, decide_without, unavailable
 from .clinical.decide_orders import decide_orders

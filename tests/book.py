@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from cds_service.app import client_config
-from cds_service.cdshooks.messages import read_request
+from cds_service.cdshooks.requests import read_request
 from cds_service.clinical.decide import SEVERITY, Decision, decide
 from cds_service.clinical.decide_orders import decide_orders
 from cds_service.clinical.findings import Assessment, assess

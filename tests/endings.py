@@ -13,7 +13,7 @@ from types import FrameType
 
 from flask import Flask
 
-from cds_service.web.observing import END
+from cds_service.web.health import END
 
 PATIENCE = 5.0  # seconds for threads that are about to end
 SOON = 60.0  # seconds: long enough for a busy machine

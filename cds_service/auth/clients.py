@@ -2,10 +2,12 @@
 
 Read once at start. What cannot be used is named by place, fault and what is allowed; nothing is guessed, and a client
 that is described wrongly keeps the service from starting. Files and folders are named beside clients.toml.
+`ClientsFile` is what the file may say; `b12-cds schema clients` prints it as JSON Schema.
 """
 
 from __future__ import annotations
 
+import re
 import ssl
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -13,26 +15,95 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from jsonschema import Draft202012Validator
+import msgspec
+from msgspec import Meta
 
-from ..cdshooks.jwks import ALGORITHMS, SigningKey, read_keys
-from ..cdshooks.schemas import load_schema
-from ..cdshooks.trust import Issuer
+from ..cdshooks.registry import HOOKS
 from ..content.faults import ContentError, Faults, listing
-from ..content.typed import phrase
+from ..content.typed import Shape, read
 from ..http.addresses import AddressRefused, Base, parse_base
 from ..settings import SettingsError
-from .silence import days_as_text, silent_until
+from .keys import ALGORITHMS, KeySource, SigningKey, read_keys
+from .tokens import Issuer
 
 SANDBOX = "https://sandbox.cds-hooks.org"
 SANDBOX_KID = "44823f3d-0b01-4a6c-a80e-b9d3e8a7226f"  # its private half is public
-# as CardOptions names them
-CARDS = ("selection_behaviour", "max_cards", "max_suggestions", "replacing", "order_details")
 RATE = 1200  # calls per minute
 HTTPS = "an https address such as https://cds.example.org"
-Toml = dict[str, Any]
+NAME = re.compile(r"[a-z0-9-]{1,64}")
+A_DAY = "allowed: a day such as 2027-01-31"
+
+Text = Annotated[str, Meta(pattern=r"\S")]
+Texts = tuple[Text, ...]
+Seconds = msgspec.defstruct(  # the time for one call, by hook
+    "Seconds",
+    [(hook.replace("-", "_"), Annotated[float, Meta(ge=0.1, le=20)] | None, None) for hook in HOOKS],
+    bases=(Shape,),
+    rename="kebab",
+    kw_only=True,
+    frozen=True,
+)
+
+
+class KeysTable(Shape):
+    """Where a client's keys come from: a file beside clients.toml, or one address."""
+
+    file: Text | None = None
+    url: Text | None = None
+    private: bool = False
+    jku: Texts = ()
+
+
+class FhirTable(Shape):
+    """A FHIR base URL that a client may name, or an address under it."""
+
+    base: Text
+    anonymous: bool = False
+    private: bool = False
+    tenants: Texts = ()
+
+
+class ClientTable(Shape):
+    """One CDS client, and what it is to this service."""
+
+    iss: Text
+    keys: KeysTable
+    public_base_url: Text
+    algorithms: Annotated[tuple[Literal["ES384", "RS384", "ES256", "RS256", "PS384"], ...], Meta(min_length=1)] = (
+        "ES384",
+        "RS384",
+    )
+    audiences: Texts = ()
+    tenants: Texts = ()
+    fhir: tuple[FhirTable, ...] = ()
+    pathway: Annotated[str, Meta(pattern="^[a-z0-9-]+$")] | None = None
+    site: Text | None = None
+    mode: Literal["active", "silent"] = "active"
+    silent_until: Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = None  # its last day
+    on_missing: Literal["412", "card"] = "412"
+    seconds: Seconds | None = None  # type: ignore[valid-type]  # made from the registry of hooks
+    selection_behaviour: Literal["any", "alternatives", "at-most-one"] | None = None
+    replacing: Literal["update", "delete-and-create", "create"] | None = None
+    order_details: bool | None = None
+    max_cards: Annotated[int, Meta(ge=1, le=3)] | None = None
+    max_suggestions: Annotated[int, Meta(ge=1, le=20)] | None = None
+    jti: Literal["once", "until-exp"] = "once"
+    rate: Annotated[int, Meta(ge=1, le=100_000)] = RATE
+    ca_file: Text | None = None
+
+
+class ClientsFile(Shape):
+    """clients.toml: the CDS clients that may call."""
+
+    client: dict[str, ClientTable]
+    discovery: Literal["open", "closed"] = "open"
+    jti_memory: Literal["per-process"] | None = None
+    allow_sandbox: bool = False
+
+
+CARDS = ("selection_behaviour", "max_cards", "max_suggestions", "replacing", "order_details")  # fields of CardOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +114,6 @@ class FhirBase:
     anonymous: bool = False  # may be called without a token
     private: bool = False  # may lie in a private network, or on this machine
     tenants: tuple[str, ...] = ()  # none: for every tenant of the client
-
-
-@dataclass(frozen=True, slots=True)
-class KeySource:
-    """Where a client's keys come from: given with clients.toml, or fetched from one address."""
-
-    given: tuple[SigningKey, ...] = ()
-    url: str = ""
-    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +142,50 @@ class Clients:
 
     all: tuple[Client, ...]
     discovery_open: bool = True
-    memory_per_process: bool = False  # the operator knows that several workers do not tell each other of a jti
+    memory_per_process: bool = False  # the operator knows that several workers do not share what they remember
 
 
 def load_clients(path: Path) -> Clients:
     """The clients of a file. SettingsError says in one line all that is wrong with it."""
     faults = Faults()
-    read = _read(path, faults)
-    if not faults:
-        for error in Draft202012Validator(load_schema("clients")).iter_errors(read):
-            for line in phrase(error):
-                faults.add(path.name, line)
+    found = _file(path, faults)
     clients: tuple[Client, ...] = ()
-    if not faults:
-        reader = _Reader(path, read.get("allow_sandbox", False), faults)
-        clients = tuple(reader.client(name, table) for name, table in read["client"].items())
+    if found is not None:
+        reader = _Reader(path, found.allow_sandbox, faults)
+        clients = tuple(reader.client(name, table) for name, table in found.client.items())
         reader.check_issuers(clients)
     try:
         faults.raise_any()
     except ContentError as error:
         raise SettingsError("CDS_CLIENTS: " + "; ".join(error.faults)) from None
-    return Clients(clients, read.get("discovery") != "closed", "jti_memory" in read)
+    assert found is not None  # else there was a fault
+    return Clients(clients, found.discovery == "open", found.jti_memory is not None)
 
 
-def _read(path: Path, faults: Faults) -> Toml:
+def _file(path: Path, faults: Faults) -> ClientsFile | None:
+    """The file as its types; None, with every fault, where something has the wrong shape."""
+    text = _toml(path, faults)
+    tables = text.get("client")
+    clients = tables if isinstance(tables, dict) else {}
+    if not faults:
+        read(ClientsFile, {**text, "client": {}} if tables == clients else text, path.name, faults)
+    if tables == {}:
+        faults.add(path.name, "'client' has 0 entries; it needs at least 1")
+    for name, table in clients.items():
+        if isinstance(table, dict) and isinstance(table.get("silent_until"), date):
+            table["silent_until"] = str(table["silent_until"])  # a day with quotation marks or without
+        if not NAME.fullmatch(name):
+            faults.add(path.name, f"'client' is {name!r}; it must match {NAME.pattern}")
+        read(ClientTable, table, f'{path.name} client "{name}"', faults)
+    if faults:
+        return None
+    found: ClientsFile | None = read(ClientsFile, text, path.name, faults)
+    return found
+
+
+def _toml(path: Path, faults: Faults) -> dict[str, Any]:
     try:
-        return days_as_text(tomllib.loads(path.read_text(encoding="utf-8")))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError:
         faults.add(path.name, "there is no such file that can be read")
     except UnicodeDecodeError:
@@ -121,58 +201,73 @@ class _Reader:
     def __init__(self, path: Path, allow_sandbox: bool, faults: Faults) -> None:
         self.file, self.folder, self.allow_sandbox, self.faults = path.name, path.parent, allow_sandbox, faults
 
-    def client(self, name: str, table: Toml) -> Client:
+    def client(self, name: str, table: ClientTable) -> Client:
+        """One client, with its files read."""
         place = f'{self.file} client "{name}"'
-        keys = self.keys(place, table["keys"])
-        cards = {key: table[key] for key in CARDS if key in table}
+        keys = self.keys(place, table.keys)
+        options = {key: getattr(table, key) for key in CARDS}
+        seconds = {} if table.seconds is None else msgspec.to_builtins(table.seconds)
         return Client(
             name=name,
             issuer=self.issuer(place, table, keys),
             keys=keys,
-            bases=tuple(self.bases(place, table.get("fhir", []), tuple(table.get("tenants", ())))),
-            pathway=table.get("pathway"),
-            site=self.beside(f"{place} site", table.get("site"), Path.is_dir, "a folder"),
-            silent=table.get("mode") == "silent",
-            silent_until=silent_until(place, table, self.faults),
-            on_missing=table.get("on_missing", "412"),
-            seconds=MappingProxyType(table.get("seconds", {})),
-            cards=MappingProxyType(cards),
-            once=table.get("jti", "once") == "once",
-            rate=table.get("rate", RATE),
-            ca_file=self.certificates(place, table.get("ca_file")),
+            bases=tuple(self.bases(place, table.fhir, table.tenants)),
+            pathway=table.pathway,
+            site=self.named_file(f"{place} site", table.site, Path.is_dir, "a folder"),
+            silent=table.mode == "silent",
+            silent_until=self.silent_until(place, table),
+            on_missing=table.on_missing,
+            seconds=MappingProxyType({hook: value for hook, value in seconds.items() if value is not None}),
+            cards=MappingProxyType({key: value for key, value in options.items() if value is not None}),
+            once=table.jti == "once",
+            rate=table.rate,
+            ca_file=self.certificates(place, table.ca_file),
         )
 
-    def issuer(self, place: str, table: Toml, keys: KeySource) -> Issuer:
+    def silent_until(self, place: str, table: ClientTable) -> date | None:
+        """The last day of a client's silent mode, with quotation marks or without; None if nobody has said."""
+        until = table.silent_until
+        if until is None:
+            return None
+        if table.mode != "silent":
+            self.faults.add(f"{place} silent_until", 'is for mode = "silent" only')
+        try:
+            return date.fromisoformat(until)
+        except ValueError:
+            self.faults.add(f"{place} silent_until", f"is no day of the calendar; {A_DAY}")
+            return None
+
+    def issuer(self, place: str, table: ClientTable, keys: KeySource) -> Issuer:
         """What its tokens are compared with."""
-        sandbox = table["iss"].rstrip("/") == SANDBOX or any(key.kid == SANDBOX_KID for key in keys.given)
+        sandbox = table.iss.rstrip("/") == SANDBOX or any(key.kid == SANDBOX_KID for key in keys.given)
         if sandbox and not self.allow_sandbox:
             self.faults.add(place, "the Sandbox's private key is public: anybody may sign as it. Allowed only for "
                                    "testing, with allow_sandbox = true at the top of the file")  # fmt: skip
-        url = self.base(f"{place} public_base_url", table["public_base_url"])
+        url = self.base(f"{place} public_base_url", table.public_base_url)
         if url and url.scheme != "https" and not url.loopback_name:
             self.faults.add(f"{place} public_base_url", f"is not encrypted; allowed: {HTTPS}")
-        jku = (*table["keys"].get("jku", ()), *([keys.url] if keys.url else ()))
+        jku = (*table.keys.jku, *([keys.url] if keys.url else ()))
         return Issuer(
-            iss=table["iss"],
-            base_url=table["public_base_url"].rstrip("/"),
-            audiences=tuple(table.get("audiences", ())),
-            tenants=tuple(table.get("tenants", ())),
-            algorithms=tuple(table.get("algorithms", ("ES384", "RS384"))),
+            iss=table.iss,
+            base_url=table.public_base_url.rstrip("/"),
+            audiences=table.audiences,
+            tenants=table.tenants,
+            algorithms=table.algorithms,
             key_addresses=jku,
         )
 
-    def keys(self, place: str, table: Toml) -> KeySource:
+    def keys(self, place: str, table: KeysTable) -> KeySource:
         """A file of keys, or the one address from which they are fetched."""
         place = f"{place} keys"
-        if ("file" in table) == ("url" in table):
+        if (table.file is None) == (table.url is None):
             self.faults.add(place, "give either file, a JSON Web Key Set beside clients.toml, or url, an https address")
             return KeySource()
-        if "url" in table:
-            url = self.base(f"{place} url", table["url"].partition("?")[0])
+        if table.url is not None:
+            url = self.base(f"{place} url", table.url.partition("?")[0])
             if url and url.scheme != "https":
                 self.faults.add(f"{place} url", f"is not encrypted; allowed: {HTTPS}/keys.json")
-            return KeySource(url=table["url"], private=table.get("private", False))
-        file = self.beside(f"{place} file", table["file"], Path.is_file, "a file")
+            return KeySource(url=table.url, private=table.private)
+        file = self.named_file(f"{place} file", table.file, Path.is_file, "a file")
         return KeySource(given=self.given_keys(f"{place} file", file) if file else ())
 
     def given_keys(self, place: str, file: Path) -> tuple[SigningKey, ...]:
@@ -188,20 +283,19 @@ class _Reader:
             self.faults.add(place, f"holds no key for signatures; allowed: EC and RSA keys for {listing(ALGORITHMS)}")
         return keys
 
-    def bases(self, place: str, entries: list[Toml], tenants: tuple[str, ...]) -> Iterator[FhirBase]:
+    def bases(self, place: str, entries: tuple[FhirTable, ...], tenants: tuple[str, ...]) -> Iterator[FhirBase]:
         for number, entry in enumerate(entries, start=1):
             here = f"{place} fhir entry {number}"
-            base = self.base(f"{here} base", entry["base"])
-            for tenant in set(entry.get("tenants", ())) - set(tenants):
+            base = self.base(f"{here} base", entry.base)
+            for tenant in sorted(set(entry.tenants) - set(tenants)):
                 self.faults.unknown(f"{here} tenants", "tenant", tenant, tenants)
-            private = entry.get("private", False)
-            if base and base.scheme != "https" and not private:
+            if base and base.scheme != "https" and not entry.private:
                 self.faults.add(f"{here} base", "is not encrypted; allowed: an https address, or with private = true "
                                 "an http one (to which no token is sent, but on this machine)")  # fmt: skip
-            if base and base.loopback_name and not private:
+            if base and base.loopback_name and not entry.private:
                 self.faults.add(f"{here} base", "is on this machine; allowed with private = true")
             if base:
-                yield FhirBase(base, entry.get("anonymous", False), private, tuple(entry.get("tenants", ())))
+                yield FhirBase(base, entry.anonymous, entry.private, entry.tenants)
 
     def base(self, place: str, text: str) -> Base | None:
         try:
@@ -211,7 +305,7 @@ class _Reader:
             self.faults.add(place, f"is {refused}; allowed: {HTTPS}{spelled}")
             return None
 
-    def beside(self, place: str, name: str | None, exists: Callable[[Path], bool], kind: str) -> Path | None:
+    def named_file(self, place: str, name: str | None, exists: Callable[[Path], bool], kind: str) -> Path | None:
         """A file or folder that is named beside clients.toml."""
         if name is None:
             return None
@@ -223,7 +317,7 @@ class _Reader:
 
     def certificates(self, place: str, name: str | None) -> str | None:
         """The certificates of a hospital's own authority, if they can be read."""
-        path = self.beside(f"{place} ca_file", name, Path.is_file, "a file")
+        path = self.named_file(f"{place} ca_file", name, Path.is_file, "a file")
         if path is None:
             return None
         try:

@@ -1,4 +1,7 @@
-"""The keys of one client as they are just now: those given, or those fetched from its one address (item 128).
+"""The public keys of a CDS client: read from its JSON Web Key Set, given with clients.toml or fetched (item 128).
+
+A key is taken for signatures if it names itself (`kid`), is of a kind that one of our algorithms uses, and is public.
+Whatever else a set may hold is left out and named.
 
 A set that is fetched is asked for again when a token names a key that is not in it, and once it is an hour old, but
 never more often than every five minutes, by one call at a time, and only from the address that the operator wrote
@@ -11,13 +14,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from ..cdshooks.jwks import SigningKey, chosen, read_keys
+import msgspec
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey
+
 from ..fetching import FetchFailed
 from ..http.addresses import Policy, parse_base
 from ..http.client import HttpClient
-from .clients import Client, KeySource
+
+# algorithm -> key type and, for elliptic curves, the curve. No HMAC, and not `none`: they are not even known here.
+ALGORITHMS = {
+    "ES384": ("EC", "P-384"),
+    "RS384": ("RSA", None),
+    "ES256": ("EC", "P-256"),
+    "RS256": ("RSA", None),
+    "PS384": ("RSA", None),
+}
+CURVES = ("P-256", "P-384")
+RSA_BITS = 2048, 8192  # less is too weak, more only costs time
+PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 
 AT_MOST_EVERY = 300.0  # seconds between two fetches
 WITHOUT_ANY = 10.0  # the same, while no key can be used
@@ -25,8 +44,89 @@ FRESH, STALE = 3600.0, 86_400.0  # seconds: then it is fetched again; then it is
 PATIENCE = 2.0  # seconds for one fetch
 LARGEST = 256_000  # bytes of a key set
 
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """One public key: what it is called, of what kind it is, and which algorithm it says it is for ("" for any)."""
+
+    kid: str
+    kty: str
+    curve: str | None
+    algorithm: str
+    key: ECKey | RSAKey = field(repr=False)
+
+    def serves(self, kid: str, algorithm: str) -> bool:
+        """Is this the key for a token with that `kid` and `alg`? (item 128)"""
+        return (
+            self.kid == kid
+            and (self.kty, self.curve if self.kty == "EC" else None) == ALGORITHMS.get(algorithm)
+            and self.algorithm in ("", algorithm)
+        )
+
+
 Find = Callable[[str, str, float], SigningKey | None]  # (kid, alg, tick)
-Note = Callable[..., None]  # a line of the log: its level, its event, and what is told of it
+Note = Callable[..., None]  # a line of the log: its level, its event, and what is said of it
+
+
+def read_keys(raw: bytes) -> tuple[tuple[SigningKey, ...], tuple[str, ...]]:
+    """The keys of a set, and what is wrong with the others. ValueError if it is no key set at all."""
+    try:
+        entries = msgspec.json.decode(raw, type=dict[str, Any])["keys"]
+    except (msgspec.DecodeError, KeyError, RecursionError):
+        raise ValueError("not a JSON Web Key Set: an object with a list named keys") from None
+    if not isinstance(entries, list):
+        raise ValueError("not a JSON Web Key Set: keys is no list")
+    read = [_key(entry, place) for place, entry in enumerate(entries, start=1)]
+    keys = tuple(each for each in read if isinstance(each, SigningKey))
+    return keys, tuple(each for each in read if isinstance(each, str) and each)
+
+
+def chosen(keys: Iterable[SigningKey], kid: str, algorithm: str) -> SigningKey | None:
+    """The key with which a token of that `kid` and `alg` must be signed."""
+    return next((key for key in keys if key.serves(kid, algorithm)), None)
+
+
+def _key(entry: Any, place: int) -> SigningKey | str:
+    """A key; or what is wrong with it, "" if it is merely not for us (another use or kind)."""
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("kty"), str):
+        return f"key {place} is no JSON Web Key"
+    if any(name in entry for name in PRIVATE):
+        return f"key {place} is a private or shared key: give the public ones only, and replace this one"
+    if not _for_signatures(entry):
+        return ""
+    kid = entry.get("kid")
+    if not isinstance(kid, str) or not kid:
+        return f"key {place} has no kid"
+    curve = entry.get("crv") if entry["kty"] == "EC" else None
+    if curve is not None and curve not in CURVES:
+        return f"key {place} is on a curve that is not used; allowed: {', '.join(CURVES)}"
+    try:
+        key = (ECKey if entry["kty"] == "EC" else RSAKey).import_key(dict(entry))
+        bits = key.raw_value.key_size
+    except (JoseError, ValueError, TypeError, OverflowError):
+        return f"key {place} cannot be read"
+    if entry["kty"] == "RSA" and not RSA_BITS[0] <= bits <= RSA_BITS[1]:
+        return f"key {place} has {bits} bits; allowed: {RSA_BITS[0]} to {RSA_BITS[1]}"
+    return SigningKey(kid, entry["kty"], curve, entry.get("alg") or "", key)
+
+
+def _for_signatures(entry: Mapping[str, Any]) -> bool:
+    operations = entry.get("key_ops")
+    return (
+        entry["kty"] in ("EC", "RSA")
+        and entry.get("use") in (None, "sig")
+        and entry.get("alg") in (None, *ALGORITHMS)
+        and (operations is None or (isinstance(operations, list) and "verify" in operations))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """Where a client's keys come from: given with clients.toml, or fetched from one address."""
+
+    given: tuple[SigningKey, ...] = ()
+    url: str = ""
+    private: bool = False
 
 
 class FetchedKeys:
@@ -34,8 +134,9 @@ class FetchedKeys:
 
     def __init__(self, name: str, url: str, outgoing: HttpClient, note: Note) -> None:
         self._name, self._url, self._note = name, url, note
-        self._fetch, why = outgoing.fetch_for(url.partition("?")[0])
-        assert self._fetch is not None, why  # the policy was made for this address
+        fetch, why = outgoing.fetch_for(url.partition("?")[0])
+        assert fetch is not None, why  # the policy was made for this address
+        self._fetch = fetch
         self._fetching = threading.Lock()
         self._keys: tuple[SigningKey, ...] = ()
         self._fetched = self._tried = float("-inf")
@@ -72,14 +173,6 @@ class FetchedKeys:
             self._note(logging.WARNING, "keys not fetched", client=self._name, why=why)
         finally:
             self._fetching.release()
-
-
-def keys_of(client: Client, note: Note) -> Find:
-    """How the keys of this client are found. Nothing is fetched before a token asks for it."""
-    source = client.keys
-    if not source.url:
-        return lambda kid, algorithm, _: chosen(source.given, kid, algorithm)
-    return FetchedKeys(client.name, source.url, HttpClient(key_policy(source, client.ca_file)), note).find
 
 
 def key_policy(source: KeySource, ca_file: str | None) -> Policy:

@@ -1,4 +1,4 @@
-"""What users did with cards, as CDS clients tell it (checklist items 107 to 116): read once into frozen types.
+"""What users did with cards, as CDS clients send it (checklist items 107 to 116): read once into frozen types.
 
 Lenient where real clients differ: Epic sends `overrideReasons`, its own reasons in an `extension`, and ids that are no
 UUID; the Sandbox sends no display. What a person may have typed is never kept: a comment is not even decoded, a reason
@@ -7,22 +7,19 @@ that does not look like a code is "other", an id that is no UUID is hashed.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import msgspec
-from jsonschema import Draft202012Validator
 
-from .depth import too_deep
-from .feedback_shapes import MOST_ITEMS, MOST_SUGGESTIONS, NOTHING, Batch, Item, Pieces, Reason
-from .messages import NOT_JSON, TOO_DEEP, BadRequest, Fault, log_name
-from .schemas import load_schema
+from .faults import NO_OBJECT, NOT_JSON, PARTS, TOO_DEEP, BadRequest, Fault, faults_of
+from .registry import NOTHING, nothing
+from .requests import log_name, too_deep
 
+MOST_ITEMS, MOST_SUGGESTIONS, MOST_REASONS, LONGEST_ID = 500, 20, 10, 1024
 MOST_FAULTS = 20  # told of one body
 SKEW = timedelta(minutes=5)  # by which a workstation's clock may be fast
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
@@ -33,6 +30,77 @@ EPIC = "com.epic.cdshooks.feedback.overrideReason."
 EPIC_CATEGORY = EPIC + "reasonCategory"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+
+
+def described(text: str) -> msgspec.Meta:
+    """What the published schema says of a field that may be anything."""
+    return msgspec.Meta(description=text)
+
+
+Id = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=LONGEST_ID,
+        description="A UUID of an answer of ours. Any other id is taken too, and kept as a hash.",
+    ),
+]
+Code = Annotated[
+    msgspec.Raw,
+    described("A code of at most 64 letters, digits and . _ : - ; anything else is kept as 'other'."),
+]
+System = Annotated[msgspec.Raw, described("An http, https or urn address; anything else is not kept.")]
+Comment = Annotated[msgspec.Raw, described("Never read and never kept, only that there was one.")]
+Extension = Annotated[
+    msgspec.Raw,
+    described("An object; com.epic.cdshooks.feedback.overrideReason.reasonCategory counts as a code."),
+]
+Moment = Annotated[
+    msgspec.Raw,
+    described("RFC 3339 with a zone. What cannot be read, or lies in the future, counts as not sent."),
+]
+
+
+class AcceptedSuggestion(msgspec.Struct):
+    """A suggestion that was accepted."""
+
+    id: Id
+
+
+class ReasonCoding(msgspec.Struct):
+    """The reason that was chosen. Its display is not read."""
+
+    code: Code = msgspec.field(default_factory=nothing)
+    system: System = msgspec.field(default_factory=nothing)
+
+
+class OverrideReason(msgspec.Struct, rename="camel"):
+    """Why a card was overridden."""
+
+    reason: ReasonCoding | None = None
+    user_comment: Comment = msgspec.field(default_factory=nothing)
+    extension: Extension = msgspec.field(default_factory=nothing)
+
+
+Reasons = OverrideReason | Annotated[list[OverrideReason], msgspec.Meta(max_length=MOST_REASONS)]
+
+
+class FeedbackItem(msgspec.Struct, rename="camel"):
+    """One entry of the array."""
+
+    card: Id
+    outcome: Literal["accepted", "overridden"]
+    outcome_timestamp: Moment = msgspec.field(default_factory=nothing)
+    accepted_suggestions: Annotated[list[AcceptedSuggestion], msgspec.Meta(max_length=MOST_SUGGESTIONS)] | None = None
+    override_reason: OverrideReason | None = None
+    override_reasons: Reasons | None = None
+    extension: Extension = msgspec.field(default_factory=nothing)
+
+
+class FeedbackBody(msgspec.Struct):
+    """Feedback on cards, as CDS clients really send it. Fields that are not named here are ignored."""
+
+    feedback: Annotated[list[FeedbackItem], msgspec.Meta(max_length=MOST_ITEMS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +117,7 @@ class Feedback:
     odd: tuple[str, ...] = ()
 
 
-DECODER, PIECES, ITEM = (msgspec.json.Decoder(kind) for kind in (Batch, Pieces, Item))
-READABLE = {"card": "any", "outcome": "accepted"}
-SCHEMA = Draft202012Validator(load_schema("feedback"))
+DECODER = msgspec.json.Decoder(FeedbackBody)
 
 
 def read_feedback(body: bytes, now: datetime) -> tuple[Feedback, ...]:
@@ -70,7 +136,7 @@ def read_feedback(body: bytes, now: datetime) -> tuple[Feedback, ...]:
         raise BadRequest(TOO_DEEP) from None
 
 
-def _read(item: Item, now: datetime) -> Feedback:
+def _read(item: FeedbackItem, now: datetime) -> Feedback:
     at, late = _moment(item.outcome_timestamp, now)
     card, suggestions = _id(item.card), [_id(each.id) for each in item.accepted_suggestions or ()]
     accepted = item.outcome == "accepted"
@@ -114,15 +180,15 @@ def _moment(raw: msgspec.Raw, now: datetime) -> tuple[int | None, str]:
     return ((at - EPOCH) // MILLISECOND, "") if at >= EPOCH else (None, "time-unreadable")
 
 
-def _reasons(item: Item) -> list[Reason]:
+def _reasons(item: FeedbackItem) -> list[OverrideReason]:
     """Every reason that was given. Epic's documentation has them in the plural, as one object."""
     plural = item.override_reasons
     several = plural if isinstance(plural, list) else [plural]
     found = [each for each in (item.override_reason, *several) if each is not None]
-    return found if item.extension == NOTHING else [*found, Reason(extension=item.extension)]
+    return found if item.extension == NOTHING else [*found, OverrideReason(extension=item.extension)]
 
 
-def _code(reason: Reason) -> tuple[str, str]:
+def _code(reason: OverrideReason) -> tuple[str, str]:
     """The code of a reason and its system; OTHER for what is not told as a code, "" for nothing."""
     if reason.reason is not None and (reason.reason.code != NOTHING or reason.reason.system != NOTHING):
         code = _text(reason.reason.code).strip()
@@ -152,60 +218,17 @@ def _text(raw: msgspec.Raw) -> str:
 
 def _fields(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
     try:
-        return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        return PARTS.decode(raw)
     except msgspec.DecodeError:
         return {}
 
 
-def _faults(body: bytes) -> Iterator[Fault]:
-    """What the schema says of a body that is JSON but no feedback."""
+def _faults(body: bytes) -> tuple[Fault, ...]:
+    """The first faults of a body that is JSON but no feedback."""
     try:
-        errors = islice(SCHEMA.iter_errors(_outline(body)), MOST_FAULTS)
-        found = dict.fromkeys(fault for error in errors for fault in _told(error))
-    except (msgspec.DecodeError, ValueError):
-        return iter((NOT_JSON,))
-    except RecursionError:
-        return iter((TOO_DEEP,))
-    return iter(found or (Fault("", "type", "the body is not feedback"),))
-
-
-def _outline(body: bytes) -> Any:
-    """What the schema needs to see: entries that can be read, and the ends of long lists, would only take its time."""
-    try:
-        pieces = PIECES.decode(body).feedback[: MOST_ITEMS + 1]
-    except msgspec.ValidationError:
-        return _cut(json.loads(body))
-    return {"feedback": [READABLE if _reads(piece) else _cut(json.loads(bytes(piece))) for piece in pieces]}
-
-
-def _reads(piece: msgspec.Raw) -> bool:
-    try:
-        ITEM.decode(piece)
+        found = tuple(dict.fromkeys(islice(faults_of(FeedbackBody, body), MOST_FAULTS)))
     except msgspec.DecodeError:
-        return False
-    return True
-
-
-def _cut(told: Any) -> Any:
-    """The same with lists no longer than shows that they are too long."""
-    if isinstance(told, dict):
-        return {name: _cut(each) for name, each in told.items()}
-    return [_cut(each) for each in told[: MOST_SUGGESTIONS + 1]] if isinstance(told, list) else told
-
-
-def _told(error: Any) -> list[Fault]:
-    """An error of the schema without what it quotes: path and keyword, and our own words."""
-    path = ".".join(str(step) for step in error.absolute_path)
-    limit = error.validator_value
-    if error.validator == "required":
-        missing = [f"{path}.{name}" if path else name for name in limit if name not in error.instance]
-        return [Fault(name, "required", f"{name}: is missing") for name in missing]
-    kinds = " or ".join(limit) if isinstance(limit, list) else limit
-    words = {
-        "type": f"is not of type {kinds}",
-        "enum": f"is not {kinds}",
-        "minLength": "is empty",
-        "maxLength": f"is longer than {limit} characters",
-        "maxItems": f"has more than {limit} entries",
-    }
-    return [Fault(path, error.validator, f"{path or 'the body'}: {words[error.validator]}")]
+        return (NOT_JSON,)
+    except RecursionError:
+        return (TOO_DEEP,)
+    return found or (NO_OBJECT,)

@@ -37,19 +37,27 @@ PatientId = Annotated[
 ]
 
 
+def nothing() -> msgspec.Raw:
+    """What an undecoded field is that was not sent."""
+    return NOTHING
+
+
 class Context(msgspec.Struct, rename="camel", gc=False, kw_only=True):
     """The context of a hook about one patient. `encounterId` is optional and not typed: what is not needed cannot be
     wrong. Every field that is a text can be named by a prefetch template."""
 
     user_id: UserId
     patient_id: PatientId
-    encounter_id: msgspec.Raw = NOTHING
+    encounter_id: msgspec.Raw = msgspec.field(default_factory=nothing)
 
 
 class OrderContext(Context, kw_only=True):
     """The context of a hook that carries orders: every draft counts."""
 
-    draft_orders: Annotated[msgspec.Raw, msgspec.Meta(description="A Bundle, with or without its type.")]
+    draft_orders: Annotated[
+        msgspec.Raw,
+        msgspec.Meta(description="A Bundle, with or without its type.", extra_json_schema={"type": "object"}),
+    ]
 
 
 class SelectContext(OrderContext, kw_only=True):

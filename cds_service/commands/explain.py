@@ -8,7 +8,8 @@ from datetime import date, datetime
 from datetime import time as time_of_day
 from pathlib import Path
 
-from ..cdshooks.messages import BadRequest, HookRequest, named_hook, read_request
+from ..cdshooks.faults import BadRequest
+from ..cdshooks.requests import HookRequest, named_hook, read_request
 from ..content.content import Content
 from ..content.faults import ContentError
 from ..evaluate import CallTime, ClientConfig, Evaluation, Memory, evaluate

@@ -115,9 +115,7 @@ def tried(
     for value in around(threshold):
         lab = {"analyte": probe.analyte, "value": value / factor, "unit": unit, "days_ago": DAYS_AGO, **more}
         described = {**described_beside(probe), "lab": [lab | ({"code": code} if code else {})]}
-        found = played(
-            Vignette(probe.limit, probe.limit, DEFAULT_DAY, service.pathway.id, described, {}), service
-        )
+        found = played(Vignette(probe.limit, probe.limit, DEFAULT_DAY, service.pathway.id, described, {}), service)
         came = probe.finding in found.assessment.findings
         points.append((value / factor, expected(probe, value, threshold.value), came))
     return Boundary(service.pathway.id, probe, unit, label, tuple(points))

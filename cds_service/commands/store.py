@@ -67,7 +67,7 @@ def upgrade() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(hook_instance: str, as_json: bool) -> None:
     """Print everything that is kept about a call: what was decided, shown and left out, and what was said to it."""
-    from ..cdshooks.messages import log_name
+    from ..cdshooks.requests import log_name
     from ..store.maintenance import records_of_call
 
     # A UUID is the same in small and in capital letters, and is kept as it was sent. Anything else is kept as its hash.

@@ -202,9 +202,7 @@ def lines_of(rows: Any, file: str, local: bool, faults: Faults) -> Iterator[Code
         yield CodeLine(place, system, code, display, use, source, local)
 
 
-def extend(
-    ours: Mapping[str, Toml], pathways: Iterable[str], faults: Faults
-) -> tuple[dict[str, Toml], dict[str, str]]:
+def extend(ours: Mapping[str, Toml], pathways: Iterable[str], faults: Faults) -> tuple[dict[str, Toml], dict[str, str]]:
     """The files with every pathway complete, and where the entries stand that one has from the pathway it extends."""
     found: dict[str, Toml] = dict(ours)
     inherited: dict[str, str] = {}
@@ -224,7 +222,7 @@ def extend(
             place, parent = f"{name}/{file}", f"{base}/{file}"
             table, same = extended(place, ours.get(parent, {}), ours.get(place, {}), faults)
             found[place] = table
-            inherited |= {f'{place} {entry}': f'{parent} {entry}' for entry in same}
+            inherited |= {f"{place} {entry}": f"{parent} {entry}" for entry in same}
     return found, inherited
 
 

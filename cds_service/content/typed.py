@@ -107,7 +107,7 @@ def entry_type(kind: Any) -> Any:
 
 
 STEP = re.compile(r"\.([\w-]+)|\[(\d+|\.\.\.)\]")
-EXPECTED = re.compile(r"Expected `(.+?)`(?: matching regex (.+)| of length >= (\d+)| (>=|<=) (\d+)|, got `(.+)`)$")
+EXPECTED = re.compile(r"Expected `(.+?)`(?: matching regex (.+)| of length >= (\d+)| (>=|<=) ([\d.]+)|, got `(.+)`)$")
 IN_TOML = {"decimal": "number", "int": "integer", "str": "string", "object": "table", "bool": "true or false"}
 
 
@@ -147,14 +147,19 @@ def faults_of(kind: Any, value: Any, text: str) -> Iterator[str]:
         required = [each.encode_name for each in msgspec.structs.fields(struct) if each.required]
         if missing := [key for key in required if key not in value]:
             yield f"missing {listing(map(repr, missing))}"
-    elif text.startswith("Invalid enum value"):
+    elif text.startswith("Invalid enum value") or (text.startswith("Expected `str") and words_allowed(kind)):
         named = text.partition("'")[2].rpartition("'")[0] or str(value)
-        allowed = [each for member in members(kind) for each in literals(member)]
+        allowed = words_allowed(kind)
         yield f"is {named!r}.{nearest(named, allowed)} Allowed: {', '.join(allowed)}"
     elif match := EXPECTED.match(text):
         yield expected(value, *match.groups())
     else:
         yield text
+
+
+def words_allowed(kind: Any) -> list[str]:
+    """The words that a value, or a key of it, may be; none where it may be any."""
+    return [each for member in members(kind) for each in literals(member)]
 
 
 def literals(kind: Any) -> tuple[str, ...]:
@@ -178,37 +183,3 @@ def expected(value: Any, *said: str | None) -> str:
         return f"is {value!r}, not a date like 2026-01-31"
     wanted = " or ".join(IN_TOML.get(each, each) for each in str(kinds).split(" | ") if each != "null")
     return f"is {value!r}; it must be {wanted}"
-
-
-def phrase(error: Any) -> Iterator[str]:
-    """What jsonschema found in clients.toml, in the words of someone who edits the file."""
-    where = "".join(f"{step!r} " if isinstance(step, str) else f"entry {step + 1} " for step in error.absolute_path)
-    rule, value, allowed = error.validator, error.instance, error.validator_value
-    if rule == "additionalProperties":
-        known = error.schema.get("properties", {})
-        for key in sorted(value.keys() - known.keys()):
-            yield f"{where}unknown key {key!r}.{nearest(key, known)} Known: {listing(known)}"
-    elif rule == "required":
-        missing = listing(f"{key!r}" for key in allowed if key not in value)
-        yield f"{where}missing {missing}"
-    elif rule == "enum":
-        yield f"{where}is {value!r}.{nearest(str(value), allowed)} Allowed: {', '.join(allowed)}"
-    else:
-        yield f"{where}{worded(rule, value, allowed, error.message)}"
-
-
-def worded(rule: str, value: Any, allowed: Any, message: str) -> str:
-    """The fault of one value, where a plain sentence says it better than jsonschema."""
-    if rule == "exclusiveMinimum":
-        return f"is {value}; it must be above {allowed}"
-    if rule == "minimum":
-        return f"is {value}; it must be at least {allowed}"
-    if rule == "maximum":
-        return f"is {value}; it must be at most {allowed}"
-    if rule == "type":
-        return f"is {value!r}; it must be {' or '.join(allowed) if isinstance(allowed, list) else allowed}"
-    if rule == "pattern":
-        return "is empty" if allowed == "\\S" else f"is {value!r}; it must match {allowed}"
-    if rule == "minItems":
-        return f"has {len(value)} entries; it needs at least {allowed}"
-    return message

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
 
-from ..cdshooks.messages import BadRequest, read_request
+from ..cdshooks.faults import BadRequest
+from ..cdshooks.requests import read_request
 from ..evaluate import CallTime, ClientConfig, Evaluation, evaluate
 from ..fetching import Fetch
 from ..fhir import templates

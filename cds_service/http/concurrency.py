@@ -19,7 +19,7 @@ from .addresses import parse_base
 AT_ONE = 12  # calls with one FHIR server, in one process
 IN_ALL = 24  # calls with all of them
 EACH = 2  # calls that a server may have beyond that
-AT_MOST = 32  # calls with all of them, whatever happens: less than are answered at once (web/room.py)
+AT_MOST = 32  # calls with all of them, whatever happens: less than are answered at once (web/calls.py)
 FULL = "too many calls wait for FHIR servers already"
 
 

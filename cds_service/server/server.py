@@ -26,7 +26,7 @@ GRACE = 7  # seconds for calls under way when the service is stopped; a stop tak
 SETTINGS = {
     "worker_class": Worker,
     "workers": 1,
-    "threads": 40,  # more than calls are answered at once (room.AT_ONCE), and those more than wait for FHIR servers
+    "threads": 40,  # more than calls are answered at once (web/calls.py), and those more than wait for FHIR servers
     "timeout": 30,
     "graceful_timeout": GRACE,
     "keepalive": 5,
@@ -118,7 +118,7 @@ def answer_calls(
     upgrade_store(settings)
     with measured(asked):
         from ..app import create_app
-        from ..web.observing import BEGIN, END
+        from ..web.health import BEGIN, END
 
         app = create_app(settings)
         moments = Moments(ready=ready, begin=app.extensions[BEGIN], end=app.extensions[END], gone=forget)

@@ -2,7 +2,7 @@
 
 gunicorn waits for a request as long as its client likes to take, in a thread. Here a connection without data has no
 thread at all, a request that comes slowly takes one of few places for slow ones, and after some seconds it has failed.
-Also, a request learns how long it has waited for a thread (`room`).
+Also, a request learns how long it has waited for a thread (`calls`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from gunicorn.workers import gthread
 
-from ..web.room import WAITED
+from ..web.calls import WAITED
 
 GLANCE = 0.01  # seconds that a thread waits for the first byte
 SLOW_AFTER = 0.5  # seconds of waiting for a request, after which its client is a slow one

@@ -15,9 +15,9 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from cds_service.cdshooks.depth import surely_too_deep
-from cds_service.cdshooks.messages import TOO_DEEP, BadRequest, HookRequest, named_hook, read_request
+from cds_service.cdshooks.faults import TOO_DEEP, BadRequest
 from cds_service.cdshooks.registry import HOOKS
+from cds_service.cdshooks.requests import HookRequest, named_hook, read_request, surely_too_deep
 from cds_service.clinical.record import PatientRecord
 from cds_service.evaluate import (
     Access,
@@ -30,9 +30,8 @@ from cds_service.evaluate import (
     who,
 )
 from cds_service.store.records import CallParties, DecisionRecord, DecisionStore, History, NoHistory
-from cds_service.web.bodies import timing
 from cds_service.web.calls import THIS_SERVICE, fetch_for, is_this_service
-from cds_service.web.errors import Refused
+from cds_service.web.messages import Refused, timing
 
 
 @dataclass(frozen=True, slots=True)

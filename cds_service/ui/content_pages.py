@@ -18,7 +18,7 @@ from cds_service.content.difference import cautions, difference
 from cds_service.content.files import shipped_folder
 from cds_service.content.review import Sheet, sheets
 from cds_service.content.valuesets import KINDS, USES_IN_WORDS, unchanged, value_set, value_sets
-from cds_service.web.errors import Refused
+from cds_service.web.messages import Refused
 
 from .findings_sheet import findings_sheet
 from .frame import as_html, as_one_line, shown

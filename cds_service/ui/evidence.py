@@ -20,7 +20,7 @@ from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen,
 from cds_service.content.content import Content
 from cds_service.evaluate import ClientConfig, Evaluation
 from cds_service.explanation import not_used
-from cds_service.web.bodies import missing, told
+from cds_service.web.messages import missing, told
 
 from .charts import Timeline, timeline
 from .client import AnsweredCall

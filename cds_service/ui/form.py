@@ -22,7 +22,7 @@ from cds_service.content.valuesets import roots
 from cds_service.evaluate import ClientConfig
 from cds_service.examples.vignette_fhir import Build, draft
 from cds_service.examples.vignettes import Vignette
-from cds_service.web.errors import Refused
+from cds_service.web.messages import Refused
 
 from .patient import Row, Rows
 from .request_json import Json, Tree

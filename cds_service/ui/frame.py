@@ -20,9 +20,8 @@ from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from cds_service.web.bodies import LARGEST_BODY
-from cds_service.web.errors import Refused
-from cds_service.web.room import Room
+from cds_service.web.calls import CallLimit
+from cds_service.web.messages import LARGEST_BODY, Refused
 
 # In a card's wording no heading, image or HTML is allowed; js-default lets none through, and checks link addresses.
 MARKDOWN = MarkdownIt("js-default", {"linkify": False, "typographer": False}).disable("image")
@@ -112,11 +111,11 @@ def harden(response: Response) -> Response:
     return response
 
 
-def limited(view: Callable[..., Any], room: Room) -> Callable[..., Any]:
+def limited(view: Callable[..., Any], limit: CallLimit) -> Callable[..., Any]:
     """A view that answers calls: it counts toward the concurrency limit as the calls of clients do."""
 
     def in_turn(**given: Any) -> Any:
-        with room.place(request.environ):
+        with limit.admit(request.environ):
             return view(**given)
 
     return in_turn

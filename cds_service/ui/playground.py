@@ -18,13 +18,12 @@ import msgspec
 from flask import Flask, Response, current_app, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from cds_service.cdshooks.messages import log_name
 from cds_service.cdshooks.registry import HOOKS
+from cds_service.cdshooks.requests import log_name
 from cds_service.clinical.case import written
 from cds_service.store.records import StoreDown
-from cds_service.web.errors import Refused
-from cds_service.web.feedback import FeedbackDesk
-from cds_service.web.room import Room
+from cds_service.web.calls import CallLimit, FeedbackStore
+from cds_service.web.messages import Refused
 
 from .client import AnsweredCall, PageCall, PageClient
 from .evidence import AnswerView, indicator, markdown
@@ -82,7 +81,7 @@ class Playground:
 
     client: PageClient
     examples: Examples
-    feedback_desk: FeedbackDesk
+    feedback_store: FeedbackStore
 
     def start(self) -> str:
         """GET /: what this is, and the cards about an example patient."""
@@ -155,7 +154,7 @@ class Playground:
         form = sent_form()
         answered = self.again(form)
         body = feedback_body(form, answered.found.cards, self.client.clock())
-        self.feedback_desk.taken(body, answered.service_id, answered.config.name)
+        self.feedback_store.save(body, answered.service_id, answered.config.name)
         if not form.get("kept"):
             self.client.note(answered)
         example = self.examples.find(form.get("example", ""))
@@ -239,7 +238,7 @@ def visit(form: Form) -> str:
     return found if len(found) == 16 and all(sign in "0123456789abcdef" for sign in found) else token_hex(8)
 
 
-def add_pages(app: Flask, client: PageClient, room: Room, demo: bool, bases: tuple[str, ...]) -> None:
+def add_pages(app: Flask, client: PageClient, limit: CallLimit, demo: bool, bases: tuple[str, ...]) -> None:
     """The frame, the playground, the example patients and the FHIR tab, which may call `bases`."""
     add_frame(app, demo, playground=True)
     app.add_template_filter(markdown, "markdown")
@@ -247,8 +246,8 @@ def add_pages(app: Flask, client: PageClient, room: Room, demo: bool, bases: tup
     names = {"indicator": indicator, "default_pathway": client.pathway, "has_content": has_content}
     names |= {"demo": demo, "services": {hook.id: hook.service_id for hook in HOOKS.values()}}
     app.jinja_env.globals.update(names)
-    feedback_desk = FeedbackDesk(client.store, client.clock, client.log, not_counted)
-    pages = Playground(client, Examples(client.pathway, client.pathways), feedback_desk)
+    feedback_store = FeedbackStore(client.store, client.clock, client.log, not_counted)
+    pages = Playground(client, Examples(client.pathway, client.pathways), feedback_store)
     fhir = FhirPage(client, bases)
     for path, name, view, method in (
         ("/", "playground", pages.start, "GET"),
@@ -261,7 +260,7 @@ def add_pages(app: Flask, client: PageClient, room: Room, demo: bool, bases: tup
         ("/fhir", "fhir_search", fhir.search, "POST"),
         ("/fhir/cards", "fhir_cards", fhir.cards, "POST"),
     ):
-        app.add_url_rule(path, name, shown(limited(view, room)), methods=[method])
+        app.add_url_rule(path, name, shown(limited(view, limit)), methods=[method])
 
 
 def not_counted(client: str, outcomes: Iterable[str]) -> None:

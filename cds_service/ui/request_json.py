@@ -15,9 +15,10 @@ from uuid import uuid4
 
 import msgspec
 
-from cds_service.cdshooks.messages import BadRequest, HookRequest, named_hook, read_request
+from cds_service.cdshooks.faults import BadRequest
+from cds_service.cdshooks.requests import HookRequest, named_hook, read_request
 from cds_service.fhir import templates
-from cds_service.web.errors import Refused
+from cds_service.web.messages import Refused
 
 Json = dict[str, Any]
 ENCODER = msgspec.json.Encoder(decimal_format="number")

@@ -1,34 +1,70 @@
-"""HTTP: what arrives becomes a HookRequest, what is answered becomes bytes. Nothing is decided here."""
+"""HTTP: what arrives becomes a HookRequest, what is answered becomes bytes. Nothing is decided here.
+
+One process answers a number of calls at once. One more is refused at once with 503, instead of waiting past its time;
+there are more threads (server.py) than that, so that one is always left that can say so, or that the service is alive.
+
+Feedback (checklist items 107 to 116) is stored before it is acknowledged: what cannot be stored is 503, so that the
+client sends it again. Whether a card is known is not asked: feedback may arrive before the decision is written, and an
+unknown card is for the report.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from flask import Flask, Response, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
-from ..cdshooks.depth import surely_too_deep
-from ..cdshooks.messages import TOO_DEEP, BadRequest, HookRequest, log_name, read_request
+from ..cdshooks.faults import TOO_DEEP, BadRequest
+from ..cdshooks.feedback import Feedback, read_feedback
 from ..cdshooks.registry import BY_SERVICE_ID, Hook
-from ..evaluate import NONE_PASSED, READY, CallTime, ClientConfig, Evaluation, evaluate
+from ..cdshooks.requests import HookRequest, log_name, read_request, surely_too_deep
+from ..evaluate import NONE_PASSED, READY, CallTime, ClientConfig, Evaluation, evaluate, milliseconds
 from ..fetching import Fetch
 from ..http.addresses import leads_here
 from ..metrics import Measures, NotMeasured
-from ..store.records import DecisionStore
-from .bodies import instance_in, read_body, silence, timing, told
-from .callers import Callers
-from .cors import cors_headers
-from .demo_guard import refusal
-from .errors import JSON, Refused
-from .feedback import FeedbackDesk
-from .room import WAITED, Room
+from ..store.records import DecisionStore, FeedbackRecord, StoreDown
+from .access import Callers, cors_headers, refusal
+from .messages import JSON, Refused, instance_in, read_body, silence, timing, told
 
 AS_IT_SHOULD_BE = (READY, NONE_PASSED)
 THIS_SERVICE = "the fhirServer is this service"
+
+AT_ONCE = 36
+LONGEST_WAIT = 1.0  # seconds for a thread; a call that has waited longer would be answered too late
+WAITED = "b12_cds.waited"  # in the WSGI environment: the seconds that the request waited for a thread
+BUSY = "the service is busy; come again soon"
+COME_AGAIN = "1"  # seconds
+
+NOT_KEPT = "feedback is not kept here: this service runs without a store"
+NOT_STORED = "the feedback could not be stored; send it again later"
+STORE_DOWN_WAIT = "60"  # seconds
+MOST_LOGGED = 10  # card ids of one batch
+
+
+class CallLimit:
+    """How many calls are answered at once. One per process; threads share it."""
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._free = threading.BoundedSemaphore(at_once)
+
+    @contextmanager
+    def admit(self, environ: Mapping[str, Any]) -> Iterator[None]:
+        """Admit one call; Refused with 503 where there are too many, or where it has waited too long for a thread."""
+        if environ.get(WAITED, 0.0) > LONGEST_WAIT or not self._free.acquire(blocking=False):
+            raise Refused(503, BUSY, headers={"Retry-After": COME_AGAIN})
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +81,7 @@ class Site:
     callers: Callers | None = None  # the clients, by their tokens; None in demo mode, where anybody here may call
     store: DecisionStore | None = None  # None: nothing is kept
     metrics: Measures = field(default_factory=NotMeasured)
-    room: Room = field(default_factory=Room)  # how many calls are answered at once
+    limit: CallLimit = field(default_factory=CallLimit)  # how many calls are answered at once
     evaluate: Callable[..., Evaluation] = evaluate
 
 
@@ -91,11 +127,11 @@ class Calls:
 
     def call(self, service_id: str) -> Response:
         """POST /cds-services/{id}"""
-        with self.site.room.place(request.environ):
-            return self.taken(service_id, time.monotonic() - request.environ.get(WAITED, 0.0))
+        with self.site.limit.admit(request.environ):
+            return self.answered(service_id, time.monotonic() - request.environ.get(WAITED, 0.0))
 
-    def taken(self, service_id: str, arrived: float) -> Response:
-        """A call for which there is room."""
+    def answered(self, service_id: str, arrived: float) -> Response:
+        """The answer to a call that is admitted; `arrived` is when, in seconds of the monotonic clock."""
         hook = known(service_id)
         bind_contextvars(service=service_id)
         client = self.caller(f"/cds-services/{service_id}")
@@ -136,11 +172,11 @@ class Calls:
 
     def feedback(self, service_id: str) -> Response:
         """POST /cds-services/{id}/feedback"""
-        with self.site.room.place(request.environ):
+        with self.site.limit.admit(request.environ):
             known(service_id)
             client = self.caller(f"/cds-services/{service_id}/feedback")
-            desk = FeedbackDesk(self.site.store, self.site.clock, self.site.log, self.site.metrics.feedback)
-            return desk.take(service_id, client.name)
+            feedback = FeedbackStore(self.site.store, self.site.clock, self.site.log, self.site.metrics.feedback)
+            return feedback.take(service_id, client.name)
 
     def caller(self, path: str) -> ClientConfig:
         """Who calls this address of ours. In demo mode it may be anybody on this machine."""
@@ -185,3 +221,71 @@ def logged(hook_request: HookRequest, found: Evaluation) -> dict[str, object]:
         "ignored": len(found.record.ignored),
         "warnings": hook_request.warnings,
     }
+
+
+# Feedback
+
+
+def uncounted(_client: str, _outcomes: Iterable[str]) -> None:
+    """Nobody counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackStore:
+    """Takes feedback. `store` is None where nothing is kept."""
+
+    store: DecisionStore | None
+    clock: Callable[[], datetime]
+    log: FilteringBoundLogger
+    count: Callable[[str, Iterable[str]], None] = uncounted  # of a client, the outcomes: for the metrics
+
+    def take(self, service: str, client: str) -> Response:
+        """The answer to the present request, of a client that is known, about cards of that service."""
+        if self.store is None:
+            raise Refused(404, NOT_KEPT)
+        self.save(read_body(), service, client)
+        return Response(b"{}", 200, {"Cache-Control": "no-store"}, content_type=JSON)
+
+    def save(self, body: bytes, service: str, client: str) -> None:
+        """Store the feedback in that body; Refused says why it cannot be."""
+        if self.store is None:
+            raise Refused(404, NOT_KEPT)
+        now = self.clock()
+        try:
+            given = read_feedback(body, now)
+        except BadRequest as error:
+            raise Refused(400, faults=error.faults) from None
+        try:
+            self.store.save_feedback(client, list(dict.fromkeys(map(record_of_feedback, given))), milliseconds(now))
+        except StoreDown as error:
+            self.log.error("feedback not stored", client=client, service=service, items=len(given), why=error.why)
+            raise Refused(503, NOT_STORED, headers={"Retry-After": STORE_DOWN_WAIT}) from None
+        self.count(client, [each.outcome for each in given])
+        self.note(service, client, given)
+
+    def note(self, service: str, client: str, given: Sequence[Feedback]) -> None:
+        """One line in the log. A card's id says nothing of a patient, and what was no id of ours is hashed."""
+        outcomes = Counter(each.outcome for each in given)
+        self.log.info(
+            "feedback",
+            client=client,
+            service=service,
+            accepted=outcomes["accepted"],
+            overridden=outcomes["overridden"],
+            commented=sum(each.commented for each in given),
+            cards=list(dict.fromkeys(each.card for each in given))[:MOST_LOGGED],
+            odd=dict(sorted(Counter(name for each in given for name in each.odd).items())),
+        )
+
+
+def record_of_feedback(given: Feedback) -> FeedbackRecord:
+    """Feedback in the words of the store."""
+    return FeedbackRecord(
+        card=given.card,
+        outcome=given.outcome,
+        at=given.at,
+        accepted=given.accepted,
+        reason=given.reason,
+        reason_system=given.reason_system,
+        commented=given.commented,
+    )

@@ -1,27 +1,62 @@
-"""Is it alive (GET /healthz), and how is it (GET /readyz)? Asked without a token, answered without a secret.
+"""How an operator sees the service: /healthz, /readyz, metrics, the OpenAPI document, and remarks at the start.
 
-A store that is down does not take a replica out of service: /readyz stays 200 and says "degraded". Calls are answered
-all the same, but for those of clients whose tokens are good once: nobody can say whether such a token is new, so they
-hear 503, and /readyz says that too. Content that cannot be loaded needs no answer: then no process starts at all.
+Is it alive (GET /healthz), and how is it (GET /readyz)? Asked without a token, answered without a secret. A store that
+is down does not take a replica out of service: /readyz stays 200 and says "degraded". Calls are answered all the same,
+but for those of clients whose tokens are good once: nobody can say whether such a token is new, so they hear 503, and
+/readyz says that too. Content that cannot be loaded needs no answer: then no process starts at all.
+
+A pilot in silent mode is of limited length. After its last day (`silent_until`) the client is answered like any other,
+without anybody's doing; so it is said beforehand, at every start and by /readyz, and afterwards that it is so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 from flask import Flask, Response
 
+from .. import __version__
+from ..cdshooks.registry import HOOKS
 from ..content.content import overdue
+from ..evaluate import DRAFT_ORDERS, ClientConfig
+from ..metrics import About, Measures, Metrics, NotMeasured, names_of
 from ..store.records import DecisionStore, StoreState
-from .errors import JSON
-from .pilots import Pilot
+from .calls import Site
+from .messages import JSON, add_error_handlers
+from .openapi import Installation, openapi
 
+BEGIN, END = "cds-begin", "cds-end"  # app.extensions: what each process does before it answers, and when it ends
 ALIVE = b'{"status":"ok"}'
 ONCE = 'store: while it is down, clients with jti = "once" are answered 503'
+
+
+@dataclass(frozen=True, slots=True)
+class Pilot:
+    """A client that is silent by clients.toml. `until` is its last day; None: nobody has said."""
+
+    client: str
+    until: date | None
+    ended: bool
+
+    @property
+    def remark(self) -> str:
+        """One line for the operator."""
+        if self.ended:
+            over = f"client {self.client}: silent mode ended with {self.until}, its cards are sent"
+            return f"{over}; take mode and silent_until out of clients.toml, or give another day"
+        until = f" until {self.until}, from the next day on they are" if self.until else ""
+        without = "" if self.until else "; a pilot has an end: silent_until = 2027-01-31, for example"
+        return f"client {self.client}: silent mode, no card is sent{until}{without}"
+
+
+def pilots(clients: Iterable[ClientConfig], now: datetime) -> tuple[Pilot, ...]:
+    """The pilots among them, also those that have ended."""
+    return tuple(Pilot(each.name, each.silent_until, each.pilot_ended(now)) for each in clients if each.silent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +139,77 @@ def add_health(app: Flask, health: Health) -> None:
     """Where they are found."""
     app.add_url_rule("/healthz", "healthz", health.alive, methods=["GET"])
     app.add_url_rule("/readyz", "readyz", health.ready, methods=["GET"])
+
+
+# Everything that is added to an application
+
+
+def add_observation(app: Flask, site: Site, measured: bool) -> Site:
+    """The addresses that tell how it is, and the site that counts what it does. `measured`: does anybody ask?"""
+    clients = clients_of(site)
+    configurations = [site.client, *clients.values()]
+    loaded = loaded_from(site.client, configurations)
+
+    def today() -> date:
+        return site.client.today(site.clock())
+
+    def silent() -> tuple[Pilot, ...]:
+        return pilots(site.callers.by_name.values() if site.callers else (), site.clock())
+
+    def review_passed() -> bool:
+        return bool(overdue(loaded.review_by, today()))
+
+    metrics: Measures = NotMeasured()
+    if measured:
+        keys = {key for each in configurations for key in each.templates} | {DRAFT_ORDERS}
+        names = names_of(clients, HOOKS, (each.pathway for each in configurations), keys)
+        metrics = Metrics(names, About(loaded.version, loaded.content, frozenset(loaded.pathways), review_passed))
+    for remark in filter(None, [overdue(loaded.review_by, today()), *(each.remark for each in silent())]):
+        site.log.warning("start", remark=remark)
+    add_error_handlers(app, site.log, metrics.refused)
+    add_document(app, site)
+    add_health(app, Health(loaded, today, site.store, needs_store(site), silent))
+    app.extensions[BEGIN], app.extensions[END] = partial(begin, site, metrics), partial(end, site)
+    return replace(site, metrics=metrics)
+
+
+def add_document(app: Flask, site: Site) -> None:
+    """GET /openapi.json. It is made once: nothing of it changes while the service runs."""
+    services = tuple(msgspec.json.decode(site.discovery)["services"])
+    open_to_all = site.callers is None or site.callers.discovery_open
+    document = msgspec.json.encode(openapi(Installation(__version__, services, site.demo, open_to_all)))
+    app.add_url_rule("/openapi.json", "openapi", lambda: Response(document, content_type=JSON), methods=["GET"])
+
+
+def clients_of(site: Site) -> Mapping[str, ClientConfig]:
+    """Every client, by its name."""
+    return {site.client.name: site.client} if site.callers is None else site.callers.by_name
+
+
+def needs_store(site: Site) -> bool:
+    """Are there clients who cannot be answered while the store is down?"""
+    return site.callers is not None and site.callers.needs_store
+
+
+def loaded_from(client: ClientConfig, clients: list[ClientConfig]) -> Loaded:
+    """What was loaded at the start. Of several contents (a site's folder for a client) the first review is due."""
+    return Loaded(
+        version=__version__,
+        content=client.content.version,
+        pathways=tuple(sorted({each.pathway.id for each in clients})),
+        review_by=min(each.content.review_by for each in clients),
+        approved=all(each.content.is_approved for each in clients),
+    )
+
+
+def begin(site: Site, metrics: Measures) -> None:
+    """A process begins to answer calls."""
+    if site.store is not None:
+        site.store.start()
+    metrics.begin(None if site.store is None else site.store.state)
+
+
+def end(site: Site) -> None:
+    """A process has answered its last call."""
+    if site.store is not None:
+        site.store.close()

@@ -1,4 +1,4 @@
-"""GET /openapi.json: what this service answers, as OpenAPI 3.1, made from the JSON Schemas that it validates with."""
+"""GET /openapi.json: what this service answers, as OpenAPI 3.1, made from its types and schemas."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..cdshooks.schemas import load_schema
+from ..cdshooks.feedback import FeedbackBody
+from ..cdshooks.registry import DEFAULT_HOOK, HOOKS
+from ..cdshooks.schemas import DIALECT, components_of, load_schema
 
 JSON, FHIR_JSON = "application/json", "application/fhir+json"
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-SCHEMAS = {  # name in the document -> our schema
+OUTGOING = {  # name in the document -> the schema of what leaves us
     "Discovery": "discovery",
-    "Request": "request",
     "Response": "response",
-    "Feedback": "feedback",
     "OperationOutcome": "operation-outcome",
     "Readiness": "readiness",
 }
@@ -36,7 +35,7 @@ OF_A_BODY = (400, 408, 413, 415, 500, 503)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Installation:
     """What is particular to this installation. `services` are the entries of its discovery."""
 
     version: str
@@ -55,63 +54,68 @@ class Told:
         return (403,) if self.demo else (401, 429)
 
 
-def openapi(told: Told) -> dict[str, Any]:
+def openapi(installation: Installation) -> dict[str, Any]:
     """The document."""
     components: dict[str, Any] = {"schemas": schemas()}
-    if not told.demo:
+    if not installation.demo:
         components["securitySchemes"] = {"client": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": DIALECT,
         "info": {
             "title": "B12 CDS",
-            "version": told.version,
+            "version": installation.version,
             "summary": "A CDS Hooks service for vitamin B12 deficiency",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "paths": {**about(told), **called(told)},
+        "paths": {**about(installation), **called(installation)},
         "components": components,
     }
 
 
-def about(told: Told) -> dict[str, Any]:
+def about(installation: Installation) -> dict[str, Any]:
     """The addresses that tell about the service; not those for a person with a browser."""
-    closed = {} if told.discovery_open or told.demo else secured(told)
-    catalogue = told.refusals if told.discovery_open else told.of_callers
+    closed = {} if installation.discovery_open or installation.demo else secured(installation)
+    catalogue = installation.refusals if installation.discovery_open else installation.of_callers
     paths = {
         "/cds-services": operation("discovery", "The CDS services", answers("Discovery"), catalogue, **closed),
-        "/healthz": operation("alive", "Does this process answer?", answers({"type": "object"}), told.refusals),
-        "/readyz": operation("ready", "What runs, and how it is", answers("Readiness"), told.refusals),
-        "/openapi.json": operation("openapi", "This document", answers({"type": "object"}), told.refusals),
+        "/healthz": operation("alive", "Does this process answer?", answers({"type": "object"}), installation.refusals),
+        "/readyz": operation("ready", "What runs, and how it is", answers("Readiness"), installation.refusals),
+        "/openapi.json": operation("openapi", "This document", answers({"type": "object"}), installation.refusals),
     }
     return {path: {"get": get} for path, get in paths.items()}
 
 
-def called(told: Told) -> dict[str, Any]:
+def called(installation: Installation) -> dict[str, Any]:
     """The services, and the feedback of each."""
     paths: dict[str, Any] = {}
-    for each in told.services:
-        path, name, whose = f"/cds-services/{each['id']}", each["id"], secured(told)
-        sent = {"allOf": [reference("Request"), {"properties": {"hook": {"const": each["hook"]}}}]}
+    for each in installation.services:
+        path, name, whose = f"/cds-services/{each['id']}", each["id"], secured(installation)
+        sent = {"allOf": [reference(request_of(each["hook"])), {"properties": {"hook": {"const": each["hook"]}}}]}
         timing = {"Server-Timing": {"description": "Where the time went.", "schema": {"type": "string"}}}
         cards = answers("Response", headers=timing)
-        refused = (*told.of_callers, *OF_A_BODY)
+        refused = (*installation.of_callers, *OF_A_BODY)
         paths[path] = {
             "post": operation(name, each["title"], cards, (*refused, 412), body(sent), **whose)
             | {"description": each["description"]}
         }
         kept = answers({"type": "object", "maxProperties": 0})
         feedback = operation(
-            f"{name}-feedback", "Feedback on its cards", kept, (*refused, 404), body("Feedback"), **whose
+            f"{name}-feedback", "Feedback on its cards", kept, (*refused, 404), body(FeedbackBody.__name__), **whose
         )
         paths[f"{path}/feedback"] = {"post": feedback}
     return paths
 
 
-def secured(told: Told) -> dict[str, Any]:
+def request_of(hook: str) -> str:
+    """The name of the schema of a hook's requests."""
+    return HOOKS[hook].envelope.__name__
+
+
+def secured(installation: Installation) -> dict[str, Any]:
     """What an operation says of who may call it."""
-    return {} if told.demo else {"security": [{"client": []}]}
+    return {} if installation.demo else {"security": [{"client": []}]}
 
 
 def operation(
@@ -152,9 +156,11 @@ def reference(schema: str | dict[str, Any]) -> dict[str, Any]:
 
 
 def schemas() -> dict[str, Any]:
-    """Our schemas side by side. What one defines inside itself stands beside it: in this document there is one root."""
-    found: dict[str, Any] = {}
-    for name, file in SCHEMAS.items():
+    """Our schemas side by side: of what comes in as the types that read it, of what leaves us as their files."""
+    incoming = [*(hook.envelope for hook in HOOKS.values()), FeedbackBody]
+    _, found = components_of(incoming, "#/components/schemas/{name}")
+    found[HOOKS[DEFAULT_HOOK].envelope.__name__]["examples"] = [load_schema("request.example")]
+    for name, file in OUTGOING.items():
         schema = load_schema(file)
         inside = schema.pop("$defs", {})
         del schema["$schema"]

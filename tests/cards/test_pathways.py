@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from cds_service.app import client_config
-from cds_service.cdshooks.messages import read_request
+from cds_service.cdshooks.requests import read_request
 from cds_service.cli import main
 from cds_service.content.content import Content, load_content
 from cds_service.content.faults import ContentError

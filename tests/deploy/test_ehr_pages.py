@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from cds_service.auth.clients import load_clients
+from cds_service.auth.clients import ClientsFile, load_clients
 from cds_service.cdshooks.registry import BY_SERVICE_ID
-from cds_service.cdshooks.schemas import load_schema
+from cds_service.cdshooks.schemas import schema_of
 from cds_service.cli import main
 from tests.deploy.manifests import DEPLOY, of_kind
 from tests.hooks.tokens import jwks
@@ -55,7 +55,7 @@ def test_what_kubernetes_is_given_as_clients_is_accepted(tmp_path: Path):
 
 def test_the_example_of_all_that_can_be_said_is_of_the_right_shape():
     told = tomllib.loads((DEPLOY / "clients.example.toml").read_text())
-    Draft202012Validator(load_schema("clients")).validate(told)
+    Draft202012Validator(schema_of(ClientsFile)).validate(told)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -18,7 +18,7 @@ from cds_service.server import server
 from cds_service.settings import Settings
 from cds_service.store import database
 from cds_service.store.tables import METADATA
-from cds_service.web import room
+from cds_service.web import calls
 from tests.deploy.manifests import DEPLOY, ROOT
 from tests.deploy.together import script
 
@@ -56,7 +56,7 @@ def test_every_metric_that_is_named_is_counted():
 def test_the_figures_are_those_of_the_code():
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     for figure in (
-        f"{room.AT_ONCE} calls at once with {server.SETTINGS['threads']} threads",
+        f"{calls.AT_ONCE} calls at once with {server.SETTINGS['threads']} threads",
         f"PostgreSQL: {database.CONNECTIONS} connections per worker",
         f"take {3 * 2 * database.CONNECTIONS}",
         f"`CDS_STORE_DAYS` ({defaults['store_days']}; 0: for ever)",

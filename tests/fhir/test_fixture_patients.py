@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
-from cds_service.cdshooks.messages import read_request
+from cds_service.cdshooks.requests import read_request
 from cds_service.evaluate import CallTime, Evaluation, evaluate
 from cds_service.examples.fixture_patients import (
     TAGS,

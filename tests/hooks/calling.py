@@ -17,17 +17,15 @@ import structlog
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from cds_service.cdshooks.actions import Title
-from cds_service.cdshooks.compose import OVERRIDE_SYSTEM, CardIds, CardOptions, Cards, SuggestedOrder, build_cards
-from cds_service.cdshooks.messages import HookRequest, read_request
+from cds_service.cdshooks.cards import OVERRIDE_SYSTEM, CardIds, CardOptions, Cards, SuggestedOrder, Title, build_cards
 from cds_service.cdshooks.registry import discovery
+from cds_service.cdshooks.requests import HookRequest, read_request
 from cds_service.clinical.advice import Advice, Draft
 from cds_service.clinical.tables import Provenance, Source
 from cds_service.evaluate import CallTime, ClientConfig
 from cds_service.http.client import HttpClient, Policy
-from cds_service.web.bodies import READ_AT_MOST
 from cds_service.web.calls import Site, add_routes
-from cds_service.web.errors import add_error_handlers
+from cds_service.web.messages import READ_AT_MOST, add_error_handlers
 
 PATH = "/cds-services/b12-patient-view"
 HOOK_INSTANCE = "7f0d2a0e-3a1b-4f0c-9a55-5d6b8f1f6a10"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from cds_service.cdshooks.faults import BadRequest
 from cds_service.cdshooks.feedback import Feedback, read_feedback
-from cds_service.cdshooks.messages import BadRequest
 from tests.hooks.calling import SECRET
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)

@@ -15,14 +15,14 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from cds_service.cdshooks.invariants import empties
-from cds_service.cdshooks.messages import log_name
 from cds_service.cdshooks.registry import HOOKS, Context, Hook, registered
+from cds_service.cdshooks.requests import log_name
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.cli import main
 from tests import book
 from tests.hooks import living
 from tests.hooks.calling import CONTEXT, HOOK_INSTANCE, Caller, body
+from tests.hooks.invariants import empties
 from tests.hooks.living import bundle, get, post, prefetch
 
 TOKEN = "{{context.patientId}}"

@@ -14,7 +14,6 @@ from jsonschema import Draft202012Validator
 from werkzeug.test import Client
 
 from cds_service.app import create_app
-from cds_service.cdshooks.invariants import empties, faults
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.settings import Settings
@@ -22,6 +21,7 @@ from tests import book
 from tests.endings import ended
 from tests.hooks import living
 from tests.hooks.calling import ENVIRON, PATH, Answers, Caller, body, request
+from tests.hooks.invariants import empties, faults
 from tests.hooks.living import bundle, get, post, prefetch, problem
 
 TOKEN = "{{context.patientId}}"

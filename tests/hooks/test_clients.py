@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
+from cds_service.auth.admission import RateLimit, finder_of
 from cds_service.auth.clients import CARDS, SANDBOX, SANDBOX_KID, Client, Clients, load_clients
-from cds_service.auth.gate import Rate
-from cds_service.auth.keys import keys_of
-from cds_service.cdshooks.compose import CardOptions
+from cds_service.cdshooks.cards import CardOptions
 from cds_service.settings import SettingsError
-from cds_service.web.callers import remarks
+from cds_service.web.access import remarks
 from tests.hooks.tokens import CLIENT, ISS, NOW, PUBLIC, Gated, jwks, key, write
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "clients.example.toml"
@@ -95,7 +94,7 @@ def test_everything_that_can_be_said_of_a_client_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"iss": ...}, "'client' 'main' missing 'iss'"),
+        ({"iss": ...}, "client \"main\": missing 'iss'"),
         ({"keys": ...}, "missing 'keys'"),
         ({"public_base_url": ...}, "missing 'public_base_url'"),
         ({"iss": ""}, "'iss' is empty"),
@@ -158,8 +157,8 @@ def test_all_faults_are_told_at_once_and_no_value_that_may_be_secret(tmp_path):
     ("text", "says"),
     [
         ("", "missing 'client'"),
-        ("[client]", "clients.toml: 'client'"),
-        ("client = 1", "'client' is 1; it must be object"),
+        ("[client]", "clients.toml: 'client' has 0 entries; it needs at least 1"),
+        ("client = 1", "'client' is 1; it must be table"),
         ('["client"."a b"]', "is 'a b'; it must match"),
         ("= 1", "is not TOML: "),
         ("discovery = 1", "Allowed: open, closed"),
@@ -208,7 +207,7 @@ def test_the_sandbox_is_for_testing_only(tmp_path):
 
 
 def test_item_128_keys_that_are_given_need_nobody_to_be_fetched_from(tmp_path):
-    find = keys_of(only(tmp_path), print)
+    find = finder_of(only(tmp_path), print)
     assert find("kid-ES384", "ES384", NOW).kid == "kid-ES384"
     assert find("kid-ES384", "RS384", NOW) is None
 
@@ -228,12 +227,12 @@ def test_a_pathway_that_does_not_exist_is_told_with_those_that_do(tmp_path):
 
 
 def test_a_rate_gives_a_minutes_worth_at_once_and_then_little_by_little():
-    rate = Rate(per_minute=60)
+    rate = RateLimit(per_minute=60)
     assert [rate.wait(100.0) for _ in range(61)] == [0] * 60 + [1]
     assert rate.wait(100.5) == 1
     assert rate.wait(101.0) == 0
     assert [rate.wait(1_000.0) for _ in range(61)] == [0] * 60 + [1]
-    assert Rate(per_minute=1).wait(0.0) == 0
+    assert RateLimit(per_minute=1).wait(0.0) == 0
 
 
 def test_the_example_is_a_file_that_works_once_its_keys_are_there(tmp_path):

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from cds_service.cdshooks.compose import LONGEST_SUMMARY, OVERRIDE_SYSTEM, TOPIC_SYSTEM, shortened, utf16_units
-from cds_service.cdshooks.invariants import faults
+from cds_service.cdshooks.cards import LONGEST_SUMMARY, OVERRIDE_SYSTEM, TOPIC_SYSTEM, shortened, utf16_units
 from cds_service.cdshooks.schemas import load_schema
 from tests.hooks.calling import CLOSING, GUIDELINE, a_medicine, a_test, advice, cards, request
+from tests.hooks.invariants import faults
 
 IFAB, FBC, MMA = a_test("intrinsic-factor-antibody"), a_test("fbc"), a_test("mma")
 ORAL, IM = a_medicine("oral"), a_medicine("im")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cds_service.web.demo_guard import allowed_origin, host_name, is_loopback
+from cds_service.web.access import allowed_origin, host_name, is_loopback
 from tests.hooks.calling import PATH, Answers, Caller, body, outcome
 
 LISTED = frozenset(("https://app.example.org",))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.cdshooks.depth import LIMIT, surely_too_deep, too_deep
-from cds_service.web.bodies import LARGEST_BODY
+from cds_service.cdshooks.requests import DEPTH, surely_too_deep, too_deep
+from cds_service.web.messages import LARGEST_BODY
 from tests.hooks.calling import Answers, Caller, body, one_issue
 
 
@@ -20,8 +20,8 @@ def nested(levels: int, opening: str = "[", closing: str = "]") -> bytes:
 
 
 def test_item_36_64_levels_are_read_and_65_are_400():
-    assert Caller().post(nested(LIMIT)).status_code == 200
-    assert one_issue(Caller().post(nested(LIMIT + 1)), 400)["details"]["text"] == "the body is nested too deep"
+    assert Caller().post(nested(DEPTH)).status_code == 200
+    assert one_issue(Caller().post(nested(DEPTH + 1)), 400)["details"]["text"] == "the body is nested too deep"
 
 
 @pytest.mark.parametrize("levels", [100, 1_000, 100_000, 2_000_000])
@@ -56,7 +56,7 @@ def test_the_exact_count_is_exact(value):
         return 0 if parts is None else 1 + max(map(levels, parts), default=0)
 
     depth = levels(value)
-    wrapped = b"[" * (LIMIT - depth) + json.dumps(value).encode() + b"]" * (LIMIT - depth)
+    wrapped = b"[" * (DEPTH - depth) + json.dumps(value).encode() + b"]" * (DEPTH - depth)
     assert not surely_too_deep(wrapped)
     assert not too_deep(wrapped)
     assert surely_too_deep(b"[" + wrapped + b"]")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 
-from cds_service.cdshooks.feedback import MOST_FAULTS, read_feedback
-from cds_service.cdshooks.feedback_shapes import MOST_ITEMS
-from cds_service.cdshooks.messages import BadRequest
-from cds_service.cdshooks.schemas import load_schema
+from cds_service.cdshooks.faults import BadRequest
+from cds_service.cdshooks.feedback import MOST_FAULTS, MOST_ITEMS, FeedbackBody, read_feedback
+from cds_service.cdshooks.schemas import schema_of
 from tests.hooks.calling import SECRET
 from tests.hooks.given_feedback import BODIES, NOW, faults, item
 
-SCHEMA = Draft202012Validator(load_schema("feedback"))
+SCHEMA = Draft202012Validator(schema_of(FeedbackBody))
 MISTAKES = {
     "a list": ([], [("", "type")]),
     "no feedback": ({SECRET: 1}, [("feedback", "required")]),
@@ -76,10 +76,20 @@ def test_a_body_full_of_faults_names_the_first_of_them():
     assert len(faults({"feedback": [{}] * MOST_ITEMS})) <= 2 * MOST_FAULTS
 
 
+def keywords(errors: Iterable[ValidationError]) -> Iterator[str]:
+    """The keywords that are broken: of alternatives, those inside the one of the kind that was sent, else its type."""
+    for error in errors:
+        if error.validator != "anyOf":
+            yield error.validator
+            continue
+        inside = [each for each in error.context if each.validator != "type" or len(each.relative_path) > 0]
+        yield from keywords(inside) if inside else ["type"]
+
+
 @given(BODIES)
 def test_the_published_schema_and_the_reader_agree(told):
     """What the schema takes is read, and what it refuses is refused, with the schema's own keywords."""
-    expected = {error.validator for error in SCHEMA.iter_errors(told)}
+    expected = set(keywords(SCHEMA.iter_errors(told)))
     try:
         read_feedback(json.dumps(told).encode(), NOW)
         found = set()

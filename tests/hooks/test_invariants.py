@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cds_service.cdshooks.invariants import faults
 from tests.hooks.calling import a_medicine, a_test, advice, cards
+from tests.hooks.invariants import faults
 
 GOOD = {"cards": cards(advice("a/b", "warning", a_test("fbc"), a_medicine("im")), advice("a/c"))}
 

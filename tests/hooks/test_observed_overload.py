@@ -21,8 +21,8 @@ import pytest
 
 from cds_service.server.server import SETTINGS
 from cds_service.server.worker import PATIENCE, SLOW_AT_ONCE
-from cds_service.web.errors import Refused
-from cds_service.web.room import AT_ONCE, LONGEST_WAIT, WAITED, Room
+from cds_service.web.calls import AT_ONCE, LONGEST_WAIT, WAITED, CallLimit
+from cds_service.web.messages import Refused
 from tests.endings import all_ended
 from tests.hooks import slow_service
 from tests.hooks.calling import CONTEXT, PATH, Caller, body, one_issue
@@ -90,16 +90,16 @@ def test_a_call_that_waited_too_long_for_a_thread_is_told_to_come_again(tmp_path
 
 
 def test_a_place_is_given_back_whatever_happens():
-    room = Room(at_once=1)
+    limit = CallLimit(at_once=1)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), room.place({}):
+        with pytest.raises(ZeroDivisionError), limit.admit({}):
             raise ZeroDivisionError
-    with room.place({}), pytest.raises(Refused) as refused, room.place({}):
+    with limit.admit({}), pytest.raises(Refused) as refused, limit.admit({}):
         pass
     assert refused.value.status == 503
-    with pytest.raises(Refused), room.place({WAITED: LONGEST_WAIT + 0.1}):
+    with pytest.raises(Refused), limit.admit({WAITED: LONGEST_WAIT + 0.1}):
         pass
-    with room.place({WAITED: LONGEST_WAIT - 0.1}):
+    with limit.admit({WAITED: LONGEST_WAIT - 0.1}):
         pass
 
 

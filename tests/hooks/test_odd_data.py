@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from cds_service.cdshooks.invariants import faults
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.examples.vignette_fhir import hook_request
 from tests import book
 from tests.hooks import living
+from tests.hooks.invariants import faults
 
 SCHEMA = Draft202012Validator(load_schema("response"))
 REQUESTS = [

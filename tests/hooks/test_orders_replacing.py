@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from cds_service.cdshooks import actions
-from cds_service.cdshooks.compose import CardIds, SuggestedOrder, build_cards
-from cds_service.cdshooks.invariants import faults
-from cds_service.cdshooks.messages import read_request
+from cds_service.cdshooks import cards as actions
+from cds_service.cdshooks.cards import CardIds, SuggestedOrder, build_cards
+from cds_service.cdshooks.requests import read_request
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.clinical.advice import Draft
 from cds_service.evaluate import CallTime, evaluate
 from cds_service.fhir.drafts import patched, received
 from tests import book
 from tests.hooks.calling import advice, options
+from tests.hooks.invariants import faults
 from tests.hooks.living import TODAY, bundle, post, prefetch, problem
 from tests.hooks.ordering import LONG_ID, cards, dosage, draft, drafts, select, sign
 

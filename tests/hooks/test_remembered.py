@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.cdshooks.messages import read_request
+from cds_service.cdshooks.requests import read_request
 from cds_service.commands.display import console, show_explanation
 from cds_service.evaluate import CallTime, Evaluation, evaluate
 from cds_service.explanation import explanation

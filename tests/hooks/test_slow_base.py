@@ -13,7 +13,7 @@ import pytest
 from cds_service.fetching import Fetch, FetchFailed
 from cds_service.http.concurrency import AT_MOST, AT_ONE, EACH, FULL, IN_ALL, ConcurrencyLimits
 from cds_service.server.server import SETTINGS
-from cds_service.web.room import AT_ONCE
+from cds_service.web.calls import AT_ONCE
 from tests.fhir import loopback
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import fhir_server, prefetch

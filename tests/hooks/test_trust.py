@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.cdshooks.jwks import ALGORITHMS
-from cds_service.cdshooks.trust import Issuer
+from cds_service.auth.keys import ALGORITHMS
+from cds_service.auth.tokens import Issuer
 from tests.hooks.tokens import EVERY, ISS, PUBLIC, believed, claims, encoded, jwks, key, signed
 
 

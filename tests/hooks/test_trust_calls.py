@@ -10,8 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from cds_service.app import create_app
-from cds_service.cdshooks.replay import CannotTell, MemoryOfTokens
-from cds_service.cdshooks.trust import SKEW
+from cds_service.auth.tokens import SKEW, CannotTell, MemoryOfTokens
 from cds_service.settings import Settings, SettingsError
 from tests.hooks.calling import PATH, body, one_issue
 from tests.hooks.living import prefetch, says_deficient

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cds_service.cdshooks.trust import LONGEST_JTI, LONGEST_LIFE, SKEW
+from cds_service.auth.tokens import LONGEST_JTI, LONGEST_LIFE, SKEW
 from tests.hooks.calling import PATH
 from tests.hooks.tokens import EVERY, ISS, NOW, PUBLIC, believed, claims, key, signed
 

@@ -21,12 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
+from cds_service.auth.admission import Admission, finder_of
 from cds_service.auth.clients import Client, KeySource
-from cds_service.auth.gate import Gate
-from cds_service.auth.keys import AT_MOST_EVERY, FRESH, LARGEST, PATIENCE, STALE, WITHOUT_ANY, keys_of
-from cds_service.cdshooks.jwks import read_keys
-from cds_service.cdshooks.replay import MemoryOfTokens
-from cds_service.cdshooks.trust import Issuer
+from cds_service.auth.keys import AT_MOST_EVERY, FRESH, LARGEST, PATIENCE, STALE, WITHOUT_ANY, read_keys
+from cds_service.auth.tokens import Issuer, MemoryOfTokens
 from tests.endings import all_ended
 from tests.fhir import loopback
 from tests.hooks.calling import PATH
@@ -124,7 +122,7 @@ class Fetched:
         self.server, self.notes = server, []
         url = f"https://127.0.0.1:{server.server_port}{KEYS}"
         self.client = Client("main", Issuer(ISS, PUBLIC), KeySource(url=url, private=private), ca_file=str(ca_file))
-        self.find_key = keys_of(self.client, self.note)
+        self.find_key = finder_of(self.client, self.note)
 
     def note(self, level: int, event: str, **told: Any) -> None:
         self.notes.append({"level": level, "event": event, **told})
@@ -252,7 +250,7 @@ def test_keys_that_have_gone_stale_are_no_keys(tmp_path):
 
 def test_a_clock_that_is_set_back_keeps_no_new_key_out(tmp_path):
     with key_server(tmp_path) as fetched:
-        gate = Gate([fetched.client], MemoryOfTokens(), fetched.note)
+        gate = Admission([fetched.client], MemoryOfTokens(), fetched.note)
 
         def admitted(name: str, now: float, tick: float) -> bool:
             by = key("ES384", name)
@@ -276,6 +274,6 @@ def test_item_128_a_certificate_of_nobody_is_not_accepted(tmp_path):
     with key_server(tmp_path) as fetched:
         source = KeySource(url=f"https://127.0.0.1:{fetched.server.server_port}{KEYS}", private=True)
         notes: list[dict[str, Any]] = []
-        find = keys_of(Client("main", Issuer(ISS, PUBLIC), source), lambda *_, **told: notes.append(told))
+        find = finder_of(Client("main", Issuer(ISS, PUBLIC), source), lambda *_, **told: notes.append(told))
         assert find("kid-ES384", "ES384", NOW) is None
         assert "certificate is not accepted" in notes[0]["why"]

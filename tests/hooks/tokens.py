@@ -17,10 +17,10 @@ from joserfc.jws import JWSRegistry
 from werkzeug.test import Client, TestResponse
 
 from cds_service.app import create_app
-from cds_service.cdshooks.jwks import ALGORITHMS, chosen, read_keys
-from cds_service.cdshooks.trust import Issuer, NotTrusted, check_claims, check_header, check_signature, read_token
+from cds_service.auth.keys import ALGORITHMS, chosen, read_keys
+from cds_service.auth.tokens import Issuer, NotTrusted, check_claims, check_header, check_signature, read_token
 from cds_service.settings import Settings
-from cds_service.web.observing import END
+from cds_service.web.health import END
 from tests.hooks.calling import PATH
 from tests.hooks.living import TODAY
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cds_service.app import client_config
-from cds_service.cdshooks.messages import read_request
+from cds_service.cdshooks.requests import read_request
 from cds_service.clinical.advice import matches, named
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder

@@ -1,21 +1,26 @@
 """Who calls: the JSON Web Token of a CDS client, checked in the order of checklist item 123. Keys and time are given.
 
 A token is believed in nothing but its claims, and in those only once its signature fits a key on record: it never says
-itself with which key, from which address or by which algorithm it wants to be checked.
+itself with which key, from which address or by which algorithm it wants to be checked. It is good once (items 123,
+123a): which `jti` an issuer has sent is remembered by this process, or by the store for all of them.
 """
 
 from __future__ import annotations
 
+import heapq
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from hashlib import blake2b
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jws import CompactSignature, JWSRegistry
 
-from .jwks import ALGORITHMS, SigningKey
+from ..store.records import DecisionStore, StoreDown
+from .keys import ALGORITHMS, SigningKey
 
 SKEW = 60  # seconds by which clocks may differ (item 127)
 LONGEST_LIFE = 3600  # seconds from iat to exp
@@ -46,7 +51,7 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 class NotTrusted(Exception):
-    """A token that is not believed, and why in one word or two, for the log: the caller is told nothing of it.
+    """A token that is not believed, and why in one word or two, for the log: the caller hears nothing of it.
 
     `expected` is what would have been right, where that helps the operator: ours, never a part of the token.
     """
@@ -74,15 +79,18 @@ class Token:
     __slots__ = ("claims", "header", "signature")
 
     def __init__(self, signature: CompactSignature, claims: Claims):
-        self.signature, self.claims, self.header = signature, claims, signature.protected
+        self.signature, self.claims = signature, claims
+        self.header: dict[str, Any] = signature.protected
 
     @property
     def kid(self) -> str:
-        return self.header["kid"]
+        """The name of the key; a text once `check_header` has passed."""
+        return str(self.header["kid"])
 
     @property
     def algorithm(self) -> str:
-        return self.header["alg"]
+        """The algorithm; one that was agreed once `check_header` has passed."""
+        return str(self.header["alg"])
 
 
 def read_token(text: str) -> Token:
@@ -160,3 +168,64 @@ def _registry(algorithms: Iterable[str]) -> JWSRegistry:
     registry = JWSRegistry(algorithms=list(algorithms), strict_check_header=False)
     registry.max_header_length = LONGEST_HEADER
     return registry
+
+
+# Which tokens were seen already
+
+MOST = 100_000  # tokens remembered of one issuer: more than its rate and the longest life allow in practice
+
+
+class CannotTell(Exception):
+    """Whether a token was seen cannot be told just now: the call is not answered, rather than answered twice."""
+
+
+class SeenTokens(Protocol):
+    """What remembers tokens: one process's memory, or a store that several share."""
+
+    def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:
+        """Note this token until `until` (seconds since 1970), atomically; False if it was noted before."""
+
+
+class MemoryOfTokens:
+    """Remembers in this process alone: a restart forgets, and no other process knows."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[set[bytes], list[tuple[float, bytes]]]] = {}
+
+    def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:
+        """Each issuer has its own memory: one that sends too many shuts out nobody else."""
+        name = blake2b(jti.encode(errors="surrogatepass"), digest_size=16).digest()
+        with self._lock:
+            names, by_end = self._seen.setdefault(issuer, (set(), []))
+            while by_end and by_end[0][0] < now:
+                names.discard(heapq.heappop(by_end)[1])
+            if name in names:
+                return False
+            if len(names) >= self._most:
+                raise CannotTell
+            names.add(name)
+            heapq.heappush(by_end, (until, name))
+            return True
+
+
+class TokensInStore:
+    """Tokens that were seen, remembered by the store for every process (item 123a).
+
+    `otherwise` remembers in this process's memory while the store cannot tell; without it the caller hears 503.
+    """
+
+    def __init__(self, store: DecisionStore, otherwise: SeenTokens | None) -> None:
+        self._store, self._otherwise = store, otherwise
+
+    def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:
+        """See `SeenTokens`. What was seen in the store's absence stays known to this process."""
+        if self._otherwise is not None and not self._otherwise.first_time(issuer, jti, until, now):
+            return False
+        try:
+            return self._store.first_time(issuer, jti, until, now)
+        except StoreDown:
+            if self._otherwise is None:
+                raise CannotTell from None
+            return True

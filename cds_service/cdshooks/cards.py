@@ -1,6 +1,7 @@
 """Advice becomes cards (checklist 2.8 to 2.10): no more than the client takes, none dropped, nothing null or empty.
 
-Every sentence comes from the content; here it is only laid out. Ids are stable: the same call gives the same ids.
+Every sentence comes from the content; here it is only laid out. Ids are stable: the same call gives the same ids. A
+suggestion creates an order, or puts one in the place of a draft of the clinician's own (item 95).
 """
 
 from __future__ import annotations
@@ -9,15 +10,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from cds_service.clinical.advice import Advice, Draft
 from cds_service.clinical.decide import SEVERITY
 from cds_service.clinical.dismissals import is_line
 from cds_service.clinical.tables import Pathway, Source
-
-from .actions import UPDATE, Title, actions, is_taken
 
 Json = dict[str, Any]
 
@@ -26,7 +25,17 @@ TOPIC_SYSTEM = "urn:uuid:98936f5e-cdba-47b2-a4b1-142d82cc4d06"  # one for all to
 OVERRIDE_SYSTEM = "http://terminology.hl7.org/CodeSystem/non-adherence-reason-codes"
 MICRO = re.compile(r"\bu(?=(?:mol|g)/)")  # umol/L, ug/L
 LONGEST_SUMMARY = 139  # UTF-16 units (item 80)
+UPDATE, DELETE_AND_CREATE, CREATE = "update", "delete-and-create", "create"  # how a client lets a draft be replaced
+PREFERENCE_LIST = "urn:com.epic.cdshooks.action.code.system."  # a site's own item, by which some clients order
 ALTERNATIVES, ANY, ONE = "alternatives", "any", "at-most-one"
+
+
+class Title(NamedTuple):
+    """A suggestion in words: its label, what its action does, and what is said where it removes a draft."""
+
+    label: str
+    description: str
+    removal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +217,38 @@ class _Layout:
         if self.options.selection_behaviour != ALTERNATIVES:
             return self.options.selection_behaviour
         return ONE if len(drafts) > 1 and all(draft.kind == "medicine" for draft in drafts) else ANY
+
+
+def form_of(draft: Draft, taken: str) -> str:
+    """How this draft is offered to a client that takes replacements in the form `taken`.
+
+    What cannot be named cannot be changed: a draft without an id, or of a type that we do not write.
+    """
+    kind, _, name = draft.replaces.partition("/")
+    return taken if kind == "MedicationRequest" and name else CREATE
+
+
+def actions(draft: Draft, taken: str, title: Title, resource: Json, new_id: str) -> list[Json]:
+    """One action, or two that belong together. In a transaction deletes come before creates, and these before updates.
+
+    `resource` is a new order, or for an update the clinician's own as it becomes.
+    """
+    form = form_of(draft, taken)
+    if form == UPDATE:
+        return [{"type": "update", "description": title.description, "resource": resource}]
+    new = {"resourceType": resource["resourceType"], **resource, "id": new_id}
+    create = {"type": "create", "description": title.description, "resource": new}
+    if form == DELETE_AND_CREATE:
+        return [{"type": "delete", "description": title.removal, "resourceId": draft.replaces}, create]
+    return [create]
+
+
+def is_taken(resource: Json, order_details: bool) -> bool:
+    """Does the client order what is meant? One that ignores order details needs an item of its own preference list."""
+    concept = resource.get("medicationCodeableConcept")
+    if order_details or concept is None:
+        return True
+    return any(str(each.get("system", "")).startswith(PREFERENCE_LIST) for each in concept.get("coding", []))
 
 
 def _named(source: Source) -> Json:

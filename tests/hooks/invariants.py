@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .compose import LONGEST_SUMMARY, utf16_units
+from cds_service.cdshooks.cards import LONGEST_SUMMARY, utf16_units
 
 Json = dict[str, Any]
 HTML_OR_IMAGE = re.compile(r"<[A-Za-z/!?]|!\[")

@@ -1,7 +1,7 @@
 """What a CDS client sends: the hook request, decoded once, with its prefetch, into a frozen type.
 
 Lenient where real clients differ (checklist items 9, 10, 29 to 37), strict where a wrong reading could concern the
-wrong patient. A fault is told by its path and by the keyword of the schema that it breaks, never by its value: the
+wrong patient. A fault is named by its path and by the keyword of the schema that it breaks, never by its value: the
 value may be patient data. Of a JSON key that is sent twice the last one counts, as in most parsers.
 """
 
@@ -11,49 +11,24 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import accumulate
 
 import msgspec
-from jsonschema import Draft202012Validator
 
 from ..fhir.resources import Resource
-from .depth import too_deep
+from .faults import NO_OBJECT, NOT_JSON, PARTS, TOO_DEEP, BadRequest, Fault, faults_of, kind_of, text_of
 from .registry import DEFAULT_HOOK, HOOKS, Context, Envelope
-from .schemas import load_schema
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 TOKEN = re.compile(r"[\x21-\x7e]+")
-DRAFT_ORDERS = "context.draftOrders"
-EXPLAINED = {  # path of what is missing -> why it may be
-    DRAFT_ORDERS: "a client leaves it out where it has not granted this service the scopes for unsigned orders"
-}
 
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong with a request: `path` as "context.patientId" ("" for the whole), `keyword` as in JSON
-    Schema, `text` in words for a developer."""
-
-    path: str
-    keyword: str
-    text: str
-
-
-NOT_JSON = Fault("", "json", "the body is not JSON in UTF-8")
-TOO_DEEP = Fault("", "depth", "the body is nested too deep")
-
-
-class BadRequest(Exception):
-    """The request cannot be read as a hook request: 400, with what is wrong and where."""
-
-    def __init__(self, *faults: Fault):
-        self.faults = faults
-        super().__init__("; ".join(f"{fault.path}: {fault.keyword}" for fault in faults))
-
-    @property
-    def lacks_draft_orders(self) -> bool:
-        """Does an order hook come without its orders? The operator must hear of it: the scopes are not granted."""
-        return any(fault.path == DRAFT_ORDERS and fault.keyword == "required" for fault in self.faults)
+DEPTH = 64  # our own limit, for parsers differ (checklist item 36)
+USUAL = 16  # FHIR in a hook request is hardly ever nested deeper
+NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+RUNS = (b"}" * 48, b"]" * 48, b"]}" * 24)  # how nested objects, lists, and both in turn close
+ONE_KIND = bytes.maketrans(b"[]", b"{}")
+STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one level down, one level up, as signed bytes
+STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +58,6 @@ class HookRequest(msgspec.Struct, frozen=True, gc=False):
     selections: tuple[str, ...] | None = None
 
 
-SHALLOW = msgspec.json.Decoder(dict[str, msgspec.Raw])
-PARTS = msgspec.json.Decoder(list[msgspec.Raw])
-SCHEMA = Draft202012Validator(load_schema("request"))
-
-
 def read_request(body: bytes, hook: str) -> HookRequest:
     """The request of a call to an endpoint of `hook`; BadRequest if it cannot be read or is meant for another hook."""
     envelope = _envelope(body, hook)
@@ -95,7 +65,7 @@ def read_request(body: bytes, hook: str) -> HookRequest:
         raise BadRequest(_other_hook(hook))
     context = envelope.context
     draft_orders, selections = getattr(context, "draft_orders", None), getattr(context, "selections", None)
-    if draft_orders is not None and _outline(draft_orders) != {}:
+    if draft_orders is not None and kind_of(draft_orders) != "object":
         raise BadRequest(*_faults(body, hook))
     patient_id = context.patient_id
     warnings = []
@@ -123,7 +93,7 @@ def _tokens(context: Context, patient_id: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for attribute, name in zip(context.__struct_fields__, context.__struct_encode_fields__, strict=True):
         value = getattr(context, attribute)
-        text = value if isinstance(value, str) else _text(value) if isinstance(value, msgspec.Raw) else ""
+        text = value if isinstance(value, str) else text_of(value) if isinstance(value, msgspec.Raw) else ""
         if text:
             found[name] = text
     return {**found, "patientId": patient_id}
@@ -131,11 +101,16 @@ def _tokens(context: Context, patient_id: str) -> dict[str, str]:
 
 def named_hook(body: bytes, otherwise: str = DEFAULT_HOOK) -> str:
     """The hook that a saved request names, if we know it."""
-    try:
-        hook = _text(SHALLOW.decode(body).get("hook"))
-    except msgspec.DecodeError:
-        return otherwise
+    hook = _hook_in(body)
     return hook if hook in HOOKS else otherwise
+
+
+def _hook_in(body: bytes) -> str:
+    """What a body names as its hook; "" for nothing."""
+    try:
+        return text_of(PARTS.decode(body).get("hook"))
+    except msgspec.DecodeError:
+        return ""
 
 
 def log_name(hook_instance: str) -> str:
@@ -169,67 +144,11 @@ def _other_hook(hook: str) -> Fault:
 
 
 def _faults(body: bytes, hook: str) -> tuple[Fault, ...]:
-    """What the schema says of a body that is JSON but no request. Only the envelope is looked at."""
-    try:
-        fields = SHALLOW.decode(body)
-    except msgspec.ValidationError:
-        return (Fault("", "type", "the body is not an object"),)
-    except msgspec.DecodeError:
-        return (NOT_JSON,)
-    outline = {name: _outline(raw) for name, raw in fields.items() if name != "context"}
-    if "context" in fields:
-        outline["context"] = _context_outline(fields["context"])
-    found = dict.fromkeys(fault for error in SCHEMA.iter_errors(outline) for fault in _told(error))
-    if outline.get("hook", hook) != hook and isinstance(outline["hook"], str):
-        return (_other_hook(hook), *found)
-    return tuple(found) or (Fault("", "type", "the body is not a hook request"),)
-
-
-def _context_outline(raw: msgspec.Raw) -> Any:
-    """The outlines of the context's fields, and of each selection. Draft orders that are null are none at all."""
-    context = _outline(raw)
-    if context != {}:
-        return context
-    fields = SHALLOW.decode(raw)
-    context = {name: _outline(part) for name, part in fields.items()}
-    if context.get("selections") == []:
-        context["selections"] = [_outline(part) for part in PARTS.decode(fields["selections"])]
-    if context.get("draftOrders", 0) is None:
-        del context["draftOrders"]
-    return context
-
-
-def _outline(raw: msgspec.Raw) -> Any:
-    """A text as it is, of anything else only what kind of value it is."""
-    first = bytes(memoryview(raw)[:1])
-    if first == b'"':
-        try:
-            return msgspec.json.decode(raw)
-        except msgspec.DecodeError:  # half of a surrogate pair
-            return 0
-    return {b"{": {}, b"[": [], b"t": True, b"f": False, b"n": None}.get(first, 0)
-
-
-def _told(error: Any) -> list[Fault]:
-    """An error of the schema without what it quotes: path and keyword, and our own words."""
-    path = ".".join(str(step) for step in error.absolute_path)
-    limit = error.validator_value
-    if error.validator == "required":
-        missing = [f"{path}.{name}" if path else name for name in limit if name not in error.instance]
-        return [Fault(name, "required", _missing(name)) for name in missing]
-    kinds = " or ".join(limit) if isinstance(limit, list) else limit
-    words = {
-        "type": f"is not of type {kinds}",
-        "minLength": "is empty",
-        "maxLength": f"is longer than {limit} characters",
-        "pattern": "is not of the form that is allowed",
-    }
-    return [Fault(path, error.validator, f"{path}: {words[error.validator]}")]
-
-
-def _missing(name: str) -> str:
-    """That a field is missing, and where it is known why."""
-    return f"{name}: is missing; {EXPLAINED[name]}" if name in EXPLAINED else f"{name}: is missing"
+    """What is wrong with a body that is JSON but no request. Prefetch and orders are not looked at."""
+    sent = _hook_in(body) or hook
+    kind = HOOKS[sent].envelope if sent in HOOKS else Envelope
+    other = () if sent == hook else (_other_hook(hook),)
+    return tuple(dict.fromkeys((*other, *faults_of(kind, body)))) or (NO_OBJECT,)
 
 
 def _fhir_access(envelope: Envelope, patient_id: str) -> tuple[FhirAccess | None, str]:
@@ -242,10 +161,10 @@ def _fhir_access(envelope: Envelope, patient_id: str) -> tuple[FhirAccess | None
         return None, "token-without-fhir-server" if granted else ""
     if granted is None:
         return FhirAccess(base), ""
-    for_patient = _text(granted.get("patient")).removeprefix("Patient/")
+    for_patient = text_of(granted.get("patient")).removeprefix("Patient/")
     if for_patient and for_patient != patient_id:
         return None, "token-for-another-patient"
-    kind, token = _text(granted.get("token_type")), _text(granted.get("access_token"))
+    kind, token = text_of(granted.get("token_type")), text_of(granted.get("access_token"))
     if kind.lower() not in ("", "bearer") or not TOKEN.fullmatch(token):
         return None, "token-unusable"
     return FhirAccess(base, token, _seconds(granted.get("expires_in"))), ""
@@ -259,7 +178,27 @@ def _seconds(raw: msgspec.Raw | None) -> float | None:
         return None
 
 
-def _text(raw: msgspec.Raw | None) -> str:
-    """The text of a field that is not worth a 400: "" if it is no text."""
-    value = "" if raw is None else _outline(raw)
-    return value if isinstance(value, str) else ""
+# How deep a JSON text is nested
+
+
+def too_deep(body: bytes) -> bool:
+    """Is any value nested deeper than DEPTH?
+
+    Whoever nests deep also closes deep: unless brackets close in a long run, or the text is spread over lines, nothing
+    is counted. What escapes this look (closing brackets with other members or texts between them) is skipped unread,
+    or exhausts the decoder and is told by `surely_too_deep`.
+    """
+    if b"\n" not in body and not any(run in body for run in RUNS):
+        return False
+    left = body.translate(ONE_KIND, NOT_BRACKETS)
+    for _ in range(USUAL):
+        if not left:
+            return False
+        left = left.replace(b"{}", b"")
+    return bool(left) and surely_too_deep(body)
+
+
+def surely_too_deep(body: bytes) -> bool:
+    """The same, exact: counted outside of strings."""
+    steps = STRING.sub(b"", body).translate(STEPS, NOT_BRACKETS)
+    return max(accumulate(memoryview(steps).cast("b")), default=0) > DEPTH
