@@ -78,12 +78,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    from tests import depth
+    from tests import depth, loading
     from tests.safety import conformance, hazards  # here, after the path to them
     from tests.safety.shown import Shown
 
     # In CI the same code meets the same examples.
     depth.prepare(thorough=config.getoption("thorough"), repeatable=IN_CI)
+    loading.load_once()
     if is_worker(config):
         return
     shown = Shown({**hazards.load().claims(), **conformance.claims(conformance.load())})
