@@ -117,7 +117,7 @@ def contents_of(callers: Callers | None) -> dict[str, Content]:
 
 
 def read_clients(settings: Settings) -> Clients:
-    """Who may call, where it is not demo mode. Without them, or with some that cannot be kept apart, nothing starts."""
+    """Who may call, outside demo mode. Without clients, or with two that cannot be distinguished, nothing starts."""
     if settings.clients is None:
         raise SettingsError(NO_CLIENTS)
     clients = load_clients(settings.clients)
@@ -128,7 +128,7 @@ def read_clients(settings: Settings) -> Clients:
 
 
 def store_of(settings: Settings, clock: Clock) -> DecisionStore | None:
-    """The store that the settings name, which is not touched before a process uses it; None where nothing is kept."""
+    """The store that the settings name, which is not touched before a process uses it; None where nothing is stored."""
     try:
         return open_store(
             settings.store_url,

@@ -78,7 +78,7 @@ def main() -> None:
 @main.command()
 @click.option("--port", type=Port(), help="The port; without it the next free one from 8000.")
 def demo(port: int | None) -> None:
-    """Start the service for this machine only, ask it about an example patient, show the cards, keep serving."""
+    """Start the service for this machine only, ask it about an example patient, show the cards, go on serving."""
     stop_on_signals()
     from .commands.demo import DemoFailed, run_demo
     from .content.faults import ContentError

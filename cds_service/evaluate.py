@@ -2,7 +2,7 @@
 
 HookRequest -> relevant? -> gather -> read_record -> assess -> decide -> history -> draft -> build_cards -> record
 
-`evaluate` is what every way in calls: the route, the pages, `explain`, `replay` and `doctor`. `ClientConfig` is all
+`evaluate` is what every caller uses: the route, the pages, `explain`, `replay` and `doctor`. `ClientConfig` is all
 that a client gets. Every step is a plain function; the only effects are `fetch` and `history`, which are passed in, and
 time is an argument. The one branch: orders that do not concern us are answered before anything is gathered.
 """

@@ -55,7 +55,7 @@ class About:
 
 
 class Measures(Protocol):
-    """What the service tells of itself. Thread safe; never raises and never waits."""
+    """What the service measures about itself. Thread safe; never raises and never waits."""
 
     def call(self, client: str, hook: str, silent: bool, found: Evaluation, fhir: str, seconds: float) -> None:
         """A call that was answered with cards or with 412. `fhir`: how FHIR access stood."""
@@ -149,7 +149,7 @@ class Metrics:
     def call(self, client: str, hook: str, silent: bool, found: Evaluation, fhir: str, seconds: float) -> None:
         self._calls.of(client, hook, str(found.status), "yes" if silent else "no").inc()
         self._seconds.of(hook).observe(seconds)
-        for each in () if silent else found.shown:  # a silent client saw none: `feedback report --silent` tells
+        for each in () if silent else found.shown:  # a silent client got none: see `feedback report --silent`
             self._cards.of(each.row, each.indicator).inc()
         for key in found.missing:
             self._missing.of(key).inc()

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     site_dir: Path | None = None
     secrets_dir: Path | None = None  # files named CDS_STORE_URL and so on: what is set in neither place is our default
     clients: Path | None = None
-    playground: bool = False  # the pages for people, beside real clients; a demo always has them
+    playground: bool = False  # the pages for people, with real clients too; a demo always has them
     workers: int = Field(1, ge=1, le=64)
     metrics_port: int = Field(0, ge=0, le=65_535)  # 0: none
     metrics_host: str = "127.0.0.1"

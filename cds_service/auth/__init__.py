@@ -1,1 +1,1 @@
-"""Who may call, and what each of them may have called: the file of clients, their keys, the gate."""
+"""Who may call, and which servers may be called for each: the file of clients, their keys, authentication."""

@@ -1,7 +1,7 @@
 """clients.toml: which CDS clients may call, by which keys, and how each of them is answered.
 
 Read once at start. What cannot be used is named by place, fault and what is allowed; nothing is guessed, and a client
-that is described wrongly keeps the service from starting. Files and folders are named beside clients.toml.
+that is described wrongly keeps the service from starting. Paths are relative to the folder of clients.toml.
 `ClientsFile` is what the file may say; `b12-cds schema clients` prints it as JSON Schema.
 """
 
@@ -306,7 +306,7 @@ class _Reader:
             return None
 
     def named_file(self, place: str, name: str | None, exists: Callable[[Path], bool], kind: str) -> Path | None:
-        """A file or folder that is named beside clients.toml."""
+        """A file or folder, relative to the folder of clients.toml."""
         if name is None:
             return None
         path = self.folder / name

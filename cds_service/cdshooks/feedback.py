@@ -1,7 +1,7 @@
 """What users did with cards, as CDS clients send it (checklist items 107 to 116): read once into frozen types.
 
 Lenient where real clients differ: Epic sends `overrideReasons`, its own reasons in an `extension`, and ids that are no
-UUID; the Sandbox sends no display. What a person may have typed is never kept: a comment is not even decoded, a reason
+UUID; the Sandbox sends no display. What a person may have typed is never stored: a comment is not decoded, a reason
 that does not look like a code is "other", an id that is no UUID is hashed.
 """
 
@@ -20,7 +20,7 @@ from .registry import NOTHING, nothing
 from .requests import log_name, too_deep
 
 MOST_ITEMS, MOST_SUGGESTIONS, MOST_REASONS, LONGEST_ID = 500, 20, 10, 1024
-MOST_FAULTS = 20  # told of one body
+MOST_FAULTS = 20  # reported for one body
 SKEW = timedelta(minutes=5)  # by which a workstation's clock may be fast
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 SYSTEM = re.compile(r"(https?://|urn:)[A-Za-z0-9._~:/%-]{1,190}")
@@ -163,7 +163,7 @@ def _read(item: FeedbackItem, now: datetime) -> Feedback:
 
 
 def _id(told: str) -> str:
-    """An id as it is kept: one of ours is a UUID; anything else may be anything, so it is hashed."""
+    """An id as it is stored: one of ours is a UUID; anything else may be anything, so it is hashed."""
     return log_name(told.strip().removeprefix("urn:uuid:").lower())
 
 
@@ -189,7 +189,7 @@ def _reasons(item: FeedbackItem) -> list[OverrideReason]:
 
 
 def _code(reason: OverrideReason) -> tuple[str, str]:
-    """The code of a reason and its system; OTHER for what is not told as a code, "" for nothing."""
+    """The code of a reason and its system; OTHER for what is not coded, "" for nothing."""
     if reason.reason is not None and (reason.reason.code != NOTHING or reason.reason.system != NOTHING):
         code = _text(reason.reason.code).strip()
         return (code, _system(_text(reason.reason.system))) if CODE.fullmatch(code) else (OTHER, "")

@@ -61,7 +61,7 @@ class OrderContext(Context, kw_only=True):
 
 
 class SelectContext(OrderContext, kw_only=True):
-    """The context of order-select: the selected drafts count, the others are beside them."""
+    """The context of order-select: the selected drafts count, the others are context."""
 
     selections: list[str]
 
@@ -87,7 +87,7 @@ class Hook:
     description: str
 
     def __post_init__(self) -> None:
-        """A hook that is registered by half keeps the service from starting."""
+        """Refuse an incomplete entry, so that the service does not start with it."""
         for wrong, what in (
             (not HOOK_ID.fullmatch(self.id), "is no id of a hook; allowed: small letters and hyphens"),
             (not issubclass(self.context, Context), "has a context that is no Context"),

@@ -111,7 +111,7 @@ class Writer:
         return Advice(named(row), indicator, summary, detail, row.topic, row.provenance, drafts, ordered)
 
     def interpretation(self, row: Row, indicator: str) -> list[Advice]:
-        """The likelihood card; or, where the row has none and something could not be seen or judged, what says so."""
+        """The likelihood card; where the row has none, the card that says what could not be read or judged."""
         if indicator != "none":
             return [self.advice(row, indicator)]
         cards = (("record_incomplete", "incomplete"), ("marker_unjudged", "unjudged"))
@@ -132,7 +132,7 @@ class Writer:
         wanted = dict.fromkeys(each for name in named_tests for each in self.resolved(name))
         alone = TOTAL_B12 in wanted and row.table != "safety"  # the safety rows name what goes with it
         if alone and "nitrous_oxide" in self.found and not self.marker_at_hand(wanted):
-            wanted["homocysteine"] = None  # beside nitrous oxide total B12 alone misleads (6.5, O4)
+            wanted["homocysteine"] = None  # with nitrous oxide total B12 alone misleads (6.5, O4)
         return [Draft("test", each) for each in wanted]
 
     def marker_at_hand(self, wanted: Iterable[str]) -> bool:

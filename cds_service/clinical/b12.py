@@ -270,7 +270,7 @@ def note_absence(case: Case, results: Sequence[LabResult]) -> None:
 
 
 def note_newer(case: Case, results: Sequence[LabResult], driver: Measured) -> None:
-    """A newer result that could not be used, beside the one that drives."""
+    """A newer result than the one that drives, which could not be used."""
     for lab in results:
         newer = lab.date is not None and within_age(case, lab) and moment(lab) > moment(driver)
         if newer and doubt(case, lab):
@@ -287,7 +287,7 @@ def background(case: Case, results: Sequence[LabResult]) -> Measured | None:
 
 
 def driver_of(case: Case) -> Measured | None:
-    """The result that drives, of which every band is told."""
+    """The result that drives, to which every band refers."""
     return measured(case.b12) if case.b12 and case.b12_state == "driven" else None
 
 

@@ -66,7 +66,7 @@ class Case:
     mma_limit: Decimal | None
     unjudged: dict[str, Because]  # analyte -> its newest result, where that could not be judged
     folic_orders: list[Order]  # folic acid at treatment dose that is selected
-    b12_begun: list[Because]  # where it is: B12 drafted beside it, or begun today or yesterday
+    b12_begun: list[Because]  # where it is: B12 drafted with it, or begun today or yesterday
 
     def __init__(self, record: PatientRecord, pathway: Pathway, today: date):
         self.record, self.pathway, self.limits, self.today = record, pathway, pathway.limits, today

@@ -70,7 +70,7 @@ def with_replacements(advice: Advice, differing: list[Difference]) -> Advice:
 
 
 def unseen(writer: Writer) -> list[Advice]:
-    """No row holds. Where something could not be seen that a row may rest on, the card that says so."""
+    """No row holds. Where something that a row may rest on could not be read, the card that says so."""
     found, record = writer.found, writer.case.record
     missing = [each.text for each in found["record_incomplete"].because] if "record_incomplete" in found else []
     if "cobalamin_ordered" in found and "allergies" in record.published & (record.unavailable | record.incomplete):
@@ -118,7 +118,7 @@ def fit_for(writer: Writer, treat: str) -> Fit:
 
 
 def fit_on_injections(writer: Writer) -> Fit:
-    """For whoever is on injections for life: what keeps them up."""
+    """For a patient on lifelong injections: what continues them."""
     unsettled = ("on_im", "neuro", "symptoms", "no_dose_for_a_year")
     settled = {name: told for name, told in writer.found.items() if name not in unsettled}
     row = next((row for row in writer.pathway.safety if named(row) == LIFELONG), None)

@@ -1,7 +1,7 @@
 """Less noise: what a clinician has dismissed is not shown again on the same evidence, what was accepted not offered.
 
 Pure. It only ever takes away: no other advice is raised, lowered or given the drafts of one that went. Nothing goes
-while a neurological sign is recorded, or while nobody can tell because the part of the record where it would stand
+while a neurological sign is recorded, or while nobody can tell because the part of the record that would hold it
 could not be read; no critical advice goes, and no card that says what could not be judged.
 """
 

@@ -112,7 +112,7 @@ def stale_exempt(case: Case) -> Found:
     reads="which parts of the record could be read",
 )
 def record_incomplete(case: Case) -> Found:
-    """Could what a row without a card rests on be seen at all?"""
+    """Could what a row without a card rests on be read at all?"""
     record = case.record
     needed = {"bloodCount", "conditions", "status"} & record.published
     missing = sorted(needed & (record.unavailable | record.incomplete))

@@ -49,7 +49,7 @@ def cobalamin_products(pathway: Pathway, orders: Iterable[Order]) -> list[Order]
 
 
 def drafts_of(case: Case, *orderables: str) -> list[Order]:
-    """The drafts of these tests, selected or beside."""
+    """The drafts of these tests, selected or in the same Bundle."""
     return [each for each in case.record.selected + case.record.beside if each.orderable in orderables]
 
 
@@ -92,7 +92,7 @@ def cyanocobalamin_ordered(case: Case) -> Found:
     reads=SELECTED,
 )
 def chloramphenicol_order_blunts(case: Case) -> Found:
-    """Chloramphenicol is ordered beside a cobalamin, or the cobalamin beside chloramphenicol."""
+    """Chloramphenicol is ordered for a patient on a cobalamin, or a cobalamin for one on chloramphenicol."""
     selected, beside = case.record.selected, case.record.beside
     blunting = [each for each in of_group(case.pathway, "chloramphenicol", selected) if each.route in PARENTERAL]
     if blunting and (case.has("cobalamin_taken") or of_group(case.pathway, "cobalamin", selected + beside)):
@@ -214,7 +214,7 @@ def happened_after(case: Case, day: date) -> bool:
 
 
 def is_treatment(pathway: Pathway, order: Order) -> bool:
-    """At least the treatment dose a day, or no dose stated; weekly folic acid beside methotrexate is none."""
+    """At least the treatment dose a day, or no dose stated; weekly folic acid with methotrexate is none."""
     phase = order.phases[0] if order.phases else None
     if phase and phase.interval is not None and phase.interval >= WEEKLY:
         return False
@@ -240,7 +240,7 @@ def begun_days(case: Case) -> list[tuple[date, str]]:
     reads=SELECTED,
 )
 def begun(case: Case) -> None:
-    """Folic acid at treatment dose that is selected; and B12 drafted beside it, or begun today or yesterday."""
+    """Folic acid at treatment dose that is selected; and B12 drafted with it, or begun today or yesterday."""
     folic = of_group(case.pathway, "folic", case.record.selected)
     case.folic_orders = [each for each in folic if is_treatment(case.pathway, each)]
     if not case.folic_orders:

@@ -257,7 +257,7 @@ class Patient:
 
 @dataclass(frozen=True, slots=True)
 class PatientRecord:
-    """Everything that was read of one patient, and what could not be seen."""
+    """Everything that was read about one patient, and what could not be read."""
 
     patient: Patient
     labs: Sequence[LabResult] = ()

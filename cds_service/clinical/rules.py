@@ -1,4 +1,4 @@
-"""How a finding is declared: its name, what it means in plain words, and what it is drawn from, beside the rule itself.
+"""How a finding is declared: its name, what it means in plain words, and what it is drawn from, with the rule itself.
 
 A subject module makes one `Rules` and declares its limits, steps and findings with it. `Registry` compiles those of all
 modules, puts them in order, and refuses to start with any that contradict each other. Everything that must know the

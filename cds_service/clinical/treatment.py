@@ -14,7 +14,7 @@ from .rules import Found, Rules
 from .tables import days_before, months_before
 
 PARENTERAL = ("im", "sc", "iv", "injection")
-WEEKLY = Decimal(6)  # days between doses from which a schedule is weekly: folic acid beside methotrexate
+WEEKLY = Decimal(6)  # days between doses from which a schedule is weekly: folic acid with methotrexate
 
 RULES = Rules()
 finding, step, any_of = RULES.finding, RULES.step, RULES.any_of
@@ -500,7 +500,7 @@ def length_unknown(case: Case) -> Found:
     return by_length(case, long=False)
 
 
-# --- What could not be seen
+# --- What could not be read
 
 
 @finding("medicines_unknown", "neither list of medicines could be read", reads="which lists of medicines could be read")

@@ -114,7 +114,7 @@ def shown(lab: LabResult | None) -> str:
 
 
 def b12_values(case: Case) -> dict[str, str]:
-    """The result that drives, the others beside it, and what is wrong with one in doubt."""
+    """The result that drives, the others measured with it, and what is wrong with one in doubt."""
     found = {"b12_name": case.pathway.messages["name.b12"]}
     if case.b12:
         lab = case.b12
@@ -160,7 +160,7 @@ def own_range(lab: LabResult) -> str:
 def marker_values(case: Case) -> dict[str, str]:
     """MMA and homocysteine as reported, the limit that was used, and the one of them that counts as `marker`."""
     found: dict[str, str] = {}
-    # MMA is the one that counts. Only beside nitrous oxide does a raised homocysteine suffice without a raised MMA.
+    # MMA is the one that counts. Only with nitrous oxide does a raised homocysteine suffice without a raised MMA.
     suffices = case.has("nitrous_oxide") and case.has("homocysteine_raised") and not case.has("mma_raised")
     for name, lab, default in (
         ("homocysteine", case.homocysteine, "homocysteine-upper"),

@@ -1,6 +1,6 @@
-"""The demo: a service of its own on this machine, one call about an example patient, the cards; then it keeps serving.
+"""The demo: a service of its own on this machine, one call about an example patient, its cards; it goes on serving.
 
-What the demo keeps (the service's log) lies in a temporary folder that is deleted at its end.
+What the demo stores (the service's log) lies in a temporary folder that is deleted at its end.
 """
 
 from __future__ import annotations

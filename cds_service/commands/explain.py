@@ -67,7 +67,7 @@ def read_saved(path: Path, content: Content) -> Saved:
         raise CannotExplain(f"{path}: {'; '.join(error.texts)}") from None
     except BadRequest as error:
         raise CannotExplain(f"{path}: {'; '.join(fault.text for fault in error.faults)}") from None
-    except (VignetteError, ValueError, KeyError) as error:  # TOML that is no TOML, or tells of nothing we know
+    except (VignetteError, ValueError, KeyError) as error:  # TOML that is no TOML, or names what we do not know
         raise CannotExplain(f"{path}: {' '.join(str(error).split())}") from None
 
 

@@ -68,7 +68,7 @@ def midnight(day: date, zone: tzinfo) -> int:
 
 
 def check_client(connection: Any, client: str) -> None:
-    """End with the names of those that are known, if nothing is kept of the client."""
+    """End with the names of those that are known, if nothing is stored about the client."""
     from sqlalchemy import select, union
 
     from ..store.tables import decision, feedback

@@ -31,8 +31,8 @@ from .explain import CannotExplain, Saved, explain, overlay_of, read_saved
 from .site_check import printable
 
 Json = dict[str, Any]
-DAYS = "days.toml"  # beside the requests: the day of each, by its name; "*" is the day of the others
-REQUEST, RESPONSE = ".request", ".response"  # "epic.request.json" lies beside "epic.response.json", which is no request
+DAYS = "days.toml"  # in the folder of the requests: the day of each, by its name; "*" is the day of the others
+REQUEST, RESPONSE = ".request", ".response"  # "epic.request.json" belongs to "epic.response.json", which is no request
 
 
 class CannotReplay(Exception):
@@ -133,7 +133,7 @@ def answer_of(saved: Saved, service: ClientConfig, day: date) -> Evaluation:
 
 
 def requests_in(folder: Path) -> tuple[list[Path], int]:
-    """Every file below the folder that should be a request, and how many recorded answers lie beside them."""
+    """Every file below the folder that should be a request, and how many recorded answers the folder holds."""
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".toml") and path.is_file())
     files = [path for path in files if path.name != DAYS]
     found = [path for path in files if not path.stem.endswith(RESPONSE)]
@@ -156,7 +156,7 @@ def days_in(folder: Path) -> dict[Path, dict[str, date]]:
 
 
 def day_of(path: Path, days: dict[Path, dict[str, date]]) -> date | None:
-    """The day of a request by the days.toml beside it."""
+    """The day of a request by the days.toml of its folder."""
     written_days = days.get(path.parent, {})
     return written_days.get(path.stem.removesuffix(REQUEST)) or written_days.get("*")
 
@@ -244,7 +244,7 @@ def replay(folder: Path, as_of: datetime | None, as_json: bool, **asked: Any) ->
     """Answer the saved requests (JSON) and vignettes (TOML) below DIR by two contents, and print what changes.
 
     Exit code 0: nothing changes. 1: something does. 2: a content or a request could not be used. The day of a request
-    is that of --as-of, of the vignette, of a days.toml beside it, or today.
+    is that of --as-of, of the vignette, of its folder's days.toml, or today.
     """
 
     if not (asked["against"] or asked["against_site"]):

@@ -234,7 +234,7 @@ def check_ours(echo: Echo, today: date) -> int:
 
 def check_site(folder: Path, settings: Settings, echo: Echo, today: Callable[[tzinfo], date]) -> int:
     """Our content and a site's folder over it. The exit code: 0 if it is sound and its limits do what they say.
-    `today` tells the day in a time zone: the site's, where it states one."""
+    `today` gives the day in a time zone: the site's, where it states one."""
     ours = loaded(None, echo)
     theirs = loaded(folder, echo) if ours else None
     if ours is None or theirs is None:
@@ -339,7 +339,7 @@ def report(ours: Content, theirs: Content, found: Tried, today: date) -> Iterato
 
 
 def by_kind(otherwise: Iterable[Changed]) -> dict[str, list[Changed]]:
-    """Together what changed in the same way; first where the indicator fell most."""
+    """Group what changed alike; first where the indicator fell most."""
     kinds: dict[str, list[Changed]] = {}
     for each in sorted(otherwise, key=lambda each: (-each.drop, each.kind())):
         kinds.setdefault(each.kind(), []).append(each)

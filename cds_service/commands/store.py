@@ -1,4 +1,4 @@
-"""`b12-cds store …`: keys, tables, what is kept about a call, and deleting what is old."""
+"""`b12-cds store …`: keys, tables, what is stored about a call, and deletion of what is old."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Unusable(click.ClickException):
 
 @click.group()
 def store() -> None:
-    """What is kept: its keys, its tables, what stands in them."""
+    """What is stored: keys, tables, and what the tables hold."""
 
 
 @store.command("new-key")
@@ -66,11 +66,11 @@ def upgrade() -> None:
 @click.argument("hook_instance", metavar="HOOKINSTANCE")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(hook_instance: str, as_json: bool) -> None:
-    """Print everything that is kept about a call: what was decided, shown and left out, and what was said to it."""
+    """Print everything that is stored about a call: what was decided, shown and left out, and its feedback."""
     from ..cdshooks.requests import log_name
     from ..store.maintenance import records_of_call
 
-    # A UUID is the same in small and in capital letters, and is kept as it was sent. Anything else is kept as its hash.
+    # A UUID is the same in small and in capital letters, and is stored as sent. Anything else is stored as its hash.
     written = dict.fromkeys((hook_instance, hook_instance.lower(), hook_instance.upper()))
     with database(read_settings()) as connection:
         found = [each for name in written for each in records_of_call(connection, log_name(name))]
@@ -106,7 +106,7 @@ def purge(before: datetime, dry_run: bool) -> None:
 
 @store.command()
 def status() -> None:
-    """Print how the store is: its tables, how much it keeps, and which keys are still needed."""
+    """Print how the store is: its tables, how much it holds, and which keys are still needed."""
     from ..store.maintenance import held, keys_used
 
     settings = read_settings()

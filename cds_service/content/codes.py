@@ -1,4 +1,4 @@
-"""From a code in a resource to the concepts it stands for, whatever way the record spells the code system.
+"""From a code in a resource to the concepts it stands for, however the record spells the code system.
 
 One table per system, keyed by the code without what writers leave out (the dot of ICD, the hyphens of an NDC). The
 most specific row decides: an exact code before a prefix, a longer prefix before a shorter one.
@@ -103,7 +103,7 @@ class Codes:
             table[code] = shared.setdefault(found, found)
 
     def find(self, system: str | None, code: str | None) -> tuple[CodeUse, ...]:
-        """What the code stands for; () if it is none of ours, or the system is none that we can tell."""
+        """What the code stands for; () if it is none of ours, or the system is unknown."""
         if not system or not code:
             return ()
         known = self._systems.get(system) or canonical_system(system[:LONGEST_SYSTEM])

@@ -197,7 +197,7 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
 
 
 def own_words(name: str, kind: str, own: dict[str, str], shared: dict[str, str], faults: Faults) -> dict[str, str]:
-    """The shared displays or phrases, with those that the pathway words in its own way (a spelling, a unit)."""
+    """The shared displays or phrases, with those that the pathway words differently (a spelling, a unit)."""
     for key in own.keys() - shared.keys():
         faults.unknown(f"{name}/pathway.toml {kind}", kind.removesuffix("s"), key, shared)
     return shared | own

@@ -74,7 +74,7 @@ def named(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def told(change: Change, content: Content) -> tuple[str, str]:
-    """The section and the sentence of one change; "" where another sentence tells it."""
+    """The section and the sentence of one change; "" where another sentence states it."""
     pathway, _, file = change.place.rpartition("/")
     key = change.path[-1]
     if file == "thresholds.toml" or (file == "content.toml" and key in SAID_OTHERWISE):

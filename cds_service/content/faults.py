@@ -15,7 +15,7 @@ class ContentError(Exception):
 
 
 class Faults:
-    """Collects faults, so that an author sees all of them and not only the first; each one is kept once."""
+    """Collects faults, so that an author sees all of them and not only the first; each one is listed once."""
 
     __slots__ = ("_lines",)
 

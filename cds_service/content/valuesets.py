@@ -33,7 +33,7 @@ LOINC_CODE = re.compile(r"[1-9][0-9]{0,6}-[0-9]")
 
 @dataclass(frozen=True, slots=True)
 class CodeRow:
-    """One line that holds: a code of a concept. Few are kept after loading; most live on in `Codes` alone."""
+    """One line that holds: a code of a concept. Few stay in memory after loading; most live on in `Codes` alone."""
 
     concept: str
     system: str
@@ -87,7 +87,7 @@ def drafted_rows(drafted: Iterable[tuple[str, str, Coding]], rows: list[CodeRow]
 
 
 def code_row(name: str, line: CodeLine) -> CodeRow:
-    """The line as it is kept; texts that recur are kept once."""
+    """The line as it stays in memory; texts that recur are shared."""
     return CodeRow(intern(name), intern(line.system), intern(line.code), line.display, intern(line.use), line.local)
 
 

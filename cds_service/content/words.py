@@ -15,7 +15,7 @@ from functools import lru_cache
 
 KINDS = ("problem", "medicine", "analyte")
 CUT = 1000  # no text is searched beyond this length
-CACHED = 120  # longer texts are someone's prose: they seldom recur and are not kept in memory
+CACHED = 120  # longer texts are someone's prose: they seldom recur and are not cached
 BRACKETS = re.compile(r"\[[^\]]*\]")  # RxNorm's brand names, which may name other ingredients
 TOKENS = re.compile(r"[^\W\d_]+|\d+|[.;\n]| / ")
 CLAUSE_ENDS = frozenset((".", ";", "\n", "but", "however", "although"))  # a denial reaches no further
@@ -58,7 +58,7 @@ class Words:
         return self._cached(text, kind) if len(text) <= CACHED else self._search(text, kind)
 
     def remembered(self) -> int:
-        """How many texts are kept in memory."""
+        """How many texts are cached."""
         return self._cached.cache_info().currsize
 
     def _search(self, text: str, kind: str) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def is_formula(text: str) -> bool:
 
 
 class Privacy:
-    """Knows the ids of the patients that were seen, so that no text with one of them is shown."""
+    """Knows the ids of the patients that were read, so that no text with one of them is shown."""
 
     def __init__(self) -> None:
         self._ids: set[str] = set()

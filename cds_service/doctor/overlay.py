@@ -173,7 +173,7 @@ def cannot_be_written(concept: str, identity: Identity, privacy: Privacy) -> str
 
 
 def by_identity(counter: Counter[CodeInUnit]) -> dict[Identity, Counter[CodeInUnit]]:
-    """Together what a value set would hold as one code, whatever stands beside it."""
+    """Together what a value set would hold as one code, whatever else stands with it."""
     groups: dict[Identity, Counter[CodeInUnit]] = {}
     for seen, times in counter.items():
         groups.setdefault(identity_of(seen.code), Counter())[seen] += times

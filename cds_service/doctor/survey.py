@@ -80,14 +80,14 @@ def by_pattern(plain: str) -> tuple[str, ...]:
     return tuple(found[:1] if found[:1] == ["red-cell-folate"] else found)
 
 
-LONGEST = 300  # characters of a code or system that are kept
+LONGEST = 300  # characters of a code or system that are used
 DIFFERENT = 20_000  # codes and units that are counted apart
 TEXTUAL = "(text)"
 SHARE = "%"
 
 
 class Code(NamedTuple):
-    """A coding as the server sends it; `display` may be the text beside it."""
+    """A coding as the server sends it; `display` may be the concept's text."""
 
     system: str
     code: str
@@ -171,7 +171,7 @@ def count(counter: Counter[Counted], key: Counted) -> None:
 
 
 def named(coding: Coding, concept: Concept) -> tuple[str, str, str]:
-    """System, code, and the name that stands beside the code."""
+    """System, code, and the name given with the code."""
     display = coding.display or next((each.text for each in concepts(concept) if each.text), "") or ""
     return (coding.system or "")[:LONGEST], (coding.code or "")[:LONGEST], display[:LONGEST]
 

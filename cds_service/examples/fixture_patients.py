@@ -1,6 +1,6 @@
 """Fixture patients: made-up people with a FHIR record as a practice or a hospital holds one, and the call about each.
 
-A file in `fixtures/patients` is a collection Bundle whose dates are told as days ago (`{days_ago:10}`), so that the
+A file in `fixtures/patients` is a collection Bundle whose dates are given as days ago (`{days_ago:10}`), so that the
 patient is as ill on any day. Its `meta.tag` holds a title and the story. The call carries what a client finds when it
 runs our prefetch templates as searches, so that the answer can be compared with that of a real FHIR server.
 """

@@ -118,7 +118,7 @@ class Build:
         return {"resourceType": kind, "id": identity, subject: {"reference": f"Patient/{PATIENT}"}, **fields}
 
     def day(self, told: Json, name: str = "") -> str | None:
-        """The day that is told, or None: `days_ago`/`date`, or with a name `ended_days_ago`/`ended`."""
+        """The day that is given, or None: `days_ago`/`date`, or with a name `ended_days_ago`/`ended`."""
         ago, day = (f"{name}_days_ago", name) if name else ("days_ago", "date")
         if ago in told:
             return str(self.as_of - timedelta(days=int(told[ago])))
@@ -221,13 +221,13 @@ def coded(orderable: Orderable) -> Json:
 
 
 def fitting(analyte: Analyte, unit: str | None) -> str | None:
-    """The kind of code ("mass", "molar") that fits the unit told, for analytes that have both kinds."""
+    """The kind of code ("mass", "molar") that fits the unit given, for analytes that have both kinds."""
     known = analyte.units.get(normalise_unit(unit or ""))
     return known.family if known and len(analyte.bases) > 1 and known.family in ("mass", "molar") else None
 
 
 def dated(resource: Json, name: str, day: str | None) -> Json:
-    """The resource with a date, if one is told."""
+    """The resource with a date, if one is given."""
     if day:
         resource[name] = day
     return resource

@@ -1,6 +1,6 @@
-"""A vignette: a patient as a clinician tells of one, in TOML, and what the service should say of it.
+"""A vignette: a patient as a clinician would describe one, in TOML, and what the service should say of it.
 
-Days are told as `days_ago`, counted from `as_of`, or as dates. `vignette_fhir` makes the hook request of it, so that a
+Days are given as `days_ago`, counted from `as_of`, or as dates. `vignette_fhir` makes the hook request of it, so that a
 vignette goes through the whole service: the reader, the findings, the tables, the cards.
 """
 
@@ -43,7 +43,7 @@ class VignetteError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Vignette:
-    """What is told of the patient, and what the service is expected to say."""
+    """The patient, and what the service is expected to say."""
 
     name: str
     title: str
@@ -97,7 +97,7 @@ def parse_vignette(text: str, name: str) -> Vignette:
 
 
 class Recollection:
-    """What a vignette tells of its reader, in `[[remembered]]`: rows that were dismissed on the very evidence that it
+    """What a vignette says about its reader, in `[[remembered]]`: rows that were dismissed on the very evidence that it
     tells, and tests and medicines whose suggestion was accepted."""
 
     known = True

@@ -2,8 +2,8 @@
 
 Fetches run side by side, a few at a time, each waited for until its own deadline. The threads belong to one hook call:
 a server that hangs holds back nobody else. They end by themselves, for a fetch ends at its deadline; they are daemons,
-so that one that does not (a name server that never answers) cannot keep the process from stopping. What comes back is
-taken in the caller's thread, one by one: nothing is shared.
+so that one that does not (a name server that never answers) cannot prevent the process from stopping. What comes back
+is taken in the caller's thread, one by one: nothing is shared.
 """
 
 from __future__ import annotations

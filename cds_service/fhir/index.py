@@ -144,7 +144,7 @@ class ResourceIndex:
         self._with_address: set[str] = set()  # references of resources that came with an absolute address
 
     def put(self, page: Page) -> None:
-        """Everything of one answer. The same resource again is not kept twice; another Patient is not kept at all."""
+        """Everything of one answer. A resource counts once; another patient's Patient resource is left out."""
         self.ignored.extend(page.ignored)
         self._arrived.append(page)
         ids = {resource.id for resource in page.resources}

@@ -114,7 +114,7 @@ class KeyReading:
     def replace(self, decoded: Decoded) -> None:
         """The server's answer instead of what the client sent, unless that was a part and this is nothing.
 
-        The resources that the client sent remain on the index either way.
+        The resources that the client sent remain on the index in both cases.
         """
         page = sort(decoded)
         if self.pages and self.judged()[0] != FAILED and judge([page], self.template, "")[0] == FAILED:

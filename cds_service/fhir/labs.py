@@ -24,7 +24,7 @@ OUTCOMES = frozenset(("intrinsic-factor-antibody", "parietal-cell-antibody", "co
 B12 = "b12"
 DECIDING = ("b12", "active-b12", "mma", "homocysteine")
 NOT_SERUM = re.compile(r"urin|ratio|creat|csf|spinal|amnio|spot|antibod|defici|folate|folic")
-NOT_B12 = re.compile(  # named beside it, the text is about more than the total B12 in serum, or about something else
+NOT_B12 = re.compile(  # with one of these the text is about more than the total B12 in serum, or about something else
     r"folate|folic|active|holo|binding|urin|absorption|schilling|ratio|intake|dose|antibod|defici"
 )
 
@@ -53,7 +53,7 @@ def test_in(matches: Matches, reading: Reading) -> tuple[Test | None, str]:
 
 
 def test_by_words(text: str, names: tuple[str, ...], reading: Reading) -> Test | None:
-    """A B12 of which only the name is known: it is kept, in doubt. None for any other test."""
+    """A B12 of which only the name is known: it counts, in doubt. None for any other test."""
     if B12 in names and B12 in reading.analytes and not NOT_B12.search(text.casefold()):
         return Test(reading.analytes[B12], "", "", "words-only")
     return None

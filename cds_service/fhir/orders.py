@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 ORDERS = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order", ""))
-OPEN = "active"  # on hold or a draft is not on its way: suggesting it again does less harm than not at all
+OPEN = "active"  # on hold or a draft is not under way: suggesting it again does less harm than not at all
 
 
 def read_order(resource: Resource, reading: Reading) -> None:
@@ -170,7 +170,7 @@ KINDS = {  # what older versions of FHIR call it, too
     "ServiceRequest": test_orders, "ProcedureRequest": test_orders,
 }  # fmt: skip
 WITHDRAWN = ("cancelled", "stopped", "revoked", "entered-in-error")  # signed again to end it: nothing is ordered
-DRAFTS = 500  # of those that drive a call, and of those beside them
+DRAFTS = 500  # of those that drive a call, and of the other drafts
 NOT_IN_BUNDLE = "selected, but not among the draft orders"
 UNREAD = "its medicine is only a reference that could not be read"
 

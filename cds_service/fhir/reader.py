@@ -79,7 +79,7 @@ def distinct(resources: Iterable[Resource], reading: Reading) -> list[Resource]:
 
 
 def version(resource: Resource, reading: Reading) -> tuple[int, float, bytes]:
-    """Orders two versions of one resource: by what the status says, by when it was written, else in any fixed way."""
+    """Orders two versions of one resource: by what the status says, by when it was written, else in a fixed order."""
     when = reading.calendar.read(resource.issued or resource.recorded_date or resource.authored_on)
     refuted = msgspec.json.encode(resource.verification_status).count(b"entered-in-error")
     rank = VERSIONS.get(status_of(resource), 0) or (4 if refuted else 0)

@@ -70,7 +70,7 @@ class Reading:
         self.specimens: dict[str, str] = {}  # reference or text -> what is wrong with the specimen, or ""
         self.recognised: dict[CodeKey, Recognition] = {}  # by system, code, display and text
         self.labs: list[LabResult | UnreadResult] = []
-        self.lab_sources: list[Resource] = []  # beside `labs`: the resource of each
+        self.lab_sources: list[Resource] = []  # as `labs`: the resource of each
         self.corrected = False  # is any of them amended or corrected?
         self.problems: list[Problem] = []
         self.ended: dict[str, date] = {}  # "pregnancy", "breastfeeding" -> the newest day on which it was denied

@@ -1,1 +1,1 @@
-"""The only way out: which addresses may be called, and how (the door), with limits of time, size and number."""
+"""The one HTTP client: which addresses may be called, and how, with limits of time, size and number."""

@@ -22,7 +22,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 LOOPBACK_NAMES = ("127.0.0.1", "::1", "localhost")
 _UNICAST = ipaddress.ip_network("2000::/3")  # of IPv6, only these lead out into the world
 _CLOUD_METADATA = ipaddress.ip_address("fd00:ec2::254")
-_LONGEST = 8_000  # characters; longer than any page link we have seen, shorter than what a front end accepts
+_LONGEST = 8_000  # characters; longer than any page link we know of, shorter than what a front end accepts
 
 
 class AddressRefused(ValueError):
@@ -40,7 +40,7 @@ class Base:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port, the way a URL writes them (a default port is left out)."""
+        """Scheme, host and port, as a URL writes them (a default port is left out)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}"

@@ -2,7 +2,7 @@
 
 Which bases may be called is the operator's decision (`Policy`), never the caller's. A call ends at its moment on the
 clock, reads no more than it may, follows no redirect, keeps no cookie, and asks the environment for nothing: `.netrc`
-would replace the caller's token. What fails is told in our own words, without address, token or patient.
+would replace the caller's token. What fails is reported in our own words, without address, token or patient.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A call waits in one of the process's threads (server.py says how many). Without a limit one FHIR server that hangs would
 soon hold them all, and calls that need no server would wait behind it. So beyond a number of calls with one server, and
-one with all servers, nothing more is read: the keys are missing at once, which is told as any other missing data. When
+one with all servers, nothing more is read: the keys are missing at once, which is reported as missing data. When
 several servers hang together they fill the number for all; then each other server still has a few calls of its own.
 """
 
@@ -35,7 +35,7 @@ class ConcurrencyLimits:
     def admit(self, base: str, fetch: Fetch | None) -> Iterator[Fetch | None]:
         """`fetch` for the time of one call with the server at `base`; None stays None.
 
-        The call counts from its first fetch on. Where there is no room, each of its fetches fails at once.
+        The call counts from its first fetch on. Beyond the limit each of its fetches fails at once.
         """
         if fetch is None:
             yield None
@@ -47,7 +47,7 @@ class ConcurrencyLimits:
             admission.leave()
 
     def enter(self, origin: str) -> bool:
-        """Whether there was room for one more call."""
+        """Whether one more call was within the limit."""
         with self._lock:
             inside, total = self._inside[origin], self._inside.total()
             if inside >= self._at_one or total >= (self._in_all if inside >= self._each else self._at_most):
@@ -63,7 +63,7 @@ class ConcurrencyLimits:
 
 
 class _Admission:
-    """One call's way to one server. Its fetches run side by side, so the first one is found under a lock."""
+    """One call's access to one server. Its fetches run concurrently, so the first one is found under a lock."""
 
     def __init__(self, limits: ConcurrencyLimits, origin: str, fetch: Fetch) -> None:
         self._limits, self._origin, self._fetch = limits, origin, fetch

@@ -131,7 +131,7 @@ class _TimedReads(io.RawIOBase):
 
 
 def unused_proxies(named: Mapping[str, str]) -> str:
-    """What to tell whose environment names proxies, by scheme ("" without any): one would void the address check."""
+    """What the start says of proxies in the environment, by scheme ("" for none): one would void the address check."""
     schemes = ", ".join(sorted(set(named) - {"no"}))
     return schemes and (
         f"the environment names a proxy ({schemes}): it is not used. FHIR and key servers are called directly, because "

@@ -1,1 +1,1 @@
-"""The service as processes: gunicorn with its settings, its worker, the process that tells the metrics."""
+"""The service as processes: gunicorn with its settings, its worker, the process that serves the metrics."""

@@ -1,7 +1,7 @@
 """Metrics for Prometheus on a port of their own, in a process of their own: no call waits for them, and no caller of
 the service can read them.
 
-The workers count into files (prometheus_client's way for several processes), in a folder that exists only while the
+The workers count into files (as prometheus_client does for several processes), in a folder that exists only while the
 service runs; the process here adds them up whenever it is asked. So a worker that is killed takes no count with it.
 """
 
@@ -31,7 +31,7 @@ LAST_CALLS = 10  # seconds in which workers end whose parent was killed; they st
 
 @contextmanager
 def measured(listening: socket.socket | None) -> Iterator[None]:
-    """While the service runs: a folder for what is counted, and a process that tells it on that socket. None: neither.
+    """While the service runs: a folder for what is counted, and a process that serves it on that socket. None: neither.
 
     To be entered before prometheus_client is first imported.
     """
@@ -55,7 +55,7 @@ def measured(listening: socket.socket | None) -> Iterator[None]:
 
 
 def end(child: subprocess.Popen[bytes] | None) -> None:
-    """End the process that tells the metrics."""
+    """End the process that serves the metrics."""
     if child is None:
         return
     child.terminate()
@@ -75,7 +75,7 @@ def forget(pid: int) -> None:
 
 
 class Threaded(ThreadingMixIn, WSGIServer):
-    """One who asks slowly does not keep others waiting."""
+    """A slow caller does not delay others."""
 
     daemon_threads = True
 

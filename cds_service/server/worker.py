@@ -120,7 +120,7 @@ class Worker(gthread.ThreadWorker):
 
 
 def told_of_waiting(app: Callable[..., Any], turn: threading.local) -> Callable[..., Any]:
-    """The application, told in the environment how long the request has waited for a thread."""
+    """Wrap the application: its environment says how long the request has waited for a thread."""
 
     def told(environ: dict[str, Any], start_response: Any) -> Any:
         environ[WAITED] = turn.waited

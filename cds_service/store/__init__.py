@@ -1,1 +1,1 @@
-"""What is kept: decisions, feedback and seen tokens, without a name or an id of a patient in clear."""
+"""What is stored: decisions, feedback and used tokens, without a name or an id of a patient in clear."""

@@ -79,8 +79,8 @@ def _engine(url: URL, statement_ms: int, **pool: Any) -> Engine:
 
 
 def _make_private(_dialect: Any, _record: Any, arguments: Any, _options: Any) -> None:
-    """A new file is for its owner alone, and SQLite gives the files beside it the same mode. One that is there is not
-    opened here: closing it would end this process's locks on it. What cannot be made is for SQLite to tell."""
+    """A new file is for its owner alone, and SQLite gives its companion files the same mode. One that is there is not
+    opened here: closing it would end this process's locks on it. What cannot be made is for SQLite to report."""
     with suppress(OSError):
         os.close(os.open(arguments[0], os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
@@ -107,7 +107,7 @@ def _statement_limit(milliseconds: int) -> Callable[[Any, Any], None]:
 
 def sever(connection: Any) -> None:
     """End what a driver's connection waits for, from another thread: its own call then fails at once."""
-    with suppress(Exception):  # it may be closed already; there is nobody left to tell
+    with suppress(Exception):  # it may be closed already; nobody is left to report it to
         if hasattr(connection, "interrupt"):
             connection.interrupt()
         else:

@@ -191,7 +191,7 @@ class Executor:
                 raise StoreDown(CLOSED)
             self._tasks.add(task)
             if len(self._tasks) > len(self._threads) and len(self._threads) < CONNECTIONS:
-                with suppress(RuntimeError):  # no room for one more, or this process is ending: those there are must do
+                with suppress(RuntimeError):  # no further thread can start: those there are must do
                     thread = threading.Thread(target=self._work, name="store", daemon=True)
                     thread.start()
                     self._threads.append(thread)
@@ -212,7 +212,7 @@ class Executor:
     def close(self) -> None:
         """Give up what is under way, and let the threads end and the connections go."""
         with self._lock:
-            self._closed = True  # a thread that began later would never be told to end
+            self._closed = True  # a thread that began later would never end
             threads, tasks = [*self._threads], [*self._tasks]
         for task in tasks:
             task.give_up()

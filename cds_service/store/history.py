@@ -112,7 +112,7 @@ class StoredHistory:
 
 
 class HistoryQuery:
-    """The two look-ups by index that find everything, made once: a database's compiled form of them is then kept."""
+    """The two look-ups by index that find everything, made once, so that their compiled form is reused."""
 
     def __init__(self, keys: Keys, span: Span) -> None:
         self._keys, self._span = keys, span

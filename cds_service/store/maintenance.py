@@ -58,7 +58,7 @@ KEPT: dict[str, tuple[Table, Column[int], Callable[[Connection, int], int]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How much of one kind is kept, from when to when (ms since 1970; None where there is nothing)."""
+    """How much of one kind is stored, from when to when (ms since 1970; None where there is nothing)."""
 
     count: int
     oldest: int | None
@@ -66,7 +66,7 @@ class Held:
 
 
 def held(connection: Connection) -> dict[str, Held]:
-    """What is kept, by kind."""
+    """What is stored, by kind."""
     asked = {
         name: select(func.count(), func.min(moment), func.max(moment)).select_from(table)
         for name, (table, moment, _) in KEPT.items()
@@ -174,7 +174,7 @@ def parts(connection: Connection, table: Table, made: str, *columns: Column[Any]
 
 
 def moment(at: int | None) -> str | None:
-    """ISO 8601 in UTC; None for what was never told, and for what no calendar knows."""
+    """ISO 8601 in UTC; None for what was never stated, and for what no calendar knows."""
     if at is None:
         return None
     try:

@@ -2,7 +2,7 @@
 
 The key file has one key a line, "<key id> <base64url of at least 32 bytes>"; "#" begins a comment. The first key makes
 what is new, the others still recognise what is old: to rotate, put a new line on top; once nothing under the old key is
-kept any more (`b12-cds store status` says so), take its line out. Without the keys nobody can tell who was meant.
+kept any more (`b12-cds store status` says so), take its line out. Without the keys nobody can find out who was meant.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the store is given and what it gives: plain frozen types, so that nothing above it needs to know a database.
 
-A person appears here in clear (`CallParties`) only on the way in; what is stored is a pseudonym (`store.pseudonyms`).
+A person appears in clear (`CallParties`) before storing only; what is stored is a pseudonym (`store.pseudonyms`).
 Moments are milliseconds since 1970, UTC.
 """
 
@@ -65,7 +65,7 @@ class Suppressed:
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
     """One answered call. `evidence` is the text that `clinical.dismissals.evidence_of` makes of what it rests on; it
-    is kept as a keyed digest only."""
+    is stored as a keyed digest only."""
 
     at: int
     who: CallParties
@@ -88,7 +88,7 @@ class DecisionRecord:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRecord:
-    """One answer of a user to a card. A comment is never kept, only that there was one (item 116)."""
+    """One answer of a user to a card. A comment is never stored, only that there was one (item 116)."""
 
     card: str
     outcome: str  # accepted | overridden
@@ -146,7 +146,7 @@ class DecisionStore(Protocol):
     """What the service needs of a store. Thread safe; one per process."""
 
     def save_decision(self, decision: DecisionRecord) -> None:
-        """Note a decision. Never waits and never raises: what cannot be kept is counted as lost."""
+        """Note a decision. Never waits and never raises: what cannot be stored is counted as lost."""
 
     def save_feedback(self, client: str, given: Sequence[FeedbackRecord], at: int) -> None:
         """Note feedback durably before returning, each once however often it is sent; else StoreDown."""
@@ -156,7 +156,7 @@ class DecisionStore(Protocol):
 
     def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:
         """Note a token until `until` (seconds since 1970), atomically over all processes; False if it was noted
-        before; StoreDown if that cannot be told in time."""
+        before; StoreDown if that is not known in time."""
 
     def records_of_call(self, hook_instance: str) -> list[dict[str, Any]]:
         """What is stored of that call (`store.maintenance`), for a person who tries the service; else StoreDown."""

@@ -4,7 +4,7 @@ Feedback counts only where its client is the one that was sent the card; of seve
 counts. A card that showed several rows counts for each of them. A card that was sent twice under one id is one card.
 
 In silent mode a chart is a patient-view call, also one that was answered 412; a call that was repeated under its
-hookInstance is one call. Orders are told apart by their rows, and counted per 1,000 charts too.
+hookInstance is one call. Orders are distinguished by their rows, and counted per 1,000 charts too.
 
 Both reports become plain documents (the JSON of the command line), and these become rows of a spreadsheet.
 """
@@ -44,7 +44,7 @@ class Asked:
     zone: tzinfo = UTC  # whose weeks count
 
     def week(self, at: int) -> str:
-        """The ISO week of a moment, "2026-W03"; "" where weeks are not told apart."""
+        """The ISO week of a moment, "2026-W03"; "" where weeks are not distinguished."""
         if not self.weekly:
             return ""
         year, week, _ = datetime.fromtimestamp(at / 1000, self.zone).isocalendar()

@@ -44,7 +44,7 @@ class Opened:
 
 
 class Store:
-    """Keeps decisions, feedback and seen tokens, and tells what follows from them. See `records.DecisionStore`."""
+    """Stores decisions, feedback and used tokens, and answers what follows from them. See `records.DecisionStore`."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class Store:
         return Opened(os.getpid(), executor, writer)
 
     def _look(self, connection: Connection) -> None:
-        """What the writer's thread asks a database first: a recall, so that the first one for a call is quick."""
+        """What the writer's thread asks a database first: a look-up of history, so that a call's first one is quick."""
         look(connection)
         if self._history is not None:
             self._history(connection, NOBODY, self._now())

@@ -2,7 +2,7 @@
 
 One table per fact: what was decided, what was shown of it, what came back, which token was seen. An empty SQLite file
 gets the tables here, at once. Changes of the tables are migrations (`store.migrations`, by `b12-cds store upgrade`),
-which a worker never imports; a test proves that both ways lead to the same tables.
+which a worker never imports; a test proves that both lead to the same tables.
 """
 
 from __future__ import annotations

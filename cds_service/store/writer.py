@@ -78,7 +78,7 @@ def numbered(decision: str, rows: list[Row]) -> list[Row]:
 
 
 def feedback_row(client: str, given: FeedbackRecord, received: int) -> Row:
-    """A feedback as it is kept. Its digest is of all that it says, so that the same one is known again."""
+    """A feedback as it is stored. Its digest is of all that it says, so that the same one is known again."""
     row = fitting(
         tables.feedback,
         {
@@ -96,7 +96,7 @@ def feedback_row(client: str, given: FeedbackRecord, received: int) -> Row:
 
 
 def accepted_ids(given: FeedbackRecord) -> list[str]:
-    """The suggestions that were accepted, each once, as they are kept."""
+    """The suggestions that were accepted, each once, as they are stored."""
     kind = tables.accepted.c.suggestion.type
     return list(dict.fromkeys(_fitting(kind, each) for each in given.accepted))
 

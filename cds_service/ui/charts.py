@@ -1,7 +1,7 @@
 """The course of a patient: results as small charts on one time axis, with the bands of the pathway, and medicines.
 
 Everything is converted to the chart unit of the analyte (analytes.toml) and placed here, so that the template only
-draws. What was reported stands beside every point: decisions compare in the unit that was reported, charts do not.
+draws. Every point names what was reported: decisions compare in the unit that was reported, charts do not.
 """
 
 from __future__ import annotations

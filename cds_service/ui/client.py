@@ -169,5 +169,5 @@ class PageClient:
         return datetime.combine(day, time_of_day(12), self.zone)
 
     def history(self, hook_instance: str) -> list[dict[str, Any]]:
-        """What the store holds of a call; nothing where nothing is kept."""
+        """What the store holds of a call; nothing where nothing is stored."""
         return [] if self.store is None else self.store.records_of_call(hook_instance)

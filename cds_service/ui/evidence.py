@@ -101,7 +101,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class JudgedRow:
-    """One row as it was judged. `failing`: the conditions that kept it from holding."""
+    """One row as it was judged. `failing`: the conditions because of which it does not hold."""
 
     name: str  # "interpret/deficient", as the answer and the store name it
     table: str

@@ -96,6 +96,6 @@ def opened(example: Example, content: Content, today: date) -> Opened:
 
 
 def is_dated(vignette: Vignette) -> bool:
-    """Does it name days of the calendar? Then it can only be told as of its own day."""
+    """Does it name days of the calendar? Then it can only be played as of its own day."""
     entries: list[Any] = [entry for table in vignette.told.values() if isinstance(table, list) for entry in table]
     return any(key in entry for entry in entries if isinstance(entry, dict) for key in DATED)

@@ -1,6 +1,6 @@
 """The second tab: the same call about a patient of a FHIR server that the operator allows, fetched by the service.
 
-A patient is searched by name and chosen from what was found; nothing is prefetched. The only way to the server is
+A patient is searched by name and chosen from what was found; nothing is prefetched. The only access to the server is
 that of every call (`outgoing`).
 """
 

@@ -1,6 +1,6 @@
 """The findings as a sheet for review: what each means, which rows ask for it, and what the program draws it from.
 
-All of it is what the findings declare beside their rules (cds_service/clinical): the words, the limits, groups and
+All of it is what the findings declare with their rules (cds_service/clinical): the words, the limits, groups and
 tests that a rule reads, and the findings that it follows from. The rows that ask come from the tables.
 """
 

@@ -224,7 +224,7 @@ FROM_LISTS = "it is nothing that can be added; choose from the list"
 
 
 def by_mouth(ingredient: str, dose: str) -> Json:
-    """A medicine to be swallowed once a day, as a vignette tells of it."""
+    """A medicine to be swallowed once a day, as a vignette states it."""
     return {"ingredient": ingredient, "dose": dose, "every": "1 day", "route": "oral"}
 
 

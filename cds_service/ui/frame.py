@@ -104,7 +104,7 @@ def navigation() -> list[tuple[str, str, str]]:
 
 
 def harden(response: Response) -> Response:
-    """No page without its headers. What a page shows is kept by nobody."""
+    """Set the headers of every page: nothing that a page shows is cached."""
     if response.mimetype == HTML:
         response.headers.update(HEADERS)
         response.headers["Cache-Control"] = "no-store"

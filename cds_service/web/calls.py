@@ -79,7 +79,7 @@ class Site:
     demo: bool
     origins: Collection[str]
     callers: Callers | None = None  # the clients, by their tokens; None in demo mode, where anybody here may call
-    store: DecisionStore | None = None  # None: nothing is kept
+    store: DecisionStore | None = None  # None: nothing is stored
     metrics: Measures = field(default_factory=NotMeasured)
     limit: CallLimit = field(default_factory=CallLimit)  # how many calls are answered at once
     evaluate: Callable[..., Evaluation] = evaluate
@@ -185,7 +185,7 @@ class Calls:
         return self.site.callers.caller(*self.credentials(path))
 
     def credentials(self, path: str) -> tuple[str | None, str, float]:
-        """What tells who calls `path`, and when."""
+        """What identifies the caller of `path`."""
         return request.headers.get("Authorization"), path, self.site.clock().timestamp()
 
 

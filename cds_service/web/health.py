@@ -82,7 +82,7 @@ class Health:
     loaded: Loaded
     today: Callable[[], date]
     store: DecisionStore | None
-    needs_store: bool = False  # are there clients whose tokens only the store can tell to be new?
+    needs_store: bool = False  # are there clients whose tokens only the store knows to be new?
     pilots: Callable[[], Sequence[Pilot]] = nobody_silent
 
     def alive(self) -> Response:

@@ -75,7 +75,7 @@ def openapi(installation: Installation) -> dict[str, Any]:
 
 
 def about(installation: Installation) -> dict[str, Any]:
-    """The addresses that tell about the service; not those for a person with a browser."""
+    """The addresses for health and discovery; not those for a person with a browser."""
     closed = {} if installation.discovery_open or installation.demo else secured(installation)
     catalogue = installation.refusals if installation.discovery_open else installation.of_callers
     paths = {
