@@ -17,7 +17,7 @@ from ..examples.vignette_fhir import request_bytes
 from ..examples.vignettes import Recollection, Vignette, VignetteError, overlay_folder, read_vignette
 from ..fetching import Fetch
 from ..ui.request_json import request_of
-from ..web.errors import Refused
+from ..web.messages import Refused
 
 SECONDS = 30.0  # for all fetches of one explanation: nobody waits for it as for a chart
 
