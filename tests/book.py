@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cds_service.app import client_config
 from cds_service.cdshooks.requests import read_request
@@ -18,7 +20,7 @@ from cds_service.clinical.tables import Pathway
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder
 from cds_service.evaluate import CallTime, ClientConfig, Evaluation, evaluate
-from cds_service.examples.vignette_fhir import request_bytes
+from cds_service.examples.vignette_fhir import ENCODER, hook_request
 from cds_service.examples.vignettes import Recollection, Vignette, overlay_folder, read_vignette
 from cds_service.settings import Settings
 
@@ -50,10 +52,20 @@ def service(pathway: str, site: Path | None = None) -> ClientConfig:
     return client_config(Settings(demo=True, pathway=pathway), overlaid(site) if site else content())
 
 
-def play(vignette: Vignette, asked: ClientConfig | None = None) -> Evaluation:
-    """The vignette's request, answered by the whole pipeline without a FHIR server; by the service of its pathway."""
+def play(
+    vignette: Vignette,
+    asked: ClientConfig | None = None,
+    change: Callable[[dict[str, Any]], object] | None = None,
+) -> Evaluation:
+    """The vignette's request, answered by the whole pipeline without a FHIR server; by the service of its pathway.
+
+    `change` may alter the request before it is sent.
+    """
     asked = asked or service(vignette.pathway, overlay_folder(vignette))
-    request = read_request(request_bytes(vignette, asked.content), vignette.hook)
+    body = hook_request(vignette, asked.content)
+    if change:
+        change(body)
+    request = read_request(ENCODER.encode(body), vignette.hook)
     now = datetime.combine(vignette.as_of, time(12), UTC)
     return evaluate(request, asked, CallTime(now, seconds=NEVER), history=Recollection(vignette))
 

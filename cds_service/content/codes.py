@@ -20,7 +20,12 @@ ICD_9_CM = "http://hl7.org/fhir/sid/icd-9-cm"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 ATC = "http://www.whocc.no/atc"
 NDC = "http://hl7.org/fhir/sid/ndc"
-READ = "http://read.info/ctv3"
+CTV3 = "http://read.info/ctv3"
+READ_V2 = "http://read.info/readv2"
+READ = (CTV3, READ_V2)
+OPCS = "OPCS-4"  # no address for it was found in any published guide: a system that names it is meant
+ICD_10_PCS = "http://www.cms.gov/Medicare/Coding/ICD10"
+HCPCS = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 ICD = (ICD_10_CM, ICD_10, ICD_9_CM)
 ROUTE_CODES = "http://terminology.hl7.org/CodeSystem/v3-RouteOfAdministration"
 DIETS = "http://terminology.hl7.org/CodeSystem/diet"
@@ -32,7 +37,9 @@ OTHERS = (
     "http://terminology.hl7.org/CodeSystem/v2-0136",  # yes and no
     "http://terminology.hl7.org/CodeSystem/v3-ActCode",
 )
-KNOWN_SYSTEMS = (LOINC, SNOMED, *ICD, RXNORM, ATC, NDC, READ, *OTHERS)
+KNOWN_SYSTEMS = (LOINC, SNOMED, *ICD, RXNORM, ATC, NDC, *READ, OPCS, ICD_10_PCS, HCPCS, *OTHERS)
+# Most codes of one edition mean the same in the other.
+OTHER_EDITION = {ICD_10: ICD_10_CM, ICD_10_CM: ICD_10, CTV3: READ_V2, READ_V2: CTV3}
 DISPLAYABLE = (ICD_10_CM, ICD_10)  # written with a dot after the third character; ICD-9 E codes have theirs later
 
 BY_OID = {
@@ -51,14 +58,17 @@ SPELLINGS = {  # without scheme, "www." and trailing slash, in lower case
     "nlm.nih.gov/research/umls/rxnorm": RXNORM,
     "whocc.no/atc": ATC,
     "whocc.no/atc_ddd_index": ATC,
-    "read.info/readv2": READ,
+    "read.info/readctv3": CTV3,
+    "cms.gov/medicare/coding/icd10": ICD_10_PCS,
+    "cms.gov/medicare/coding/hcpcsreleasecodesets": HCPCS,
     "fhir.de/codesystem/bfarm/icd-10-gm": ICD_10,
     "fhir.de/codesystem/bfarm/atc": ATC,
 }
-LOCAL_NAME = re.compile(r"(?<![a-z])(loinc|snomed|rxnorm|ndc|atc|icd)(?![a-z])")  # in the name of a local copy
+LOCAL_NAME = re.compile(r"(?<![a-z])(loinc|snomed|rxnorm|ndc|atc|icd|opcs)(?![a-z])")  # in the name of a local copy
 LOCAL_ICD_9 = re.compile(r"icd[^a-z0-9]*9")
-FAMILIARS = {"loinc": LOINC, "snomed": SNOMED, "rxnorm": RXNORM, "ndc": NDC, "atc": ATC}
+FAMILIARS = {"loinc": LOINC, "snomed": SNOMED, "rxnorm": RXNORM, "ndc": NDC, "atc": ATC, "opcs": OPCS}
 SHORTEST_PREFIX = 3
+UNLESS_WORDS = "unless-words"  # the use of a code too wide by itself: the words beside it come first
 LONGEST_SYSTEM = 200
 
 
@@ -112,11 +122,12 @@ class Codes:
         return self._exact[known].get(code) or self._find_spelled(known, bare(known, code))
 
     def _find_spelled(self, system: str, code: str) -> tuple[CodeUse, ...]:
-        """Exact, then by ever shorter prefix; an ICD-10 code also in the other edition, where its own has no row."""
+        """Exact, then by ever shorter prefix; a code of ICD-10 or Read also in the other edition, where its own has no
+        row: senders mix them."""
         found = self._exact[system].get(code) or self._by_prefix(system, code)
-        if found or system not in DISPLAYABLE:
+        other = OTHER_EDITION.get(system)
+        if found or other is None:
             return found
-        other = ICD_10 if system == ICD_10_CM else ICD_10_CM
         return self._exact[other].get(code) or self._by_prefix(other, code)
 
     def _by_prefix(self, system: str, code: str) -> tuple[CodeUse, ...]:
@@ -129,13 +140,15 @@ class Codes:
 
 
 def bare(system: str, code: str) -> str:
-    """A code without what writers add or leave out: ICD's dot and case, the hyphens of an NDC, Read's padding."""
+    """A code without what writers add or leave out: the dot and case of ICD and OPCS-4, the X with which hospitals fill
+    a short ICD-10 code (K30X), the hyphens of an NDC, Read's padding."""
     code = code.strip()
-    if system in ICD or system == ATC:
-        return code.replace(".", "").upper()
+    if system in (*ICD, ATC, OPCS):
+        plain = code.replace(".", "").upper()
+        return plain[:3] if system in DISPLAYABLE and len(plain) == 4 and plain[3] == "X" else plain
     if system == NDC:
         return eleven_digits(code)
-    if system == READ:
+    if system in READ:
         return (code[:5] if len(code) == 7 else code).rstrip(".")
     return code
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from cds_service.clinical.tables import Analyte, Orderable
 
-from .codes import ATC, ICD, LOINC, NDC, RXNORM
+from .codes import ATC, HCPCS, ICD, ICD_10_PCS, LOINC, NDC, OPCS, RXNORM
 from .shapes import LabKey
 from .valuesets import CodeRow
 
@@ -35,7 +35,7 @@ BY_PATIENT = {
 }
 KEYS = ("patient", *LAB_KEYS, "status", *BY_PATIENT)
 SETS = {"full": KEYS, "minimal": ("patient", "b12", "bloodCount", "conditions", "medicationRequests")}
-NEVER_OBSERVED = (*ICD, RXNORM, ATC, NDC)  # systems of diagnoses and medicines, not of Observation.code
+NEVER_OBSERVED = (*ICD, ICD_10_PCS, OPCS, HCPCS, RXNORM, ATC, NDC)  # of diagnoses, operations and medicines
 STATES = ("pregnancy", "breastfeeding")  # asked for first in `status`
 DENIALS = ("not-pregnant", "not-breastfeeding")
 FURTHER_RESOURCES = ("Medication",)  # read one by one where an order only refers to it

@@ -14,7 +14,7 @@ from pathlib import Path
 from sys import intern
 from typing import TYPE_CHECKING
 
-from .codes import ATC, DISPLAYABLE, ICD, KNOWN_SYSTEMS, LOINC, SNOMED, bare, canonical_system
+from .codes import ATC, DISPLAYABLE, ICD, KNOWN_SYSTEMS, LOINC, SNOMED, UNLESS_WORDS, bare, canonical_system
 from .faults import Faults, listing, nearest
 from .files import VALUE_SETS, CodeLine, Files, code_lines, digest, value_set_files
 from .shapes import Coding
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LAB_USES = ("", "mass", "molar", "either", "ordinal")
 MEDICINE_USES = ("", "prefix", "multivitamin", "antidote", "component")
-USES = {"lab": LAB_USES, "medicine": MEDICINE_USES, "problem": ("", "prefix"), "allergy": ("", "prefix")}
+USES = {"lab": LAB_USES, "medicine": MEDICINE_USES, "problem": ("", "prefix", UNLESS_WORDS), "allergy": ("", "prefix")}
 ALLERGIES = ("cobalamin", "cobalt")
 SNOMED_ID = re.compile(r"[1-9][0-9]{5,17}")
 UNASKED = re.compile(r"[,|$\\\x00-\x1f\x7f]")  # they separate codes in a FHIR search, or cannot be seen
@@ -206,6 +206,7 @@ USES_IN_WORDS = {
     "either": "in either kind of unit",
     "ordinal": "positive or negative",
     "prefix": "this code and all that begin with it",
+    "unless-words": "unless the words beside it name another problem",
     "multivitamin": "a multivitamin: no treatment",
     "antidote": "an antidote: no treatment",
     "component": "a component of a product",

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date
 
 from ..clinical.record import Allergy, Problem
+from ..content.codes import UNLESS_WORDS
 from . import reasons
 from .concepts import Concept, concepts, find_codes, find_undotted_icd, texts
 from .observations import ENDED
@@ -23,7 +24,8 @@ OPERATIONS = frozenset(  # what a Procedure may be by its words: "assessment of 
     f"problem-{name}"
     for name in (
         "gastrectomy", "gastrectomy-total", "gastrectomy-partial", "ileal-resection-terminal", "ileal-resection-other",
-        "bariatric", "bariatric-other", "radiotherapy", "dialysis", "b12-injections-recorded",
+        "bariatric", "bariatric-specialist", "bariatric-other", "radiotherapy", "dialysis", "b12-injections-recorded",
+        "gastroscopy",
     )
 )  # fmt: skip
 PERFORMED = frozenset(("completed", "in-progress", "unknown", ""))  # unknown: the record names it and denies nothing
@@ -36,15 +38,20 @@ INHERITED = frozenset(  # NG239 Box 2: a family history of B12 deficiency or an 
 
 
 def named_problems(concept: Concept, reading: Reading) -> tuple[list[str], bool]:
-    """(value sets that the concept belongs to, by words?): by code, by an undotted ICD code, else by its words."""
+    """(value sets that the concept belongs to, by words?): by code, by an undotted ICD code, else by its words.
+
+    A code that is too wide by itself counts where neither another code nor the words name a problem.
+    """
     matches = find_codes(reading.find, concept) or find_undotted_icd(reading.find, concept)
-    if matches:
-        return list(dict.fromkeys(use.concept for use, _ in matches)), False
+    names = dict.fromkeys(use.concept for use, _ in matches)
+    wide = {use.concept for use, _ in matches if use.use == UNLESS_WORDS}
+    if names.keys() - wide:
+        return [name for name in names if name not in wide and name != LOOK_ALIKE], False
     found: dict[str, None] = {}
     for text in texts(concept):
         found.update((f"problem-{name}", None) for name in reading.words.find(text, "problem"))
     found.pop(LOOK_ALIKE, None)
-    return list(found), True
+    return (list(found), True) if found else (list(wide), False)
 
 
 def codes_of(status: Concept) -> set[str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.content.codes import ICD_10, ICD_10_CM, LOINC, NDC, READ, SNOMED, Codes, CodeUse
+from cds_service.content.codes import CTV3, ICD_10, ICD_10_CM, LOINC, NDC, OPCS, READ_V2, SNOMED, Codes, CodeUse
 from cds_service.content.valuesets import CodeRow, loinc_check_digit, snomed_check_digit
 from cds_service.content.words import Words
 from tests.cards.small_content import SmallContent
@@ -19,7 +19,9 @@ CODES = Codes(
     for concept, system, code, use in (
         ("lab-b12", LOINC, "2132-9", "mass"),
         ("lab-b12", SNOMED, "271216009", "either"),
-        ("lab-b12", READ, "42T..", "either"),
+        ("lab-b12", READ_V2, "42T..", "either"),
+        ("problem-bariatric", OPCS, "G28.5", ""),
+        ("problem-dyspepsia", ICD_10, "K30", ""),
         ("problem-neuropathy", ICD_10_CM, "G62", "prefix"),
         ("problem-neuropathy-other-cause", ICD_10_CM, "G62.1", ""),
         ("problem-coeliac", ICD_10, "K90.0", ""),
@@ -42,6 +44,11 @@ SPELLINGS = {
     "dm+d, which is SNOMED CT": ("https://dmd.nhs.uk", "271216009", "lab-b12"),
     "Read without its dots": ("http://read.info/readv2", "42T", "lab-b12"),
     "Read with a term code": ("http://read.info/ctv3", "42T..00", "lab-b12"),
+    "Read v2 where CTV3 is said": (CTV3, "42T..", "lab-b12"),
+    "a third spelling of CTV3": ("http://read.info/readctv3", "42T..", "lab-b12"),
+    "OPCS-4 without its dot": ("https://fhir.hl7.org.uk/CodeSystem/OPCS-4", "G285", "problem-bariatric"),
+    "OPCS-4 with its dot": (OPCS, "g28.5", "problem-bariatric"),
+    "ICD-10 filled up with X": (ICD_10, "K30X", "problem-dyspepsia"),
     "ICD with its dot": ("http://hl7.org/fhir/sid/icd-10", "K90.0", "problem-coeliac"),
     "ICD without dot in a local system": (
         "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd10", "K900", "problem-coeliac",
