@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from cds_service.cli import main
 from cds_service.content.content import load_content
@@ -105,3 +107,40 @@ def test_the_rows_that_regulation_puts_at_risk_are_rows_that_can_be_switched_off
     assert named <= rows
     critical = {row.id for row in pathway.safety if row.speaks_alone and row.indicator == "critical"}
     assert critical <= named, "a row that asks for action without waiting is named"
+
+
+def console_lines() -> Iterator[tuple[str, str]]:
+    """Each call of our program in a console block of a page, with continued lines joined: page, call."""
+    for page in PAGES:
+        for block in re.findall(r"^```(?:console|sh)\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.M):
+            for line in block.replace("\\\n", " ").splitlines():
+                for call in re.findall(r"(?:^|/bin/)b12-cds ([^|&;#<>]+)", line.removeprefix("$ ")):
+                    yield page.relative_to(ROOT).as_posix(), call.strip()
+
+
+CALLS = sorted(set(console_lines()))
+CALL_NOBODY = ("explain", "check", "prefetch", "table")  # and change nothing
+OWN_FILE = re.compile(r"\b[A-Z]{3,}\b")  # a place for the reader's own file, as in "explain REQUEST.json"
+RUN = sorted({call for _, call in CALLS if call.split()[0] in CALL_NOBODY and not OWN_FILE.search(call)})
+
+
+@pytest.mark.parametrize(("page", "call"), CALLS)
+def test_every_call_in_a_document_is_understood(page, call):
+    """Commands and options exist. Those that call nobody are run."""
+    words = [word for word in shlex.split(call) if not re.fullmatch(r"\.\.\.|…", word)]
+    command: click.Command = main
+    while isinstance(command, click.Group) and words:
+        context = click.Context(command)
+        found = command.get_command(context, words[0])
+        assert found is not None, f"{page}: no command {words[0]!r}"
+        command, words = found, words[1:]
+    known = {option for parameter in command.params for option in parameter.opts}
+    used = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert used <= known | {"--help"}, f"{page}: {call}"
+
+
+@pytest.mark.parametrize("call", RUN)
+def test_every_call_that_calls_nobody_works_as_it_stands(call, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    done = CliRunner().invoke(main, shlex.split(call))
+    assert done.exit_code == 0, done.output
