@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from cds_service.cli import main
 from tests.endings import SOON
 
 CLI = [sys.executable, "-m", "cds_service.cli"]
@@ -28,6 +31,22 @@ def environment(**changed: str) -> dict[str, str]:
 
 
 def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+    """A command that ends, in this process: a second one would read and check the same content again.
+
+    It has no setting of the service but those given. What it leaves behind (handlers of signals) is undone.
+    """
+    unset = {name: None for name in os.environ if name.startswith("CDS_")}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        done = CliRunner(env={**unset, **changed}).invoke(main, [*arguments], catch_exceptions=False)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return subprocess.CompletedProcess([*arguments], done.exit_code, done.stdout, done.stderr)
+
+
+def run_apart(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own, as a person runs it."""
     return subprocess.run([*CLI, *arguments], env=environment(**changed), capture_output=True, text=True, timeout=SOON)
 
 

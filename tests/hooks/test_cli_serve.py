@@ -22,6 +22,7 @@ from tests.hooks.processes import (
     one_line,
     read_until,
     run,
+    run_apart,
     running,
     taken_port,
     until,
@@ -29,7 +30,8 @@ from tests.hooks.processes import (
 )
 
 
-def test_without_demo_mode_it_refuses_to_start():
+@pytest.mark.parametrize("run", [run, run_apart], ids=["here", "apart"])
+def test_without_demo_mode_it_refuses_to_start(run):
     one_line(run("serve"), "without demo mode the service does not start")
     one_line(run("serve", CDS_DEMO="0"), "without demo mode the service does not start")
 

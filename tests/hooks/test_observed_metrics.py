@@ -34,6 +34,7 @@ from tests.hooks.processes import (
     free_port,
     one_line,
     run,
+    run_apart,
     running,
     taken_port,
     until,
@@ -251,7 +252,7 @@ def test_a_service_that_is_killed_leaves_no_process_and_no_count_behind(tmp_path
 def test_a_port_for_metrics_that_is_taken_is_one_line():
     with taken_port() as port:
         one_line(
-            run("serve", "--demo", "--port", str(free_port()), CDS_METRICS_PORT=str(port)),
+            run_apart("serve", "--demo", "--port", str(free_port()), CDS_METRICS_PORT=str(port)),
             f"cannot listen on 127.0.0.1 port {port}",
         )
     one_line(run("serve", "--demo", CDS_METRICS_PORT="70000"), "CDS_METRICS_PORT: ")

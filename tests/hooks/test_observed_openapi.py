@@ -19,13 +19,15 @@ from cds_service.cdshooks.registry import BY_SERVICE_ID, HOOKS
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.settings import Settings
 from cds_service.web.messages import ISSUE_TYPE, KEYWORD_TYPE
+from tests.depth import chosen
 from tests.hooks.calling import ENVIRON, PATH, body
 from tests.hooks.living import TODAY, get, post, prefetch
 from tests.hooks.processes import answers, environment, free_port, running, until
 from tests.hooks.tokens import write
 
 OUTCOME = Draft202012Validator(load_schema("operation-outcome"))
-SECONDS = 40  # for schemathesis
+SECONDS = 40  # for schemathesis, at most
+EXAMPLES = chosen(15, 100)  # of each kind and operation
 # Valid data that lacks a required key is refused, and that is meant so (checklist 2.5).
 CONFIG = """
 [checks]
@@ -128,6 +130,7 @@ def test_schemathesis_finds_nothing_that_is_not_as_it_says(tmp_path: Path):
     config.write_text(CONFIG)
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)]
     command += ["run", f"http://127.0.0.1:{port}/openapi.json", "--max-time", str(SECONDS), "--no-color", "--seed", "1"]
+    command += ["--max-examples", str(EXAMPLES)]
     command += ["--generation-database", "none", "--continue-on-failure"]
     with running("serve", "--demo", "--port", str(port), TMPDIR=str(tmp_path)) as process:
         until(answers(port), process)
