@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.request import getproxies_environment
 
@@ -16,7 +17,7 @@ import msgspec
 import structlog
 from flask import Flask
 from structlog.contextvars import merge_contextvars
-from structlog.typing import FilteringBoundLogger
+from structlog.typing import FilteringBoundLogger, Processor
 
 from . import __version__
 from .auth.admission import Admission, ClientAccess
@@ -29,8 +30,8 @@ from .content.files import cards_folder
 from .evaluate import SECONDS, Access, ClientConfig
 from .fetching import Fetch
 from .fhir.drafts import build_drafts
-from .http.addresses import parse_base
-from .http.client import HttpClient, Policy
+from .http.addresses import Policy, parse_base
+from .http.client import HttpClient
 from .http.concurrency import ConcurrencyLimits
 from .http.connections import unused_proxies
 from .settings import FORGETFUL, NO_CLIENTS, Settings, SettingsError, load_settings, start_remarks
@@ -152,7 +153,7 @@ def tokens_seen(store: DecisionStore | None, clients: Clients) -> SeenTokens:
 
 def client_configs(clients: Clients, settings: Settings, content: Content, limit: Limit) -> dict[str, ClientConfig]:
     """What each client gets, by its name. A folder that several lay over our content is loaded once."""
-    contents = {None: content}
+    contents: dict[Path | None, Content] = {None: content}
     found = {}
     for client in clients.all:
         if client.site not in contents:
@@ -242,13 +243,14 @@ def build_site(client: ClientConfig, settings: Settings, clock: Clock, log: Filt
 def call_log(clock: Clock) -> FilteringBoundLogger:
     """One JSON object a line, on the standard error stream."""
 
-    def stamped(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        first = {"at": clock().isoformat(timespec="milliseconds"), "level": level, "event": event.pop("event")}
-        return first | event
+    def stamped(_: Any, level: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        name = event.pop("event")
+        return {"at": clock().isoformat(timespec="milliseconds"), "level": level, "event": name, **event}
 
     render = structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event))
-    steps = [merge_contextvars, stamped, render]
-    return structlog.wrap_logger(structlog.BytesLogger(sys.stderr.buffer), processors=steps)
+    steps: list[Processor] = [merge_contextvars, stamped, render]
+    log: FilteringBoundLogger = structlog.wrap_logger(structlog.BytesLogger(sys.stderr.buffer), processors=steps)
+    return log
 
 
 def settle_memory() -> None:

@@ -126,6 +126,7 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
 @click.option("--fetch", "fetching", is_flag=True, help="Read what is missing from the request's fhirServer.")
 def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bool, fetching: bool) -> None:
     """Explain what the service answers to a saved request (JSON) or a vignette (TOML)."""
+    from .cdshooks.schemas import schema_faults
     from .commands.explain import CannotExplain, overlay_of, read_saved
     from .commands.explain import explain as answer_of
     from .explanation import explanation
@@ -143,6 +144,8 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
     fetch = fetch_for(saved.request, settings) if fetching else None
     found = answer_of(saved.request, service, day, fetch, saved.history)
     show(explanation(found, service, day), as_json)
+    for fault in schema_faults("response", {"cards": found.cards}):
+        click.echo(f"explain: a fault of ours, the answer breaks the published schema of CDS Hooks: {fault}", err=True)
     if found.status == 412:
         wanted = "; ".join(f"{key}: {service.templates.get(key, 'as the context names it')}" for key in found.missing)
         refuse(
@@ -191,6 +194,21 @@ def prefetch() -> None:
         click.echo(f"{key}\n  {template}")
     for notation, names in scopes(templates).items():
         click.echo(f"\nScopes, SMART {notation}\n  " + " ".join(names))
+
+
+@main.command()
+@click.argument("name", metavar="NAME")
+def schema(name: str) -> None:
+    """Print a JSON Schema: clients (for editors of clients.toml), a hook, feedback, response, discovery ..."""
+    from .auth.clients import ClientsFile
+    from .cdshooks.feedback import FeedbackBody
+    from .cdshooks.registry import HOOKS
+    from .cdshooks.schemas import OUTGOING, load_schema, schema_of
+
+    kinds = {"clients": ClientsFile, "feedback": FeedbackBody, **{hook.id: hook.envelope for hook in HOOKS.values()}}
+    if name not in kinds and name not in OUTGOING:
+        refuse(f"schema: there is none of {name!r}; allowed: {', '.join([*kinds, *OUTGOING])}")
+    show(schema_of(kinds[name]) if name in kinds else load_schema(name), as_json=True)
 
 
 @main.command()

@@ -124,7 +124,7 @@ def load_settings(**given: Any) -> Settings:
     line what is wrong."""
     try:
         found = Settings(**given)
-        return found if found.secrets_dir is None else Settings(_secrets_dir=found.secrets_dir, **given)
+        return found if found.secrets_dir is None else Settings(**{"_secrets_dir": found.secrets_dir, **given})
     except ValidationError as error:
         raise SettingsError("; ".join(_line(fault) for fault in error.errors())) from None
 

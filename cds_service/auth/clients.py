@@ -47,7 +47,7 @@ Seconds = msgspec.defstruct(  # the time for one call, by hook
 )
 
 
-class KeysTable(Shape):
+class KeysTable(Shape, frozen=True, kw_only=True):
     """Where a client's keys come from: a file beside clients.toml, or one address."""
 
     file: Text | None = None
@@ -56,7 +56,7 @@ class KeysTable(Shape):
     jku: Texts = ()
 
 
-class FhirTable(Shape):
+class FhirTable(Shape, frozen=True, kw_only=True):
     """A FHIR base URL that a client may name, or an address under it."""
 
     base: Text
@@ -65,7 +65,7 @@ class FhirTable(Shape):
     tenants: Texts = ()
 
 
-class ClientTable(Shape):
+class ClientTable(Shape, frozen=True, kw_only=True):
     """One CDS client, and what it is to this service."""
 
     iss: Text
@@ -94,7 +94,7 @@ class ClientTable(Shape):
     ca_file: Text | None = None
 
 
-class ClientsFile(Shape):
+class ClientsFile(Shape, frozen=True, kw_only=True):
     """clients.toml: the CDS clients that may call."""
 
     client: dict[str, ClientTable]
@@ -206,7 +206,7 @@ class _Reader:
         place = f'{self.file} client "{name}"'
         keys = self.keys(place, table.keys)
         options = {key: getattr(table, key) for key in CARDS}
-        seconds = {} if table.seconds is None else msgspec.to_builtins(table.seconds)
+        seconds: dict[str, float | None] = {} if table.seconds is None else msgspec.to_builtins(table.seconds)
         return Client(
             name=name,
             issuer=self.issuer(place, table, keys),

@@ -24,6 +24,7 @@ NAMESPACE = UUID("e3cad141-f24e-4c1b-8970-23cd116ed759")  # of every id that we 
 TOPIC_SYSTEM = "urn:uuid:98936f5e-cdba-47b2-a4b1-142d82cc4d06"  # one for all topics: overrides are remembered by it
 OVERRIDE_SYSTEM = "http://terminology.hl7.org/CodeSystem/non-adherence-reason-codes"
 MICRO = re.compile(r"\bu(?=(?:mol|g)/)")  # umol/L, ug/L
+DRAFTS = "{drafts}"  # where the words for suggestions are put that have no place of their own
 LONGEST_SUMMARY = 139  # UTF-16 units (item 80)
 UPDATE, DELETE_AND_CREATE, CREATE = "update", "delete-and-create", "create"  # how a client lets a draft be replaced
 PREFERENCE_LIST = "urn:com.epic.cdshooks.action.code.system."  # a site's own item, by which some clients order
@@ -48,7 +49,7 @@ class CardOptions:
     selection_behaviour: str = ANY  # any | alternatives (at-most-one where the drafts exclude each other) | at-most-one
     max_cards: int = 3
     max_suggestions: int | None = None  # on one card; the rest stands in its text. None: all of them
-    further: str = "{drafts}"  # the words for the rest
+    further: str = DRAFTS  # the words for the rest
     replacing: str = UPDATE  # update | delete-and-create | create: how a clinician's own draft may be replaced
     order_details: bool = True  # False: the client takes an item of its preference list, and nothing else of an order
 
@@ -109,7 +110,7 @@ def card_options(pathway: Pathway, approved: bool, **more: Any) -> CardOptions:
         if key.startswith("override.")
     )
     closing = "" if approved else pathway.messages["not-approved"]
-    further = pathway.messages.get("further-suggestions", CardOptions.further)
+    further = pathway.messages.get("further-suggestions", DRAFTS)
     return CardOptions(pathway.sources[pathway.card_source], reasons, closing, **{"further": further, **more})
 
 
@@ -192,7 +193,7 @@ class _Layout:
         """What is not offered as a suggestion, in words; a regimen that the text states already is not stated twice."""
         words = [(draft.kind, readable(self.orders[draft].title.description).strip()) for draft in rest]
         left = [each.rstrip(".") for kind, each in words if kind == "test" or each not in said]
-        return self.options.further.replace("{drafts}", "; ".join(left)) if left else ""
+        return self.options.further.replace(DRAFTS, "; ".join(left)) if left else ""
 
     def fresh(self, group: Sequence[Advice]) -> tuple[list[Draft], list[Draft]]:
         """The drafts of a group that no earlier card has offered, each once: as suggestions, and those for the text."""

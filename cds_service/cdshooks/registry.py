@@ -116,9 +116,10 @@ class Hook:
     def envelope(self) -> type[Envelope]:
         """The type of its requests."""
         name = "".join(part.title() for part in self.id.split("-"))
-        return msgspec.defstruct(
+        made: type[Any] = msgspec.defstruct(
             f"{name}Request", [("context", self.context)], bases=(Envelope,), rename="camel", gc=False, kw_only=True
         )
+        return made
 
     @cached_property
     def whole_decoder(self) -> msgspec.json.Decoder[Envelope]:

@@ -164,5 +164,8 @@ class DecisionStore(Protocol):
     def state(self) -> StoreState:
         """How it is. Never waits longer than 200 ms."""
 
+    def start(self) -> None:
+        """A process begins to use it."""
+
     def close(self) -> None:
         """Write what waits, for a few seconds at most, and let go."""

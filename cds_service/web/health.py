@@ -97,14 +97,11 @@ class Health:
         """The readiness. `degraded` as soon as something needs the operator."""
         store = None if self.store is None else self.store.state()
         late = overdue(self.loaded.review_by, self.today())
-        down, pilots = store is not None and not store.ok, self.pilots()
-        told = (
-            down and f"store: {store.why}",
-            down and self.needs_store and ONCE,
-            late,
-            *(each.ended and each.remark for each in pilots),
-        )
-        why = [each for each in told if each]
+        why, pilots = [], self.pilots()
+        if store is not None and not store.ok:
+            why += [f"store: {store.why}", *([ONCE] if self.needs_store else [])]
+        why += [late] if late else []
+        why += [each.remark for each in pilots if each.ended]
         return {
             "status": "degraded" if why else "ok",
             "why": why,

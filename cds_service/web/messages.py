@@ -130,7 +130,7 @@ def read_body() -> bytes:
     length = request.content_length
     if length is not None and length <= LARGEST_BODY:
         try:
-            body = request.environ["wsgi.input"].read(length)  # in one piece: the server need not copy it in parts
+            body: bytes = request.environ["wsgi.input"].read(length)  # in one piece, not copied in parts
         except TimeoutError:
             raise RequestTimeout from None
         if len(body) < length:

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
 
+from cds_service.cdshooks.registry import HOOKS
+from cds_service.cdshooks.schemas import OUTGOING, schema_faults
 from cds_service.cli import main
 from tests.book import FIXTURES
 from tests.fhir import loopback
@@ -190,3 +193,22 @@ def test_table_prints_the_pathway_as_markdown_and_as_html():
 def test_prefetch_prints_the_set_that_is_asked_for():
     assert "family\n  FamilyMemberHistory" in run("prefetch").stdout
     assert "family" not in run("prefetch", CDS_PREFETCH="minimal").stdout
+
+
+@pytest.mark.parametrize("name", ["clients", "feedback", *HOOKS, *OUTGOING])
+def test_every_schema_can_be_printed_and_is_one(name):
+    printed = run("schema", name)
+    assert printed.exit_code == 0
+    Draft202012Validator.check_schema(json.loads(printed.stdout))
+
+
+def test_a_schema_that_there_is_not_is_named_with_those_that_there_are():
+    printed = run("schema", "client")
+    assert printed.exit_code == 2
+    assert "there is none of 'client'; allowed: clients, feedback, patient-view, " in printed.stderr
+
+
+def test_an_answer_that_breaks_the_published_schema_is_a_fault_that_is_named():
+    assert schema_faults("response", {"cards": []}) == []
+    (fault,) = schema_faults("response", {"cards": 1})
+    assert fault.startswith("cards: ")

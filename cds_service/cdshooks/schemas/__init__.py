@@ -9,12 +9,22 @@ import msgspec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
+OUTGOING = ("discovery", "response", "operation-outcome", "readiness")
+LONGEST = 200  # characters of what jsonschema says of one fault
 
 
 def load_schema(name: str) -> Schema:
-    """The schema of a message that leaves us: discovery, response, operation-outcome or readiness."""
+    """The schema of a message that leaves us (`OUTGOING`)."""
     found: Schema = msgspec.json.decode(files(__package__).joinpath(f"{name}.json").read_bytes(), type=dict[str, Any])
     return found
+
+
+def schema_faults(name: str, message: Any) -> list[str]:
+    """In what a message that leaves us breaks its published schema, each with its place; empty if in nothing."""
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # no types; not needed in a worker
+
+    errors = Draft202012Validator(load_schema(name)).iter_errors(message)
+    return [f"{'.'.join(map(str, error.absolute_path)) or 'the whole'}: {error.message[:LONGEST]}" for error in errors]
 
 
 def schema_of(kind: Any) -> Schema:
