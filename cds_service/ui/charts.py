@@ -1,77 +1,55 @@
-"""The course of a patient: results as small charts on one time axis, with the bands of the pathway, and medicines.
+"""The course of a patient as one chart: results with the bands of the pathway, symptoms, doses and orders on one axis.
 
-Everything is converted to the chart unit of the analyte (analytes.toml) and placed here, so that the template only
-draws. Every point names what was reported: decisions compare in the unit that was reported, charts do not.
+Each test is drawn in the unit of its newest result, with the limits that this unit has; results in another unit are
+converted, and say so. What was reported stands at every mark. A mark always lies in the band in which the result is
+judged: the decision compares in the unit that was reported, and the chart follows the decision.
+
+Positions on the time axis are per cent of the width, heights are pixels, so that text keeps its size on every screen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
 from cds_service.clinical.b12 import BOUNDS, band
-from cds_service.clinical.case import Case, quantity, surely_above, surely_below, written
-from cds_service.clinical.laboratory import molar, upper_limit, why_not
-from cds_service.clinical.record import LabResult, Medication
-from cds_service.clinical.tables import convert, days_before, unit_named
+from cds_service.clinical.case import (
+    B12_ANALYTES,
+    MARKERS,
+    Case,
+    in_limit_unit,
+    quantity,
+    surely_above,
+    surely_below,
+    written,
+)
+from cds_service.clinical.laboratory import is_raised, upper_limit, why_not
+from cds_service.clinical.record import LabResult, Measured, Medication, Problem, measured
+from cds_service.clinical.tables import Analyte, Unit, convert, days_before, unit_named
 
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """A shaded region from `low` to `high` (None: to the edge), and what it means."""
-
-    meaning: str  # low | unsure | fine: the colour
-    words: str
-    low: Decimal | None
-    high: Decimal | None
-    y: float = 0
-    height: float = 0
-
-
-def bands_of(case: Case, analyte: str) -> list[Band]:
-    """The pathway's bands in the chart unit."""
-    known = case.pathway.analytes[analyte]
-    if analyte in ("b12", "active-b12"):
-        family = unit_named(known, known.chart_unit).family
-        low, high = (in_chart(case, analyte, name) for name in BOUNDS[analyte, family])
-        return [
-            Band("low", "deficient", None, low),
-            Band("unsure", "uncertain", low, high),
-            Band("fine", "unlikely", high, None),
-        ]
-    if analyte in ("mma", "homocysteine"):
-        upper = charted_upper_limit(case, analyte)
-        return [Band("fine", "not raised", None, upper), Band("low", "raised", upper, None)]
-    if analyte == "mcv":
-        large = in_chart(case, analyte, "mcv-macrocytosis")
-        return [Band("fine", "", None, large), Band("low", "enlarged cells", large, None)]
-    sex = "hb-pregnancy" if case.has("pregnant") else "hb-men" if case.record.patient.sex == "male" else "hb-women"
-    anaemia, severe = in_chart(case, analyte, sex), in_chart(case, analyte, "hb-severe")
-    return [
-        Band("low", "severe", None, severe),
-        Band("unsure", "anaemia", severe, anaemia),
-        Band("fine", "", anaemia, None),
-    ]
-
-
-def in_chart(case: Case, analyte: str, name: str) -> Decimal:
-    """A threshold in the chart unit."""
-    known, threshold = case.pathway.analytes[analyte], case.pathway.thresholds[name]
-    return convert(known, threshold.value, threshold.unit, known.chart_unit)
-
-
-def charted_upper_limit(case: Case, analyte: str) -> Decimal:
-    """The upper limit that counts for the newest result: the laboratory's own, else the pathway's."""
-    lab = case.mma if analyte == "mma" else case.homocysteine
-    name = f"{analyte}-upper"
-    if lab is None or lab.high is None:
-        return in_chart(case, analyte, name)
-    known = case.pathway.analytes[analyte]
-    return convert(known, molar(case, lab, lab.high), known.bases["molar"], known.chart_unit)
-
-
+ANALYTES = (*B12_ANALYTES, *MARKERS, "mcv", "haemoglobin")
+HEIGHT, TOP, BOTTOM = 132, 8, 8  # of the plot of one test
+LANE_HEIGHT = 22
+INSET = 1.5  # per cent left free at both ends, so that a mark of today is not cut
+SHORTEST, LONGEST = 365, 3650  # days on the time axis
+MOST_POINTS, MOST_LANES, MOST_BARS = 60, 14, 40
+MOST_TICKS = 4  # words on the time axis of a narrow screen
+SOURCES = {"order": "ordered", "statement": "stated", "administration": "given", "dispense": "dispensed"}
+EVENTS = ("administration", "dispense")
+SCALES: dict[tuple[str, str], tuple[int, int, int]] = {  # analyte, family -> lowest, highest, step, in its base unit
+    ("b12", "mass"): (0, 600, 100),
+    ("b12", "molar"): (0, 450, 100),
+    ("active-b12", "molar"): (0, 150, 25),
+    ("mma", "molar"): (0, 1000, 250),
+    ("mma", "mass"): (0, 120, 20),
+    ("homocysteine", "molar"): (0, 50, 10),
+    ("homocysteine", "mass"): (0, 7, 1),
+    ("mcv", "volume"): (70, 130, 10),
+    ("haemoglobin", "mass"): (50, 180, 25),
+    ("haemoglobin", "molar"): (3, 11, 2),
+}
 B12_BANDS = {
     "deficient": "deficient: below {low}",
     "grey": "uncertain: from {low} to {high}",
@@ -80,61 +58,22 @@ B12_BANDS = {
 }
 
 
-def why_unclassified(case: Case, lab: LabResult) -> str:
-    """Why a result counts for nothing, "" for one that counts."""
-    key = why_not(case, lab)
-    return f"not classified: {case.pathway.messages.get(f'doubt.{key}', key)}" if key else ""
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A region from `low` to `high` (None: to the edge) in the unit of the chart, and what a result there is called."""
 
-
-def place_of(case: Case, lab: LabResult, value: Decimal, bands: list[Band], unit: str) -> str:
-    """The band of a result with its limits. B12 and the markers are judged in the unit in which they were reported."""
-    if why := why_unclassified(case, lab):
-        return why
-    if lab.analyte in ("b12", "active-b12"):
-        family, _ = case.base(lab)
-        low, high = (case.pathway.thresholds[name] for name in BOUNDS[lab.analyte, family])
-        words = B12_BANDS[band(case, lab)]
-        return words.format(low=f"{low.value} {low.unit}", high=f"{high.value} {high.unit}")
-    if lab.analyte in ("mma", "homocysteine"):
-        return marker_place(case, lab)
-    return count_place(lab, value, bands, unit)
-
-
-def marker_place(case: Case, lab: LabResult) -> str:
-    """Raised or not, by the laboratory's own limit where it sent one."""
-    default = f"{lab.analyte}-upper"
-    limit, threshold = upper_limit(case, lab, default), case.pathway.thresholds[default]
-    words = (
-        f"{threshold.value} {threshold.unit}" if lab.high is None else f"{lab.high} {lab.unit}, the laboratory's own"
-    )
-    raised = surely_above(lab, molar(case, lab, lab.value), limit)
-    return f"{'raised' if raised else 'not raised'}: limit {words}"
-
-
-def count_place(lab: LabResult, value: Decimal, bands: list[Band], unit: str) -> str:
-    """Of the blood count: the limit that it surely lies beyond, the furthest first."""
-    beyond, word = (surely_below, "below") if lab.analyte == "haemoglobin" else (surely_above, "above")
-    for each in bands:
-        edge = each.high if word == "below" else each.low
-        if each.words and edge is not None and beyond(lab, value, edge):
-            return f"{each.words}: {word} {edge.normalize():f} {unit}"
-    return "within the limits that are drawn"
-
-
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 168, 40, 12, 24, 24
-MIDDLE = (LEFT + WIDTH - RIGHT) / 2
-ANALYTES = ("b12", "active-b12", "mma", "homocysteine", "mcv", "haemoglobin")
-FROM_ZERO = ("b12", "active-b12", "mma", "homocysteine")
-SHORTEST, LONGEST = 365, 3650  # days on the time axis
-SOURCES = {"order": "ordered", "statement": "stated", "administration": "given", "dispense": "dispensed"}
-EVENTS = ("administration", "dispense")
-LANE = 28  # height of one medicine with its words
-MOST_POINTS, MOST_LANES, MOST_BARS = 60, 12, 40
+    key: str  # deficient | grey | above | normal | raised | small | usual | large | severe | anaemia
+    meaning: str  # low | unsure | fine: the colour
+    words: str
+    low: Decimal | None
+    high: Decimal | None
+    y: float = 0
+    height: float = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One result. `value` is in the chart unit; `x` and `y` are where it stands."""
+class Mark:
+    """One result. `x` is per cent of the width, `y` pixels; `value` is in the unit of the chart."""
 
     x: float
     y: float
@@ -144,29 +83,38 @@ class Point:
     day: str
     reference: str
     kind: str  # "", "below" (<), "above" (>), "doubtful"
-    anchor: str  # of its words: start | middle | end
     place: str  # its band in words, or why it is not classified
+    band: str  # the key of the band in which it is judged; "" for none
+    converted: bool
+    beyond: str  # "", "top" or "bottom": off the scale, drawn at its edge
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """One analyte."""
+class Strip:
+    """One test over time."""
 
     analyte: str
     title: str
     unit: str
-    points: tuple[Point, ...]
+    marks: tuple[Mark, ...]  # the oldest first
     bands: tuple[Band, ...]
-    lines: tuple[tuple[float, str], ...]  # y and words of each limit
-    other_units: bool  # some result was reported in the other kind of unit
-    newest: Point
-    floor: str  # the lowest number of the axis
-    words_left: bool  # the words of the bands stand at the left, where no result is
+    limits: tuple[tuple[float, str], ...]  # y and words of each limit
+    ticks: tuple[tuple[float, str], ...]  # y and words of round numbers
+    note: str  # what a reader must know of conversions
+    laboratory: bool  # the limit is the laboratory's own
+
+    @property
+    def newest(self) -> Mark:
+        return self.marks[-1]
+
+    @property
+    def height(self) -> int:
+        return HEIGHT
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One entry about a medicine, from the first to the last day that is known. `open`: still taken."""
+    """One entry, from the first to the last day that is known, in per cent of the width. `open`: it goes on."""
 
     x: float
     width: float
@@ -174,168 +122,386 @@ class Bar:
     reference: str
     open: bool
     earlier: bool  # it began before the axis does
-    event: bool  # one dose on one day
+    event: bool  # one dose, one operation, one order
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One medicine: every entry about it, on one line."""
+    """One medicine, symptom, state or order: every entry about it, on one line."""
 
-    y: float
+    kind: str  # treatment | medicine | problem | pregnancy | order
     words: str
-    treatment: bool
     bars: tuple[Bar, ...]
+
+    @property
+    def treatment(self) -> bool:
+        return self.kind == "treatment"
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
-    """All charts of a patient; `ticks` are x and words of the time axis that they share."""
+class Course:
+    """The whole chart. `ticks` are x, words and anchor of the time axis that all parts share."""
 
-    charts: tuple[Chart, ...]
+    strips: tuple[Strip, ...]
     lanes: tuple[Lane, ...]
-    undated: tuple[str, ...]  # medicines of which no day is known
+    undated: tuple[str, ...]  # of which no day is known
     ticks: tuple[tuple[float, str, str], ...]
     first: date
     last: date
-    lanes_height: float
 
 
 class Axis:
-    """Days to x."""
+    """Days to per cent of the width."""
 
     def __init__(self, first: date, last: date) -> None:
         self.first, self.last = first, last
 
     def x(self, day: date) -> float:
         share = (min(max(day, self.first), self.last) - self.first).days / (self.last - self.first).days
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+        return round(INSET + share * (100 - 2 * INSET), 2)
 
     def ticks(self) -> tuple[tuple[float, str, str], ...]:
-        """Four moments: the edges and two between them."""
-        span = (self.last - self.first).days
-        days = [self.first + timedelta(days=span * number // 3) for number in range(4)]
-        anchors = ("start", "middle", "middle", "end")
-        words = (lambda day: str(day.year)) if span > 1500 else (lambda day: written(day).partition(" ")[2])
-        return tuple((self.x(day), words(day), anchor) for day, anchor in zip(days, anchors, strict=True))
+        """The first days of years, or of months where the span is short: round, and few enough to be read."""
+        months = max((self.last - self.first).days / 30.4 / MOST_TICKS, 1)
+        step = next(each for each in (1, 2, 3, 6, 12, 24, 36) if each >= months or each == 36)
+        found = [day for day in firsts(self.first, self.last) if (day.year * 12 + day.month - 1) % step == 0]
+        words = [str(day.year) if step >= 12 else written(day).partition(" ")[2] for day in found]
+        return tuple((self.x(day), said, anchor(self.x(day))) for day, said in zip(found, words, strict=True))
 
 
-def timeline(case: Case) -> Timeline:
-    """The charts of one patient."""
-    labs = {analyte: tuple(shown_labs(case, analyte)) for analyte in ANALYTES}
-    axis = axis_of(case, [lab.date for found in labs.values() for lab, _ in found if lab.date])
-    charts = tuple(chart(case, analyte, found, axis) for analyte, found in labs.items() if found)
-    taken = case.record.medications
-    dated = [each for each in taken if each.start or each.last or each.end]
-    undated = dict.fromkeys(case.display(each.ingredient) for each in taken if each not in dated and each.active)
-    lanes = tuple(lanes_of(case, dated, axis))
-    height = len(lanes) * LANE + BOTTOM + 4
-    return Timeline(charts, lanes, tuple(undated), axis.ticks(), axis.first, axis.last, height)
+def anchor(x: float) -> str:
+    return "start" if x < 8 else "end" if x > 92 else "middle"
 
 
-def shown_labs(case: Case, analyte: str) -> Iterator[tuple[LabResult, Decimal]]:
-    """Dated results whose unit is known, with the value in the chart unit; the newest ones."""
-    known = case.pathway.analytes[analyte]
-    for lab in case.labs.get(analyte, ())[:MOST_POINTS]:
-        if lab.date is None or lab.value is None or not lab.unit or lab.date > case.today:
-            continue
-        try:
-            yield lab, convert(known, lab.value, lab.unit, known.chart_unit)
-        except ValueError:
-            continue  # a unit of a kind that cannot be converted: it stands in the table
+def firsts(first: date, last: date) -> Iterator[date]:
+    """The first day of every month in between."""
+    day = date(first.year, first.month, 1)
+    while day <= last:
+        if day >= first:
+            yield day
+        day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
+
+
+def course(case: Case) -> Course:
+    """The chart of one patient."""
+    labs = {analyte: shown_labs(case, analyte) for analyte in ANALYTES}
+    axis = axis_of(case, [lab.date for found in labs.values() for lab in found])
+    strips = tuple(strip(case, analyte, found, axis) for analyte, found in labs.items() if found)
+    lanes = (*problem_lanes(case, axis), *medicine_lanes(case, axis), *order_lanes(case, axis))[:MOST_LANES]
+    return Course(strips, lanes, tuple(undated(case)), axis.ticks(), axis.first, axis.last)
+
+
+def undated(case: Case) -> Iterator[str]:
+    """What is recorded as lasting, since when is not said."""
+    found = [each.ingredient for each in case.record.medications if each.active and not days_of_medicine(each)]
+    found += [each.concept for each in case.record.problems if each.active and not (each.onset or each.recorded)]
+    yield from dict.fromkeys(map(case.display, found))
+
+
+def shown_labs(case: Case, analyte: str) -> list[Measured]:
+    """The newest results with a number, a unit and a day, the newest first."""
+    known = (measured(lab) for lab in case.labs.get(analyte, ())[:MOST_POINTS])
+    found = [lab for lab in known if lab is not None and lab.date <= case.today]
+    return [lab for lab in found if is_drawn(case, lab, found[0])]
+
+
+def is_drawn(case: Case, lab: Measured, newest: Measured) -> bool:
+    """Can it be drawn in the unit of the newest? What cannot be converted stands in the record only."""
+    try:
+        convert(case.pathway.analytes[lab.analyte], lab.value, lab.unit, newest.unit)
+    except ValueError:
+        return False
+    return True
+
+
+def days_of_medicine(entry: Medication) -> list[date]:
+    return [day for day in (entry.start, entry.last, entry.end) if day is not None]
 
 
 def axis_of(case: Case, days: list[date]) -> Axis:
-    """From before the first result until today: at least a year, at most ten. A medicine that began not long before is
-    shown from its beginning."""
+    """From before the first result until today: at least a year, at most ten. What began not long before is shown from
+    its beginning."""
     earliest, year = days_before(case.today, LONGEST), days_before(case.today, SHORTEST)
-    first = min([*days, year])
+    given = [day for each in case.record.medications if each.source in EVENTS for day in days_of_medicine(each)]
+    first = min([*days, *given, year])
     begun = [each.start for each in case.record.medications if each.start]
+    begun += [day for each in case.record.problems if (day := each.onset or each.recorded)]
     first = max(min([first, *(day for day in begun if (first - day).days <= SHORTEST)]), earliest)
-    return Axis(days_before(first, (case.today - first).days // 25), case.today)
+    return Axis(first - timedelta(days=(case.today - first).days // 25), case.today)
 
 
-def chart(case: Case, analyte: str, found: tuple[tuple[LabResult, Decimal], ...], axis: Axis) -> Chart:
-    """One chart, with a scale that holds every value and every limit."""
-    known = case.pathway.analytes[analyte]
-    bands = bands_of(case, analyte)
-    limits = [edge for each in bands for edge in (each.low, each.high) if edge is not None]
-    bottom, top = scale([value for _, value in found], limits, analyte in FROM_ZERO)
+# --- One test
 
-    def y(value: Decimal) -> float:
-        share = float((min(max(value, bottom), top) - bottom) / (top - bottom))
-        return round(TOP + (1 - share) * (HEIGHT - TOP - BOTTOM), 1)
 
-    points = tuple(
-        point(case, lab, value, axis, y(value), place_of(case, lab, value, bands, known.chart_unit))
-        for lab, value in reversed(found)
-    )
-    family = unit_named(known, known.chart_unit).family
-    return Chart(
+def strip(case: Case, analyte: str, found: Sequence[Measured], axis: Axis) -> Strip:
+    """One test, in the unit of its newest result."""
+    known, newest = case.pathway.analytes[analyte], found[0]
+    unit = unit_named(known, newest.unit)
+    bands = bands_of(case, newest)
+    edges = [edge for each in bands for edge in (each.low, each.high) if edge is not None]
+    scale = Scale.of(known, unit, [convert(known, lab.value, lab.unit, newest.unit) for lab in found], edges)
+    placed = tuple(with_place(each, scale) for each in bands)
+    others = any(unit_named(known, lab.unit).family != unit.family for lab in found)
+    limits = dict.fromkeys(edges)
+    return Strip(
         analyte,
         known.display,
-        known.chart_unit,
-        points,
-        tuple(with_place(each, bottom, top, y) for each in bands),
-        tuple((y(edge), plain(edge)) for edge in dict.fromkeys(limits)),
-        any(unit_named(known, lab.unit).family != family for lab, _ in found),
-        points[-1],
-        plain(bottom),
-        sum(each.x > MIDDLE for each in points) >= sum(each.x < MIDDLE for each in points),
+        newest.unit,
+        tuple(mark(case, lab, newest, placed, (axis.x(lab.date), scale)) for lab in reversed(found)),
+        placed,
+        tuple((scale.y(edge), plain(edge)) for edge in limits),
+        tuple(each for each in scale.ticks() if all(abs(each[0] - scale.y(edge)) > 15 for edge in limits)),
+        f"A result that was reported in another kind of unit is converted to {newest.unit} here, and is judged in the "
+        "unit in which it was reported." if others else "",
+        analyte in MARKERS and newest.high is not None,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The numbers of a chart, from the lowest to the highest, as heights."""
+
+    low: Decimal
+    high: Decimal
+    step: Decimal
+
+    @classmethod
+    def of(cls, known: Analyte, unit: Unit, values: list[Decimal], edges: list[Decimal]) -> Scale:
+        """The fixed clinical range of a test in this unit, longer by whole steps where a limit lies beyond."""
+        fixed = SCALES.get((known.id, unit.family))
+        if fixed is None:
+            low, high = min([*values, *edges]), max([*values, *edges])
+            room = (high - low) / 8 or Decimal(1)
+            return cls(low - room, high + room, (high - low + 2 * room) / 4)
+        low, high, step = (Decimal(each) / unit.factor for each in fixed)
+        while edges and max(edges) >= high:
+            high += step
+        while edges and min(edges) <= low and low >= step:
+            low -= step
+        return cls(low, high, step)
+
+    def y(self, value: Decimal) -> float:
+        share = float((min(max(value, self.low), self.high) - self.low) / (self.high - self.low))
+        return round(TOP + (1 - share) * (HEIGHT - TOP - BOTTOM), 1)
+
+    def beyond(self, value: Decimal) -> str:
+        return "top" if value > self.high else "bottom" if value < self.low else ""
+
+    def ticks(self) -> Iterator[tuple[float, str]]:
+        value = self.low
+        while value <= self.high:
+            yield self.y(value), plain(value)
+            value += self.step
+
+
+def with_place(each: Band, scale: Scale) -> Band:
+    upper = 0.0 if each.high is None else scale.y(each.high)
+    lower = float(HEIGHT) if each.low is None else scale.y(each.low)
+    return Band(each.key, each.meaning, each.words, each.low, each.high, upper, round(lower - upper, 1))
+
+
+def mark(case: Case, lab: Measured, newest: Measured, bands: Sequence[Band], place: tuple[float, Scale]) -> Mark:
+    """A result. It is hollow where it was not classified, and an arrow where only a bound was reported."""
+    known, (x, scale) = case.pathway.analytes[lab.analyte], place
+    value = convert(known, lab.value, lab.unit, newest.unit)
+    kind = {"<": "below", "<=": "below", ">": "above", ">=": "above"}.get(lab.comparator, "")
+    why = why_unclassified(case, lab)
+    key = "" if why else band_key(case, lab)
+    judged_in = next((each for each in bands if each.key == key), None)
+    return Mark(
+        x,
+        within(scale.y(value), judged_in),
+        value,
+        f"{lab.comparator}{plain(value)}",
+        quantity(lab),
+        written(lab.date),
+        lab.reference,
+        "doubtful" if why else kind,
+        why or place_of(case, lab, key),
+        key,
+        unit_named(known, lab.unit) != unit_named(known, newest.unit),
+        scale.beyond(value),
     )
 
 
-def scale(values: list[Decimal], limits: list[Decimal], from_zero: bool) -> tuple[Decimal, Decimal]:
-    """The lowest and the highest number of the axis. One value far off may not flatten the rest of limits away."""
-    low, high = min([*values, *limits]), max([*values, *limits])
-    room = (high - low) / 8 or Decimal(1)
-    return (Decimal(0) if from_zero else low - room), high + room
+def within(y: float, judged_in: Band | None) -> float:
+    """The height of a mark, inside the band in which the result is judged: conversion never moves it out."""
+    if judged_in is None or judged_in.height <= 2:
+        return y
+    return round(min(max(y, judged_in.y + 1), judged_in.y + judged_in.height - 1), 1)
 
 
-def with_place(band: Band, bottom: Decimal, top: Decimal, y: object) -> Band:
-    upper, lower = y(top if band.high is None else band.high), y(bottom if band.low is None else band.low)
-    return Band(band.meaning, band.words, band.low, band.high, upper, round(lower - upper, 1))
+# --- Bands and places: the limits of the decision, in the unit of the chart
 
 
-def point(case: Case, lab: LabResult, value: Decimal, axis: Axis, y: float, place: str) -> Point:
-    """A result. It is hollow where it was not classified, and an arrow where only a bound was reported."""
-    kind = {"<": "below", "<=": "below", ">": "above", ">=": "above"}.get(lab.comparator, "")
-    if why_unclassified(case, lab):
-        kind = "doubtful"
-    x = axis.x(lab.date)
-    anchor = "start" if x < WIDTH * 0.3 else "end" if x > WIDTH * 0.6 else "middle"
-    shown = f"{lab.comparator}{plain(value)}"
-    return Point(x, y, value, shown, quantity(lab), written(lab.date), lab.reference, kind, anchor, place)
+def bands_of(case: Case, newest: Measured) -> list[Band]:
+    """What the values of a test mean under this pathway, in the unit of its newest result."""
+    analyte = newest.analyte
+    if analyte in B12_ANALYTES:
+        family, _ = case.base(newest)
+        low, high = (in_unit(case, newest, name) for name in BOUNDS[analyte, family])
+        return [
+            Band("deficient", "low", "deficient", None, low),
+            Band("grey", "unsure", "uncertain", low, high),
+            Band("above", "fine", "unlikely", high, None),
+        ]
+    if analyte in MARKERS:
+        known = case.pathway.analytes[analyte]
+        upper = upper_limit(case, newest, f"{analyte}-upper")
+        edge = convert(known, upper, known.bases["molar"], newest.unit)
+        return [Band("normal", "fine", "not raised", None, edge), Band("raised", "low", "raised", edge, None)]
+    if analyte == "mcv":
+        small, large = (in_unit(case, newest, name) for name in ("mcv-microcytosis", "mcv-macrocytosis"))
+        return [
+            Band("small", "unsure", "small cells", None, small),
+            Band("usual", "fine", "", small, large),
+            Band("large", "low", "enlarged cells", large, None),
+        ]
+    anaemia, severe = in_unit(case, newest, anaemia_limit(case)), in_unit(case, newest, "hb-severe")
+    return [
+        Band("severe", "low", "severe", None, severe),
+        Band("anaemia", "unsure", "anaemia", severe, anaemia),
+        Band("usual", "fine", "", anaemia, None),
+    ]
+
+
+def anaemia_limit(case: Case) -> str:
+    """The limit of haemoglobin that counts for this patient."""
+    return "hb-pregnancy" if case.has("pregnant") else "hb-men" if case.record.patient.sex == "male" else "hb-women"
+
+
+def in_unit(case: Case, lab: Measured, name: str) -> Decimal:
+    """A threshold in the unit of a result."""
+    known, threshold = case.pathway.analytes[lab.analyte], case.pathway.thresholds[name]
+    return convert(known, threshold.value, threshold.unit, lab.unit)
+
+
+def why_unclassified(case: Case, lab: LabResult) -> str:
+    """Why a result counts for nothing, "" for one that counts."""
+    key = why_not(case, lab)
+    return f"not classified: {case.pathway.messages.get(f'doubt.{key}', key)}" if key else ""
+
+
+def band_key(case: Case, lab: Measured) -> str:
+    """The band in which the decision judges a result that counts; "" for a bound that allows several."""
+    if lab.analyte in B12_ANALYTES:
+        found = band(case, lab)
+        return "" if found == "straddling" else found
+    if lab.analyte in MARKERS:
+        raised = is_raised(case, lab, f"{lab.analyte}-upper")
+        return "raised" if raised else "" if lab.comparator in (">", ">=") else "normal"
+    value, limits = in_limit_unit(case, lab), case.limits
+    if lab.analyte == "mcv":
+        if surely_above(lab, value, limits["mcv-macrocytosis"]):
+            return "large"
+        return "small" if surely_below(lab, value, limits["mcv-microcytosis"]) else "" if lab.comparator else "usual"
+    if surely_below(lab, value, limits["hb-severe"]):
+        return "severe"
+    return "anaemia" if surely_below(lab, value, limits[anaemia_limit(case)]) else "" if lab.comparator else "usual"
+
+
+def place_of(case: Case, lab: Measured, key: str) -> str:
+    """The band of a result in words, with its limits, in the unit in which it is judged."""
+    thresholds = case.pathway.thresholds
+    if lab.analyte in B12_ANALYTES:
+        family, _ = case.base(lab)
+        low, high = (thresholds[name] for name in BOUNDS[lab.analyte, family])
+        words = B12_BANDS[key or "straddling"]
+        return words.format(low=f"{low.value} {low.unit}", high=f"{high.value} {high.unit}")
+    if lab.analyte in MARKERS:
+        threshold = thresholds[f"{lab.analyte}-upper"]
+        own = f"{lab.high} {lab.unit}, the laboratory's own"
+        limit = f"{threshold.value} {threshold.unit}" if lab.high is None else own
+        words = {"raised": "raised", "normal": "not raised", "": "may or may not be raised"}[key]
+        return f"{words}: limit {limit}"
+    names = {
+        "large": ("enlarged cells: above", "mcv-macrocytosis"),
+        "small": ("small cells: below", "mcv-microcytosis"),
+        "severe": ("severe: below", "hb-severe"),
+        "anaemia": ("anaemia: below", anaemia_limit(case)),
+    }
+    if key not in names:
+        return "within the limits that are drawn"
+    words, name = names[key]
+    return f"{words} {thresholds[name].value} {thresholds[name].unit}"
+
+
+# --- What lasts, and what was done
 
 
 def is_treatment(case: Case, entry: Medication) -> bool:
     return entry.ingredient in case.pathway.groups.get("cobalamin", ()) and not (entry.multivitamin or entry.antidote)
 
 
-def lanes_of(case: Case, entries: list[Medication], axis: Axis) -> Iterator[Lane]:
+def medicine_lanes(case: Case, axis: Axis) -> Iterator[Lane]:
     """One lane for each medicine, treatment with B12 first."""
+    dated = [(min(days), each) for each in case.record.medications if (days := days_of_medicine(each))]
     by_medicine: dict[tuple[bool, str], list[Medication]] = {}
-    for each in sorted(entries, key=lambda each: (each.start or each.last or each.end, each.reference)):
+    for _, each in sorted(dated, key=lambda pair: (pair[0], pair[1].reference)):
         by_medicine.setdefault((not is_treatment(case, each), each.ingredient), []).append(each)
-    for number, ((other, ingredient), found) in enumerate(sorted(by_medicine.items())[:MOST_LANES]):
-        bars = tuple(
-            bar(case, each, axis) for each in sorted(found[-MOST_BARS:], key=lambda each: each.source in EVENTS)
-        )
-        yield Lane(number * LANE + 4, case.display(ingredient), not other, bars)
+    for (other, ingredient), found in sorted(by_medicine.items()):
+        newest = sorted(found[-MOST_BARS:], key=lambda each: each.source in EVENTS)
+        bars = tuple(medicine_bar(case, each, axis) for each in newest)
+        yield Lane("medicine" if other else "treatment", case.display(ingredient), bars)
 
 
-def bar(case: Case, entry: Medication, axis: Axis) -> Bar:
+def medicine_bar(case: Case, entry: Medication, axis: Axis) -> Bar:
     """What is known of the days of one entry, and the same in words."""
-    begin = entry.start or entry.last or entry.end
+    days = days_of_medicine(entry)
+    begin = entry.start or days[0]
     end = entry.end or (case.today if entry.active else entry.last or begin)
-    x, until = axis.x(begin), axis.x(max(begin, end))
-    taken_still = entry.active and not entry.end
+    on = entry.active and not entry.end
     words = f"{case.display(entry.ingredient)}, {SOURCES[entry.source]}{', ' + entry.route if entry.route else ''}: "
     words += written(begin) if begin == end else f"from {written(entry.start) if entry.start else 'an unknown day'}"
-    words += "" if begin == end else ", still in use" if taken_still else f", until {written(end)}"
-    return Bar(x, max(until - x, 3.0), words, entry.reference, taken_still, begin < axis.first, entry.source in EVENTS)
+    words += "" if begin == end else ", still in use" if on else f", until {written(end)}"
+    return bar((begin, end), words, entry.reference, axis, (on, entry.source in EVENTS))
+
+
+def bar(days: tuple[date, date], words: str, reference: str, axis: Axis, how: tuple[bool, bool]) -> Bar:
+    """A bar between two days; `how`: does it go on, is it a single event?"""
+    (begin, end), (goes_on, event) = days, how
+    x, until = axis.x(begin), axis.x(max(begin, end))
+    return Bar(x, round(max(until - x, 0.8), 2), words, reference, goes_on, begin < axis.first, event)
+
+
+def problem_lanes(case: Case, axis: Axis) -> Iterator[Lane]:
+    """One lane for each symptom, disease or state, in the order in which they began."""
+    found: dict[str, list[tuple[date, Problem]]] = {}
+    dated = [(day, each) for each in case.record.problems if (day := each.onset or each.recorded)]
+    for day, each in sorted(dated, key=lambda pair: (pair[0], pair[1].reference)):
+        found.setdefault(each.concept, []).append((day, each))
+    pregnancy = case.pathway.groups.get("pregnancy", frozenset()) | {"pregnancy"}
+    for concept, entries in found.items():
+        bars = tuple(problem_bar(case, day, each, axis) for day, each in entries[-MOST_BARS:])
+        yield Lane("pregnancy" if concept in pregnancy else "problem", case.display(concept), bars)
+
+
+def problem_bar(case: Case, day: date, problem: Problem, axis: Axis) -> Bar:
+    """From the day since which it is known until its end, or until today."""
+    event = problem.source == "procedure"
+    end = day if event else problem.end or (case.today if problem.active else day)
+    on = problem.active and not problem.end and not event
+    words = f"{case.display(problem.concept)}: {'on' if event else 'since'} {written(day)}"
+    words += "" if on or event else f", until {written(problem.end)}" if problem.end else ", no longer active"
+    return bar((day, end), words, problem.reference, axis, (on, event))
+
+
+def order_lanes(case: Case, axis: Axis) -> Iterator[Lane]:
+    """Tests that are ordered and not done; and the orders that this call is about, today."""
+    orderables = case.pathway.orderables
+    for each in case.record.orders:
+        title = orderables[each.orderable].title if each.orderable in orderables else each.orderable
+        day = each.written or case.today
+        words = f"{title}: ordered {written(each.written)}, not done yet"
+        yield Lane("order", title, (bar((day, day), words, each.reference, axis, (False, True)),))
+    for order in case.record.selected:
+        title = case.display(order.ingredient) if order.ingredient else order.orderable
+        title = orderables[title].title if title in orderables else title
+        words = f"{title}: being ordered now"
+        yield Lane("order", title, (bar((case.today, case.today), words, order.reference, axis, (False, True)),))
 
 
 def plain(number: Decimal) -> str:
     """At most three digits that mean something, without an exponent."""
-    rounded = round(number) if abs(number) >= 100 else round(number, 1)
+    rounded = round(number) if abs(number) >= 100 else round(number, 1) if abs(number) >= 1 else round(number, 2)
     return f"{Decimal(rounded).normalize():f}"

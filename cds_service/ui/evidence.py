@@ -22,7 +22,7 @@ from cds_service.evaluate import ClientConfig, Evaluation
 from cds_service.explanation import not_used
 from cds_service.web.messages import missing, told
 
-from .charts import Timeline, timeline
+from .charts import Course, course
 from .client import AnsweredCall
 from .examples import Example
 from .frame import MARKDOWN
@@ -87,6 +87,7 @@ def regimens(row: Row, decision: Decision, found: Evaluation, pathway: Pathway) 
 FIRST_MATCH = {"interpret": "Interpretation", "treat": "Treatment"}
 EVERY_MATCH = {"safety": "Safety", "orders": "Orders"}
 Behind = Callable[[Assessment, Pathway], Mapping[str, tuple[Limit, ...]]]
+MOST_REASONS, MOST_EVIDENCE = 3, 2  # conditions in the sentence of a card, pieces of evidence for each
 NEAREST = 4  # rows above the one that held, before the rest is folded away
 
 
@@ -122,6 +123,11 @@ class JudgedRow:
         return [*self.when, *(each for each in self.any if each.found)]
 
     @property
+    def conditions(self) -> int:
+        """How many things had to be so."""
+        return len(self.when) + bool(self.any) + len(self.unless)
+
+    @property
     def failing(self) -> list[tuple[str, Condition]]:
         """What was wanted and not found ("lacks"), or found and not wanted ("has")."""
         lacking = [("lacks", each) for each in self.when if not each.found]
@@ -149,6 +155,43 @@ class Walk:
 
 
 @dataclass(frozen=True, slots=True)
+class Station:
+    """A row on the map of a table. `state`: held | near (of several conditions one failed) | apart | after (not
+    reached)."""
+
+    row: JudgedRow
+    words: str
+    state: str
+
+    @property
+    def failed(self) -> str:
+        """The one condition that failed, in words; "" for the others."""
+        if self.state != "near":
+            return ""
+        how, condition = self.row.failing[0]
+        return f"not found: {condition.words}" if how == "lacks" else f"but found: {condition.words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The rows of one table in their order, as the decision went through them."""
+
+    title: str
+    first_match: bool
+    stations: tuple[Station, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a card came, in one sentence, with the limits by which it did."""
+
+    card: str  # its uuid
+    summary: str
+    indicator: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
     """A finding in words, with the references, values and limits that made it true; `used`: a row that held asks for
     it."""
@@ -168,6 +211,8 @@ class Why:
     words: str
     rows: tuple[str, ...]
     walks: tuple[Walk, ...]
+    lines: tuple[Line, ...]
+    reasons: tuple[Reason, ...]
     facts: tuple[Fact, ...]
     ignored: list[dict[str, str]]
     unavailable: tuple[str, ...]
@@ -184,7 +229,7 @@ def why(found: Evaluation, config: ClientConfig, behind: Behind = limits_behind)
     phrases = Phrases(config.content, config.pathway)
     walks = tuple(phrases.walks(found)) if found.decision.label else ()
     held = [row for walk in walks for row in walk.held]
-    wanted = {each.name for row in held for each in row.when}
+    wanted = {each.name for row in held for each in row.because}
     limits = behind(found.assessment, config.pathway) if walks else {}
     facts = sorted(phrases.facts(found.decision, wanted, limits), key=lambda each: not each.used)
     return Why(
@@ -192,6 +237,8 @@ def why(found: Evaluation, config: ClientConfig, behind: Behind = limits_behind)
         words=phrases.label(found.decision.label),
         rows=found.decision.rows,
         walks=walks,
+        lines=tuple(phrases.lines(found)) if walks else (),
+        reasons=tuple(phrases.reasons(found, held, facts)),
         facts=tuple(facts),
         ignored=not_used(found),
         unavailable=phrases.keys(found.record.unavailable),
@@ -247,6 +294,39 @@ class Phrases:
             self.pathway.sources.get(origin.source) if origin else None,
             added(row, found, self.pathway) if found else (),
         )
+
+    def lines(self, found: Evaluation) -> Iterator[Line]:
+        """The map: every row of every table that was asked."""
+        for walk in self.walks(found):
+            rows: tuple[Row, ...] = getattr(self.pathway, walk.table)
+            judged = {each.name: each for each in (*walk.held, *walk.above)}
+            stations = tuple(self.station(row, judged.get(named(row)), found) for row in rows)
+            yield Line(walk.title, walk.first_match, stations)
+
+    def station(self, row: Row, judged: JudgedRow | None, found: Evaluation) -> Station:
+        words = row.id.replace("-", " ")
+        if judged is None:
+            return Station(self.judged(row, found.decision.findings), words, "after")
+        near = not judged.held and len(judged.failing) == 1 and judged.conditions > 1
+        return Station(judged, words, "held" if judged.held else "near" if near else "apart")
+
+    def reasons(self, found: Evaluation, held: list[JudgedRow], facts: list[Fact]) -> Iterator[Reason]:
+        """One sentence for each card: what was found, with its evidence and its limit."""
+        rows, known = {each.name: each for each in held}, {each.name: each for each in facts}
+        for card in found.cards:
+            shown = [rows[each.row] for each in found.shown if each.card == card["uuid"] and each.row in rows]
+            parts = dict.fromkeys(self.reason(each, known) for row in shown for each in row.because)
+            sentence = "; ".join(list(parts)[:MOST_REASONS])
+            if sentence:
+                yield Reason(card["uuid"], card["summary"], card["indicator"], f"{sentence[0].upper()}{sentence[1:]}.")
+
+    def reason(self, condition: Condition, known: Mapping[str, Fact]) -> str:
+        """A condition that holds, in words, with the newest evidence and the number it was compared with."""
+        fact = known.get(condition.name)
+        texts = [one.text for one in fact.because if one.text][:MOST_EVIDENCE] if fact else []
+        limits = [f"limit {each.words}" for each in fact.limits if not each.is_period][:1] if fact else []
+        detail = ", ".join((*texts, *limits))
+        return f"{condition.words} ({detail})" if detail and detail != condition.words else condition.words
 
     def condition(self, name: str, findings: Collection[str]) -> Condition:
         return Condition(name, self.finding(name), name in findings)
@@ -364,8 +444,12 @@ class AnswerView:
         return why(self.answered.found, self.answered.config)
 
     @cached_property
-    def timeline(self) -> Timeline:
-        return timeline(self.answered.found.assessment.case)
+    def course(self) -> Course:
+        return course(self.answered.found.assessment.case)
+
+    def because(self, card: Json) -> str:
+        """Why a card came, in one sentence; "" where no row stands for it."""
+        return next((each.sentence for each in self.why.reasons if each.card == card["uuid"]), "")
 
     def feedback_on(self, card: Json) -> list[Json]:
         """What the store holds of the answers to a card."""

@@ -26,6 +26,7 @@ from cds_service.web.calls import CallLimit, FeedbackStore
 from cds_service.web.messages import Refused
 
 from .client import AnsweredCall, PageCall, PageClient
+from .content_pages import EVIDENCE
 from .evidence import AnswerView, indicator, markdown
 from .examples import Example, Examples, opened
 from .fhir_page import FhirPage
@@ -243,7 +244,7 @@ def add_pages(app: Flask, client: PageClient, limit: CallLimit, demo: bool, base
     add_frame(app, demo, playground=True)
     app.add_template_filter(markdown, "markdown")
     app.add_template_filter(written, "day")
-    names = {"indicator": indicator, "default_pathway": client.pathway, "has_content": has_content}
+    names = {"indicator": indicator, "grades": EVIDENCE, "default_pathway": client.pathway, "has_content": has_content}
     names |= {"demo": demo, "services": {hook.id: hook.service_id for hook in HOOKS.values()}}
     app.jinja_env.globals.update(names)
     feedback_store = FeedbackStore(client.store, client.clock, client.log, not_counted)
