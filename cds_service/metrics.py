@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .fhir import bundles, index, reasons
 from .fhir.gather import MORE_NAMES
@@ -155,8 +155,8 @@ class Metrics:
             self._missing.of(key).inc()
         for key, state in found.gathered.states.items():
             self._keys.of(key, state.state).inc()
-        for each in found.record.ignored:
-            self._ignored.of(each.reason.partition(":")[0]).inc()  # what follows the colon may name what was sent
+        for left_out in found.record.ignored:
+            self._ignored.of(left_out.reason.partition(":")[0]).inc()  # what follows the colon may name what was sent
         self._access.of(ACCESS.get(fhir, "refused")).inc()
         if not found.remembered:
             self._forgotten.of().inc()
@@ -183,7 +183,7 @@ class Looks:
     def __init__(self, registry: Any, about: About, lost: Counted, store: Callable[[], StoreState] | None) -> None:
         from prometheus_client import Gauge
 
-        def gauge(name: str, text: str, mode: str, *labels: str) -> Any:
+        def gauge(name: str, text: str, mode: Literal["livemax", "livemin", "livesum"], *labels: str) -> Any:
             return Gauge(f"b12_cds_{name}", text, labels, registry=registry, multiprocess_mode=mode)
 
         content = gauge("content_info", "What runs", "livemax", "version", "content", "pathway")
@@ -194,6 +194,7 @@ class Looks:
         self._about, self._store, self._lost, self._lost_before = about, store, lost, 0
         if store is not None:
             self._waiting = gauge("store_waiting", "Decisions that wait to be written", "livesum")
+            self._late = gauge("store_late", "Threads that the database kept beyond their time", "livesum")
             self._ok = gauge("store_ok", "1 if the store answers every process", "livemin")
 
     def on(self) -> None:
@@ -212,6 +213,7 @@ class Looks:
         self._lost.of().inc(max(state.lost - self._lost_before, 0))
         self._lost_before = state.lost
         self._waiting.set(state.waiting)
+        self._late.set(state.late)
         self._ok.set(state.ok)
 
 

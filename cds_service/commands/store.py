@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
     from ..settings import Settings
+    from ..store.pseudonyms import Key
 
 UNUSABLE = 2  # exit code
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -70,10 +71,13 @@ def show(hook_instance: str, as_json: bool) -> None:
     from ..cdshooks.requests import log_name
     from ..store.maintenance import records_of_call
 
-    # A UUID is the same in small and in capital letters, and is stored as sent. Anything else is stored as its hash.
-    written = dict.fromkeys((hook_instance, hook_instance.lower(), hook_instance.upper()))
-    with database(read_settings()) as connection:
-        found = [each for name in written for each in records_of_call(connection, log_name(name))]
+    # A UUID is the same in small and in capital letters, and is kept as it was sent. Anything else is kept as its hash
+    # under a key of the store; before version 2 of the tables it was a plain one.
+    settings = read_settings()
+    names = [log_name(each) for each in (hook_instance, hook_instance.lower(), hook_instance.upper())]
+    names += [key.opaque(name) for key in keys_in_file(settings) for name in names]
+    with database(settings) as connection:
+        found = [each for name in dict.fromkeys(names) for each in records_of_call(connection, name)]
     found.sort(key=itemgetter("at"))
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
@@ -177,12 +181,17 @@ def database(settings: Settings, begun: bool = True) -> Iterator[Connection]:
 
 def key_ids(settings: Settings) -> list[str]:
     """The ids in the key file, the newest first; none without a file that can be read."""
+    return [key.id for key in keys_in_file(settings)]
+
+
+def keys_in_file(settings: Settings) -> tuple[Key, ...]:
+    """The keys of the key file, the newest first; none without a file."""
     from ..store.pseudonyms import KeysUnusable, read_keys
 
     if settings.store_keys is None:
-        return []
+        return ()
     try:
-        return [key.id for key in read_keys(settings.store_keys).all]
+        return read_keys(settings.store_keys).all
     except KeysUnusable as error:
         raise Unusable(f"CDS_STORE_KEYS: {error}") from None
 

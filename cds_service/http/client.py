@@ -47,7 +47,7 @@ class HttpClient:
 
     def __init__(self, policy: Policy, resolve: Resolve = getaddrinfo) -> None:
         self.policy = policy
-        self._session = _guarded_session(policy, resolve)
+        self.session = _guarded_session(policy, resolve)
         self._lock = threading.Lock()
         self._places: WeakValueDictionary[str, threading.BoundedSemaphore] = WeakValueDictionary()
         for name in ("urllib3", "urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
@@ -73,14 +73,13 @@ class HttpClient:
         if token and parsed.scheme == "http" and not parsed.loopback_name:
             return None, "a token is not sent without encryption"
         token_ends = time.monotonic() + lifetime if token and lifetime is not None else None
-        call = _Call(parsed, token, token_ends, self._session, self._places_at(parsed.origin), self.policy)
-        return call.fetch, ""
+        return _Call(self, parsed, token, token_ends).fetch, ""
 
     def close(self) -> None:
         """Close every connection."""
-        self._session.close()
+        self.session.close()
 
-    def _places_at(self, origin: str) -> threading.BoundedSemaphore:
+    def places_at(self, origin: str) -> threading.BoundedSemaphore:
         """The places for calls to one origin: a slow server fills its own places and nobody else's."""
         with self._lock:
             places = self._places.get(origin)
@@ -92,16 +91,9 @@ class HttpClient:
 class _Call:
     """The access of one hook call to one base. It has no repr that could show the token."""
 
-    def __init__(
-        self,
-        base: Base,
-        token: str,
-        token_ends: float | None,
-        session: requests.Session,
-        places: threading.BoundedSemaphore,
-        policy: Policy,
-    ) -> None:
-        self._base, self._session, self._places, self._policy = base, session, places, policy
+    def __init__(self, client: HttpClient, base: Base, token: str, token_ends: float | None) -> None:
+        self._base, self._session, self._policy = base, client.session, client.policy
+        self._places = client.places_at(base.origin)
         self._token_ends = token_ends
         self._headers = {
             "Accept": "application/fhir+json, application/json;q=0.9",
@@ -111,7 +103,7 @@ class _Call:
         }
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
-        self._bytes_left = policy.call_bytes
+        self._bytes_left = client.policy.call_bytes
         self._lock = threading.Lock()
 
     def fetch(self, target: str, deadline: float) -> bytes:
@@ -120,17 +112,15 @@ class _Call:
         if not self._places.acquire(timeout=max(deadline - time.monotonic(), 0)):
             raise FetchFailed("too many calls to the FHIR server at once")
         try:
-            failed = None
-            for last in (False, True):
-                body, failed, passing = self._attempt(prepared, deadline)
-                if failed is None:
-                    return body
-                if last or not passing or deadline - time.monotonic() < 2 * _PAUSE:
-                    break
+            body, failed, passing = self._attempt(prepared, deadline)
+            if failed is not None and passing and deadline - time.monotonic() >= 2 * _PAUSE:
                 time.sleep(_PAUSE)
+                body, failed, _ = self._attempt(prepared, deadline)
         finally:
             self._places.release()
-        raise failed
+        if failed is not None:
+            raise failed
+        return body
 
     def _prepared(self, target: str) -> requests.PreparedRequest:
         """The request, after checking the address as it will really be sent."""

@@ -32,22 +32,25 @@ class AddressNotAllowed(NewConnectionError):
 def guarded_pools(may_connect: MayConnect, resolve: Resolve) -> dict[str, type[HTTPConnectionPool]]:
     """Connection pools by scheme, for a urllib3 pool manager, whose connections ask `may_connect` first."""
 
-    class Guarded:
+    class Plain(HTTPConnection):
         response_class = _TimedResponse
 
         def _new_conn(self) -> socket.socket:
             return _connect(self, may_connect, resolve)
 
         def request(self, *args: Any, **named: Any) -> None:
-            if self.sock is not None:  # a connection used before still has what was left of its last timeout
-                self.sock.settimeout(self.timeout)
+            _renew_timeout(self)
             super().request(*args, **named)
 
-    class Plain(Guarded, HTTPConnection):
-        pass
+    class Secure(HTTPSConnection):
+        response_class = _TimedResponse
 
-    class Secure(Guarded, HTTPSConnection):
-        pass
+        def _new_conn(self) -> socket.socket:
+            return _connect(self, may_connect, resolve)
+
+        def request(self, *args: Any, **named: Any) -> None:
+            _renew_timeout(self)
+            super().request(*args, **named)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -58,6 +61,12 @@ def guarded_pools(may_connect: MayConnect, resolve: Resolve) -> dict[str, type[H
     return {"http": PlainPool, "https": SecurePool}
 
 
+def _renew_timeout(connection: HTTPConnection) -> None:
+    """A connection used before still has what was left of its last timeout."""
+    if connection.sock is not None:
+        connection.sock.settimeout(connection.timeout)
+
+
 def _connect(connection: Any, may_connect: MayConnect, resolve: Resolve) -> socket.socket:
     """A socket to the first address of the connection's host that may be called and answers."""
     host, port = connection.host, connection.port
@@ -65,9 +74,10 @@ def _connect(connection: Any, may_connect: MayConnect, resolve: Resolve) -> sock
     ends = time.monotonic() + allowed_time
     try:
         found = resolve(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:  # gaierror is one; a host that is no name at all raises UnicodeError
-        raise NameResolutionError(host, connection, error) from None
-    except UnicodeError:
+    except OSError as error:
+        failed = error if isinstance(error, socket.gaierror) else socket.gaierror(str(error))
+        raise NameResolutionError(host, connection, failed) from None
+    except UnicodeError:  # a host that is no name at all
         raise NewConnectionError(connection, "not a host name") from None
     allowed = [each for each in found if may_connect(host, port, each[4][0])]
     if not allowed:
@@ -120,10 +130,12 @@ class _TimedReads(io.RawIOBase):
             raise TimeoutError("the answer took too long")
         if self._sock.fileno() >= 0:
             self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
+        count: int | None = self._raw.readinto(buffer)
+        return count
 
     def fileno(self) -> int:
-        return self._raw.fileno()
+        number: int = self._raw.fileno()
+        return number
 
     def close(self) -> None:
         self._raw.close()

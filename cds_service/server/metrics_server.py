@@ -1,8 +1,9 @@
 """Metrics for Prometheus on a port of their own, in a process of their own: no call waits for them, and no caller of
 the service can read them.
 
-The workers count into files (as prometheus_client does for several processes), in a folder that exists only while the
-service runs; the process here adds them up whenever it is asked. So a worker that is killed takes no count with it.
+The workers count into files (prometheus_client's multiprocess mode), in a folder that exists only while the service
+runs; prometheus_client's own server, in the process here, adds them up whenever it is asked. So a worker that is killed
+takes no count with it.
 """
 
 from __future__ import annotations
@@ -13,40 +14,35 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from socketserver import ThreadingMixIn
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # by this prometheus_client knows that there are several processes
-PATH = "/metrics"
 SECONDS_TO_END = 3
-PATIENCE = 5  # seconds for one who asks
+PATIENCE = 5.0  # seconds for one who asks
 LAST_CALLS = 10  # seconds in which workers end whose parent was killed; they still count
 
 
 @contextmanager
 def measured(listening: socket.socket | None) -> Iterator[None]:
-    """While the service runs: a folder for what is counted, and a process that serves it on that socket. None: neither.
+    """While the service runs: a folder for what is counted, and a process that tells it at the address of that socket,
+    which was opened to find out that the port is free. None: neither.
 
     To be entered before prometheus_client is first imported.
     """
     if listening is None:
         yield
         return
+    host, port = listening.getsockname()[:2]
+    listening.close()
     owner, folder = os.getpid(), tempfile.mkdtemp(prefix="b12-cds-metrics-")
     os.environ[FOLDER] = folder
     child = None
     try:
-        with listening:
-            command = [sys.executable, "-m", "cds_service.server.metrics_server", str(listening.fileno()), str(owner)]
-            child = subprocess.Popen(  # noqa: S603 (our own program, no shell)
-                command, stdin=subprocess.DEVNULL, pass_fds=[listening.fileno()]
-            )
+        command = [sys.executable, "-m", "cds_service.server.metrics_server", host, str(port), str(owner)]
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 (our own program, no shell)
         yield
     finally:
         if os.getpid() == owner:  # a worker is a fork of this process and comes by here when it ends
@@ -71,65 +67,30 @@ def forget(pid: int) -> None:
     if os.environ.get(FOLDER):
         from prometheus_client.multiprocess import mark_process_dead
 
-        mark_process_dead(pid)
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]  # of prometheus_client
 
 
-class Threaded(ThreadingMixIn, WSGIServer):
-    """A slow caller does not delay others."""
-
-    daemon_threads = True
-
-
-class Quiet(WSGIRequestHandler):
-    """Writes no log, and does not wait for ever."""
-
-    timeout = PATIENCE
-
-    def log_message(self, *_: Any) -> None: ...
-
-
-def tell(listening: socket.socket, folder: str, parent: int) -> None:
-    """Answer GET /metrics on this socket for as long as the process lives that started this one."""
-    from prometheus_client import CollectorRegistry, make_wsgi_app
+def serve(host: str, port: int, folder: str, parent: int) -> None:
+    """Answer who asks for metrics for as long as the process lives that started this one."""
+    from prometheus_client import CollectorRegistry, start_http_server
     from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, folder)
-    told = make_wsgi_app(registry)
-
-    def app(environ: dict[str, Any], start_response: Any) -> Any:
-        if environ["PATH_INFO"] == PATH:
-            return told(environ, start_response)
-        start_response("404 Not Found", [("Content-Type", "text/plain")])
-        return [b"GET /metrics\n"]
-
-    host, port = listening.getsockname()[:2]
-    server = Threaded((host, port), Quiet, bind_and_activate=False)
-    server.socket.close()
-    server.socket = listening
-    server.server_name, server.server_port = host, port
-    server.setup_environ()
-    server.set_app(app)
-    threading.Thread(target=end_with, args=(parent, server), daemon=True).start()
-    server.serve_forever()
-    server.server_close()
-
-
-def end_with(parent: int, server: WSGIServer) -> None:
-    """End the serving when the process that started this one has ended, however that came about."""
+    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]  # of prometheus_client
+    server, _ = start_http_server(port, host, registry)
+    server.RequestHandlerClass.timeout = PATIENCE  # type: ignore[attr-defined]  # every socketserver handler has it
     while os.getppid() == parent:
         time.sleep(1)
     server.shutdown()
 
 
 def main() -> None:
-    """The process: `python -m cds_service.server.metrics_server DESCRIPTOR PARENT`: a socket that listens already, and
-    for whom."""
-    descriptor, parent = map(int, sys.argv[1:3])
+    """The process: `python -m cds_service.server.metrics_server HOST PORT PARENT`."""
+    host, port, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     folder = os.environ.pop(FOLDER)  # this process only adds up; it has no file of its own
     if Path(folder).is_dir():
         with suppress(KeyboardInterrupt):
-            tell(socket.socket(fileno=descriptor), folder, parent)
+            serve(host, port, folder, parent)
             time.sleep(LAST_CALLS)  # we are here because the parent was killed, and it cannot do the rest any more
             shutil.rmtree(folder, ignore_errors=True)
 

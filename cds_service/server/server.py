@@ -104,7 +104,7 @@ class Server(BaseApplication):
         for name, value in {**SETTINGS, **self.changed}.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> Any:  # gunicorn names a narrower WSGI application
         return self.app
 
 

@@ -1,8 +1,13 @@
 """Work on the database with a time limit, and a breaker for a database that does not answer.
 
-A driver waits as long as the server keeps it waiting, so work is done on a few threads of our own. Whoever asked waits
-as long as he can afford; then he goes on without, and the connection is severed so that the thread is free again.
-After a few failures in a row nobody asks any more until the writer's thread has found the database well again.
+Work is done on a few threads of our own. Whoever asked waits as long as he can afford and then goes on without. Limits
+cannot be lost: SQLite looks at the clock while it works, PostgreSQL has its `statement_timeout`, and its connection is
+severed when the time is over. A thread that does not come back all the same (a disk that hangs) is replaced, and
+counted.
+
+Work that found no free thread in time says nothing of the database, and work that was late says little on a busy
+machine: then the writer's thread asks the database itself, with more patience, and only its word opens the breaker. An
+error of the database counts at once. While the breaker is open nobody asks but the writer's thread.
 """
 
 from __future__ import annotations
@@ -10,23 +15,39 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from .database import CONNECTIONS, NOT_REACHED, Refused, sever, store_down
-from .records import StoreDown
+from .database import CONNECTIONS, NOT_REACHED, TOO_LATE, Refused, file_was_replaced, limit_time, sever, store_down
+from .records import StoreBusy, StoreDown
 from .tables import ensure
 
 T = TypeVar("T")
 FAILURES = 3  # in a row, after which the breaker opens
+LATE_SECONDS = 3.0  # beyond its limit, after which a thread is replaced; more than a connection may take
+MOST_LATE = 12  # threads that hang at the same time; further work is refused
+REPLACED_SECONDS = 60.0  # for which it is told that the file was replaced
 CLOSE_SECONDS = 1.0
-TOO_LATE = "the database did not answer in time"
 CLOSED = "this process is ending"
+BUSY = "more is asked of the database than it can do just now"
+REPLACED = "the database file was removed or replaced while the service ran; what was in it is not here any more"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One kind of work. `seconds`: from being asked to the answer. `writes`: execution options of one transaction that
+    writes (`database.WRITES`, `DURABLY`); without it each statement stands alone. `changes`: it writes, either way.
+    `probe`: it is done while the breaker is open too, and its outcome is the database's."""
+
+    seconds: float
+    writes: Mapping[str, bool] = field(default_factory=dict)
+    changes: bool = False
+    probe: bool = False
 
 
 class Stale(Exception):
@@ -37,20 +58,38 @@ class GivenUp(Exception):
     """Nobody waits for the work any more."""
 
 
-class Task(Generic[T]):
-    """Work for one of the threads: done in one transaction, unless it is given up before."""
+class Replaced(Exception):
+    """What was written went into a file that is not the database's any more."""
 
-    def __init__(self, work: Callable[[Connection], T], options: Mapping[str, Any]) -> None:
-        self.work, self.options = work, options
+
+class Task(Generic[T]):
+    """Work for one of the threads, unless it is given up before it begins."""
+
+    def __init__(self, work: Callable[[Connection], T], operation: Operation) -> None:
+        self.work, self.operation = work, operation
+        self.ends = time.monotonic() + operation.seconds
         self.done = threading.Event()
+        self.begun = False
         self.result: T
         self.error: Exception | None = None
         self._lock = threading.Lock()
         self._given_up = False
-        self._wire: Any = None  # the driver's connection while we are on it
+        self._driver: Any = None  # the driver's connection while the work is on it
+
+    @property
+    def is_late(self) -> bool:
+        """Does it hang, long after nobody waits for it any more?"""
+        return self.begun and not self.done.is_set() and time.monotonic() > self.ends + LATE_SECONDS
+
+    def is_over(self) -> bool:
+        """Has the time passed in which somebody waits for it?"""
+        return self._given_up or time.monotonic() > self.ends
 
     def do(self, engine: Engine, prepare: Callable[[Connection], None]) -> None:
+        self.begun = True
         try:
+            if self._given_up:
+                raise GivenUp
             try:
                 self.result = self._on(engine, prepare)
             except Stale:
@@ -63,162 +102,225 @@ class Task(Generic[T]):
     def give_up(self) -> None:
         with self._lock:
             self._given_up = True
-            if self._wire is not None:
-                sever(self._wire)
+            if self._driver is not None:
+                sever(self._driver)
 
     def _on(self, engine: Engine, prepare: Callable[[Connection], None]) -> T:
         with engine.connect() as connection:
             try:
                 self._hold(connection.connection.dbapi_connection)
-                alive(connection)
                 prepare(connection)
-                with connection.execution_options(**self.options).begin():
-                    return self.work(connection)
+                result = self._done(connection)
+                if self.operation.changes and file_was_replaced(connection):
+                    raise Replaced
+                return result
             finally:
                 if self._let_go():
                     connection.invalidate()
 
-    def _hold(self, wire: Any) -> None:
+    def _done(self, connection: Connection) -> T:
+        """What the work gives, within the time that is left."""
+        options, sqlite = self.operation.writes, connection.dialect.name == "sqlite"
+        if sqlite:
+            self._limit(connection)  # before it waits for the lock of another writer
+        elif not options:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        with connection.execution_options(**options).begin() if options else nullcontext():
+            if not sqlite:
+                self._limit(connection)
+            return self.work(connection)
+
+    def _limit(self, connection: Connection) -> None:
+        try:
+            limit_time(connection, self.ends - time.monotonic(), self.is_over, self.operation.writes)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Stale from None
+            raise
+
+    def _hold(self, driver: Any) -> None:
         with self._lock:
             if self._given_up:
                 raise GivenUp
-            self._wire = wire
+            self._driver = driver
 
     def _let_go(self) -> bool:
         """Before the connection goes back for others to use; True if it may have been severed."""
         with self._lock:
-            self._wire = None
+            self._driver = None
             return self._given_up
-
-
-def alive(connection: Connection) -> None:
-    """A round trip, so that work begins only on a connection that still stands. A file cannot go away like that."""
-    if connection.dialect.name == "sqlite":
-        return
-    try:
-        with connection.begin():
-            connection.exec_driver_sql("SELECT 1")
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise Stale from None
-        raise
 
 
 @dataclass(slots=True)
 class Breaker:
-    """Open after some failures in a row: then nobody asks."""
+    """Open after some failures in a row: then nobody asks. In doubt after work that was late."""
 
     failures: int = 0
     why: str = ""
+    in_doubt: bool = False
 
     @property
     def open(self) -> str:
         """Why nobody asks; "" while somebody may."""
         return self.why if self.failures >= FAILURES else ""
 
-    def failed(self, why: str) -> None:
-        self.failures, self.why = self.failures + 1, why
+    def failed(self, error: StoreDown, probe: bool) -> None:
+        if isinstance(error, StoreBusy):
+            return
+        if error.why == TOO_LATE and not probe:
+            self.in_doubt = True
+            return
+        self.failures, self.why = (FAILURES if probe else self.failures + 1), error.why
 
     def succeeded(self) -> None:
-        self.failures = 0
+        self.failures, self.in_doubt = 0, False
+
+
+class Worker(threading.Thread):
+    """One of the threads. A replaced one ends as soon as it comes back."""
+
+    def __init__(self, run: Callable[[Worker], None]) -> None:
+        super().__init__(name="store", daemon=True)
+        self.task: Task[Any] | None = None
+        self.replaced = False
+        self._run_as = run
+
+    def run(self) -> None:
+        self._run_as(self)
 
 
 class Executor:
     """Everything that this process asks of the database goes through here. Thread safe.
 
-    Who is in a hurry has a breaker of his own: on a busy machine a look-up of 50 ms fails where the database is well,
-    and that must not keep anybody from storing feedback, who has seconds.
+    `doubt` is called when work was late: somebody (the writer's thread) should ask with a probe how the database is.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
+        self.doubt: Callable[[], None] = lambda: None
+        self.late = 0  # threads that were replaced
         self._todo: SimpleQueue[Task[Any] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
-        self._tasks: set[Task[Any]] = set()  # sent and not yet done
+        self._workers: list[Worker] = []  # those that take work
+        self._hanging: list[Worker] = []  # those that were replaced and have not come back
+        self._unfinished: set[Task[Any]] = set()
         self._fits = self._closed = False
-        self._patient, self._hurried = Breaker(), Breaker()
+        self._replaced_until = 0.0
+        self._breaker = Breaker()
 
     @property
     def broken(self) -> str:
-        """Why somebody does not ask the database just now; "" while everybody does."""
-        return self._patient.open or self._hurried.open
+        """Why nobody asks the database just now; "" while everybody does."""
+        return self._breaker.open
 
-    def run(
-        self,
-        work: Callable[[Connection], T],
-        seconds: float,
-        options: Mapping[str, Any],
-        *,
-        hurried: bool = False,
-        anyway: bool = False,
-    ) -> T:
-        """What the work gives, done in one transaction; StoreDown if it fails or takes longer. `hurried`: so little
-        time that a failure says nothing about the database. `anyway`: also while the breakers are open, which a
-        success closes."""
-        breaker = self._hurried if hurried else self._patient
-        if not anyway and (why := self._patient.open or breaker.open):
+    @property
+    def needs_probe(self) -> bool:
+        """Is it not known whether the database is well?"""
+        return bool(self._breaker.open) or self._breaker.in_doubt
+
+    @property
+    def remark(self) -> str:
+        """What an operator should hear though the database answers; "" for nothing."""
+        return REPLACED if time.monotonic() < self._replaced_until else ""
+
+    def run(self, work: Callable[[Connection], T], operation: Operation) -> T:
+        """What the work gives; StoreDown if it fails or takes longer, StoreBusy if it found no thread."""
+        if not operation.probe and (why := self._breaker.open):
             raise StoreDown(why)
         try:
-            result = self._in_time(Task(work, options), seconds)
+            result = self._in_time(Task(work, operation))
         except Refused:
-            breaker.succeeded()
+            self._breaker.succeeded()
             raise
         except StoreDown as error:
-            breaker.failed(error.why)
+            was_in_doubt = self._breaker.in_doubt
+            self._breaker.failed(error, operation.probe)
+            if self._breaker.in_doubt and not was_in_doubt:
+                self.doubt()
             raise
-        breaker.succeeded()
-        if anyway:
-            self._hurried.succeeded()
+        if operation.probe or not self._breaker.in_doubt:
+            self._breaker.succeeded()
         return result
 
-    def _in_time(self, task: Task[T], seconds: float) -> T:
+    def _in_time(self, task: Task[T]) -> T:
         self._send(task)
-        if not task.done.wait(seconds):
+        if not task.done.wait(task.operation.seconds):
             task.give_up()
-            raise StoreDown(TOO_LATE)
+            raise StoreDown(TOO_LATE) if task.begun else StoreBusy(BUSY)
         if isinstance(task.error, SQLAlchemyError):
             raise store_down(task.error) from None
-        if isinstance(task.error, (Stale, GivenUp)):
+        if isinstance(task.error, GivenUp):
+            raise StoreBusy(BUSY)
+        if isinstance(task.error, Stale):
             raise StoreDown(NOT_REACHED)
+        if isinstance(task.error, Replaced):
+            self._open_the_new_file()
+            raise StoreDown(REPLACED)
         if task.error is not None:
             raise task.error
         return task.result
+
+    def _open_the_new_file(self) -> None:
+        """Whoever comes next connects anew, and looks for the tables again."""
+        self._fits, self._replaced_until = False, time.monotonic() + REPLACED_SECONDS
+        self.engine.dispose()
 
     def _send(self, task: Task[Any]) -> None:
         with self._lock:
             if self._closed:
                 raise StoreDown(CLOSED)
-            self._tasks.add(task)
-            if len(self._tasks) > len(self._threads) and len(self._threads) < CONNECTIONS:
-                with suppress(RuntimeError):  # no further thread can start: those there are must do
-                    thread = threading.Thread(target=self._work, name="store", daemon=True)
-                    thread.start()
-                    self._threads.append(thread)
+            self._replace_late()
+            if len(self._hanging) >= MOST_LATE:
+                raise StoreDown(TOO_LATE)
+            self._unfinished.add(task)
+            if len(self._unfinished) > len(self._workers) and len(self._workers) < CONNECTIONS:
+                with suppress(RuntimeError):  # this process is ending: those there are must do
+                    worker = Worker(self._work)
+                    worker.start()
+                    self._workers.append(worker)
         self._todo.put(task)
 
-    def _work(self) -> None:
-        while (task := self._todo.get()) is not None:
-            task.do(self._engine, self._prepare)
+    def _replace_late(self) -> None:
+        """Count on no thread that hangs. Those that came back are forgotten."""
+        self._hanging = [each for each in self._hanging if each.is_alive()]
+        for worker in [*self._workers]:
+            if (task := worker.task) is not None and task.is_late:
+                worker.replaced = True
+                self._workers.remove(worker)
+                self._hanging.append(worker)
+                self._unfinished.discard(task)
+                self.late += 1
+
+    def _work(self, worker: Worker) -> None:
+        while not worker.replaced and (task := self._todo.get()) is not None:
+            worker.task = task
+            task.do(self.engine, self._prepare)
             with self._lock:
-                self._tasks.discard(task)
+                worker.task = None
+                self._unfinished.discard(task)
 
     def _prepare(self, connection: Connection) -> None:
         """The tables are looked at once by each process, on the first connection that stands."""
-        if not self._fits:
+        if self._fits:
+            return
+        try:
             ensure(connection)
-            self._fits = True
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Stale from None
+            raise
+        self._fits = True
 
     def close(self) -> None:
         """Give up what is under way, and let the threads end and the connections go."""
         with self._lock:
-            self._closed = True  # a thread that began later would never end
-            threads, tasks = [*self._threads], [*self._tasks]
+            self._closed = True  # a thread that began later would never be told to end
+            workers, tasks = [*self._workers], [*self._unfinished]
         for task in tasks:
             task.give_up()
-        for _ in threads:
+        for _ in workers:
             self._todo.put(None)
         latest = time.monotonic() + CLOSE_SECONDS
-        for thread in threads:
-            thread.join(max(latest - time.monotonic(), 0))
-        self._engine.dispose()
+        for worker in workers:
+            worker.join(max(latest - time.monotonic(), 0))
+        self.engine.dispose()

@@ -93,7 +93,7 @@ def purge(connection: Connection, before: int) -> dict[str, int]:
     its own transaction, so that a running service goes on writing in between. A file becomes smaller by it."""
     gone = {name: delete_all(connection, delete, before) for name, (_, _, delete) in KEPT.items()}
     if connection.dialect.name == "sqlite":
-        raw = connection.connection.dbapi_connection
+        raw: Any = connection.connection.dbapi_connection
         raw.execute("VACUUM")
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return gone

@@ -80,7 +80,7 @@ def read_chosen(url: str) -> URL:
     except UrlUnusable as error:
         raise CannotOpen(f"CDS_STORE_URL: {error}") from None
     if read.get_backend_name() == "sqlite":
-        return read.set(database=os.path.abspath(read.database))  # noqa: PTH100 (a symbolic link stays one)
+        return read.set(database=os.path.abspath(str(read.database)))  # noqa: PTH100 (a symbolic link stays one)
     try:
         import_module("psycopg")
     except ImportError:
@@ -106,7 +106,7 @@ def bring_up_to_date(url: str) -> None:
     if url == NONE:
         return
     chosen = read_chosen(url or DEFAULT)
-    if chosen.get_backend_name() != "sqlite" or not older(Path(chosen.database)):
+    if chosen.get_backend_name() != "sqlite" or not older(Path(str(chosen.database))):
         return
     asked = [sys.executable, "-m", "cds_service.store.upgrade"]
     done = subprocess.run(asked, input=str(chosen), text=True, capture_output=True)  # noqa: S603 (our own program)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from .records import CallParties
 
+PLAIN_HASH, HASHED = "sha256:", "hmac:"  # how an id begins that was no UUID
 SHORTEST = 32  # bytes of a key: as many as the HMAC has
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
 LARGEST = 100_000  # bytes of a key file
@@ -46,6 +47,11 @@ class Key:
     def evidence(self, who: CallParties, evidence: str) -> str:
         """Of what a decision rests on. The same evidence of two patients has two digests."""
         return self._digest("evidence", who.client, who.tenant, who.base, who.patient, evidence)
+
+    def opaque(self, name: str) -> str:
+        """An id as it is stored. A UUID stays. What was none comes as a plain hash, which whoever guesses the id can
+        compute too: it is hashed again, under this key."""
+        return f"{HASHED}{self._digest('id', name)[:32]}" if name.startswith(PLAIN_HASH) else name
 
     def _digest(self, *parts: str | None) -> str:
         """64 hex digits. The list is written as JSON (ASCII), so no two lists read alike."""

@@ -20,6 +20,10 @@ class StoreDown(Exception):
         self.why = why
 
 
+class StoreBusy(StoreDown):
+    """This process asks more of the database than it can do just now. Nothing is wrong with the database."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallParties:
     """About whom and by whom a call was made, in clear. Never stored, never logged.
@@ -134,12 +138,14 @@ class NoHistory:
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """How the store is, for /readyz and the metrics. `lost` counts since the start of this process."""
+    """How the store is, for /readyz and the metrics. Counts are since the start of this process: decisions `lost`,
+    threads that the database kept beyond their time (`late`); `waiting` are decisions not yet written."""
 
     ok: bool
     why: str = ""
     lost: int = 0
     waiting: int = 0
+    late: int = 0
 
 
 class DecisionStore(Protocol):

@@ -13,23 +13,30 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import URL, Connection
 
 from .database import DURABLY, WRITES, read_url, service_engine
-from .executor import Executor
-from .history import HistoryQuery, Span, write_feedback
+from .executor import MOST_LATE, Executor, Operation
+from .history import HistoryQuery, Span, note_answers, write_feedback
 from .maintenance import records_of_call
 from .pseudonyms import Keys
 from .records import CallParties, DecisionRecord, FeedbackRecord, History, NoHistory, StoreDown, StoreState
+from .rows import digest, insert_of
 from .tables import check, seen_token, version_of
-from .writer import RETRY_FOR, Writer, digest
+from .writer import RETRY_FOR, Upkeep, Writer
 
-HISTORY_SECONDS, TOKEN_SECONDS, FEEDBACK_SECONDS, STATE_SECONDS, ABOUT_SECONDS = 0.05, 0.5, 2.0, 0.2, 1.0
+HISTORY = Operation(0.05)
+TOKEN = Operation(0.5, changes=True)
+FEEDBACK = Operation(2.0, DURABLY, changes=True)
+NOTE = Operation(0.5, WRITES, changes=True)
+STATE = Operation(0.2)
+RECORDS = Operation(1.0)
+WAIT_FOR_DECISION = 0.3  # seconds for a decision of this process to be written before feedback to it
 WRITES_NO_MORE = "nothing is written any more until the service is started again: a fault of ours, see the log"
 NOBODY = CallParties("", None, "", "", "")
 
@@ -48,7 +55,7 @@ class Store:
 
     def __init__(
         self,
-        url: str,
+        url: str | URL,
         keys: Keys,
         clock: Callable[[], datetime],
         *,
@@ -77,37 +84,40 @@ class Store:
         self._open().writer.put(decision)
 
     def save_feedback(self, client: str, given: Sequence[FeedbackRecord], at: int) -> None:
-        self._executor().run(
-            lambda connection: write_feedback(connection, client, given, at), FEEDBACK_SECONDS, DURABLY
-        )
+        opened, key = self._open(), self._keys.newest
+        opened.writer.wait_for_cards((each.card for each in given), WAIT_FOR_DECISION)
+        early = opened.executor.run(lambda connection: write_feedback(connection, client, given, key, at), FEEDBACK)
+        if early:  # another process may have written the decision in the same moment, and not have seen the feedback
+            with suppress(StoreDown):
+                opened.executor.run(lambda connection: note_answers(connection, early), NOTE)
 
     def history(self, who: CallParties, now: int, zone: tzinfo = UTC) -> History:
         query = self._history
         if query is None:
             return NoHistory()
         try:
-            return self._executor().run(
-                lambda connection: query(connection, who, now, zone), HISTORY_SECONDS, {}, hurried=True
-            )
+            return self._executor().run(lambda connection: query(connection, who, now, zone), HISTORY)
         except StoreDown:
             return NoHistory(known=False)
 
     def first_time(self, issuer: str, jti: str, until: float, now: float) -> bool:
-        return self._executor().run(
-            lambda connection: note_token(connection, issuer, jti, until, now), TOKEN_SECONDS, WRITES
-        )
+        return self._executor().run(lambda connection: note_token(connection, issuer, jti, until, now), TOKEN)
 
     def records_of_call(self, hook_instance: str) -> list[dict[str, Any]]:
-        return self._executor().run(lambda connection: records_of_call(connection, hook_instance), ABOUT_SECONDS, {})
+        names = [hook_instance, *(key.opaque(hook_instance) for key in self._keys.all)]
+        return self._executor().run(
+            lambda connection: [each for name in dict.fromkeys(names) for each in records_of_call(connection, name)],
+            RECORDS,
+        )
 
     def state(self) -> StoreState:
         opened = self._open()
-        why = WRITES_NO_MORE if opened.writer.ended else opened.writer.failing
+        why = WRITES_NO_MORE if opened.writer.ended else opened.writer.failing or opened.executor.remark
         try:
-            opened.executor.run(look, STATE_SECONDS, {}, hurried=True)
+            opened.executor.run(look, STATE)
         except StoreDown as error:
             why = error.why
-        return StoreState(not why, why, opened.writer.lost, opened.writer.waiting)
+        return StoreState(not why, why, opened.writer.lost, opened.writer.waiting, opened.executor.late)
 
     def close(self) -> None:
         with self._lock:
@@ -133,13 +143,13 @@ class Store:
             return self._opened_here
 
     def _open_now(self) -> Opened:
-        executor = Executor(service_engine(self._url))
-        writer = Writer(executor, self._keys, self._days, self._now, self._look, self._retry_for)
+        executor = Executor(service_engine(self._url, spare=MOST_LATE))
+        writer = Writer(executor, self._keys, Upkeep(self._days, self._now, self._look), self._retry_for)
         atexit.register(close_at_exit, weakref.ref(self))
         return Opened(os.getpid(), executor, writer)
 
     def _look(self, connection: Connection) -> None:
-        """What the writer's thread asks a database first: a look-up of history, so that a call's first one is quick."""
+        """What the writer's thread asks a database first: a look-up, so that the first one for a call is quick."""
         look(connection)
         if self._history is not None:
             self._history(connection, NOBODY, self._now())
@@ -161,13 +171,12 @@ def close_at_exit(store: weakref.ref[Store]) -> None:
 
 def note_token(connection: Connection, issuer: str, jti: str, until: float, now: float) -> bool:
     """Note a token until `until`; False if it is noted already and still counts. Both in seconds since 1970."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     row = {"issuer": digest(issuer), "jti": digest(jti), "until": math.ceil(until * 1000)}
-    insert = dialect.insert(seen_token).values(row)
+    insert = insert_of(connection, seen_token).values(row)
     over = seen_token.c.until < math.floor(now * 1000)  # one that nobody has cleaned up yet
     noted = insert.on_conflict_do_update(
         index_elements=[seen_token.c.issuer, seen_token.c.jti],
-        set_={"until": insert.excluded.until},
+        set_={"until": insert.excluded["until"]},
         where=over,
     ).returning(seen_token.c.until)
     return connection.execute(noted).first() is not None

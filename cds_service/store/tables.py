@@ -124,6 +124,47 @@ accepted = Table(
     Index(None, "suggestion"),
 )
 
+# What is known of a card id: who was sent it, and whether an answer to it can be about one decision only. Ids follow
+# from the hookInstance, which is the client's; one that uses it twice may mean either decision.
+card = Table(
+    "card",
+    METADATA,
+    Column("client", String(64), primary_key=True),
+    Column("card", String(36), primary_key=True),
+    Column("decision", ForeignKey(ONE_OF, ondelete="CASCADE"), nullable=False),  # the newest that sent it
+    Column("patient", String(64), nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("evidence", String(64), nullable=False),
+    Column("key", String(32), nullable=False),
+    Column("critical", Boolean, nullable=False),  # it carried a critical row: it always comes back
+    Column("other_patient", Boolean, nullable=False),  # sent for another patient too
+    Column("other_call", Boolean, nullable=False),  # sent for another patient or user, or on other evidence too
+    Index(None, "decision"),
+)
+
+# What users said, ready to be looked up: written with the feedback, from `card`, `shown` and `offered`.
+history = Table(
+    "history",
+    METADATA,
+    Column("client", String(64), primary_key=True),
+    Column("card", String(36), primary_key=True),
+    Column("kind", String(8), primary_key=True),  # row | order
+    Column("name", String(140), primary_key=True),  # "interpret/deficient", "test:fbc"
+    Column("patient", String(64), nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("evidence", String(64), nullable=False),
+    Column("key", String(32), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", String(80), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("feedback", ForeignKey("feedback.id", ondelete="CASCADE"), nullable=False),  # the one that decided
+    Column("decision", ForeignKey(ONE_OF, ondelete="CASCADE"), nullable=False),
+    Index(None, "patient", "user", "kind", "at"),
+    Index(None, "patient", "kind", "at"),
+    Index(None, "feedback"),
+    Index(None, "decision"),
+)
+
 seen_token = Table(
     "seen_token",
     METADATA,
@@ -134,7 +175,7 @@ seen_token = Table(
 )
 
 
-VERSION = "0001"  # the newest migration
+VERSION = "0002"  # the newest migration
 # Alembic's own table, as it makes it.
 ALEMBIC = MetaData()
 VERSIONS = Table("alembic_version", ALEMBIC, Column("version_num", String(32), nullable=False, primary_key=True))

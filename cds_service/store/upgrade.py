@@ -35,6 +35,7 @@ def upgrade(url: URL) -> tuple[str | None, str | None]:
         with engine.connect() as connection, connection.execution_options(**WRITES).begin():
             before = MigrationContext.configure(connection).get_current_revision()
             command.upgrade(configuration(connection), "head")
+            connection.exec_driver_sql("ANALYZE")  # the database plans its look-ups by how many rows there are
             return before, MigrationContext.configure(connection).get_current_revision()
     except SQLAlchemyError as error:
         raise CannotUpgrade(words(error)) from None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cds_service.store.executor import Operation
 from cds_service.store.records import StoreDown
 from tests.hooks.processes import SOON, environment
 from tests.store.databases import (
@@ -102,6 +103,7 @@ from tests.store.databases import AT, KEYS, WHO, a_uuid, decision, overridden, u
 store = Store(sys.argv[1], KEYS, lambda: datetime(2026, 1, 15, tzinfo=UTC), retry_for=0.1)
 """
 READ_ONLY = """
+from cds_service.store.executor import Operation
 from cds_service.store.records import StoreDown
 until(lambda: not store.state().ok)
 store.save_decision(decision())
@@ -231,9 +233,9 @@ def test_a_writer_that_a_fault_of_ours_has_ended_says_so_and_what_comes_is_lost(
 def test_what_is_asked_of_a_store_that_is_closing_begins_no_thread(tmp_path):
     """One that began then would never be told to end."""
     with store_at(made(sqlite_url(tmp_path))) as store:
-        link = store._executor()
+        executor = store._executor()
         assert store.state().ok
     before = threading.enumerate()
     with pytest.raises(StoreDown, match="ending"):
-        link.run(lambda connection: None, 1.0, {}, anyway=True)
+        executor.run(lambda connection: None, Operation(1.0, probe=True))
     assert {*threading.enumerate()} <= {*before}

@@ -148,13 +148,15 @@ def test_an_accepted_suggestion_counts_for_the_configured_days(url):
         assert recalled(store).accepted("test", "fbc") is None
 
 
-def test_a_card_that_was_accepted_and_then_overridden_orders_nothing(store):
+def test_an_order_that_was_accepted_stays_accepted_when_its_card_is_closed_afterwards(store):
     keep(store, decision())
     store.save_feedback("main", [accepted("card-1", "card-1-fbc", at=AT + 1)], AT + 5)
-    store.save_feedback("main", [overridden(at=AT + 2)], AT + 6)
-    assert recalled(store).accepted("test", "fbc") is None
-    store.save_feedback("main", [accepted("card-1", "card-1-fbc", at=AT + 3)], AT + 7)
+    store.save_feedback("main", [overridden(at=AT + 2, reason="")], AT + 6)
     assert recalled(store).accepted("test", "fbc") == TODAY
+    assert dismissed(store) is None, "closing what was accepted, without a reason, overrides nothing"
+    store.save_feedback("main", [overridden(at=AT + 3, reason="other")], AT + 7)
+    assert recalled(store).accepted("test", "fbc") == TODAY
+    assert dismissed(store).reason == "other"
 
 
 def test_the_day_is_that_of_whoever_asks(store):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -109,7 +111,7 @@ def make_seen_token() -> None:
     index("seen_token", "until")
 
 
-def part_of_decision(name: str, *columns: sa.Column) -> None:
+def part_of_decision(name: str, *columns: sa.Column[Any]) -> None:
     """A table whose rows belong to a decision, in their order."""
     op.create_table(
         name,
