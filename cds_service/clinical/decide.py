@@ -45,7 +45,7 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
     if treat in ("now", "consider"):
         row = first_match(pathway.treat, found)
         rows.append(named(row))
-        advice.append(writer.advice(row, "warning" if treat == "now" else "info"))
+        advice.append(writer.advice(row, "none" if row.off else "warning" if treat == "now" else "info"))
     advice = one_regimen([each for each in advice if each.indicator != "none"])
     return Decision(interpret.label, tuple(rows), tuple(sorted(advice, key=urgency)), found)
 
@@ -83,15 +83,15 @@ def urgency(advice: Advice) -> tuple[int, bool]:
 
 def level(row: Row, found: dict[str, Finding]) -> str:
     """The indicator of a row for these findings."""
-    if any(name in found for name in row.no_card):
+    if row.off or any(name in found for name in row.no_card):
         return "none"
     raised = [indicator for indicator, names in row.raised if any(name in found for name in names)]
     return max([row.indicator, *raised], key=SEVERITY.__getitem__)
 
 
 def treatment(row: Row, found: dict[str, Finding]) -> str:
-    """now, consider, after or none; nothing is treated on a stale result."""
-    if "repeat_first" in found:
+    """now, consider, after or none; nothing is treated on a stale result, nor by a row that a site switched off."""
+    if row.off or "repeat_first" in found:
         return "none"
     return next((treat for treat, names in row.treat_when if any(name in found for name in names)), row.treat)
 
@@ -110,7 +110,7 @@ def note_staleness(row: Row, found: dict[str, Finding]) -> None:
 
 def note_urgency(chosen: list[Row], found: dict[str, Finding]) -> None:
     """Does a safety row act before any result is there? Then no other card says to wait for one."""
-    names = [name for row in chosen if row.id in ACT_FIRST for name in holding(row, found)]
+    names = [name for row in chosen if row.id in ACT_FIRST and not row.off for name in holding(row, found)]
     if names:
         because = dict.fromkeys(each for name in names for each in found[name].because)
         found["act_before_results"] = Finding("act_before_results", tuple(because))

@@ -148,6 +148,7 @@ class Row:
     detail: str = ""
     topic: str = ""
     speaks_alone: bool = False  # safety only: sent even when required data is missing
+    off: bool = False  # a site withholds the card and its drafts; the row still matches and gives its label
     on: tuple[str, ...] = ()  # notes only: the tables ("interpret") or rows ("interpret/deficient") it is added to
     provenance: Provenance = field(kw_only=True)
 

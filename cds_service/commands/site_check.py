@@ -323,7 +323,8 @@ def report(ours: Content, theirs: Content, found: Tried, today: date) -> Iterato
         yield from block(section, lines)
     if not changed:
         yield "\nThis folder changes nothing."
-    yield from block("Look at this before you sign", [*cautions(ours, theirs), *remarks(theirs, today)])
+    yield from block("Look at this before you sign", [*cautions(ours, theirs, today), *remarks(theirs, today)])
+    yield from block("Who falls through, worst first", falling_through(ours, theirs, found.otherwise))
     wrong = [each for each in found.boundaries if not each.holds]
     yield from block(
         f"Limits tried: {len(found.boundaries) - len(wrong)} of {len(found.boundaries)} as they should be",
@@ -336,6 +337,28 @@ def report(ours: Content, theirs: Content, found: Tried, today: date) -> Iterato
     if not theirs.is_approved:
         stated = f'approver = "...", approved = (the day), approved_version = "{theirs.version}"'
         yield f"\nWho approves this writes into content.toml of the site's folder: {stated}"
+
+
+def falling_through(ours: Content, theirs: Content, otherwise: Iterable[Changed]) -> list[str]:
+    """Where the patients of a row go that is gone: how many shipped vignettes, to which row, and what it suggests."""
+    groups: dict[tuple[str, str, str], list[Changed]] = {}
+    for each in otherwise:
+        name = each.vignette.pathway
+        now = each.after["rows"].split(", ")
+        for row in each.before["rows"].split(", "):
+            table, _, identity = row.partition("/")
+            kept = {known.id for known in getattr(theirs.pathways[name], table, ())}
+            if table in ("interpret", "treat", "course") and identity not in kept:
+                goes = next((other for other in now if other.startswith(f"{table}/")), "no row")
+                groups.setdefault((name, row, goes), []).append(each)
+    lines = []
+    for (name, row, goes), cases in sorted(groups.items(), key=lambda item: (-max(c.drop for c in item[1]), item[0])):
+        worst = max(cases, key=lambda case: case.drop)
+        count = f"{len(cases)} vignette{'s' if len(cases) > 1 else ''}"
+        before, after = worst.before["suggestions"], worst.after["suggestions"]
+        lines.append(f"{name}: {count} of {row} now go to {goes}; suggested before: {before}, now: {after} "
+                     f"({worst.kind()}: {worst.vignette.title})")  # fmt: skip
+    return lines
 
 
 def by_kind(otherwise: Iterable[Changed]) -> dict[str, list[Changed]]:

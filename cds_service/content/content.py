@@ -29,7 +29,7 @@ from .codes import ROUTE_CODES, SNOMED, Codes
 from .faults import Faults
 from .files import Files, Toml, read_files
 from .prefetch import KEYS, Templates
-from .shapes import Coding, ContentFile, Element, PathwayFile, SiteFile, built, sound
+from .shapes import Coding, ContentFile, Element, PathwayFile, RowEntry, SiteFile, built, sound
 from .shapes import elements as read_elements
 from .site import SiteSettings, read_site
 from .valuesets import ALLERGIES, CodeRow, drafted_rows, read_value_sets
@@ -164,7 +164,7 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
     if about.id != name:
         faults.add(f"{name}/pathway.toml", f"id is {about.id!r}; it must be the folder's name")
     tables = {
-        table: tuple(built(Row, each.shape) for each in sound(parts[table]) if not each.shape.off) for table in TABLES
+        table: tuple(built(Row, each.shape) for each in sound(parts[table]) if is_kept(each.shape)) for table in TABLES
     }
     pathway = Pathway(
         id=name,
@@ -194,6 +194,12 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
     check_pathway(pathway, known, vocabulary, faults)
     check_wording(pathway, vocabulary, faults)
     return pathway
+
+
+def is_kept(row: RowEntry) -> bool:
+    """Is the row part of its table? One that is off is, so that nobody falls into the row below, whose words would be
+    false; a note that is off says nothing and decides nothing."""
+    return not row.fall_through and not (row.off and row.table == "notes")
 
 
 def own_words(name: str, kind: str, own: dict[str, str], shared: dict[str, str], faults: Faults) -> dict[str, str]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from cds_service.clinical.b12 import BOUNDS
 from cds_service.clinical.tables import Pathway, Row, Threshold
 
+from .check import PLACEHOLDER, provenances
 from .content import Content
 from .faults import Faults, listing
 from .files import PHRASES, Files, code_lines, identity, is_entries, read_files
@@ -80,7 +83,7 @@ def told(change: Change, content: Content) -> tuple[str, str]:
     if file == "thresholds.toml" or (file == "content.toml" and key in SAID_OTHERWISE):
         return "Limits", ""
     if file.removesuffix(".toml") in ROWS:
-        return told_row(change, file.removesuffix(".toml"), pathway)
+        return told_row(change, file.removesuffix(".toml"), pathway, content)
     if isinstance(change.after, dict) and {"system", "code"} <= change.after.keys():
         kind = "order" if file == "orderables.toml" else "prescription"
         coding = f"{change.after['code']} ({change.after['display']}) of {change.after['system']}"
@@ -94,20 +97,33 @@ def told(change: Change, content: Content) -> tuple[str, str]:
     return ("Units and words" if file == "analytes.toml" else section), replaced(change)
 
 
-def told_row(change: Change, table: str, pathway: str) -> tuple[str, str]:
+def told_row(change: Change, table: str, pathway: str, content: Content) -> tuple[str, str]:
     """A row: switched on or off, another indicator, other words, other conditions."""
     row = f"{pathway}: row {table}/{change.path[1]}"
     if len(change.path) == 2:
         return "Rows", f"{row} is new: {value(change.after)}."
     key = change.path[2]
     if key == "off":
-        return "Rows", f"{row} is switched {'off' if change.after else 'on'}."
+        off = "off: its card and drafts are withheld, it still matches and gives its label"
+        return "Rows", f"{row} is switched {off if change.after else 'on'}."
+    if key == "fall_through":
+        gone = "is taken away: its patients fall through to the next row"
+        return "Rows", f"{row} {gone if change.after else 'stays'}."
     if key == "indicator":
-        now = " and so makes no card" if change.after == "none" else " and so makes a card" * (change.before == "none")
+        raised = raising(content, pathway, table, change.path[1])
+        now = " and so makes a card" * (change.before == "none")
+        if change.after == "none":
+            now = f", and still makes a card where it is raised ({raised})" if raised else " and so makes no card"
         return "Rows", f"{row} has the indicator {change.after} instead of {change.before}{now}."
     if key in TEXTS:
         return "Wording", wording(f"{row}, {key}", change)
     return "Rows", f"{row}, {' '.join(change.path[2:])}: {value(change.after)} instead of {value(change.before)}."
+
+
+def raising(content: Content, pathway: str, table: str, name: str) -> str:
+    """ "warning: neuro; critical: cord" of a row, or "" where nothing raises its indicator."""
+    row = next((row for row in getattr(content.pathways[pathway], table) if row.id == name), None)
+    return "; ".join(f"{indicator}: {', '.join(names)}" for indicator, names in row.raised) if row else ""
 
 
 def wording(what: str, change: Change) -> str:
@@ -217,17 +233,21 @@ def prefetch(ours: Content, theirs: Content) -> list[str]:
 
 
 OTHER_KIND = {"mass": "molar", "molar": "mass"}
+DECIDING = ("interpret", "treat", "safety", "orders")
+FAR = Decimal("0.3")  # of the shipped limit
+DO_NOT = re.compile(r"\bdo not\b[^.;]*", re.IGNORECASE)
 GUIDELINE = re.compile(r"\b(NICE|NG239|AAFP)\b[^.]{0,30}\bthreshold|\bthresholds?[^.]{0,20}\b(NICE|NG239|AAFP)\b")
 
 
-def cautions(ours: Content, theirs: Content) -> list[str]:
-    """Sentences, each naming its pathway."""
-    found: dict[str, None] = {}
+def cautions(ours: Content, theirs: Content, today: date | None = None) -> list[str]:
+    """Sentences, each naming its pathway. Dates in the future are named where the day is known."""
+    found: dict[str, None] = dict.fromkeys(ahead(theirs, today) if today else ())
     elsewhere = [name for name, each in theirs.pathways.items() if each.thresholds != ours.pathways[name].thresholds]
     for name, pathway in theirs.pathways.items():
         before = ours.pathways[name]
         changed = {key for key, each in before.thresholds.items() if each.value != pathway.thresholds[key].value}
         lines = [*half_changed(pathway, changed), *guideline_named(pathway, changed), *switched_off(before, pathway)]
+        lines += [*far_off(before, pathway), *lost_words(before, pathway)]
         lines += looks_molar(pathway, theirs)
         if not changed and elsewhere:
             lines.append(f"no limit is changed here, only in {', '.join(elsewhere)}")
@@ -264,14 +284,52 @@ def guideline_named(pathway: Pathway, changed: set[str]) -> Iterator[str]:
 
 
 def switched_off(before: Pathway, after: Pathway) -> Iterator[str]:
-    """Rows that are gone. A safety row is said to be one."""
-    for table in ("interpret", "treat", "safety", "orders"):
-        kept = {row.id for row in getattr(after, table)}
+    """Rows whose card is withheld, and rows that are gone. A safety row and a treatment row are said to be one."""
+    for table in DECIDING:
+        now = {row.id: row for row in getattr(after, table)}
         for row in getattr(before, table):
-            if row.id not in kept:
-                safety = table == "safety" or row.speaks_alone
-                what = "A SAFETY ROW is switched off" if safety else "switched off"
-                yield f"{what}: {table}/{row.id}" + (f", which said: {row.summary}" if row.summary else "")
+            safety = table == "safety" or row.speaks_alone
+            what = "A SAFETY ROW" if safety else "A TREATMENT ROW" if table == "treat" else "A row"
+            said = f", which said: {row.summary}" if row.summary else ""
+            if row.id not in now:
+                yield f"{what} is gone, and its patients fall through to the next: {table}/{row.id}{said}"
+            elif now[row.id].off and not row.off:
+                yield f"{what} is switched off: {table}/{row.id}{said}"
+
+
+def far_off(before: Pathway, after: Pathway) -> Iterator[str]:
+    """Limits that lie far from the shipped ones: a slip of a digit or of a unit looks like that."""
+    for name, ours in before.thresholds.items():
+        theirs = after.thresholds.get(name)
+        if theirs and ours.value and abs(theirs.value - ours.value) > ours.value * FAR:
+            yield (f"{name} is {theirs.value} {theirs.unit}, more than 30 % from the shipped {ours.value} {ours.unit}. "
+                   "Is that meant?")  # fmt: skip
+
+
+def lost_words(before: Pathway, after: Pathway) -> Iterator[str]:
+    """What a reworded row no longer says: a "do not", or a value of the patient."""
+    for table in (*DECIDING, "notes"):
+        now = {row.id: f"{row.summary}\n{row.detail}" for row in getattr(after, table)}
+        for row in getattr(before, table):
+            old, new = f"{row.summary}\n{row.detail}", now.get(row.id)
+            if new is None or new == old:
+                continue
+            kept = " ".join(new.casefold().split())
+            for sentence in DO_NOT.findall(old):
+                if " ".join(sentence.casefold().split()) not in kept:
+                    yield f'row {table}/{row.id} no longer says: "{" ".join(sentence.split())}"'
+            if lost := sorted(set(PLACEHOLDER.findall(old)) - set(PLACEHOLDER.findall(new))):
+                yield f"row {table}/{row.id} no longer shows {listing('{' + name + '}' for name in lost)}"
+
+
+def ahead(content: Content, today: date) -> Iterator[str]:
+    """Days on which somebody says to have checked or approved something, and that have not come yet."""
+    if content.approved and content.approved > today:
+        yield f"content.toml: approved on {content.approved}, which has not come yet"
+    for pathway in content.pathways.values():
+        for place, origin in provenances(pathway):
+            if origin.checked > today:
+                yield f"{place}: checked on {origin.checked}, which has not come yet"
 
 
 def looks_molar(pathway: Pathway, content: Content) -> Iterator[str]:

@@ -347,6 +347,12 @@ class RowEntry(Signed, frozen=True, kw_only=True):
     any: SomeTexts = ()
     unless: SomeTexts = ()
     off: bool = False
+    fall_through: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.off and self.fall_through:
+            raise ValueError("'off' withholds the card, 'fall_through' takes the row away: one of the two")
 
 
 class CardRow(RowEntry, frozen=True, kw_only=True):

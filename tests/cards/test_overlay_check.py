@@ -166,7 +166,8 @@ def test_a_switched_off_row_a_new_unit_and_a_number_without_words_are_told_too(s
         problems='[fatigue]\nwords = ["knackered"]\n',
     )
     told = difference(content(), load_content(cards_folder(), folder))
-    assert told["Rows"] == ["uk-ng239: row safety/S3 is switched off."]
+    withheld = "its card and drafts are withheld, it still matches and gives its label"
+    assert told["Rows"] == [f"uk-ng239: row safety/S3 is switched off: {withheld}."]
     assert told["Limits"][0].startswith("uk-ng239: result-current")
     assert "60 days instead of 90 days" in told["Limits"][0]
     assert told["Units and words"] == [
