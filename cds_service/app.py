@@ -66,15 +66,17 @@ def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     clients = None if settings.demo else read_clients(settings)
     log = call_log(clock)
     content = load_content(cards_folder(), settings.site_dir)
-    store = store_of(settings, clock)
+    limit = ConcurrencyLimits().admit
+    site = build_site(demo_client(settings, content, limit), settings, clock, log)
+    configs = client_configs(clients, settings, content, limit) if clients is not None else {}
+    # What cannot be used was refused by now, in one line: nothing is opened and nothing remarked before that.
+    site = replace(site, store=store_of(settings, clock))
     for remark in start_remarks(settings, os.environ):
         log.warning("start", remark=remark)
     app = Flask("cds_service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
-    limit = ConcurrencyLimits().admit
-    site = replace(build_site(demo_client(settings, content, limit), settings, clock, log), store=store)
     if clients is not None:
-        site = with_clients(site, clients, client_configs(clients, settings, content, limit))
+        site = with_clients(site, clients, configs)
     add_routes(app, add_observation(app, site, measured=bool(settings.metrics_port)))
     if shows_pages(settings):
         add_what_people_see(app, settings, site, content)

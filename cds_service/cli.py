@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import date, datetime, tzinfo
 from importlib import import_module
 from pathlib import Path
@@ -107,15 +108,20 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
         refuse(NO_CLIENTS)
     from .server.server import PortTaken, answer_calls, listen
 
-    try:
-        listening = listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)
-        asked = listen(settings.metrics_host, settings.metrics_port) if settings.metrics_port else None
-    except PortTaken as error:
-        refuse(str(error))
     announce = f"DEMO MODE on {host} port {port}: this machine only, no client authentication, not for real patients."
     if not settings.demo:
         announce = f"Serving the clients of {settings.clients} on {host} port {port}. TLS is for a proxy in front."
-    guarded(answer_calls, settings, listening, asked, lambda: click.echo(announce, err=True))
+    with ExitStack() as sockets:
+        try:
+            calls = sockets.enter_context(
+                listen(host, port) if descriptor is None else socket.socket(fileno=descriptor)
+            )
+            metrics = None
+            if settings.metrics_port:
+                metrics = sockets.enter_context(listen(settings.metrics_host, settings.metrics_port))
+        except PortTaken as error:
+            refuse(str(error))
+        guarded(answer_calls, settings, calls, metrics, lambda: click.echo(announce, err=True))
 
 
 @main.command()

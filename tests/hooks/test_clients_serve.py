@@ -73,7 +73,7 @@ def test_several_workers_serve_if_the_operator_says_that_each_remembers_alone(tm
 @pytest.mark.parametrize(
     ("top", "client", "environment", "says"),
     [
-        ("", {"mode": "loud"}, {}, "clients.toml: 'client' 'main' 'mode' is 'loud'. Allowed: active, silent"),
+        ("", {"mode": "loud"}, {}, "clients.toml client \"main\": 'mode' is 'loud'. Allowed: active, silent"),
         ("", {"iss": "https://sandbox.cds-hooks.org"}, {}, "the Sandbox's private key is public"),
         ("", {"keys": {"file": "none"}}, {}, 'client "main" keys file: there is no \'none\''),
         ("", {"pathway": "none"}, {}, "client \"main\" pathway: no pathway 'none'; allowed: "),
