@@ -131,7 +131,7 @@ class Row:
     """
 
     id: str
-    table: str  # interpret | treat | safety | orders | notes
+    table: str  # safety | course | interpret | treat | orders | notes
     when: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
     any: tuple[str, ...] = ()
@@ -247,6 +247,8 @@ class Pathway:
     fixed: dict[str, FixedCard]
     limits: Limits = field(init=False, repr=False, compare=False)  # the thresholds as plain numbers
     compared: tuple[Threshold, ...] = field(init=False, repr=False, compare=False)  # limits that the content adds
+    course: tuple[Row, ...] = ()  # a pathway without one tells nothing of a course
+    doses_recorded: bool = True  # False: injections are given and not recorded where this service reads
     site_limits: frozenset[str] = field(default_factory=frozenset)  # "system|code|unit" whose limits a site has set
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ from .faults import Faults, listing, nearest
 from .words import Words
 
 ROUTES = ("im", "sc", "iv", "injection", "oral", "sublingual", "nasal", "other")
-TABLES = ("interpret", "treat", "safety", "orders", "notes")
+TABLES = ("course", "interpret", "treat", "safety", "orders", "notes")
 PSEUDO_TESTS = ("repeat", "first-test")  # resolved by clinical/decide.py to an orderable that suits the patient
 SHARED_GROUPS = frozenset(("folinic", "methotrexate"))  # read while orders are read from FHIR, by no finding
 PROBLEM_GROUPS = REGISTRY.groups("problems")
@@ -93,7 +93,7 @@ def words_of_own(pathway: Pathway) -> dict[str, str]:
     return found
 
 
-TOTAL_TABLES = ("interpret", "treat")  # the first match wins, and there is always one
+TOTAL_TABLES = ("course", "interpret", "treat")  # the first match wins, and there is always one
 
 
 def check_pathway(pathway: Pathway, known: Mapping[str, Iterable[str]], words: Vocabulary, faults: Faults) -> None:
@@ -105,7 +105,7 @@ def check_pathway(pathway: Pathway, known: Mapping[str, Iterable[str]], words: V
             check_findings(row_place(pathway.id, row), row, known["thresholds"], words, faults)
             check_named(row_place(pathway.id, row), row, known, faults)
             check_condition(row_place(pathway.id, row), row, faults)
-        if table in TOTAL_TABLES:
+        if table in TOTAL_TABLES and (rows or table != "course"):  # a pathway may tell nothing of a course
             check_total(f"{pathway.id}/{table}.toml", pathway.id, rows, faults)
     for place, origin in provenances(pathway):
         if origin.source not in known["sources"]:

@@ -181,6 +181,7 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
         orderables={each.id: built(Orderable, each.shape) for each in sound(parts["orderables"])},
         fixed={key: build.fixed_card(key, table) for key, table in about.fixed.by_name().items()},
         **tables,
+        doses_recorded=shared.site.doses_recorded,
         site_limits=shared.site.limits_for(name),
     )
     known = {

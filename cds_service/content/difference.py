@@ -26,7 +26,7 @@ SECTIONS = (
 )  # fmt: skip
 TEXTS = ("summary", "detail", "title", "words", "text", "display", "intended_use")
 SAID_OTHERWISE = ("approver", "approved", "approved_version")  # content.toml: the approval as a whole
-ROWS = ("interpret", "treat", "safety", "orders", "notes")
+ROWS = ("course", "interpret", "treat", "safety", "orders", "notes")
 USES = {"mass": ", in mass units", "molar": ", in molar units", "either": ", in either kind of unit"}
 
 
@@ -166,6 +166,13 @@ def settings(theirs: Content) -> list[str]:
     ):
         if name in site.cards:
             lines.append(words.format(site.cards[name]))
+    if not site.doses_recorded:
+        lines.append("Injections are not recorded here: an order renewed within a year counts as treatment, no due "
+                     "date is worked out, and nothing is concluded from a dose that is missing.")  # fmt: skip
+    if site.problem_list:
+        lines.append("A deficiency that was found is offered for the problem list.")
+    if site.follow_up != "ServiceRequest":
+        lines.append(f"A follow-up is drafted as a {site.follow_up}.")
     for own in site.own_limits:
         coded = listing(f"{code} of {system}" for system, code in own.codes)
         display = theirs.displays[own.analyte]
@@ -233,7 +240,7 @@ def prefetch(ours: Content, theirs: Content) -> list[str]:
 
 
 OTHER_KIND = {"mass": "molar", "molar": "mass"}
-DECIDING = ("interpret", "treat", "safety", "orders")
+DECIDING = ("course", "interpret", "treat", "safety", "orders")
 FAR = Decimal("0.3")  # of the shipped limit
 DO_NOT = re.compile(r"\bdo not\b[^.;]*", re.IGNORECASE)
 GUIDELINE = re.compile(r"\b(NICE|NG239|AAFP)\b[^.]{0,30}\bthreshold|\bthresholds?[^.]{0,20}\b(NICE|NG239|AAFP)\b")

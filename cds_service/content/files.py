@@ -28,10 +28,11 @@ SHARED_FILES = (
 PATHWAY_FILE = "pathway.toml"
 ENTRIES = {  # the files of a pathway that hold [[entries]] of one kind
     "thresholds.toml": "threshold", "orderables.toml": "orderable", "regimens.toml": "regimen",
+    "course.toml": "row",
     "interpret.toml": "row", "treat.toml": "row", "safety.toml": "row", "orders.toml": "row", "notes.toml": "row",
 }  # fmt: skip
 PATHWAY_FILES = (PATHWAY_FILE, *ENTRIES)
-MAY_BE_MISSING = ("orders.toml", "notes.toml", "plain-words.toml")  # the last words findings in another language
+MAY_BE_MISSING = ("course.toml", "orders.toml", "notes.toml", "plain-words.toml")  # the last: in another language
 PATHWAYS = "pathways"
 HEADER = ["system", "code", "display", "use", "source"]
 

@@ -17,6 +17,7 @@ from .check import TABLES
 from .content import Content
 
 TITLES = {
+    "course": "Course of treatment: the first row that holds",
     "interpret": "Interpretation: the first row that holds",
     "treat": "Treatment: the first row that holds",
     "safety": "Safety: every row that holds",
@@ -31,6 +32,8 @@ TITLES = {
     "sources": "Sources",
 }
 ABOUT = {
+    "course": "How far B12 treatment has come: one state for every patient, from the days of doses, orders, coded "
+    "problems and B12 by mouth. A row without a card is a state in which nothing is to be done.",
     "interpret": "How likely deficiency is, and which tests come next. Read from the top: a row says only what the "
     "rows above it have not already excluded, and every patient gets exactly one label.",
     "treat": "Which regimen fits, where a row of the interpretation says treat now or consider treatment.",
@@ -299,7 +302,7 @@ class Names:
 
     def treatment(self, row: Row) -> Iterator[Said]:
         """What follows for treatment: the first whose findings hold, else the last."""
-        if row.table != "interpret":
+        if row.table not in ("course", "interpret") or (row.table == "course" and not row.treat_when):
             return
         for treat, names in row.treat_when:
             yield Said(TREAT[treat], treat, when=self.findings(names), joined="or")

@@ -97,6 +97,13 @@ class SiteCards(Shape, frozen=True, kw_only=True):
     selection_behaviour: Literal["any", "alternatives", "at-most-one"] | None = None
 
 
+class SiteDrafts(Shape, frozen=True, kw_only=True):
+    """[drafts] of site.toml."""
+
+    problem_list: bool = False
+    follow_up: Literal["ServiceRequest", "Task", "CarePlan"] = "ServiceRequest"
+
+
 class SiteFile(Shape, frozen=True, kw_only=True):
     """site.toml."""
 
@@ -104,6 +111,8 @@ class SiteFile(Shape, frozen=True, kw_only=True):
     time_zone: Text = ""
     cards: SiteCards = SiteCards()
     own_limits: tuple[OwnLimitsEntry, ...] = ()
+    doses_recorded: bool = True
+    drafts: SiteDrafts = SiteDrafts()
 
 
 class SourceTable(Shape, frozen=True, kw_only=True):
@@ -410,6 +419,18 @@ class TreatRow(CardRow, frozen=True, kw_only=True):
         return choices(self.schedules)
 
 
+class CourseRow(TreatRow, frozen=True, kw_only=True):
+    """A row of course.toml. `treat`: the regimen is that of the treatment table."""
+
+    table: ClassVar[str] = "course"
+    treat: Treat = "none"
+    treating: dict[Treat, SomeTexts] = field(name="treat_when", default_factory=dict)
+
+    @property
+    def treat_when(self) -> Pairs:
+        return tuple(self.treating.items())
+
+
 class SafetyRow(TreatRow, frozen=True, kw_only=True):
     """A row of safety.toml."""
 
@@ -447,6 +468,7 @@ LISTED: dict[str, tuple[str, type[Shape]]] = {
     "thresholds.toml": ("threshold", ThresholdEntry),
     "orderables.toml": ("orderable", OrderableEntry),
     "regimens.toml": ("regimen", RegimenEntry),
+    "course.toml": ("row", CourseRow),
     "interpret.toml": ("row", InterpretRow),
     "treat.toml": ("row", TreatRow),
     "safety.toml": ("row", SafetyRow),

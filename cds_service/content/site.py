@@ -47,6 +47,9 @@ class SiteSettings:
     time_zone: str = ""  # "" = not stated
     cards: Mapping[str, int | str] = field(default_factory=dict)  # by the names of hooks.compose.Options
     own_limits: tuple[OwnLimits, ...] = ()
+    doses_recorded: bool = True  # False: injections are given and never recorded where this service reads
+    problem_list: bool = False  # offer to put a deficiency that was found on the problem list
+    follow_up: str = "ServiceRequest"  # the resource in which a follow-up is drafted
     changed: Mapping[str, frozenset[str]] = field(default_factory=dict)  # pathway -> thresholds whose value it states
 
     def states(self, own: OwnLimits, pathway: str) -> bool:
@@ -80,6 +83,9 @@ def read_site(
             for number, entry in enumerate(table.own_limits, start=1)
             if (own := own_limits(entry, f"{SITE_FILE} own_limits {number}", analytes, codes, faults))
         ),
+        doses_recorded=table.doses_recorded,
+        problem_list=table.drafts.problem_list,
+        follow_up=table.drafts.follow_up,
         changed={place.rpartition("/")[0]: changed_values(each) for place, each in theirs.items()
                  if place.endswith("/thresholds.toml")},
     )  # fmt: skip
