@@ -32,7 +32,7 @@ from .cdshooks.cards import (
 from .cdshooks.registry import HOOKS, discovery
 from .cdshooks.requests import HookRequest, log_name
 from .clinical.advice import Advice, Draft
-from .clinical.decide import Decision, decide, decide_without, unavailable
+from .clinical.decide import Decision, decide, decide_without, unavailable, urgency
 from .clinical.decide_orders import decide_orders
 from .clinical.dismissals import Quieter, evidence_of, may_be_quiet, quieter
 from .clinical.findings import Assessment, assess
@@ -171,6 +171,7 @@ class Evaluation:
     suppressed: tuple[Suppressed, ...] = ()
     evidence: str = ""
     remembered: bool = True
+    warnings: tuple[str, ...] = ()  # keys of what was odd in the orders, for the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,14 +232,22 @@ def evaluate(
 def answer(call: Call) -> Evaluation:
     """The answer to a call, from its orders to the cards."""
     orders = read_orders(call.request, call.client, call.today, call.fetch, call.optional_deadline)
+    found = answer_with(call, orders)
+    return replace(found, warnings=orders.warnings) if orders.warnings else found
+
+
+def answer_with(call: Call, orders: Drafted) -> Evaluation:
+    """The answer to a call whose orders are read."""
     if call.request.draft_orders is not None and not orders.relevant:
         return answer_irrelevant(call, orders)
     record, gathered = gather_record(call)
     assessment = assess(with_orders(record, orders), call.client.pathway, call.today)
     missing = missing_keys(gathered, assessment)
     decision = judge(assessment, gathered, call.client, missing)
-    if orders.unread and not (missing or decision.advice):
-        return answer_unread(call, assessment, gathered)
+    if orders.unread and not missing:
+        if not decision.advice:
+            return answer_unread(call, assessment, gathered)
+        decision = with_unread_named(decision, assessment, call.client.pathway)
     return answer_judged(call, Judged(assessment, gathered, decision, missing))
 
 
@@ -301,6 +310,13 @@ def answer_unread(call: Call, assessment: Assessment, gathered: Gathered) -> Eva
     gathered = replace(gathered, states={**gathered.states, DRAFT_ORDERS: state})
     decision = judge(assessment, gathered, call.client, (DRAFT_ORDERS,))
     return answer_judged(call, Judged(assessment, gathered, decision, (DRAFT_ORDERS,)))
+
+
+def with_unread_named(decision: Decision, assessment: Assessment, pathway: Pathway) -> Decision:
+    """The decision with a card that says that an order could not be read."""
+    also = unavailable(assessment, pathway, pathway.messages[f"prefetch.{DRAFT_ORDERS}"])
+    advice = sorted((*decision.advice, *also.advice), key=urgency)
+    return replace(decision, rows=(*decision.rows, *also.rows), advice=tuple(advice))
 
 
 def answer_judged(call: Call, judged: Judged) -> Evaluation:

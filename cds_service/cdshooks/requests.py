@@ -154,12 +154,13 @@ def _faults(body: bytes, hook: str) -> tuple[Fault, ...]:
 def _fhir_access(envelope: Envelope, patient_id: str) -> tuple[FhirAccess | None, str]:
     """The FHIR access that the request grants, and why a passed one is not used.
 
-    A token without a server is no access (item 30); a token for another patient is not used at all (item 64).
+    A token without a server is no access (item 30); a token for another patient is not used at all (item 64). An
+    access_token that is absent, null or empty is none: a server that may be read without one is read.
     """
     base, granted = envelope.fhir_server, envelope.fhir_authorization
     if not base:
         return None, "token-without-fhir-server" if granted else ""
-    if granted is None:
+    if granted is None or not _sent(granted.get("access_token")):
         return FhirAccess(base), ""
     for_patient = text_of(granted.get("patient")).removeprefix("Patient/")
     if for_patient and for_patient != patient_id:
@@ -168,6 +169,11 @@ def _fhir_access(envelope: Envelope, patient_id: str) -> tuple[FhirAccess | None
     if kind.lower() not in ("", "bearer") or not TOKEN.fullmatch(token):
         return None, "token-unusable"
     return FhirAccess(base, token, _seconds(granted.get("expires_in"))), ""
+
+
+def _sent(raw: msgspec.Raw | None) -> bool:
+    """Was a value passed at all? Null and a blank text are none."""
+    return raw is not None and kind_of(raw) != "null" and (kind_of(raw) != "string" or bool(text_of(raw).strip()))
 
 
 def _seconds(raw: msgspec.Raw | None) -> float | None:

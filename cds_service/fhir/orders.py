@@ -26,7 +26,7 @@ from .concepts import concepts, find_codes, texts
 from .dates import Calendar
 from .dosage import days_of, interval_in_words, interval_of_code, interval_of_repeat, positive
 from .fetch import MEDICATIONS, FetchTask, run
-from .index import ResourceIndex, can_be_fetched, medication_to_look_up, sort
+from .index import Page, ResourceIndex, can_be_fetched, medication_to_look_up, sort
 from .medicines import amounts, dose_of
 from .products import Constituent, constituents, is_dosed, product_of, route_of
 from .reading import Reading, is_own, reference_of, status_of
@@ -172,18 +172,20 @@ KINDS = {  # what older versions of FHIR call it, too
 WITHDRAWN = ("cancelled", "stopped", "revoked", "entered-in-error")  # signed again to end it: nothing is ordered
 DRAFTS = 500  # of those that drive a call, and of the other drafts
 NOT_IN_BUNDLE = "selected, but not among the draft orders"
+SELECTION_UNKNOWN = "selection-not-among-the-drafts"
 UNREAD = "its medicine is only a reference that could not be read"
 
 
 @dataclass(frozen=True, slots=True)
 class Drafted:
-    """What is ordered. `unread`: the medicine of an order that drives the call could not be had."""
+    """What is ordered. `unread`: an order that drives the call, or its medicine, could not be read."""
 
     selected: tuple[Order, ...] = ()
     beside: tuple[Order, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     unread: bool = False
     relevant: bool = False  # could any row of the orders table be about it?
+    warnings: tuple[str, ...] = ()  # keys of what was odd, for the log
 
 
 def read_drafted(
@@ -203,7 +205,10 @@ def read_drafted(
     index.put(page)
     reading = Reading(content, pathway, Calendar(zone, today), index.find)
     drafts = [each for each in index.resources if placed(each, patient_id, reading)]
-    driving = chosen(drafts, selections, index, reading)
+    driving, warnings = chosen(drafts, selections, page, index)
+    if warnings:
+        reading.ignore("", NOT_IN_BUNDLE)
+    driving = cut(driving, reading)
     names = {id(each) for each in driving}
     others = cut([each for each in drafts if id(each) not in names], reading)
     look_up(driving, index, fetch, deadline)
@@ -215,7 +220,8 @@ def read_drafted(
     if relevant:
         look_up(others, index, fetch, deadline)
     ignored = tuple(dict.fromkeys((*index.ignored, *reading.ignored)))
-    return Drafted(selected, orders(others, reading) if relevant else (), ignored, bool(unread), relevant)
+    others_read = orders(others, reading) if relevant else ()
+    return Drafted(selected, others_read, ignored, bool(unread or page.damaged), relevant, warnings)
 
 
 def placed(resource: Resource, patient_id: str, reading: Reading) -> bool:
@@ -223,7 +229,7 @@ def placed(resource: Resource, patient_id: str, reading: Reading) -> bool:
     if resource.resource_type not in KINDS:
         return False
     reference, status = reference_of(resource), status_of(resource)
-    if not is_own(resource, patient_id, {f"Patient/{patient_id}"}, reading):
+    if not is_own(resource, patient_id, {f"Patient/{patient_id}"}, reading) and names_a_patient(resource, reading):
         reading.ignore(reference, reasons.ANOTHER_PATIENT)
     elif resource.do_not_perform:
         reading.ignore(reference, reasons.DO_NOT_PERFORM)
@@ -234,16 +240,44 @@ def placed(resource: Resource, patient_id: str, reading: Reading) -> bool:
     return False
 
 
+def names_a_patient(resource: Resource, reading: Reading) -> bool:
+    """Does it say whose it is? A reference that leads nowhere does not; a draft of the call is then judged."""
+    subjects = [each for named in (resource.subject, resource.patient) if named is not None for each in listed(named)]
+    names = [each.reference for each in subjects if each.reference]
+    return any("Patient/" in name or reading.resolve(name, resource) is not None for name in names)
+
+
 def chosen(
-    drafts: list[Resource], selections: Sequence[str] | None, index: ResourceIndex, reading: Reading
-) -> list[Resource]:
-    """The drafts that were selected, each once; what was selected and is not there is reported."""
-    if selections is None:
-        return cut(drafts, reading)
-    names = {id(index.find(selection)) for selection in selections}
-    if id(None) in names:
-        reading.ignore("", NOT_IN_BUNDLE)
-    return cut([each for each in drafts if id(each) in names], reading)
+    drafts: list[Resource], selections: Sequence[str] | None, page: Page, index: ResourceIndex
+) -> tuple[list[Resource], tuple[str, ...]]:
+    """The drafts that drive the call, and what was odd. Without selections all of them do; also where one selection
+    names nothing that is there: which of them is meant is then not known."""
+    if not selections:
+        return drafts, ()
+    named = [named_by(selection, page, index) for selection in selections]
+    if not all(named):
+        return drafts, (SELECTION_UNKNOWN,)
+    names = {id(each) for found in named for each in found}
+    return [each for each in drafts if id(each) in names], ()
+
+
+def named_by(selection: str, page: Page, index: ResourceIndex) -> list[Resource]:
+    """The resources that a selection names: by reference, by address, by id alone, with a slash too many."""
+    name = selection.strip().lstrip("/")
+    found = index.find(name)
+    if found is not None:
+        return [found]
+    last = name.rpartition("/")[2]
+    return [
+        entry.resource
+        for entry in page.own
+        if entry.resource is not None and last and last in (entry.resource.id, last_part(entry.full_url or ""))
+    ]
+
+
+def last_part(address: str) -> str:
+    """The id in an address: "1" of ".../MedicationRequest/1" and of "urn:uuid:1"."""
+    return address.rpartition("/")[2].rpartition(":")[2]
 
 
 def cut(drafts: list[Resource], reading: Reading) -> list[Resource]:

@@ -219,7 +219,7 @@ def logged(hook_request: HookRequest, found: Evaluation) -> dict[str, object]:
         "unavailable": sorted(found.record.unavailable),
         "incomplete": sorted(found.record.incomplete),
         "ignored": len(found.record.ignored),
-        "warnings": hook_request.warnings,
+        "warnings": (*hook_request.warnings, *found.warnings),
     }
 
 

@@ -135,6 +135,7 @@ class Answers:
             status=412 if self.missing or self.wrong_patient else 200,
             cards=self.cards,
             missing=self.missing,
+            warnings=(),
             record=SimpleNamespace(unavailable=frozenset(self.missing), incomplete=frozenset(), ignored=()),
             gathered=SimpleNamespace(
                 wrong_patient=self.wrong_patient,

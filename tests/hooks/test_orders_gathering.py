@@ -16,7 +16,6 @@ AMOXICILLIN = {"text": "Amoxicillin 500 mg capsules"}
 IRRELEVANT = {
     "another medicine": select(drafts(draft(medicationCodeableConcept=AMOXICILLIN)), prefetch=...),
     "another test": select(drafts(lab_draft("718-7")), prefetch=...),
-    "nothing selected": select(drafts(draft()), "MedicationRequest/another", prefetch=...),
     "an empty order": select(drafts(draft(medicationCodeableConcept=..., intent=...)), prefetch=...),
     "ours only beside it": select(drafts(lab_draft("718-7"), draft()), "ServiceRequest/lab-1", prefetch=...),
     "a low dose": select(drafts(draft(medicationCodeableConcept={"text": "Folic acid 400 micrograms"})), prefetch=...),
@@ -105,8 +104,8 @@ def test_a_medicine_that_could_not_be_read_is_missing_data_and_no_silence():
         assert server.paths == ["/fhir/Medication/med-1"]
 
 
-def test_beside_an_order_that_is_judged_an_unread_one_does_not_stop_the_card():
-    assert topics(select(drafts(draft(), draft("draft-2", **BARE)))) == [FOLATE_FIRST]
+def test_beside_an_order_that_is_judged_an_unread_one_does_not_stop_the_card_and_is_named():
+    assert topics(select(drafts(draft(), draft("draft-2", **BARE)))) == [FOLATE_FIRST, "B12DataUnavailable"]
 
 
 @pytest.mark.parametrize("key", ["patient", "b12"])
