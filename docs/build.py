@@ -1,6 +1,7 @@
 """Build the documents as a site in build/site: `python docs/build.py` (needs the extra `docs`). Nothing is fetched.
 
-The pages lie where their readers look for them (cards/, deploy/, docs/), so they are first copied to build/docs.
+The pages lie where their readers look for them (cards/, deploy/, docs/), so they are first copied to build/docs. What
+the program can say itself (rows, schemas) is generated there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ PAGES = (
     "fixtures/**/*.md",
 )
 
+PATHWAYS = ("uk-ng239", "us-aafp")
+SCHEMAS = ("clients", "patient-view", "order-select", "order-sign", "response", "feedback", "discovery")
+
 
 def copy_pages(folder: Path) -> None:
     """Every page, and the files that pages link to, with their paths in the repository."""
@@ -38,9 +42,25 @@ def copy_pages(folder: Path) -> None:
             shutil.copyfile(page, copy)
 
 
+def printed(*arguments: str) -> str:
+    """What our program prints."""
+    command = [sys.executable, "-c", "from cds_service.cli import main; main()", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def generate_pages(folder: Path) -> None:
+    """The rows of each pathway, and the published schemas."""
+    folder.mkdir(parents=True)
+    for pathway in PATHWAYS:
+        (folder / f"{pathway}.md").write_text(printed("table", "--pathway", pathway), encoding="utf-8")
+    schemas = (f"## {name}\n\n```json\n{printed('schema', name).strip()}\n```\n" for name in SCHEMAS)
+    (folder / "schemas.md").write_text("# JSON Schemas\n\n" + "\n".join(schemas), encoding="utf-8")
+
+
 def main() -> int:
-    """Copy the pages and build them; MkDocs says which link leads nowhere, and its exit code is ours."""
+    """Copy and generate the pages and build them; MkDocs says which link leads nowhere, and its exit code is ours."""
     copy_pages(ROOT / "build" / "docs")
+    generate_pages(ROOT / "build" / "docs" / "docs" / "generated")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", "docs/mkdocs.yml"]
     return subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}).returncode
 

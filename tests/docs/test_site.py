@@ -20,5 +20,6 @@ def test_the_site_is_built_without_a_warning_and_fetches_nothing_from_others():
     pages = sorted(SITE.rglob("*.html"))
     assert SITE / "index.html" in pages
     assert SITE / "docs" / "clinical-reference.html" in pages
+    assert "interpret" in (SITE / "docs" / "generated" / "us-aafp.html").read_text(encoding="utf-8").lower()
     fetched = {(page.name, url) for page in pages for url in FETCHED.findall(page.read_text(encoding="utf-8"))}
     assert fetched == set()
