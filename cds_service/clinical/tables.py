@@ -168,6 +168,9 @@ class Phase:
     period_unit: str  # d | wk | mo | a
     count: int | None = None  # number of doses that end the phase
     duration: tuple[Decimal, str] | None = None
+    duration_high: tuple[Decimal, str] | None = None  # a longer one where the source gives a range
+    drafted_dose: Decimal | None = None  # what is drafted where the words give a range
+    drafted_period: Decimal | None = None
     ends: str = ""  # the words that end it, where no number does
     words: str = ""  # the phase as a clinician reads it
 

@@ -58,14 +58,14 @@ def check_analyte(place: str, table: AnalyteTable, found: Analyte, faults: Fault
 
 
 def regimen(element: Element, faults: Faults) -> Regimen:
-    """A regimen. A phase that another one follows must say what ends it, or the second would never begin."""
+    """A regimen. A phase that another one follows has bounds in its draft, or the second would never begin."""
     entry: RegimenEntry = element.shape
     ids = [each.id for each in entry.phases]
     if len(set(ids)) != len(ids):
         faults.add(element.place, f"two phases have the same id: {', '.join(ids)}")
     for each in entry.phases[:-1]:
-        if each.count is None and each.duration is None and not each.ends:
-            faults.add(element.place, f"phase {each.id!r} is followed by another and needs count, duration or ends")
+        if each.duration is None:
+            faults.add(element.place, f"phase {each.id!r} is followed by another and needs a duration")
     return built(Regimen, entry)
 
 

@@ -290,7 +290,9 @@ class OrderableEntry(Signed, frozen=True, kw_only=True):
 class PhaseEntry(Shape, frozen=True, kw_only=True):
     """One phase of a regimen; ranges rise."""
 
-    above_zero: ClassVar[tuple[str, ...]] = ("dose", "dose_high", "period", "period_high")
+    above_zero: ClassVar[tuple[str, ...]] = (
+        "dose", "dose_high", "drafted_dose", "period", "period_high", "drafted_period",
+    )  # fmt: skip
     id: Literal["loading", "maintenance", "treatment", "prophylaxis"]
     dose: Decimal
     dose_unit: Literal["mg", "microgram"]
@@ -303,6 +305,9 @@ class PhaseEntry(Shape, frozen=True, kw_only=True):
     period_high: Decimal | None = None
     count: Count | None = None
     duration: tuple[Decimal, PeriodUnit] | None = None
+    duration_high: tuple[Decimal, PeriodUnit] | None = None
+    drafted_dose: Decimal | None = None
+    drafted_period: Decimal | None = None
     ends: Text = ""
 
     def __post_init__(self) -> None:
@@ -311,6 +316,15 @@ class PhaseEntry(Shape, frozen=True, kw_only=True):
             least, most = getattr(self, low), getattr(self, high)
             if most is not None and most <= least:
                 raise ValueError(f"phase {self.id!r}: {high} {most} is not above {low} {least}")
+            drafted = getattr(self, f"drafted_{low}")
+            if (most is None) != (drafted is None):
+                raise ValueError(f"phase {self.id!r}: drafted_{low} says which value of the range from {low} to {high} "
+                                 "is drafted, and belongs to a range")  # fmt: skip
+            if most is not None and not least <= drafted <= most:
+                raise ValueError(f"phase {self.id!r}: drafted_{low} {drafted} is not between {least} and {most}")
+        longer = self.duration_high
+        if longer is not None and (self.duration is None or longer[1] != self.duration[1] or longer <= self.duration):
+            raise ValueError(f"phase {self.id!r}: duration_high is the longer end of duration, in the same unit")
         if self.duration is not None and self.duration[0] <= 0:
             raise ValueError(f"phase {self.id!r}: 'duration' is {self.duration[0]}; it must be above 0")
 

@@ -110,12 +110,9 @@ def binding_faults(resource: Json) -> list[str]:
     ]
     for dosage in resource.get("dosageInstruction", []):
         repeat = dosage["timing"]["repeat"]
-        bounds = repeat.get("boundsDuration", {})
-        wrong += [
-            (name, unit)
-            for name, unit in (("periodUnit", repeat["periodUnit"]), ("boundsDuration", bounds.get("code", "d")))
-            if unit not in UNITS_OF_TIME
-        ]
+        bounds = [repeat.get("boundsDuration", {}), *repeat.get("boundsRange", {}).values()]
+        units = [("periodUnit", repeat["periodUnit"]), *(("bounds", each.get("code", "d")) for each in bounds)]
+        wrong += [(name, unit) for name, unit in units if unit not in UNITS_OF_TIME]
     return [f"{name} {value!r} is not in the required value set" for name, value in wrong]
 
 
@@ -171,28 +168,25 @@ def dosage(phase: Phase, sequence: int, route: tuple[str, str, str]) -> Json:
 def repeat(phase: Phase) -> Json:
     """How often, and what ends it where a number does; otherwise only the words can."""
     found: Json = {}
-    if phase.duration:
-        value, unit = phase.duration
-        found["boundsDuration"] = {
-            "value": plain(value),
-            "unit": UNITS_OF_TIME.get(unit, unit),
-            "system": UCUM,
-            "code": unit,
-        }
+    if phase.duration and phase.duration_high:
+        found["boundsRange"] = {"low": length(*phase.duration), "high": length(*phase.duration_high)}
+    elif phase.duration:
+        found["boundsDuration"] = length(*phase.duration)
     if phase.count is not None:
         found["count"] = phase.count
-    found |= {"frequency": phase.frequency, "period": plain(phase.period)}
-    if phase.period_high is not None:
-        found["periodMax"] = plain(phase.period_high)
-    return found | {"periodUnit": phase.period_unit}
+    period = phase.period if phase.drafted_period is None else phase.drafted_period
+    return found | {"frequency": phase.frequency, "period": plain(period), "periodUnit": phase.period_unit}
+
+
+def length(value: Decimal, unit: str) -> Json:
+    """So many weeks, in UCUM."""
+    return {"value": plain(value), "unit": UNITS_OF_TIME.get(unit, unit), "system": UCUM, "code": unit}
 
 
 def dose(phase: Phase) -> Json:
-    """The dose, or its range, in UCUM."""
-    if phase.dose_high is None:
-        return {"doseQuantity": quantity(phase.dose, phase.dose_unit)}
-    low, high = (quantity(value, phase.dose_unit) for value in (phase.dose, phase.dose_high))
-    return {"doseRange": {"low": low, "high": high}}
+    """One dose, in UCUM: a range stays in the words, where a prescription needs one value."""
+    value = phase.dose if phase.drafted_dose is None else phase.drafted_dose
+    return {"doseQuantity": quantity(value, phase.dose_unit)}
 
 
 def quantity(value: Decimal, unit: str) -> Json:

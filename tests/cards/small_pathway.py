@@ -102,6 +102,7 @@ route = "im"
 frequency = 1
 period = 2
 period_high = 3
+drafted_period = 3
 period_unit = "mo"
 words = "then 1 mg every 2 to 3 months"
 [[regimen]]
@@ -115,6 +116,7 @@ text = "Cyanocobalamin tablets"
 id = "treatment"
 dose = 50
 dose_high = 150
+drafted_dose = 100
 dose_unit = "microgram"
 route = "oral"
 frequency = 1

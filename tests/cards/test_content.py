@@ -197,7 +197,7 @@ def test_a_site_switches_a_row_off_and_another_on(small: SmallContent):
         '[[row]]\nid = "untested"\nindicator = "info"\nsummary = "No B12"\ndetail = "None."\ntopic = "B12None"\n',
     )
     pathway = small.load().pathways[PATHWAY]
-    assert pathway.safety == ()
+    assert [row.off for row in pathway.safety] == [True]
     assert pathway.interpret[-1].indicator == "info"
 
 

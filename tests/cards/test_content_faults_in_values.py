@@ -25,7 +25,7 @@ def test_the_edges_of_a_band_do_not_cross(small: SmallContent):
 
 def test_a_phase_that_another_follows_says_what_ends_it(small: SmallContent):
     small.change("regimens.toml", 'count = 6\nduration = [2, "wk"]\n', "")
-    assert "phase 'loading' is followed by another and needs count, duration or ends" in small.fault()
+    assert "phase 'loading' is followed by another and needs a duration" in small.fault()
 
 
 def test_a_dose_range_must_rise(small: SmallContent):

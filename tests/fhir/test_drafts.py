@@ -82,24 +82,42 @@ def test_a_regimen_is_one_dosage_per_phase_in_sequence(drafts: Drafts):
         "doseAndRate": [{"doseQuantity": {"value": 1, "unit": "mg", "system": UCUM, "code": "mg"}}],
     }
     assert maintenance["sequence"] == 2
-    assert maintenance["timing"]["repeat"] == {"frequency": 1, "period": 2, "periodMax": 3, "periodUnit": "mo"}
+    assert maintenance["timing"]["repeat"] == {"frequency": 1, "period": 3, "periodUnit": "mo"}
 
 
-def test_a_range_of_doses_is_a_range_in_ucum(drafts: Drafts):
+def test_of_a_range_one_value_is_drafted_and_the_range_stays_in_the_words(drafts: Drafts):
     dosage = drafts.medicine("oral", "Patient/p1", "d", TODAY)["dosageInstruction"][0]
-    assert dosage["doseAndRate"] == [
-        {
-            "doseRange": {
-                "low": {"value": 50, "unit": "microgram", "system": UCUM, "code": "ug"},
-                "high": {"value": 150, "unit": "microgram", "system": UCUM, "code": "ug"},
-            }
-        }
-    ]
+    one = {"value": 100, "unit": "microgram", "system": UCUM, "code": "ug"}
+    assert dosage["doseAndRate"] == [{"doseQuantity": one}]
+    assert dosage["text"].startswith("50 to 150 micrograms")
+
+
+@pytest.mark.parametrize("pathway", ["uk-ng239", "us-aafp"])
+def test_every_draft_has_one_dose_and_interval_and_every_phase_but_the_last_has_bounds(pathway: str):
+    shipped = load_content(cards_folder())
+    drafts = build_drafts(shipped, shipped.pathways[pathway])
+    for name in shipped.pathways[pathway].regimens:
+        phases = drafts.medicine(name, "Patient/p1", "d", TODAY)["dosageInstruction"]
+        assert [each["sequence"] for each in phases] == list(range(1, len(phases) + 1))
+        for each in phases:
+            repeat = each["timing"]["repeat"]
+            assert each["doseAndRate"][0].keys() == {"doseQuantity"}
+            assert {"period", "periodUnit", "frequency"} <= repeat.keys()
+            assert not {"periodMax", "frequencyMax", "countMax"} & repeat.keys()
+        assert all({"boundsDuration", "boundsRange"} & each["timing"]["repeat"].keys() for each in phases[:-1]), name
+
+
+def test_a_phase_whose_length_is_a_range_has_a_range_of_bounds():
+    shipped = load_content(cards_folder())
+    drafts = build_drafts(shipped, shipped.pathways["us-aafp"])
+    weekly = drafts.medicine("cyanocobalamin-im", "Patient/p1", "d", TODAY)["dosageInstruction"][1]["timing"]["repeat"]
+    assert (weekly["boundsRange"]["low"]["value"], weekly["boundsRange"]["high"]["value"]) == (4, 8)
 
 
 def test_a_fraction_stays_a_number(content: Content, pathway: Pathway):
     regimen = pathway.regimens["oral"]
-    half = replace(regimen, phases=(replace(regimen.phases[0], dose=Decimal("0.5"), dose_high=None, dose_unit="mg"),))
+    first = replace(regimen.phases[0], dose=Decimal("0.5"), dose_high=None, dose_unit="mg", drafted_dose=None)
+    half = replace(regimen, phases=(first,))
     drafts = build_drafts(content, replace(pathway, regimens={"oral": half}))
     dosage = drafts.medicine("oral", "Patient/p1", "d", TODAY)["dosageInstruction"][0]
     assert json.dumps(dosage["doseAndRate"][0]["doseQuantity"]["value"]) == "0.5"

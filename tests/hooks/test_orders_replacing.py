@@ -152,7 +152,7 @@ def test_an_order_without_the_loading_doses_gets_both_phases():
     assert "without the loading doses" in card["detail"]
     changed = card["suggestions"][0]["actions"][0]["resource"]
     repeats = [each["timing"]["repeat"] for each in changed["dosageInstruction"]]
-    assert [(each["frequency"], each["period"], each["periodUnit"]) for each in repeats] == [(3, 1, "wk"), (1, 2, "mo")]
+    assert [(each["frequency"], each["period"], each["periodUnit"]) for each in repeats] == [(3, 1, "wk"), (1, 3, "mo")]
 
 
 def test_two_wrong_orders_are_replaced_each():
