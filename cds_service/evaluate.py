@@ -41,9 +41,10 @@ from .clinical.tables import Pathway
 from .content.content import Content
 from .fetching import Fetch
 from .fhir.drafts import Drafts, patched, received
-from .fhir.gather import Gathered, KeyState, gather
+from .fhir.gather import Fetching, Gathered, KeyState, gather
 from .fhir.orders import Drafted, read_drafted
 from .fhir.reader import read_record
+from .fhir.reading import ReadFor
 from .http.addresses import AddressRefused, parse_base
 from .store.records import CallParties, DecisionRecord, History, Offered, Shown, Suppressed
 
@@ -51,9 +52,10 @@ Json = dict[str, Any]
 
 REQUIRED = ("patient", "b12")
 MISSING = ("absent", "failed")
+INCOMPLETE = "incomplete"
 DRAFT_ORDERS = "draftOrders"
 NO_ORDERS = Drafted()
-NOTHING_GATHERED = Gathered((), (), {}, (), lambda _: None)
+NOTHING_GATHERED = Gathered((), (), {}, (), lambda _: True, lambda _: None)
 SECONDS = 2.0  # for one call, where the client's settings say nothing
 
 READY, NONE_PASSED = "ready", "none passed"
@@ -244,6 +246,9 @@ def answer_with(call: Call, orders: Drafted) -> Evaluation:
     assessment = assess(with_orders(record, orders), call.client.pathway, call.today)
     missing = missing_keys(gathered, assessment)
     decision = judge(assessment, gathered, call.client, missing)
+    if not (missing or decision.advice) and gathered.states["b12"].state == INCOMPLETE:
+        missing = ("b12",)  # what was not read may be the result that matters: no cards would say that all is well
+        decision = judge(assessment, gathered, call.client, missing)
     if orders.unread and not missing:
         if not decision.advice:
             return answer_unread(call, assessment, gathered)
@@ -254,11 +259,17 @@ def answer_with(call: Call, orders: Drafted) -> Evaluation:
 def gather_record(call: Call) -> tuple[PatientRecord, Gathered]:
     """The patient's record, and what it was read from."""
     request, client = call.request, call.client
-    gathered = gather(
-        request.prefetch, client.templates, request.tokens, call.fetch, call.deadline, call.optional_deadline
-    )
-    record = read_record(gathered, request.patient_id, client.content, client.pathway, call.today, client.zone)
+    fetching = None
+    if call.fetch is not None:
+        fetching = Fetching(call.fetch, call.deadline, call.optional_deadline, request.fhir_base)
+    gathered = gather(request.prefetch, client.templates, request.tokens, fetching)
+    record = read_record(gathered, read_for(request, client, call.today))
     return record, gathered
+
+
+def read_for(request: HookRequest, client: ClientConfig, today: date) -> ReadFor:
+    """For whom and for when a request is read."""
+    return ReadFor(request.patient_id, client.content, client.pathway, today, client.zone)
 
 
 def record_without_fetching(request: HookRequest, client: ClientConfig, today: date) -> PatientRecord:
@@ -277,11 +288,7 @@ def read_orders(
     return read_drafted(
         request.draft_orders,
         request.selections,
-        request.patient_id,
-        client.content,
-        client.pathway,
-        today,
-        client.zone,
+        read_for(request, client, today),
         fetch,
         deadline,
     )
@@ -306,7 +313,7 @@ def answer_irrelevant(call: Call, orders: Drafted) -> Evaluation:
 
 def answer_unread(call: Call, assessment: Assessment, gathered: Gathered) -> Evaluation:
     """An order whose medicine could not be read may be one of ours: that is missing data like any other."""
-    state = KeyState(DRAFT_ORDERS, "failed", "the medicine of an order is only a reference that could not be read")
+    state = KeyState(DRAFT_ORDERS, "failed", "the medicine of an order could not be read, or is not named")
     gathered = replace(gathered, states={**gathered.states, DRAFT_ORDERS: state})
     decision = judge(assessment, gathered, call.client, (DRAFT_ORDERS,))
     return answer_judged(call, Judged(assessment, gathered, decision, (DRAFT_ORDERS,)))
@@ -360,7 +367,7 @@ def with_history(
 def missing_keys(gathered: Gathered, assessment: Assessment) -> tuple[str, ...]:
     """Required keys that could not be had; also B12 of which only a part came, with nothing usable in it."""
     missing = [key for key in REQUIRED if gathered.states[key].state in MISSING]
-    nothing_usable = assessment.case.has("b12_not_known") and gathered.states["b12"].state == "incomplete"
+    nothing_usable = assessment.case.has("b12_not_known") and gathered.states["b12"].state == INCOMPLETE
     return tuple(missing + (["b12"] if nothing_usable else []))
 
 

@@ -273,6 +273,7 @@ def note_newer(case: Case, results: Sequence[LabResult], driver: Measured) -> No
     """A newer result than the one that drives, which could not be used."""
     for lab in results:
         newer = lab.date is not None and within_age(case, lab) and moment(lab) > moment(driver)
+        newer = newer or lab.doubt == "in-future"
         if newer and doubt(case, lab):
             case.doubtful_b12 = lab
         elif newer and lab.preliminary:

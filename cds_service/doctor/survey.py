@@ -15,6 +15,7 @@ from datetime import date
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
+from ..clinical.record import Results
 from ..clinical.tables import normalise_unit
 from ..content.codes import canonical_system
 from ..content.words import Words
@@ -388,7 +389,7 @@ class Survey:
         reader = self._reader
         READERS[resource.resource_type](resource, reader)
         self.dropped.update((resource.resource_type, each.reason) for each in reader.ignored)
-        for lab in reader.labs:
+        for lab in Results(reader.labs):
             if lab.doubt:
                 self.dropped[lab.analyte, lab.doubt] += 1
             else:

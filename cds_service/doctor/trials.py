@@ -19,9 +19,9 @@ from ..cdshooks.requests import read_request
 from ..evaluate import CallTime, ClientConfig, Evaluation, evaluate
 from ..fetching import Fetch
 from ..fhir import templates
-from ..fhir.gather import Gathered, gather
+from ..fhir.gather import Fetching, Gathered, gather
+from ..fhir.index import plain_reference
 from ..fhir.key_states import DATA, EMPTY, FAILED, INCOMPLETE, NULL, judge
-from ..fhir.reading import plain_reference
 from ..fhir.resources import Resource, listed
 from ..fhir.templates import resource_type
 from .fhir_server import Capability, Reply, Server
@@ -145,7 +145,7 @@ def try_templates(
     for patient in patients:
         clock = Clock(server.fetch(), {query_of(template, patient): key for key, template in published.items()})
         latest = server.until(server.limits.reading_seconds)
-        found = gathered[patient] = gather({}, published, context_of(patient), clock, latest, latest)
+        found = gathered[patient] = gather({}, published, context_of(patient), Fetching(clock, latest, latest))
         for key, trial in trials.items():
             state = found.states[key]
             trial.add(state.state, state.reason, state.count)

@@ -8,6 +8,7 @@ is taken in the caller's thread, one by one: nothing is shared.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -87,21 +88,31 @@ def _next(running: set[FetchTask], results: Results) -> tuple[FetchTask, bytes |
         raise result
 
 
+ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+RESOURCE_TYPE = re.compile(r"[A-Z][A-Za-z]{2,40}")
 PAGES = 50  # of one key
 MEDICATIONS = 20  # looked up one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """How to fetch what was not sent. The deadlines are moments of the monotonic clock; after the second one nothing
+    optional is fetched. `base` is the address of the FHIR server as the client names it, "" if it is not known."""
+
+    fetch: Fetch
+    deadline: float
+    optional_deadline: float
+    base: str = ""
 
 
 def fetch_missing(
     readings: Mapping[str, KeyReading],
     index: ResourceIndex,
     context: Mapping[str, str],
-    fetch: Fetch,
-    deadline: float,
-    optional_deadline: float,
+    fetching: Fetching,
 ) -> None:
     """Complete the readings as far as the deadlines allow. Required keys go first and have more time."""
-    tasks = _Tasks(readings, index, context, deadline, optional_deadline)
-    run(fetch, tasks.first())
+    run(fetching.fetch, _Tasks(readings, index, context, fetching).first())
 
 
 class _Tasks:
@@ -112,11 +123,11 @@ class _Tasks:
         readings: Mapping[str, KeyReading],
         index: ResourceIndex,
         context: Mapping[str, str],
-        deadline: float,
-        optional_deadline: float,
+        fetching: Fetching,
     ) -> None:
         self._readings, self._index, self._context = readings, index, context
-        self._deadline, self._optional_deadline = deadline, optional_deadline
+        self._deadline, self._optional_deadline = fetching.deadline, fetching.optional_deadline
+        self._base = fetching.base
         self._pages_read: set[tuple[str, str]] = set()  # prefetch key and address
         self._looked_up: set[str] = set()  # references of Medications
 
@@ -160,7 +171,10 @@ class _Tasks:
         """The next page, unless there are too many or it was read already."""
         if not reading.next_urls:
             return []
-        url = reading.next_urls[0]
+        url = under_base(reading.next_urls[0], self._base)
+        if url is None:
+            reading.unread = "a further page has an address that is not one of this server"
+            return []
         if len(reading.pages) >= PAGES:
             reading.unread = "there are too many pages"
         elif (reading.key, url) in self._pages_read:
@@ -198,6 +212,30 @@ class _Tasks:
                 if entry.resource is not None and entry.resource.resource_type == "Medication":
                     self._index.include(reference, entry.resource)
         return []
+
+
+def under_base(url: str, base: str) -> str | None:
+    """The address of a further page at the server that was asked; None where it cannot be told.
+
+    Behind a proxy servers write their links under a host, scheme or port of their own. What counts is the path after
+    the base, and the query: "http://internal:8080/fhir/Observation?page=2" becomes "Observation?page=2".
+    """
+    if not (base and ABSOLUTE.match(url)) or re.match(re.escape(base.rstrip("/")) + "([/?]|$)", url):
+        return url
+    path, _, query = url.partition("#")[0].partition("?")
+    path = "/" + path.partition("://")[2].partition("/")[2].rstrip("/")
+    own = "/" + base.partition("://")[2].partition("/")[2].rstrip("/")
+    parts = path.split("/")
+    if any(part in (".", "..") or "%" in part for part in parts):
+        return None
+    if path == own or (own != "/" and path.startswith(own + "/")):
+        rest = path[len(own) :].lstrip("/")
+    else:
+        types = [place for place, part in enumerate(parts) if RESOURCE_TYPE.fullmatch(part)]
+        if not types:
+            return None
+        rest = "/".join(parts[types[-1] :])
+    return f"{rest}?{query}" if query else rest or None
 
 
 def _decoded(result: bytes | FetchFailed) -> Decoded | str:

@@ -15,7 +15,7 @@ import msgspec
 from ..clinical.record import Ignored
 from ..fetching import Fetch, FetchFailed
 from .bundles import decode
-from .fetch import fetch_missing
+from .fetch import Fetching, fetch_missing
 from .index import ResourceIndex
 from .key_states import (
     ABSENT,
@@ -32,7 +32,7 @@ from .key_states import (
 )
 from .resources import Resource
 
-__all__ = ["REQUIRED", "Fetch", "FetchFailed", "Gathered", "KeyState", "gather"]
+__all__ = ["REQUIRED", "Fetch", "FetchFailed", "Fetching", "Gathered", "KeyState", "gather"]
 
 OWN_NAMES = 100  # keys of the client's own naming that are read; a request could hold half a million
 MORE_NAMES = f"more than {OWN_NAMES} prefetch keys that are not ours"
@@ -46,6 +46,7 @@ class Gathered:
     included: tuple[Resource, ...]
     states: Mapping[str, KeyState]  # of every published key, and of every key that was sent
     ignored: tuple[Ignored, ...]
+    is_own: Callable[[Resource], bool]  # is it about the patient of the context?
     find: Callable[[str], Resource | None]  # by reference: relative, absolute or with a version; none contained
     wrong_patient: bool = False  # the Patient that came is not the patient of the context
     published: frozenset[str] = frozenset()  # the keys that we ask for
@@ -74,11 +75,9 @@ def gather(
     prefetch: Mapping[str, Resource | msgspec.Raw | None],
     templates: Mapping[str, str],
     context: Mapping[str, str],
-    fetch: Fetch | None,
-    deadline: float,
-    optional_deadline: float,
+    fetching: Fetching | None = None,
 ) -> Gathered:
-    """The data for these templates. The deadlines are moments of the monotonic clock.
+    """The data for these templates. Where `fetching` is None, it is what the client sent.
 
     Raises `bundles.UnreadableError` where what the client sent is not JSON, or is nested too deep.
     """
@@ -90,8 +89,8 @@ def gather(
         index.ignored.append(Ignored("", MORE_NAMES))
     for key in [key for key in prefetch if key in readings]:
         readings[key].add(decode(prefetch[key]))
-    if fetch is not None and not _of_another_patient(readings):
-        fetch_missing(readings, index, context, fetch, deadline, optional_deadline)
+    if fetching is not None and not _of_another_patient(readings):
+        fetch_missing(readings, index, context, fetching)
     states = {key: reading.state() for key, reading in readings.items()}
     for key in templates:
         if states[key].state in (ABSENT, FAILED):
@@ -101,6 +100,7 @@ def gather(
         tuple(index.included),
         states,
         tuple(index.ignored),
+        index.is_own,
         index.find,
         _of_another_patient(readings),
         frozenset(templates),

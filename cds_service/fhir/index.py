@@ -8,10 +8,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ..clinical.record import Ignored
+from ..content.codes import canonical_system
 from .bundles import Decoded
-from .resources import Entry, Issue, Link, Resource, listed
+from .resources import CodeableConcept, Entry, Issue, Link, Reference, Resource, listed, medicine_of
 
 _VERSION = re.compile(r"/_history/[^/]*$")
+MOST_SUBJECTS = 10  # one is the rule; a longer list is somebody's trick, and its first ones decide
+MOST_CONTAINED = 200  # contained resources that are searched for one reference
+WORD = re.compile(r"[A-Za-z]{4}")  # a code that is no code but a name
 _MEDICATION = re.compile(r"(?:.*/)?Medication/[^/?#]+$")
 
 
@@ -127,6 +131,12 @@ def reference_of(resource: Resource) -> str:
     return f"{resource.resource_type}/{resource.id}" if resource.id else resource.resource_type or ""
 
 
+def plain_reference(reference: str) -> str:
+    """ "Patient/1" of "https://server/fhir/Patient/1/_history/3"."""
+    parts = reference.partition("/_history/")[0].rstrip("/").rsplit("/", 2)
+    return "/".join(parts[-2:])
+
+
 class ResourceIndex:
     """Grows while data arrives: the patient's own resources, those that only came along, and all by reference."""
 
@@ -139,6 +149,7 @@ class ResourceIndex:
         self.has_patient = False  # the patient of the context is among the resources
         self._own: dict[tuple[str, str], Resource] = {}  # of `resources`, the first of each type and id
         self._ids: set[str | None] = set()  # of `resources`
+        self._names = {f"Patient/{patient_id}"}  # references that mean the patient
         self._arrived: list[Page | tuple[str, Resource]] = []  # in their order; not yet in the two that follow
         self._by_reference: dict[str, Resource] = {}
         self._with_address: set[str] = set()  # references of resources that came with an absolute address
@@ -153,8 +164,12 @@ class ResourceIndex:
         new = self._new(page.resources) if repeated else page.resources
         self.resources += [each for each in new if each.resource_type != "Patient" or self._is_the_patient(each)]
         for entry in page.included:
-            if entry.resource is not None:
-                self.include(entry.full_url or "", entry.resource)
+            if entry.resource is None:
+                continue
+            self.include(entry.full_url or "", entry.resource)
+            if entry.resource.resource_type == "Patient" and entry.resource.id == self.patient_id:
+                self.has_patient = True  # a Patient counts wherever it comes
+                self.resources.append(entry.resource)
 
     def include(self, reference: str, resource: Resource) -> None:
         """A resource that is not the patient's own, to be found by its address or reference."""
@@ -175,6 +190,34 @@ class ResourceIndex:
             return found
         relative = "/".join(reference.rsplit("/", 2)[1:])
         return None if relative in self._with_address else self._by_reference.get(relative)
+
+    def is_own(self, resource: Resource) -> bool:
+        """Is the resource about this patient? One that names no subject is accepted."""
+        named = resource.subject
+        if type(named) is Reference and named.reference in self._names and resource.patient is None:  # nearly all
+            return True
+        for subject in (named, resource.patient):
+            for reference in listed(subject)[:MOST_SUBJECTS]:
+                name = reference.reference
+                if not name or name in self._names:
+                    continue
+                if not self._names_patient(name, resource):
+                    return False
+                if not name.startswith("#"):
+                    self._names.add(name)
+        return True
+
+    def _names_patient(self, name: str, holder: Resource) -> bool:
+        """Relative, absolute, with a version, as a URN of the Bundle, or contained."""
+        if plain_reference(name) in (f"Patient/{self.patient_id}", self.patient_id):
+            return True
+        if name == f"urn:uuid:{self.patient_id}":
+            return True
+        if name.startswith("#"):  # a contained Patient has no identity of its own
+            contained = (holder.contained or ())[:MOST_CONTAINED]
+            return any(each.id == name[1:] and each.resource_type == "Patient" for each in contained)
+        found = self.find(name)
+        return found is not None and found.resource_type == "Patient" and found.id == self.patient_id
 
     def _new(self, resources: Sequence[Resource]) -> list[Resource]:
         """Those that did not come before. Of one reference the same again is not new; something different is."""
@@ -221,13 +264,61 @@ class ResourceIndex:
 
 def medication_to_look_up(resource: Resource, index: ResourceIndex) -> str:
     """The reference of the Medication without which this entry names no medicine at all, or ""."""
-    named = resource.medication_reference
-    if named is None or not named.reference or named.display or named.reference.startswith("#"):
-        return ""
-    concept = resource.medication_codeable_concept
-    if concept is not None and (concept.text or any(each.code or each.display for each in listed(concept.coding))):
+    concept, named = medicine_of(resource)
+    if named is None or not named.reference or named.display or named.reference.startswith("#") or says(concept):
         return ""
     return "" if index.find(named.reference) else _VERSION.sub("", named.reference)
+
+
+def says(concept: CodeableConcept | None) -> bool:
+    """Does the concept say anything, be it a code alone?"""
+    if concept is None:
+        return False
+    return bool(concept.text) or any(each.code or each.display for each in listed(concept.coding))
+
+
+def names_no_medicine(resource: Resource, index: ResourceIndex) -> bool:
+    """Is this an entry whose medicine nobody can understand: not named, or only by a code of an unknown system?
+
+    A reference that can be looked up is none of these; neither is an entry that carries out another one that came.
+    """
+    concept, named = medicine_of(resource)
+    if named is not None and named.reference:
+        if not named.reference.startswith("#"):
+            return False
+        if any(each.id == named.reference[1:] for each in resource.contained or ()):
+            return False
+    if named is not None and named.display:
+        return False
+    others = [resource.request, *listed(resource.authorizing_prescription)]
+    if any(each is not None and each.reference and index.find(each.reference) for each in others):
+        return False
+    return concept is None or not is_understood(concept)
+
+
+def is_understood(concept: CodeableConcept) -> bool:
+    """Words, or a code of a system whose medicines we know: one that is not ours then is another medicine."""
+    if concept.text or any(each.display for each in listed(concept.coding)):
+        return True
+    return any(
+        each.code and ((each.system and canonical_system(each.system[:200])) or WORD.search(each.code))
+        for each in listed(concept.coding)
+    )
+
+
+def is_in_force(resource: Resource) -> bool:
+    """Is it an order or a statement of a medicine that is to be taken now?"""
+    status, intent = (resource.status or "").strip().lower(), (resource.intent or "").strip().lower()
+    if resource.resource_type == "MedicationStatement":
+        return status in ("active", "recorded", "")
+    if resource.resource_type != "MedicationRequest" or resource.do_not_perform:
+        return False
+    return status in ("active", "") and (intent not in ("proposal", "plan") or is_reported(resource))
+
+
+def is_reported(resource: Resource) -> bool:
+    """Is it no order but what somebody says is taken? US Core writes such a medicine as a plan that is reported."""
+    return bool(resource.reported_boolean or resource.reported_reference or resource.reported)
 
 
 def can_be_fetched(reference: str) -> bool:

@@ -11,7 +11,19 @@ from dataclasses import dataclass
 
 from . import templates
 from .bundles import Decoded
-from .index import ERROR, NOTHING_FOUND, PARTIAL, ROUTINE, UNKNOWN, Page, ResourceIndex, medication_to_look_up, sort
+from .index import (
+    ERROR,
+    NOTHING_FOUND,
+    PARTIAL,
+    ROUTINE,
+    UNKNOWN,
+    Page,
+    ResourceIndex,
+    is_in_force,
+    medication_to_look_up,
+    names_no_medicine,
+    sort,
+)
 from .resources import Resource, listed
 
 ABSENT = "absent"  # neither sent nor fetched
@@ -93,6 +105,7 @@ def _ignored_parameters(template: str, self_url: str) -> frozenset[str]:
 
 
 PATIENT = "patient"
+TAKEN = ("MedicationRequest", "MedicationStatement")
 REQUIRED = (PATIENT, "b12")
 
 
@@ -139,14 +152,23 @@ class KeyReading:
 
     def medications_missing(self) -> list[str]:
         """References of the Medications without which an entry of this key names no medicine."""
-        entries = [resource for resource in self.own if resource.medication_reference]
+        entries = [each for each in self.own if each.medication_reference or each.medication]
         missing = [medication_to_look_up(resource, self._index) for resource in entries]
         return [reference for reference in dict.fromkeys(missing) if reference]
+
+    def medicine_not_understood(self) -> bool:
+        """Is there an order or a statement in force of which nobody can say what medicine it is about?"""
+        return any(
+            each.resource_type in TAKEN and is_in_force(each) and names_no_medicine(each, self._index)
+            for each in self.own
+        )
 
     def judged(self, template: str | None = None) -> tuple[str, str]:
         """State and reason by what came, for this key's template or for another."""
         if not self.pages:
             return (FAILED, self.failure) if self.failure else (ABSENT, "not sent")
+        if self.key != PATIENT and self.own and not any(map(self._index.is_own, self.own)):
+            return FAILED, "it brought only other people's resources"
         unread = self.unread or ("further pages were not read" if self.next_urls else "")
         return judge(self.pages, self.template if template is None else template, unread)
 
@@ -162,6 +184,8 @@ class KeyReading:
                 state, reason = FAILED, "a Patient without an id"
         if state not in (FAILED, ABSENT, INCOMPLETE) and self.medications_missing():
             state, reason = INCOMPLETE, "a medicine is only a reference that could not be looked up"
+        if state not in (FAILED, ABSENT, INCOMPLETE) and self.medicine_not_understood():
+            state, reason = INCOMPLETE, "it cannot be understood which medicine an entry is about"
         if state in (FAILED, INCOMPLETE) and self.failure and self.pages:
             reason = f"{reason}; {self.failure}"
         return KeyState(self.key, state, reason, len(self.own))

@@ -22,6 +22,7 @@ from .values import NO_RANGE, Amount, amount_of, digits, flag_of, other_specimen
 COUNTS = {"final": False, "amended": False, "corrected": False, "preliminary": True}  # status -> preliminary?
 OUTCOMES = frozenset(("intrinsic-factor-antibody", "parietal-cell-antibody", "coeliac-antibody"))
 B12 = "b12"
+IN_FUTURE = "in-future"  # a doubt: a key of messages.toml [doubt]
 DECIDING = ("b12", "active-b12", "mma", "homocysteine")
 NOT_SERUM = re.compile(r"urin|ratio|creat|csf|spinal|amnio|spot|antibod|defici|folate|folic")
 NOT_B12 = re.compile(  # with one of these the text is about more than the total B12 in serum, or about something else
@@ -93,13 +94,13 @@ def read_result(source: Resource | Component, holder: Resource, test: Test, read
     reason = ""
     if preliminary is None:
         reason = reasons.of_status(status)
-    elif when is not None and when.first > reading.today:
-        reason = reasons.FUTURE
     elif holder.specimen is not None and (specimen := other_specimen(holder, reading)):
         reason = reasons.of_specimen(specimen)
     if reason or preliminary is None:
         reading.ignore(reference_of(holder), reason)
         return
+    if when is not None and when.first > reading.today:  # nobody knows when it was taken: in doubt, and said
+        when, test = None, test._replace(doubt=IN_FUTURE)
     unread = UnreadLab(source, holder, test, preliminary, when, reading)
     found = unread if unread.is_usual else unread.result()
     if found is not None:
@@ -150,7 +151,7 @@ class UnreadLab:
     ) -> None:
         self.reference = f"Observation/{holder.id}" if holder.id else ""
         self.analyte = test.analyte.id
-        self.date = None if when is None else when.day
+        self.date = None if when is None else reading.calendar.day_of_result(when)
         self.moment = 0.0 if self.date is None or when is None else when.seconds
         self.preliminary = preliminary
         self._source, self._test, self._reading = source, test, reading

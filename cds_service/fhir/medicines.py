@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..clinical.record import Medication
 from . import reasons
 from .dosage import amount_in, days_of, in_pieces, interval_of, micrograms
+from .index import is_reported
 from .products import Constituent, constituents, is_dosed, product_of, route_of
 from .reading import Reading, reference_of, status_of
 from .resources import Dosage, Quantity, Resource, listed
@@ -58,6 +59,7 @@ def dose_of(dosage: Dosage, content: Constituent) -> Decimal | None:
 
 
 ORDERS = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order", ""))
+PAUSED = ("stopped", "on-hold")  # adherence, in R5
 LONGEST_DAYS = 36500  # a supply or course beyond a hundred years is a slip of the pen
 
 
@@ -109,12 +111,18 @@ def read_medicine(resource: Resource, reading: Reading) -> None:
 
 
 def ordered(resource: Resource, reading: Reading) -> Use:
-    """MedicationRequest. On hold, stopped or completed is not in force; a draft or proposal never was."""
-    status = status_of(resource)
+    """MedicationRequest. On hold, stopped or completed is not in force; a draft or proposal never was.
+
+    A plan is none either, but one that is reported (US Core: what the patient says) or on which an order is based (GP
+    Connect: a repeat template and its issues).
+    """
+    status, intent = status_of(resource), (resource.intent or "").strip().lower()
+    reported = is_reported(resource)
+    issued = intent == "plan" and reference_of(resource) in reading.issued_plans
     reason = ""
     if resource.do_not_perform:
         reason = reasons.DO_NOT_PERFORM
-    elif (resource.intent or "").strip().lower() not in ORDERS:
+    elif intent not in ORDERS and not issued and not (intent == "plan" and reported):
         reason = reasons.PROPOSAL
     elif status in ("entered-in-error", "cancelled", "draft"):
         reason = reasons.of_status(status)
@@ -124,15 +132,17 @@ def ordered(resource: Resource, reading: Reading) -> Use:
     end = bounds_end(dosages, written, reading)
     if end is None and request is not None:
         end = calendar.ends(request.validity_period)
+    if calendar.ahead(written):
+        calendar.met_no_date, written = True, None
     active = status == "active" and (end is None or end >= reading.today)
-    return Use("order", dosages, written, written, end, active, reason)
+    return Use("statement" if reported else "order", dosages, written, written, end, active, reason)
 
 
 def stated(resource: Resource, reading: Reading) -> Use:
     """MedicationStatement. Of an unknown status it is evidence of use on its day, but not of use now."""
-    status = status_of(resource)
+    status, adherence = status_of(resource), adherence_of(resource)
     reason = ""
-    if (resource.taken or "").strip().lower() == "n" or resource.was_not_taken:
+    if adherence == "not-taking" or (resource.taken or "").strip().lower() == "n" or resource.was_not_taken:
         reason = reasons.NOT_TAKEN
     elif status in ("not-taken", "entered-in-error", "intended", "draft", "cancelled"):
         reason = reasons.of_status(status)
@@ -141,10 +151,16 @@ def stated(resource: Resource, reading: Reading) -> Use:
     start = calendar.starts(resource.effective_period) or calendar.day(resource.effective_date_time)
     end = calendar.ends(resource.effective_period) or bounds_end(dosages, start, reading)
     known = [each for each in (start, end) if each is not None and not calendar.ahead(each)]
-    active = status == "active" and (end is None or end >= reading.today)
+    active = status in ("active", "recorded") and (end is None or end >= reading.today) and adherence not in PAUSED
     if asserted is not None and not calendar.ahead(asserted) and (active or (not known and status != "stopped")):
         known.append(asserted)
     return Use("statement", dosages, start, max(known, default=None), end, active, reason)
+
+
+def adherence_of(resource: Resource) -> str:
+    """What an R5 statement says of the use: "taking", "not-taking", "stopped" ..., or ""."""
+    concept = resource.adherence.code if resource.adherence is not None else None
+    return next((each.code for each in listed(concept.coding) if each.code), "") if concept is not None else ""
 
 
 def given(resource: Resource, reading: Reading) -> Use:
@@ -154,8 +170,9 @@ def given(resource: Resource, reading: Reading) -> Use:
     if resource.not_given or resource.was_not_given:
         reason = reasons.NOT_DONE
     calendar = reading.calendar
-    start = calendar.day(resource.effective_date_time) or calendar.starts(resource.effective_period)
-    end = calendar.ends(resource.effective_period)
+    period = resource.effective_period or resource.occurence_period
+    start = calendar.day(resource.effective_date_time or resource.occurence_date_time) or calendar.starts(period)
+    end = calendar.ends(period)
     last = end if end is not None and not calendar.ahead(end) else start
     dosages = listed(resource.dosage)
     return Use("administration", dosages, start or last, last, end, status == "in-progress", reason)

@@ -9,32 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, tzinfo
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..clinical.ordered import concerns
 from ..clinical.record import Ignored, OpenOrder, Order, OrderedPhase
-from ..clinical.tables import Pathway
 from ..fetching import Fetch, FetchFailed
 from . import reasons
 from .bundles import UnreadableError, decode
-from .concepts import concepts, find_codes, texts
+from .concepts import concepts, find_codes
 from .dates import Calendar
 from .dosage import days_of, interval_in_words, interval_of_code, interval_of_repeat, positive
 from .fetch import MEDICATIONS, FetchTask, run
-from .index import Page, ResourceIndex, can_be_fetched, medication_to_look_up, sort
+from .index import Page, ResourceIndex, can_be_fetched, medication_to_look_up, names_no_medicine, says, sort
 from .medicines import amounts, dose_of
 from .products import Constituent, constituents, is_dosed, product_of, route_of
-from .reading import Reading, is_own, reference_of, status_of
-from .resources import Dosage, Repeat, Resource, listed
-
-if TYPE_CHECKING:
-    from ..content.content import Content
-
+from .reading import ReadFor, Reading, reference_of, status_of
+from .resources import Dosage, Repeat, Resource, listed, medicine_of
 
 ORDERS = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order", ""))
 OPEN = "active"  # on hold or a draft is not under way: suggesting it again does less harm than not at all
@@ -119,11 +112,12 @@ def named(resource: Resource) -> str:
 
 def by_its_own_words(resource: Resource) -> Resource:
     """The order without its reference where it says itself what is ordered: that comes first."""
-    concept = resource.medication_codeable_concept
-    if resource.medication_reference is None or concept is None:
+    concept, reference = medicine_of(resource)
+    if reference is None or not says(concept):
         return resource
-    said = texts(concept) or [coding.code for coding in listed(concept.coding) if coding.code]
-    return msgspec.structs.replace(resource, medication_reference=None) if said else resource
+    return msgspec.structs.replace(
+        resource, medication_codeable_concept=concept, medication_reference=None, medication=None
+    )
 
 
 def phases(dosages: list[Dosage], content: Constituent, reading: Reading) -> tuple[OrderedPhase, ...]:
@@ -169,11 +163,12 @@ KINDS = {  # what older versions of FHIR call it, too
     "MedicationRequest": medicine_orders, "MedicationOrder": medicine_orders,
     "ServiceRequest": test_orders, "ProcedureRequest": test_orders,
 }  # fmt: skip
+MEDICINES = ("MedicationRequest", "MedicationOrder")
 WITHDRAWN = ("cancelled", "stopped", "revoked", "entered-in-error")  # signed again to end it: nothing is ordered
 DRAFTS = 500  # of those that drive a call, and of the other drafts
 NOT_IN_BUNDLE = "selected, but not among the draft orders"
 SELECTION_UNKNOWN = "selection-not-among-the-drafts"
-UNREAD = "its medicine is only a reference that could not be read"
+UNREAD = "its medicine could not be read, or is not named"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,20 +186,16 @@ class Drafted:
 def read_drafted(
     raw: msgspec.Raw,
     selections: Sequence[str] | None,
-    patient_id: str,
-    content: Content,
-    pathway: Pathway,
-    today: date,
-    zone: tzinfo,
-    fetch: Fetch | None,
-    deadline: float,
+    whom: ReadFor,
+    fetch: Fetch | None = None,
+    deadline: float = 0.0,
 ) -> Drafted:
     """The orders in `draftOrders`. Those of `selections` drive; all of them, where a hook has no selections."""
-    index = ResourceIndex(patient_id)
+    index = ResourceIndex(whom.patient_id)
     page = sort(decode(raw))
     index.put(page)
-    reading = Reading(content, pathway, Calendar(zone, today), index.find)
-    drafts = [each for each in index.resources if placed(each, patient_id, reading)]
+    reading = Reading(whom.content, whom.pathway, Calendar(whom.zone, whom.today), index.find)
+    drafts = [each for each in index.resources if placed(each, index, reading)]
     driving, warnings = chosen(drafts, selections, page, index)
     if warnings:
         reading.ignore("", NOT_IN_BUNDLE)
@@ -213,10 +204,10 @@ def read_drafted(
     others = cut([each for each in drafts if id(each) not in names], reading)
     look_up(driving, index, fetch, deadline)
     selected = orders(driving, reading)
-    unread = [each for each in driving if medication_to_look_up(each, index)]
+    unread = [each for each in driving if is_unread(each, index)]
     for each in unread:
         reading.ignore(reference_of(each), UNREAD)
-    relevant = any(concerns(each, pathway) for each in selected)
+    relevant = any(concerns(each, whom.pathway) for each in selected)
     if relevant:
         look_up(others, index, fetch, deadline)
     ignored = tuple(dict.fromkeys((*index.ignored, *reading.ignored)))
@@ -224,12 +215,22 @@ def read_drafted(
     return Drafted(selected, others_read, ignored, bool(unread or page.damaged), relevant, warnings)
 
 
-def placed(resource: Resource, patient_id: str, reading: Reading) -> bool:
+def is_unread(resource: Resource, index: ResourceIndex) -> bool:
+    """Is it an order of a medicine, and nobody can say of which?"""
+    if resource.resource_type not in MEDICINES:
+        return False
+    concept, reference = medicine_of(resource)
+    if not says(concept) and reference is None and not resource.dosage_instruction:
+        return False  # just opened: nothing is filled in yet
+    return bool(medication_to_look_up(resource, index)) or names_no_medicine(resource, index)
+
+
+def placed(resource: Resource, index: ResourceIndex, reading: Reading) -> bool:
     """Is it an order for this patient that somebody is about to place?"""
     if resource.resource_type not in KINDS:
         return False
     reference, status = reference_of(resource), status_of(resource)
-    if not is_own(resource, patient_id, {f"Patient/{patient_id}"}, reading) and names_a_patient(resource, reading):
+    if not index.is_own(resource) and names_a_patient(resource, reading):
         reading.ignore(reference, reasons.ANOTHER_PATIENT)
     elif resource.do_not_perform:
         reading.ignore(reference, reasons.DO_NOT_PERFORM)

@@ -9,15 +9,30 @@ import re
 from dataclasses import replace
 from datetime import date
 
+import msgspec
+
 from ..clinical.record import Allergy, Problem
 from ..content.codes import UNLESS_WORDS
 from . import reasons
 from .concepts import Concept, concepts, find_codes, find_undotted_icd, texts
 from .observations import ENDED
 from .reading import Reading, reference_of, status_of
-from .resources import Resource, listed
+from .resources import CodeableConcept, Resource, listed
 
 ENDED_STATUS = frozenset(("inactive", "resolved", "remission"))
+ACTIVE_STATUS = frozenset(("active", "recurrence", "relapse"))
+NO_END_WORDS = frozenset(  # what stands where an end belongs and says that there is none, or nothing
+    (
+        "ongoing", "on-going", "on going", "continuing", "continues", "active", "current", "currently", "present",
+        "still present", "persistent", "persists", "chronic", "none", "no", "not", "never", "n/a", "na", "n.a",
+        "not applicable", "unknown", "unk", "not known", "not resolved", "unresolved", "null", "nil", "false", "0",
+        "open", "to date", "until now", "en cours", "laufend", "andauernd", "lopend",
+    )
+)  # fmt: skip
+EVENTS = frozenset(("problem-pregnancy", "problem-breastfeeding"))  # their end is an event of its own, and counts
+CATEGORY: msgspec.json.Decoder[list[CodeableConcept] | CodeableConcept | None] = msgspec.json.Decoder(
+    list[CodeableConcept] | CodeableConcept | None
+)
 NEVER = {"refuted": reasons.REFUTED, "entered-in-error": reasons.ENTERED_IN_ERROR}
 LOOK_ALIKE = "problem-look-alike"  # recognised only so that its words are not taken for something else
 OPERATIONS = frozenset(  # what a Procedure may be by its words: "assessment of gait" is no gait problem
@@ -78,23 +93,49 @@ def read_condition(resource: Resource, reading: Reading) -> None:
     onset = day(resource.onset_date_time) or calendar.starts(resource.onset_period)
     recorded = day(resource.recorded_date) or day(resource.asserted_date)
     end = day(resource.abatement_date_time) or calendar.ends(resource.abatement_period)
-    active = is_active(resource, end, reading.today)
+    end = calendar.not_before(onset, end)
+    ended = has_ended(resource, end, reading.today)
+    lasts = ended and end_is_void(resource, end, {onset, recorded})
     for name in names:
         if name.startswith("problem-"):
-            reading.add_problem(Problem(reference, name[8:], "condition", onset, recorded, end, active, by_words))
+            if lasts and name not in EVENTS:
+                reading.ignore(reference, reasons.NO_END)
+                problem = Problem(reference, name[8:], "condition", onset, recorded, None, True, by_words)
+            else:
+                problem = Problem(reference, name[8:], "condition", onset, recorded, end, not ended, by_words)
+            reading.add_problem(problem)
         elif name.startswith("allergy-"):
             reading.allergies.append(Allergy(reference, name[8:], recorded, by_words))
         elif name in ENDED:
             reading.deny(ENDED[name], onset or recorded)
 
 
-def is_active(resource: Resource, end: date | None, today: date) -> bool:
-    """Neither called ended nor dated so."""
+def has_ended(resource: Resource, end: date | None, today: date) -> bool:
+    """Is it called ended, or dated so?"""
     if ENDED_STATUS & codes_of(resource.clinical_status):
-        return False
+        return True
     if end is not None:
-        return end > today
-    return not (resource.abatement_boolean or resource.abatement_string or resource.abatement_age)
+        return end <= today
+    words = (resource.abatement_string or "").strip(" .?!-/()").casefold()
+    age = resource.abatement_age
+    return bool(resource.abatement_boolean or (words and words not in NO_END_WORDS) or (age and age.value))
+
+
+def end_is_void(resource: Resource, end: date | None, begun: set[date | None]) -> bool:
+    """Does the end not end the problem? So where the entry is called active, and where a visit ended and not what was
+    found in it: an encounter diagnosis, or an entry without a status that ends on the day on which it begins."""
+    status = codes_of(resource.clinical_status)
+    if status:
+        return bool(status & ACTIVE_STATUS)
+    return end is not None and (end in begun or "encounter-diagnosis" in codes_of(categories(resource)))
+
+
+def categories(resource: Resource) -> Concept:
+    """What kind of entry it is; decoded only here, for results carry one too and are many."""
+    try:
+        return CATEGORY.decode(resource.category)
+    except msgspec.ValidationError:
+        return None
 
 
 def read_procedure(resource: Resource, reading: Reading) -> None:
@@ -110,8 +151,9 @@ def read_procedure(resource: Resource, reading: Reading) -> None:
     if resource.do_not_perform or status not in PERFORMED:
         reading.ignore(reference, reasons.DO_NOT_PERFORM if resource.do_not_perform else reasons.of_status(status))
         return
-    period = resource.performed_period
-    start = reading.calendar.day(resource.performed_date_time) or reading.calendar.starts(period)
+    period = resource.performed_period or resource.occurrence_period
+    performed = resource.performed_date_time or resource.occurrence_date_time
+    start = reading.calendar.day(performed) or reading.calendar.starts(period)
     end = reading.calendar.ends(period)
     last = end if end is not None and not reading.calendar.ahead(end) else start
     for name in names:

@@ -7,18 +7,21 @@ the form of the product allows.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from decimal import Decimal
 from typing import NamedTuple
 
 from ..content.codes import ATC, NDC, canonical_system
 from .concepts import CUT, find_bare_ndc, find_codes, texts
 from .dosage import micrograms, strength_in
+from .index import WORD
 from .reading import Reading
-from .resources import CodeableConcept, Dosage, Ingredient, Resource, listed
+from .resources import CodeableConcept, Dosage, Ingredient, Resource, listed, medicine_of
 
 LEVELS = {ATC: "atc", NDC: "ndc"}  # every other code system: "code"
 ORDER = ("code", "atc", "ndc")
 VITAMIN_WORDS = re.compile(r"multi-?\s?vit|vitamins\b|prenatal|vitamin b[ -]?co|vitamin b complex|b-complex")
+SURELY_SEVERAL = re.compile(r"multi-?\s?vit|prenatal")  # no class of plain B12 or folic acid is called so
 MANY_PARTS = 4  # ingredients in one product: vitamins and minerals, with micrograms of each
 CYANIDE_WORDS = ("cyanokit", "cyanide")
 CYANIDE_DOSE = Decimal(1_000_000)  # micrograms: no B12 treatment comes in grams
@@ -48,10 +51,13 @@ class Product(NamedTuple):
 
 def product_of(resource: Resource, reading: Reading) -> Product:
     """The description of the medicine, from wherever it stands."""
-    found = [] if resource.medication_codeable_concept is None else [resource.medication_codeable_concept]
-    reference = resource.medication_reference
+    concept, reference = medicine_of(resource)
+    found = [] if concept is None else [concept]
     if reference is None:
-        return Product(found, texts(found), resource.form, listed(resource.ingredient))
+        if not found and (carried_out := prescription_of(resource, reading)) is not None:
+            return product_of(carried_out, reading)
+        names = texts(found) or [code[:CUT] for code in codes_in(concept) if WORD.search(code)]
+        return Product(found, names, resource.form, listed(resource.ingredient))
     medication = reading.resolve(reference.reference, resource)
     words = [reference.display[:CUT]] if reference.display else []
     if medication is None or medication.resource_type != "Medication":
@@ -62,6 +68,31 @@ def product_of(resource: Resource, reading: Reading) -> Product:
     return Product(found, texts(found) + words + names, medication.form, listed(medication.ingredient))
 
 
+def codes_in(concept: CodeableConcept | None) -> list[str]:
+    """The codes of a concept; some systems write the name where the code belongs."""
+    return [each.code for each in listed(concept.coding) if each.code] if concept is not None else []
+
+
+def prescription_of(resource: Resource, reading: Reading) -> Resource | None:
+    """The order that an administration or a supply carries out, where only that names the medicine."""
+    for reference in (resource.request, *listed(resource.authorizing_prescription)):
+        found = reading.resolve(reference.reference, resource) if reference is not None else None
+        if found is not None and found.resource_type == "MedicationRequest":
+            return found
+    return None
+
+
+def is_several(product: Product, ingredients: Collection[str], reading: Reading) -> bool:
+    """Is it a multivitamin? Where a text names our ingredient with a strength or a form, that is the product, and what
+    stands beside it ("Vitamins - B-12, cyanocobalamin and derivatives") is the name of a class."""
+    products = [each for each in product.texts if strength_in(each)[0] is not None or form_in(each)]
+    named = any(not set(ingredients).isdisjoint(reading.words.find(each, "medicine")) for each in products)
+    considered = " / ".join(products if named else product.texts).casefold()
+    every = " / ".join(product.texts).casefold()
+    many = any(each.count(" / ") >= MANY_PARTS - 1 for each in product.texts)
+    return bool(VITAMIN_WORDS.search(considered) or SURELY_SEVERAL.search(every) or many)
+
+
 def constituents(product: Product, reading: Reading) -> list[Constituent]:
     """Our ingredients in the product; none for most medicines."""
     uses, level = coded(product, reading)
@@ -70,8 +101,7 @@ def constituents(product: Product, reading: Reading) -> list[Constituent]:
     if not uses:
         return []
     text = " / ".join(product.texts).casefold()
-    several = bool(VITAMIN_WORDS.search(text)) or any(each.count(" / ") >= MANY_PARTS - 1 for each in product.texts)
-    several = several or len(product.ingredients) >= MANY_PARTS
+    several = is_several(product, uses.keys(), reading) or len(product.ingredients) >= MANY_PARTS
     found = []
     for name, marks in uses.items():
         strength, per_ml = strength_of(name, product, reading) if is_dosed(name, reading) else (None, False)
@@ -230,8 +260,12 @@ def route_of_form(product: Product, dosages: list[Dosage]) -> str:
         if each.dose_quantity is not None
     ]
     for text in (*texts(product.form), *product.texts, *units):
-        plain = text.lower()
-        found = next((route for route, pattern in BY_FORM if pattern.search(plain)), "")
-        if found:
+        if found := form_in(text):
             return found
     return ""
+
+
+def form_in(text: str) -> str:
+    """The route that the dose form named in a text allows."""
+    plain = text[:CUT].lower()
+    return next((route for route, pattern in BY_FORM if pattern.search(plain)), "")

@@ -7,25 +7,24 @@ without a word; what is ours and was not used is reported with its reference and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, tzinfo
+from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..clinical.record import Patient, PatientRecord, Results
-from ..clinical.tables import Pathway
 from . import reasons
 from .dates import Calendar
+from .index import plain_reference
 from .labs import apply_corrections
 from .medicines import read_medicine
 from .observations import read_observation
 from .orders import read_order
 from .problems import close_ended, read_allergy, read_condition, read_family, read_procedure
-from .reading import Reading, is_own, reference_of, status_of
-from .resources import Resource
+from .reading import ReadFor, Reading, reference_of, status_of
+from .resources import NOTHING, Reference, Resource, listed
 
 if TYPE_CHECKING:
-    from ..content.content import Content
     from .gather import Gathered
 
 
@@ -41,30 +40,50 @@ READERS: Mapping[str, Callable[[Resource, Reading], None]] = {
     "MedicationDispense": read_medicine,
     "ServiceRequest": read_order,
 }
+BASED_ON: msgspec.json.Decoder[list[Reference] | Reference | None] = msgspec.json.Decoder(
+    list[Reference] | Reference | None
+)
 VERSIONS = {"entered-in-error": 4, "corrected": 3, "amended": 3, "final": 2, "preliminary": 1}
 
 
-def read_record(
-    gathered: Gathered, patient_id: str, content: Content, pathway: Pathway, today: date, zone: tzinfo
-) -> PatientRecord:
+def read_record(gathered: Gathered, whom: ReadFor) -> PatientRecord:
     """Everything that the resources say about the patient of that id, on that day, in that time zone."""
-    reading = Reading(content, pathway, Calendar(zone, today), gathered.find)
-    own = {f"Patient/{patient_id}"}
+    born = birth_of(gathered.resources, whom.patient_id, Calendar(whom.zone, whom.today))
+    calendar = Calendar(whom.zone, whom.today, born)
+    reading = Reading(whom.content, whom.pathway, calendar, gathered.find)
     resources = distinct(gathered.resources, reading) if gathered.versions else gathered.resources
+    reading.issued_plans = issued_plans(resources)
+    calendar.met_no_date = False  # of two versions of one resource only the one that counts is named
     for resource in resources:
         read = READERS.get(resource.resource_type)
         if read is None:
             continue
-        if not is_own(resource, patient_id, own, reading):
+        if not gathered.is_own(resource):
             reading.ignore(reference_of(resource), reasons.ANOTHER_PATIENT)
             continue
         try:
             read(resource, reading)
         except (ValueError, ArithmeticError):  # data that no reader foresaw; other exceptions are bugs, and stay loud
             reading.ignore(reference_of(resource), reasons.UNREADABLE)
+        if calendar.met_no_date:
+            calendar.met_no_date = False
+            reading.ignore(reference_of(resource), reasons.NO_DATE)
     apply_corrections(reading)
     close_ended(reading)
-    return assembled(reading, gathered, read_patient(resources, patient_id, reading))
+    return assembled(reading, gathered, read_patient(resources, whom.patient_id, reading))
+
+
+def issued_plans(resources: Iterable[Resource]) -> frozenset[str]:
+    """The plans ("MedicationRequest/p1") that an order in the record is based on."""
+    found: set[str] = set()
+    for resource in resources:
+        if resource.resource_type == "MedicationRequest" and resource.based_on != NOTHING:
+            try:
+                plans = BASED_ON.decode(resource.based_on)
+            except msgspec.ValidationError:
+                continue
+            found.update(plain_reference(each.reference) for each in listed(plans) if each.reference)
+    return frozenset(found)
 
 
 def distinct(resources: Iterable[Resource], reading: Reading) -> list[Resource]:
@@ -86,6 +105,26 @@ def version(resource: Resource, reading: Reading) -> tuple[int, float, bytes]:
     return rank, when.seconds if when else 0.0, msgspec.json.encode(resource)
 
 
+def birth_of(resources: Iterable[Resource], patient_id: str, calendar: Calendar) -> date | None:
+    """The day of birth, as far as the Patient says it; the oldest that a bare year or month allows."""
+    for resource in resources:
+        if resource.resource_type == "Patient" and resource.id == patient_id:
+            born = calendar.read(resource.birth_date)
+            return born.first if born and born.first <= calendar.today else None
+    return None
+
+
+def has_died(patient: Resource, reading: Reading) -> bool:
+    """Is the patient dead? A death without a date that can be one, or one that is yet to come, is none."""
+    if patient.deceased_boolean:
+        return True
+    death = reading.calendar.read(patient.deceased_date_time)
+    if death is not None and death.first > reading.today:
+        reading.calendar.met_no_date = True
+        return False
+    return death is not None
+
+
 def read_patient(resources: Iterable[Resource], patient_id: str, reading: Reading) -> Patient:
     """The patient of the context; another Patient among the resources is reported."""
     found: Resource | None = None
@@ -99,13 +138,11 @@ def read_patient(resources: Iterable[Resource], patient_id: str, reading: Readin
     if found is None:
         return Patient(f"Patient/{patient_id}")
     sex = (found.gender or "").strip().lower()
-    born = reading.calendar.read(found.birth_date)
-    return Patient(
-        reference_of(found),
-        sex if sex in ("male", "female") else "",
-        born.first if born and born.first <= reading.today else None,  # the oldest that a bare year allows
-        bool(found.deceased_boolean) or found.deceased_date_time is not None,
-    )
+    born = birth_of([found], patient_id, reading.calendar)
+    deceased = has_died(found, reading)
+    if reading.calendar.met_no_date:
+        reading.ignore(reference_of(found), reasons.NO_DATE)
+    return Patient(reference_of(found), sex if sex in ("male", "female") else "", born, deceased)
 
 
 def assembled(reading: Reading, gathered: Gathered, patient: Patient) -> PatientRecord:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..clinical.record import Allergy, Ignored, LabResult, Medication, OpenOrder, Problem, Unmapped, UnreadResult
 from ..clinical.tables import Analyte, Pathway, Unit
-from . import reasons
 from .concepts import Matches
 from .dates import Calendar
-from .resources import Reference, Resource, listed
+from .index import MOST_CONTAINED
+from .resources import Resource
 
 if TYPE_CHECKING:
     from ..content.content import Content
 
 
-MOST_SUBJECTS = 10  # one is the rule; a longer list is somebody's trick, and its first ones decide
-MOST_CONTAINED = 200  # contained resources that are searched for one reference
+@dataclass(frozen=True, slots=True)
+class ReadFor:
+    """For whom and for when something is read: the patient's id, the content, and the client's day and time zone."""
+
+    patient_id: str
+    content: Content
+    pathway: Pathway
+    today: date
+    zone: tzinfo
 
 
 class Test(NamedTuple):
@@ -49,7 +57,7 @@ class Reading:
     __slots__ = (
         "codes", "find", "words", "analytes", "groups", "orderables", "site_limits", "calendar", "today",
         "find_resource", "units", "recognised", "specimens", "labs", "lab_sources", "corrected", "problems", "ended",
-        "medications", "allergies", "orders", "ignored", "unmapped",
+        "medications", "allergies", "orders", "issued_plans", "ignored", "unmapped",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +85,7 @@ class Reading:
         self.medications: list[Medication] = []
         self.allergies: list[Allergy] = []
         self.orders: list[OpenOrder] = []
+        self.issued_plans: frozenset[str] = frozenset()  # references of plans that orders are based on
         self.ignored: list[Ignored] = []
         self.unmapped: list[Unmapped] = []
 
@@ -85,11 +94,12 @@ class Reading:
         self.ignored.append(Ignored(reference, reason))
 
     def add_problem(self, problem: Problem) -> None:
-        """Add a problem, unless it is dated in the future: that is reported."""
+        """Add a problem. What is recorded has begun: a date in the future is none, and it counts as undated."""
         if self.calendar.ahead(problem.onset) or self.calendar.ahead(problem.recorded):
-            self.ignore(problem.reference, reasons.FUTURE)
-        else:
-            self.problems.append(problem)
+            self.calendar.met_no_date = True
+            onset, recorded = (None if self.calendar.ahead(day) else day for day in (problem.onset, problem.recorded))
+            problem = replace(problem, onset=onset, recorded=recorded)
+        self.problems.append(problem)
 
     def deny(self, concept: str, day: date | None) -> None:
         """A state ("pregnancy") was denied on that day; what was recorded of it before has ended by then."""
@@ -106,12 +116,6 @@ class Reading:
         return self.find_resource(reference)
 
 
-def plain_reference(reference: str) -> str:
-    """ "Patient/1" of "https://server/fhir/Patient/1/_history/3"."""
-    parts = reference.partition("/_history/")[0].rstrip("/").rsplit("/", 2)
-    return "/".join(parts[-2:])
-
-
 def reference_of(resource: Resource) -> str:
     """How a card or an explanation names the resource; "" if it has no id."""
     return f"{resource.resource_type}/{resource.id}" if resource.id else ""
@@ -120,32 +124,3 @@ def reference_of(resource: Resource) -> str:
 def status_of(resource: Resource) -> str:
     """The status in FHIR's spelling: some senders write "Final"."""
     return (resource.status or "").strip().lower()
-
-
-def is_own(resource: Resource, patient_id: str, own: set[str], reading: Reading) -> bool:
-    """Is the resource about this patient? One that names no subject is accepted. `own` grows by what was accepted."""
-    named = resource.subject
-    if type(named) is Reference and named.reference in own and resource.patient is None:  # as nearly all are
-        return True
-    for subject in (named, resource.patient):
-        if subject is None:
-            continue
-        for reference in listed(subject)[:MOST_SUBJECTS]:
-            name = reference.reference
-            if not name or name in own:
-                continue
-            if not names_patient(name, patient_id, resource, reading):
-                return False
-            if not name.startswith("#"):
-                own.add(name)
-    return True
-
-
-def names_patient(name: str, patient_id: str, holder: Resource, reading: Reading) -> bool:
-    """Relative, absolute, with a version, as a URN of the Bundle, or contained."""
-    if plain_reference(name) in (f"Patient/{patient_id}", patient_id) or name == f"urn:uuid:{patient_id}":
-        return True
-    found = reading.resolve(name, holder)
-    if found is None or found.resource_type != "Patient":
-        return False
-    return found.id == patient_id or name.startswith("#")  # a contained Patient has no identity of its own

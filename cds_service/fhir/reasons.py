@@ -5,6 +5,8 @@ from __future__ import annotations
 ANOTHER_PATIENT = "about another patient"
 UNREADABLE = "could not be read"
 FUTURE = "dated in the future"
+NO_DATE = "a date in it is none: before the birth, a placeholder, in the future, before its own start, or unreadable"
+NO_END = "its end contradicts the rest of the entry, or is that of a visit, and does not count"
 ANOTHER_TEST = "another test that looks alike"
 TWO_TESTS = "its codes name two different tests"
 WORDS_ONLY = "recognised by its words only, not by a code"
@@ -41,8 +43,8 @@ STATUS = {  # a status that does not count -> why
 }
 
 REASONS = frozenset(  # all but those that name a specimen; the metrics may count them by name
-    {ANOTHER_PATIENT, UNREADABLE, FUTURE, ANOTHER_TEST, TWO_TESTS, WORDS_ONLY, REPLACED, NO_OUTCOME, NUMBER, REFUTED}
-    | {DO_NOT_PERFORM, *STATUS.values()}
+    {ANOTHER_PATIENT, UNREADABLE, FUTURE, NO_DATE, NO_END, ANOTHER_TEST, TWO_TESTS, WORDS_ONLY, REPLACED, NO_OUTCOME}
+    | {NUMBER, REFUTED, DO_NOT_PERFORM, *STATUS.values()}
 )
 
 

@@ -48,6 +48,13 @@ class Reference(Fhir):
     identifier: Identifier | None = None
 
 
+class CodeableReference(Fhir):
+    """R5: a concept, a reference, or both."""
+
+    concept: CodeableConcept | None = None
+    reference: Reference | None = None
+
+
 class Ratio(Fhir):
     numerator: Quantity | None = None
     denominator: Quantity | None = None
@@ -177,6 +184,7 @@ class Resource(Fhir):
     # Specimen; a string in a Bundle or an AllergyIntolerance, a list in an Encounter
     type: list[CodeableConcept] | CodeableConcept | str | None = None
     # Condition
+    category: msgspec.Raw = NOTHING  # Observations have one too, which nobody reads
     clinical_status: list[CodeableConcept] | CodeableConcept | str | None = None
     verification_status: list[CodeableConcept] | CodeableConcept | str | None = None
     onset_date_time: str | None = None
@@ -191,6 +199,14 @@ class Resource(Fhir):
     # medicines
     medication_codeable_concept: CodeableConcept | None = None
     medication_reference: Reference | None = None
+    medication: CodeableReference | None = None  # R5: instead of the two before
+    reported_boolean: bool | None = None
+    reported_reference: Reference | None = None
+    reported: bool | None = None  # R5
+    based_on: msgspec.Raw = NOTHING  # results have it too, where nobody reads it
+    request: Reference | None = None  # of a MedicationAdministration: what it carries out
+    authorizing_prescription: list[Reference] | Reference | None = None  # of a MedicationDispense
+    adherence: Adherence | None = None  # R5 MedicationStatement
     authored_on: str | None = None
     date_asserted: str | None = None
     date_written: str | None = None
@@ -211,6 +227,9 @@ class Resource(Fhir):
     # Procedure
     performed_date_time: str | None = None
     performed_period: Period | None = None
+    occurrence_period: Period | None = None  # R5
+    occurence_date_time: str | None = None  # so R5 spells it in MedicationAdministration
+    occurence_period: Period | None = None
     # ServiceRequest: orderDetail is not read
     occurrence_date_time: str | None = None
     # AllergyIntolerance
@@ -228,6 +247,10 @@ class Resource(Fhir):
     total: msgspec.Raw = NOTHING
     link: list[Link] | Link | None = None
     entry: list[Entry] | Entry | None = None
+
+
+class Adherence(Fhir):
+    code: CodeableConcept | None = None
 
 
 class Reaction(Fhir):
@@ -260,3 +283,15 @@ def listed(value: list[T] | T | None) -> list[T]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
+
+
+def medicine_of(resource: Resource) -> tuple[CodeableConcept | None, Reference | None]:
+    """(concept, reference) by which an entry names its medicine, in the form of R4 or of R5."""
+    concept, reference, either = (
+        resource.medication_codeable_concept,
+        resource.medication_reference,
+        resource.medication,
+    )
+    if either is None:
+        return concept, reference
+    return concept or either.concept, reference or either.reference

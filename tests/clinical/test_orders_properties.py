@@ -18,7 +18,8 @@ from cds_service.clinical.findings import NAMES, assess
 from cds_service.clinical.record import Order, OrderedPhase, PatientRecord
 from cds_service.fhir.drafts import build_drafts
 from cds_service.fhir.orders import read_drafted
-from tests.book import NEVER, PATHWAYS, content
+from cds_service.fhir.reading import ReadFor
+from tests.book import PATHWAYS, content
 from tests.clinical.patients import TODAY, records
 
 SEVERE = ("warning", "critical")
@@ -32,7 +33,7 @@ def returned(pathway: str, draft: Draft) -> tuple[Order, ...]:
     bundle = {"resourceType": "Bundle", "entry": [{"resource": make(draft.id, "Patient/p", draft.id, TODAY)}]}
     raw = msgspec.Raw(msgspec.json.encode(bundle))
     pathway_content = content().pathways[pathway]
-    return read_drafted(raw, None, "p", content(), pathway_content, TODAY, UTC, None, NEVER).selected
+    return read_drafted(raw, None, ReadFor("p", content(), pathway_content, TODAY, UTC)).selected
 
 
 def judged(record: PatientRecord, pathway: str, selected: list[Draft], beside: list[Draft] = []) -> Decision:  # noqa: B006

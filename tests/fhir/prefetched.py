@@ -25,7 +25,7 @@ SELF = "https://ehr.example.org/fhir/Observation?"
 def given(prefetch: Mapping[str, Any], templates: Mapping[str, str] = TEMPLATES) -> Gathered:
     """Gathered from this prefetch alone."""
     raw = msgspec.json.decode(json.dumps(prefetch).encode(), type=dict[str, msgspec.Raw])
-    return gather(raw, templates, {"patientId": "pt-1", "userId": "Practitioner/p"}, None, 0, 0)
+    return gather(raw, templates, {"patientId": "pt-1", "userId": "Practitioner/p"})
 
 
 def b12(number: int = 1, code: str = "2132-9", **fields: Any) -> dict[str, Any]:

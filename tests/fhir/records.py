@@ -15,6 +15,7 @@ from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder
 from cds_service.fhir.gather import gather
 from cds_service.fhir.reader import read_record
+from cds_service.fhir.reading import ReadFor
 
 TODAY = date(2026, 1, 15)
 LOINC = "http://loinc.org"
@@ -40,9 +41,9 @@ def read(
     """What the service reads of these resources, sent in one Bundle."""
     entries = [{"resource": each} if "resourceType" in each else each for each in resources]
     bundle = json.dumps({"resourceType": "Bundle", "entry": entries}).encode()
-    gathered = gather({"all": msgspec.Raw(bundle)}, {}, {"patientId": patient}, None, 0, 0)
+    gathered = gather({"all": msgspec.Raw(bundle)}, {}, {"patientId": patient})
     pathway = replace(content().pathways["uk-ng239"], site_limits=frozenset(site_limits))
-    return read_record(gathered, patient, content(), pathway, today, zone)
+    return read_record(gathered, ReadFor(patient, content(), pathway, today, zone))
 
 
 def lab_of(*resources: Json, **how: Any) -> LabResult:

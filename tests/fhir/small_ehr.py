@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from cds_service.fetching import Fetch
-from cds_service.fhir.gather import Gathered, gather
+from cds_service.fhir.gather import Fetching, Gathered, gather
 from tests.fhir.loopback import fhir
 
 TEMPLATES = {
@@ -56,7 +56,8 @@ def gathered(
 ) -> Gathered:
     raw = msgspec.json.decode(json.dumps(prefetch or {}).encode(), type=dict[str, msgspec.Raw])
     now = time.monotonic()
-    return gather(raw, TEMPLATES, {"patientId": patient_id}, fetch, now + seconds, now + optional)
+    fetching = None if fetch is None else Fetching(fetch, now + seconds, now + optional)
+    return gather(raw, TEMPLATES, {"patientId": patient_id}, fetching)
 
 
 def states(found: Gathered) -> dict[str, str]:

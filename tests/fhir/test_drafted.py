@@ -12,7 +12,8 @@ import pytest
 from cds_service.clinical.record import Ignored, Order, OrderedPhase
 from cds_service.fhir import reasons
 from cds_service.fhir.orders import DRAFTS, NOT_IN_BUNDLE, UNREAD, Drafted, read_drafted
-from tests.book import NEVER, content
+from cds_service.fhir.reading import ReadFor
+from tests.book import content
 
 Json = dict[str, Any]
 INJECTION = {"text": "Hydroxocobalamin 1 mg/1 ml solution for injection"}
@@ -23,7 +24,7 @@ def read(*drafts: Json, selections: tuple[str, ...] | None = None) -> Drafted:
     bundle = {"resourceType": "Bundle", "entry": [{"resource": each} for each in drafts]}
     pathway = content().pathways["uk-ng239"]
     raw = msgspec.Raw(msgspec.json.encode(bundle))
-    return read_drafted(raw, selections, "pt-1", content(), pathway, date(2026, 1, 15), UTC, None, NEVER)
+    return read_drafted(raw, selections, ReadFor("pt-1", content(), pathway, date(2026, 1, 15), UTC))
 
 
 def medicine(concept: Json = INJECTION, *instructions: Json, **fields: Any) -> Json:

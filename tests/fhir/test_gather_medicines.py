@@ -19,7 +19,9 @@ from tests.fhir.small_ehr import (
 
 
 def medication_request(number: int, **named: str) -> dict[str, Any]:
-    return {"resourceType": "MedicationRequest", "id": f"r{number}", "medicationReference": named}
+    contained = [{"resourceType": "Medication", "id": f"m{number}"}]
+    named_by = {"medicationReference": named, "contained": contained}
+    return {"resourceType": "MedicationRequest", "id": f"r{number}", **named_by}
 
 
 def test_a_medicine_that_is_only_a_reference_is_looked_up(server, fetch):

@@ -133,7 +133,7 @@ MEDICATION = {"resourceType": "Medication", "id": "m1"}
         ([request("Medication/m1", medicationCodeableConcept={"text": "hydroxocobalamin"})], "data"),
         ([request("Medication/m1", medicationCodeableConcept={"coding": [{"code": "1"}]})], "data"),
         ([request("Medication/m1", medicationCodeableConcept={"coding": [{}]})], "incomplete"),
-        ([request()], "data"),
+        ([request()], "incomplete"),
     ],
 )
 def test_a_medicine_that_is_only_a_reference_leaves_its_key_incomplete(resources, expected):
@@ -153,7 +153,7 @@ def test_remarks_of_the_server_are_recorded_without_its_words():
 )
 def test_prefetch_that_cannot_be_decoded_is_the_clients_fault(raw, error):
     with pytest.raises(error):
-        gather({"b12": msgspec.Raw(raw)}, TEMPLATES, {"patientId": "pt-1"}, None, 0, 0)
+        gather({"b12": msgspec.Raw(raw)}, TEMPLATES, {"patientId": "pt-1"})
 
 
 def test_no_reason_quotes_what_came():

@@ -17,6 +17,7 @@ from cds_service.clinical.record import PatientRecord
 from cds_service.fhir import reasons
 from cds_service.fhir.gather import gather
 from cds_service.fhir.reader import read_record
+from cds_service.fhir.reading import ReadFor
 from tests.fhir.records import content
 
 pytestmark = pytest.mark.needs("corpora")
@@ -31,10 +32,10 @@ def records(folder: str) -> Iterator[tuple[str, PatientRecord]]:
         raw = path.read_bytes()
         entries = [entry["resource"] for entry in json.loads(raw)["entry"]]
         patient = next(each["id"] for each in entries if each["resourceType"] == "Patient")
-        gathered = gather({"all": msgspec.Raw(raw)}, {}, {"patientId": patient}, None, 0, 0)
+        gathered = gather({"all": msgspec.Raw(raw)}, {}, {"patientId": patient})
         assert len(gathered.resources) == len(entries)
         assert gathered.ignored == ()
-        yield path.name, read_record(gathered, patient, content(), content().pathways["uk-ng239"], TODAY, ZONE)
+        yield path.name, read_record(gathered, ReadFor(patient, content(), content().pathways["uk-ng239"], TODAY, ZONE))
 
 
 @pytest.mark.parametrize("folder", ["be-lab", "synthea"])

@@ -26,7 +26,8 @@ LONDON, AUCKLAND = ZoneInfo("Europe/London"), ZoneInfo("Pacific/Auckland")
         ("2026-01-10T24:00:00Z", date(2026, 1, 10)),
         ("2026-01-10T10:00:60Z", date(2026, 1, 10)),
         (" 2026-01-10 ", date(2026, 1, 10)),
-        ("2026-01", None),
+        ("2026-01", date(2026, 1, 1)),
+        ("2025-12", date(2025, 12, 1)),
         ("2025", None),
         ("2026-02-30", None),
         ("yesterday", None),
@@ -74,16 +75,15 @@ def test_an_undated_result_is_kept_without_a_date() -> None:
 
 
 @pytest.mark.parametrize("text", ["2026-01-16", "2027", "2026-02", "2026-01-16T00:00:00Z"])
-def test_a_result_of_the_future_is_refused_and_listed(text: str) -> None:
-    record = read(observation(effectiveDateTime=text))
-    assert not record.labs
-    assert record.ignored[0].reason == "dated in the future"
+def test_a_result_of_the_future_is_in_doubt_and_has_no_date(text: str) -> None:
+    lab = lab_of(observation(effectiveDateTime=text))
+    assert (lab.date, lab.doubt) == (None, "in-future")
 
 
 def test_today_ends_when_it_ends_at_the_site() -> None:
     soon = observation(effectiveDateTime="2026-01-15T23:30:00Z")
     assert lab_of(soon, zone=UTC).date == TODAY
-    assert not read(soon, zone=AUCKLAND).labs
+    assert lab_of(soon, zone=AUCKLAND).doubt == "in-future"
 
 
 def test_results_of_one_day_are_ordered_by_the_time_of_day() -> None:

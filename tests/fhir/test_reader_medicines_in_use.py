@@ -42,7 +42,6 @@ def test_an_order_is_in_force_only_while_it_is_active(status: str, active: bool)
         {"intent": "plan"},
         {"intent": "option"},
         {"doNotPerform": True},
-        {"authoredOn": "2026-02-01"},
     ],
 )
 def test_an_order_that_never_was_one_is_listed(fields: dict) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cds_service.fhir.reasons import NO_DATE
 from tests.fhir.records import (
     LOINC,
     SNOMED,
@@ -126,8 +127,10 @@ def test_text_beyond_a_thousand_characters_is_not_searched() -> None:
     assert not read(condition(concept(text="x " * 600 + "fatigue"))).problems
 
 
-def test_a_problem_of_the_future_is_refused_and_listed() -> None:
-    assert reasons(condition(FATIGUE, onsetDateTime="2026-05-01")) == {"Condition/c1": "dated in the future"}
+def test_a_problem_of_the_future_is_undated_and_named() -> None:
+    future = condition(FATIGUE, onsetDateTime="2026-05-01")
+    assert problem_of(future).onset is None
+    assert reasons(future) == {"Condition/c1": NO_DATE}
 
 
 @pytest.mark.parametrize("status", ["completed", "in-progress", "unknown", None])
