@@ -82,6 +82,8 @@ class OverrideReason(msgspec.Struct, rename="camel"):
     extension: Extension = msgspec.field(default_factory=nothing)
 
 
+# Some clients send the ids alone.
+Suggestions = Annotated[list[AcceptedSuggestion | str], msgspec.Meta(max_length=MOST_SUGGESTIONS)]
 Reasons = OverrideReason | Annotated[list[OverrideReason], msgspec.Meta(max_length=MOST_REASONS)]
 
 
@@ -91,7 +93,7 @@ class FeedbackItem(msgspec.Struct, rename="camel"):
     card: Id
     outcome: Literal["accepted", "overridden"]
     outcome_timestamp: Moment = msgspec.field(default_factory=nothing)
-    accepted_suggestions: Annotated[list[AcceptedSuggestion], msgspec.Meta(max_length=MOST_SUGGESTIONS)] | None = None
+    accepted_suggestions: Suggestions | None = None
     override_reason: OverrideReason | None = None
     override_reasons: Reasons | None = None
     extension: Extension = msgspec.field(default_factory=nothing)
@@ -117,28 +119,61 @@ class Feedback:
     odd: tuple[str, ...] = ()
 
 
-DECODER = msgspec.json.Decoder(FeedbackBody)
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The answers of one body that could be read, in its order, and what is wrong with the others."""
+
+    given: tuple[Feedback, ...]
+    faults: tuple[Fault, ...] = ()
+    refused: int = 0  # entries that could not be read
 
 
-def read_feedback(body: bytes, now: datetime) -> tuple[Feedback, ...]:
-    """What the body says, in its order; BadRequest if it is no feedback. Later than `now` is not believed."""
+class Entries(msgspec.Struct):
+    """The body with its entries unread."""
+
+    feedback: list[msgspec.Raw]
+
+
+DECODER, ENTRIES, ITEM = (msgspec.json.Decoder(kind) for kind in (FeedbackBody, Entries, FeedbackItem))
+
+
+def read_feedback(body: bytes, now: datetime) -> Batch:
+    """What the body says, in its order; BadRequest if there is no feedback in it. An entry that cannot be read costs
+    itself. Later than `now` is not believed."""
     try:
         if too_deep(body):
             raise BadRequest(TOO_DEEP)
         if not body.isascii():
             body.decode()  # what is not decoded here must be text too
-        return tuple(_read(item, now) for item in DECODER.decode(body).feedback)
+        return Batch(tuple(_read(item, now) for item in DECODER.decode(body).feedback))
     except msgspec.ValidationError:
-        raise BadRequest(*_faults(body)) from None
+        return _readable(body, now)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadRequest(NOT_JSON) from None
     except RecursionError:
         raise BadRequest(TOO_DEEP) from None
 
 
+def _readable(body: bytes, now: datetime) -> Batch:
+    """The entries of a body of which not everything fits; BadRequest where nothing does, or there are too many."""
+    faults, given = _faults(body), []
+    try:
+        entries = ENTRIES.decode(body).feedback
+    except (msgspec.DecodeError, RecursionError):
+        raise BadRequest(*faults) from None
+    for entry in entries[:MOST_ITEMS]:
+        try:
+            given.append(_read(ITEM.decode(entry), now))
+        except (msgspec.DecodeError, RecursionError):
+            continue
+    if not given or len(entries) > MOST_ITEMS:
+        raise BadRequest(*faults)
+    return Batch(tuple(given), faults, len(entries) - len(given))
+
+
 def _read(item: FeedbackItem, now: datetime) -> Feedback:
     at, late = _moment(item.outcome_timestamp, now)
-    card, suggestions = _id(item.card), [_id(each.id) for each in item.accepted_suggestions or ()]
+    card, suggestions = _id(item.card), _suggestions(item)
     accepted = item.outcome == "accepted"
     reasons = _reasons(item)
     code, system = next((found for found in map(_code, reasons) if found[0]), ("", ""))
@@ -160,6 +195,12 @@ def _read(item: FeedbackItem, now: datetime) -> Feedback:
         commented=any(each.user_comment not in (NOTHING, b'""') for each in reasons),
         odd=tuple(name for name, found in odd.items() if found),
     )
+
+
+def _suggestions(item: FeedbackItem) -> list[str]:
+    """The ids of the suggestions that were accepted."""
+    named = [each if isinstance(each, str) else each.id for each in item.accepted_suggestions or ()]
+    return [_id(each) for each in named if each]
 
 
 def _id(told: str) -> str:

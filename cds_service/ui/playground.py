@@ -155,7 +155,7 @@ class Playground:
         form = sent_form()
         answered = self.again(form)
         body = feedback_body(form, answered.found.cards, self.client.clock())
-        self.feedback_store.save(body, answered.service_id, answered.config.name)
+        self.feedback_store.save(body, answered.service_id, answered.config)
         if not form.get("kept"):
             self.client.note(answered)
         example = self.examples.find(form.get("example", ""))

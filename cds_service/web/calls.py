@@ -24,7 +24,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from ..cdshooks.faults import TOO_DEEP, BadRequest
-from ..cdshooks.feedback import Feedback, read_feedback
+from ..cdshooks.feedback import OTHER, Feedback, read_feedback
 from ..cdshooks.registry import BY_SERVICE_ID, Hook
 from ..cdshooks.requests import HookRequest, log_name, read_request, surely_too_deep
 from ..evaluate import NONE_PASSED, READY, CallTime, ClientConfig, Evaluation, evaluate, milliseconds
@@ -176,7 +176,7 @@ class Calls:
             known(service_id)
             client = self.caller(f"/cds-services/{service_id}/feedback")
             feedback = FeedbackStore(self.site.store, self.site.clock, self.site.log, self.site.metrics.feedback)
-            return feedback.take(service_id, client.name)
+            return feedback.take(service_id, client)
 
     def caller(self, path: str) -> ClientConfig:
         """Who calls this address of ours. In demo mode it may be anybody on this machine."""
@@ -239,29 +239,35 @@ class FeedbackStore:
     log: FilteringBoundLogger
     count: Callable[[str, Iterable[str]], None] = uncounted  # of a client, the outcomes: for the metrics
 
-    def take(self, service: str, client: str) -> Response:
+    def take(self, service: str, client: ClientConfig) -> Response:
         """The answer to the present request, of a client that is known, about cards of that service."""
         if self.store is None:
             raise Refused(404, NOT_KEPT)
         self.save(read_body(), service, client)
         return Response(b"{}", 200, {"Cache-Control": "no-store"}, content_type=JSON)
 
-    def save(self, body: bytes, service: str, client: str) -> None:
+    def save(self, body: bytes, service: str, config: ClientConfig) -> None:
         """Store the feedback in that body; Refused says why it cannot be."""
+        client = config.name
         if self.store is None:
             raise Refused(404, NOT_KEPT)
         now = self.clock()
         try:
-            given = read_feedback(body, now)
+            batch = read_feedback(body, now)
         except BadRequest as error:
             raise Refused(400, faults=error.faults) from None
+        given, offered = batch.given, {each["code"]: each["system"] for each in config.cards.override_reasons}
+        records = dict.fromkeys(record_of_feedback(each, offered) for each in given)
         try:
-            self.store.save_feedback(client, list(dict.fromkeys(map(record_of_feedback, given))), milliseconds(now))
+            self.store.save_feedback(client, list(records), milliseconds(now))
         except StoreDown as error:
             self.log.error("feedback not stored", client=client, service=service, items=len(given), why=error.why)
             raise Refused(503, NOT_STORED, headers={"Retry-After": STORE_DOWN_WAIT}) from None
         self.count(client, [each.outcome for each in given])
         self.note(service, client, given)
+        if batch.refused:
+            why = [f"{fault.path}: {fault.keyword}" for fault in batch.faults]
+            self.log.warning("feedback in part", client=client, service=service, refused=batch.refused, why=why)
 
     def note(self, service: str, client: str, given: Sequence[Feedback]) -> None:
         """One line in the log. A card's id says nothing of a patient, and what was no id of ours is hashed."""
@@ -278,14 +284,16 @@ class FeedbackStore:
         )
 
 
-def record_of_feedback(given: Feedback) -> FeedbackRecord:
-    """Feedback in the words of the store."""
+def record_of_feedback(given: Feedback, offered: Mapping[str, str]) -> FeedbackRecord:
+    """Feedback in the words of the store. A reason is kept if it was offered (code -> system): any other code may hold
+    anything, and counts as a reason of the client's own."""
+    known = given.reason in offered
     return FeedbackRecord(
         card=given.card,
         outcome=given.outcome,
         at=given.at,
         accepted=given.accepted,
-        reason=given.reason,
-        reason_system=given.reason_system,
+        reason=given.reason if known or not given.reason else OTHER,
+        reason_system=given.reason_system if known and given.reason_system == offered[given.reason] else "",
         commented=given.commented,
     )

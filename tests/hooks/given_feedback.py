@@ -25,7 +25,7 @@ def item(**changed: Any) -> dict[str, Any]:
 
 
 def taken(*items: Any) -> tuple[Feedback, ...]:
-    return read_feedback(json.dumps({"feedback": items}).encode(), NOW)
+    return read_feedback(json.dumps({"feedback": items}).encode(), NOW).given
 
 
 def one(**changed: Any) -> Feedback:

@@ -154,7 +154,7 @@ def test_item_114_only_an_unknown_service_is_404():
         (b"{", None),
         (b"[]", None),
         (b"{}", "feedback"),
-        (json.dumps({"feedback": [item(), item(outcome=SECRET)]}).encode(), "feedback.1.outcome"),
+        (json.dumps({"feedback": [item(outcome=SECRET)]}).encode(), "feedback.0.outcome"),
         (json.dumps({"feedback": [item(card=[SECRET])]}).encode(), "feedback.0.card"),
     ],
 )
@@ -174,7 +174,7 @@ def test_item_115_what_epics_documentation_shows_is_taken():
     to = caller()
     assert to.post(EPIC.encode(), FEEDBACK).status_code == 200
     override, accepted = to.store.kept
-    assert (override.outcome, override.reason, override.commented) == ("overridden", "45", True)
+    assert (override.outcome, override.reason, override.commented) == ("overridden", "other", True)
     assert (accepted.outcome, accepted.card) == ("accepted", override.card)
     assert accepted.accepted[0].startswith("sha256:")
 
@@ -245,3 +245,26 @@ def test_nothing_in_feedback_causes_a_5xx(sent):
     if response.status_code == 400:
         assert outcome(response)
         assert not to.store.kept
+
+
+def test_a_reason_is_kept_only_if_it_was_offered_for_a_code_may_hold_anything():
+    to = caller()
+    own = {"code": "9991100148", "system": "urn:hospital"}
+    foreign = {**REASON, "system": "urn:hospital"}
+    sent = [
+        item(card=f"{place}{CARD[1:]}", overrideReason={"reason": each})
+        for place, each in enumerate((own, foreign, REASON))
+    ]
+    assert send(to, *sent).status_code == 200
+    assert [(each.reason, each.reason_system) for each in to.store.kept] == [
+        ("other", ""), ("patient-refuses", ""), ("patient-refuses", REASON["system"])
+    ]  # fmt: skip
+
+
+def test_item_114_an_entry_that_cannot_be_read_costs_itself_and_is_logged():
+    to = caller()
+    assert send(to, item(), item(outcome=SECRET)).status_code == 200
+    assert len(to.store.kept) == 1
+    (line,) = [each for each in logged(to) if each["event"] == "feedback in part"]
+    assert (line["refused"], line["why"]) == (1, ["feedback.1.outcome: enum"])
+    assert SECRET not in to.log.getvalue()

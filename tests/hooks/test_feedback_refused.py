@@ -13,7 +13,7 @@ from cds_service.cdshooks.faults import BadRequest
 from cds_service.cdshooks.feedback import MOST_FAULTS, MOST_ITEMS, FeedbackBody, read_feedback
 from cds_service.cdshooks.schemas import schema_of
 from tests.hooks.calling import SECRET
-from tests.hooks.given_feedback import BODIES, NOW, faults, item
+from tests.hooks.given_feedback import BODIES, CARD, NOW, SUGGESTION, faults, item, taken
 
 SCHEMA = Draft202012Validator(schema_of(FeedbackBody))
 MISTAKES = {
@@ -23,13 +23,13 @@ MISTAKES = {
     "an item on its own": ({"feedback": item()}, [("feedback", "type")]),
     "a text": ({"feedback": [SECRET]}, [("feedback.0", "type")]),
     "an empty item": (
-        {"feedback": [item(), {}]}, [("feedback.1.card", "required"), ("feedback.1.outcome", "required")]
+        {"feedback": [{}]}, [("feedback.0.card", "required"), ("feedback.0.outcome", "required")]
     ),
     "another outcome": ({"feedback": [item(outcome=SECRET)]}, [("feedback.0.outcome", "enum")]),
     "an empty card": ({"feedback": [item(card="")]}, [("feedback.0.card", "minLength")]),
     "a long card": ({"feedback": [item(card=SECRET * 50)]}, [("feedback.0.card", "maxLength")]),
     "suggestions": (
-        {"feedback": [item(acceptedSuggestions=[{}, SECRET])]},
+        {"feedback": [item(acceptedSuggestions=[{}, 5])]},
         [("feedback.0.acceptedSuggestions.0.id", "required"), ("feedback.0.acceptedSuggestions.1", "type")],
     ),
     "many suggestions": (
@@ -91,8 +91,22 @@ def test_the_published_schema_and_the_reader_agree(told):
     """What the schema takes is read, and what it refuses is refused, with the schema's own keywords."""
     expected = set(keywords(SCHEMA.iter_errors(told)))
     try:
-        read_feedback(json.dumps(told).encode(), NOW)
-        found = set()
+        found = {fault.keyword for fault in read_feedback(json.dumps(told).encode(), NOW).faults}
     except BadRequest as error:
         found = {fault.keyword for fault in error.faults}
     assert found == expected
+
+
+def test_an_entry_that_cannot_be_read_costs_itself_and_not_the_batch():
+    sent = json.dumps({"feedback": [item(), item(outcome=SECRET), SECRET, item(card="other")]}).encode()
+    batch = read_feedback(sent, NOW)
+    assert (len(batch.given), batch.refused) == (2, 2)
+    assert [(fault.path, fault.keyword) for fault in batch.faults] == [
+        ("feedback.1.outcome", "enum"), ("feedback.2", "type")
+    ]  # fmt: skip
+    assert all(SECRET not in fault.text for fault in batch.faults)
+
+
+def test_suggestions_may_be_sent_as_plain_ids():
+    (given_,) = taken(item(outcome="accepted", acceptedSuggestions=[SUGGESTION, {"id": CARD}, ""]))
+    assert given_.accepted == (SUGGESTION, CARD)
