@@ -127,8 +127,8 @@ class Admission:
             return
         try:
             first = self._seen.first_time(claims.iss, claims.jti, claims.remembered_until, now)
-        except CannotTell:
-            raise NotAdmitted(503, "jti: cannot be remembered", claims, wait=60) from None
+        except CannotTell as error:
+            raise NotAdmitted(503, "jti: cannot be remembered", claims, wait=error.wait) from None
         if not first:
             raise NotTrusted("jti: seen before", claims)
 

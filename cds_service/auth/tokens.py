@@ -19,7 +19,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jws import CompactSignature, JWSRegistry
 
-from ..store.records import DecisionStore, StoreDown
+from ..store.records import DecisionStore, StoreBusy, StoreDown
 from .keys import ALGORITHMS, SigningKey
 
 SKEW = 60  # seconds by which clocks may differ (item 127)
@@ -175,8 +175,16 @@ def _registry(algorithms: Iterable[str]) -> JWSRegistry:
 MOST = 100_000  # tokens remembered of one issuer: more than its rate and the longest life allow in practice
 
 
+SOON, LATER = 1, 60  # seconds after which a client may come again: the service is busy, the store is down
+
+
 class CannotTell(Exception):
-    """Whether a token was seen cannot be told just now: the call is not answered, rather than answered twice."""
+    """Whether a token was seen is not known just now: the call is not answered, rather than answered twice. `wait`:
+    the seconds after which the client may come again."""
+
+    def __init__(self, wait: int = LATER) -> None:
+        super().__init__("whether a token was seen is not known")
+        self.wait = wait
 
 
 class SeenTokens(Protocol):
@@ -225,7 +233,7 @@ class TokensInStore:
             return False
         try:
             return self._store.first_time(issuer, jti, until, now)
-        except StoreDown:
+        except StoreDown as error:
             if self._otherwise is None:
-                raise CannotTell from None
+                raise CannotTell(SOON if isinstance(error, StoreBusy) else LATER) from None
             return True

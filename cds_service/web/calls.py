@@ -31,7 +31,7 @@ from ..evaluate import NONE_PASSED, READY, CallTime, ClientConfig, Evaluation, e
 from ..fetching import Fetch
 from ..http.addresses import leads_here
 from ..metrics import Measures, NotMeasured
-from ..store.records import DecisionStore, FeedbackRecord, StoreDown
+from ..store.records import DecisionStore, FeedbackRecord, StoreBusy, StoreDown
 from .access import Callers, cors_headers, refusal
 from .messages import JSON, Refused, instance_in, read_body, silence, timing, told
 
@@ -262,7 +262,8 @@ class FeedbackStore:
             self.store.save_feedback(client, list(records), milliseconds(now))
         except StoreDown as error:
             self.log.error("feedback not stored", client=client, service=service, items=len(given), why=error.why)
-            raise Refused(503, NOT_STORED, headers={"Retry-After": STORE_DOWN_WAIT}) from None
+            wait = COME_AGAIN if isinstance(error, StoreBusy) else STORE_DOWN_WAIT
+            raise Refused(503, NOT_STORED, headers={"Retry-After": wait}) from None
         self.count(client, [each.outcome for each in given])
         self.note(service, client, given)
         if batch.refused:

@@ -3,7 +3,8 @@
 Is it alive (GET /healthz), and how is it (GET /readyz)? Asked without a token, answered without a secret. A store that
 is down does not take a replica out of service: /readyz stays 200 and says "degraded". Calls are answered all the same,
 but for those of clients whose tokens are good once: nobody can say whether such a token is new, so they hear 503, and
-/readyz says that too. Content that cannot be loaded needs no answer: then no process starts at all.
+/readyz says that too, and how many calls of the last minute heard 503, for whatever reason. Content that cannot be
+loaded needs no answer: then no process starts at all.
 
 A pilot in silent mode is of limited length. After its last day (`silent_until`) the client is answered like any other,
 without anybody's doing; so it is said beforehand, at every start and by /readyz, and afterwards that it is so.
@@ -11,14 +12,17 @@ without anybody's doing; so it is said beforehand, at every start and by /readyz
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any
 
 import msgspec
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from .. import __version__
 from ..cdshooks.registry import HOOKS
@@ -31,6 +35,8 @@ from .messages import JSON, add_error_handlers
 from .openapi import Installation, openapi
 
 BEGIN, END = "cds-begin", "cds-end"  # app.extensions: what each process does before it answers, and when it ends
+MINUTE = 60  # seconds of which /readyz tells how calls were answered
+TOLERATED = 0.01  # share of calls answered 503 in it, beyond which somebody should look
 ALIVE = b'{"status":"ok"}'
 ONCE = 'store: while it is down, clients with jti = "once" are answered 503'
 
@@ -70,6 +76,38 @@ class Loaded:
     approved: bool
 
 
+class LastMinute:
+    """What calls really heard in the last minute, in this process: how many there were, and how many were 503.
+
+    A probe of the store says how it is for one who asks now and then; this says how it is for everybody else.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._seconds: deque[tuple[int, int, int]] = deque()  # second, calls, of them 503; the oldest first
+
+    def count(self, status: int) -> None:
+        """A call was answered with that status."""
+        unavailable, second = int(status == 503), int(self._clock())
+        with self._lock:
+            if self._seconds and self._seconds[-1][0] == second:
+                _, calls, refused = self._seconds.pop()
+                self._seconds.append((second, calls + 1, refused + unavailable))
+            else:
+                self._seconds.append((second, 1, unavailable))
+                self._forget(second)
+
+    def counts(self) -> tuple[int, int]:
+        """Calls, and how many of them were answered 503."""
+        with self._lock:
+            self._forget(int(self._clock()))
+            return sum(calls for _, calls, _ in self._seconds), sum(refused for *_, refused in self._seconds)
+
+    def _forget(self, now: int) -> None:
+        while self._seconds and self._seconds[0][0] <= now - MINUTE:
+            self._seconds.popleft()
+
+
 def nobody_silent() -> Sequence[Pilot]:
     """No client is silent."""
     return ()
@@ -84,6 +122,7 @@ class Health:
     store: DecisionStore | None
     needs_store: bool = False  # are there clients whose tokens only the store knows to be new?
     pilots: Callable[[], Sequence[Pilot]] = nobody_silent
+    calls: LastMinute = field(default_factory=LastMinute)
 
     def alive(self) -> Response:
         """GET /healthz: this process answers."""
@@ -100,6 +139,9 @@ class Health:
         why, pilots = [], self.pilots()
         if store is not None and not store.ok:
             why += [f"store: {store.why}", *([ONCE] if self.needs_store else [])]
+        answered, unavailable = self.calls.counts()
+        if unavailable > answered * TOLERATED:
+            why.append(f"calls: of {answered} in the last minute {unavailable} were answered 503")
         why += [late] if late else []
         why += [each.remark for each in pilots if each.ended]
         return {
@@ -113,6 +155,7 @@ class Health:
                 "review_passed": bool(late),
             },
             "pathways": self.loaded.pathways,
+            "calls": {"last_minute": answered, "answered_503": unavailable},
             "store": {"kept": False} if store is None else kept(store),
             "silent": [silent(each) for each in pilots if not each.ended],
         }
@@ -120,7 +163,8 @@ class Health:
 
 def kept(store: StoreState) -> dict[str, Any]:
     """The store as this process sees it."""
-    return {"kept": True, "ok": store.ok, "why": store.why, "lost": store.lost, "waiting": store.waiting}
+    counts = {"lost": store.lost, "waiting": store.waiting, "late": store.late}
+    return {"kept": True, "ok": store.ok, "why": store.why, **counts}
 
 
 def silent(pilot: Pilot) -> dict[str, Any]:
@@ -165,9 +209,18 @@ def add_observation(app: Flask, site: Site, measured: bool) -> Site:
         site.log.warning("start", remark=remark)
     add_error_handlers(app, site.log, metrics.refused)
     add_document(app, site)
-    add_health(app, Health(loaded, today, site.store, needs_store(site), silent))
+    health = Health(loaded, today, site.store, needs_store(site), silent)
+    app.after_request(partial(count_call, health.calls))
+    add_health(app, health)
     app.extensions[BEGIN], app.extensions[END] = partial(begin, site, metrics), partial(end, site)
     return replace(site, metrics=metrics)
+
+
+def count_call(calls: LastMinute, response: Response) -> Response:
+    """Of the calls of services and of their feedback, what they heard."""
+    if request.method == "POST" and request.path.startswith("/cds-services/"):
+        calls.count(response.status_code)
+    return response
 
 
 def add_document(app: Flask, site: Site) -> None:

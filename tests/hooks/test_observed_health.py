@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import time
+from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from cds_service.settings import Settings
 from cds_service.store.pseudonyms import Keys, new_line
 from cds_service.store.records import StoreState
 from cds_service.store.store import Store
-from cds_service.web.health import ONCE, Health, Loaded
+from cds_service.web.health import ONCE, Health, LastMinute, Loaded
 from tests.hooks.calling import ENVIRON, body
 from tests.hooks.living import TODAY, get, prefetch
 from tests.hooks.tokens import Gated, signed, write
@@ -64,7 +65,8 @@ def test_a_store_that_is_down_is_told_and_takes_nobody_out_of_service():
     found = told(InState(False, "the database does not answer", 7, 3))
     assert found["status"] == "degraded"
     assert found["why"] == ["store: the database does not answer"]
-    assert found["store"] == {"kept": True, "ok": False, "why": "the database does not answer", "lost": 7, "waiting": 3}
+    counts = {"lost": 7, "waiting": 3, "late": 0}
+    assert found["store"] == {"kept": True, "ok": False, "why": "the database does not answer", **counts}
     assert told(InState(True))["status"] == "ok"
     assert told(None)["store"] == {"kept": False}
 
@@ -112,6 +114,31 @@ def test_content_past_its_day_is_told_at_the_start_too(capfdbinary: pytest.Captu
 def with_clients(folder: Any) -> Client:
     settings = Settings(clients=write(folder), store_url="none")
     return Client(create_app(settings, clock=lambda: TODAY))
+
+
+def test_what_calls_really_heard_is_told_whatever_a_probe_hears():
+    moment = [1_000.0]
+    calls = LastMinute(lambda: moment[0])
+    loaded = Loaded("1.2.3", "0.9.0", ("uk-ng239",), DUE, approved=False)
+    health = Health(loaded, lambda: DUE, InState(True), calls=calls)
+    for number in range(500):
+        calls.count(503 if number < 5 else 200)
+        moment[0] += 0.01
+    assert health.told()["status"] == "ok", "one in a hundred is told, and nobody is called"
+    assert health.told()["calls"] == {"last_minute": 500, "answered_503": 5}
+    calls.count(503)
+    assert health.told()["why"] == ["calls: of 501 in the last minute 6 were answered 503"]
+    moment[0] += 61
+    assert health.told()["calls"] == {"last_minute": 0, "answered_503": 0}
+
+
+def test_calls_and_feedback_are_counted_and_nothing_else(tmp_path):
+    with closing(Gated(tmp_path)) as gated:
+        gated.post(body(prefetch=prefetch()), signed())
+        gated.post(body(prefetch=prefetch()), signed(), "/cds-services/b12-patient-view/feedback")
+        gated.open("GET", "/cds-services")
+        found = gated.open("GET", "/readyz").json
+    assert found["calls"] == {"last_minute": 2, "answered_503": 0}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json"])
