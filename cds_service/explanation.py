@@ -24,6 +24,8 @@ def explanation(found: Evaluation, service: ClientConfig, day: date) -> Json:
         "contentVersion": service.content.version,
         "asOf": day.isoformat(),
         "label": found.decision.label,
+        "course": found.decision.course,
+        "due": due.isoformat() if (due := found.assessment.case.course.due) else None,
         "rows": list(found.decision.rows),
         "findings": [
             {

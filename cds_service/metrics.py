@@ -225,6 +225,7 @@ def names_of(clients: Iterable[str], hooks: Iterable[str], pathways: Iterable[An
 
 def rows_of(pathway: Any) -> Iterable[str]:
     """Every row of a pathway as a card may name it, dismissed ones too."""
-    tables: Mapping[str, Any] = {name: getattr(pathway, name) for name in ("interpret", "treat", "safety", "orders")}
+    names = ("course", "interpret", "treat", "safety", "orders")
+    tables: Mapping[str, Any] = {name: getattr(pathway, name) for name in names}
     rows = [f"{name}/{row.id}" for name, table in tables.items() for row in table]
     return [*rows, *(f"dismissed/{row}" for row in rows), *(f"fixed/{card}" for card in pathway.fixed)]

@@ -99,7 +99,8 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
     said = "\n".join(f"{advice.summary}\n{advice.detail}" for advice in decision.advice)
     for name, actual in (
         ("label", decision.label),
-        ("rows", sorted(decision.rows)),
+        ("rows", sorted(row for row in decision.rows if not row.startswith("course/"))),
+        ("course", decision.course),
         ("indicator", worst),
         ("tests", sorted(tests)),
         ("medicines", medicines),
@@ -107,6 +108,10 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
         wanted = sorted(expect[name]) if name in ("rows", "tests") and name in expect else expect.get(name, actual)
         if wanted != actual:
             found.append(f"{name}: expected {wanted}, got {actual}")
+    found += [f"rows_include: {row} is missing in {decision.rows}" for row in expect.get("rows_include", ())
+              if row not in decision.rows]  # fmt: skip
+    if (first := expect.get("says_first")) and first.casefold() not in first_sentence(decision).casefold():
+        found.append(f"says_first: {first!r} is missing in:\n{first_sentence(decision)}")
     levels = {advice.row: advice.indicator for advice in decision.advice}
     for row, wanted in expect.get("indicators", {}).items():
         if levels.get(row, "none") != wanted:
@@ -121,6 +126,14 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
         f"never: {text!r} is in:\n{said}" for text in expect.get("never", ()) if text.casefold() in said.casefold()
     ]
     return found
+
+
+def first_sentence(decision: Decision) -> str:
+    """The first card's summary, and the first sentence of its detail."""
+    if not decision.advice:
+        return ""
+    first = decision.advice[0]
+    return f"{first.summary}\n{first.detail.partition('. ')[0]}"
 
 
 def quieter_faults(played: Evaluation, vignette: Vignette) -> list[str]:

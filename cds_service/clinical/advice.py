@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from .case import B12_ANALYTES, MARKERS, Case
 from .findings import Finding
 from .laboratory import why_not
+from .monitoring import deficient_on_treatment
+from .record import LabResult
 from .tables import Choice, FixedCard, Orderable, Pathway, Provenance, Regimen, Row
 
 TOTAL_B12 = "b12-total"
-NO_MEDICINE = ("no_medicine_draft", "cobalamin_hypersensitivity", "cobalt_allergy")
+TREATING = ("now", "consider")
+NO_MEDICINE = ("no_medicine_draft", "cobalamin_hypersensitivity", "unshown_in_pregnancy")
 MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homocysteine": "homocysteine"}
 
 
@@ -69,6 +72,11 @@ def first_match(table: tuple[Row, ...], found: Collection[str]) -> Row:
 def named(row: Row) -> str:
     """ "interpret/deficient"; a safety row of the orders table is a safety row."""
     return f"safety/{row.id}" if row.table == "orders" and row.id.startswith("S") else f"{row.table}/{row.id}"
+
+
+def treats(row: Row, found: Collection[str]) -> str:
+    """now, consider, after or none: the first of `treat_when` that holds, else the row's own."""
+    return next((treat for treat, names in row.treat_when if any(name in found for name in names)), row.treat)
 
 
 def belongs(note: Row, row: Row) -> bool:
@@ -148,7 +156,9 @@ class Writer:
         if name != "repeat":
             return [name]
         case = self.case
-        labs = [case.b12 or case.doubtful_b12]
+        labs: list[LabResult | None] = [case.b12 or case.doubtful_b12]
+        if "deficient_on_injections" in self.found:
+            labs = [deficient_on_treatment(case)]
         if "repeat_first" in self.found:
             stale = self.found["repeat_first"].because
             labs = [lab for lab in (case.b12, case.mma, case.homocysteine) if lab and case.because(lab)[0] in stale]
@@ -185,11 +195,19 @@ class Writer:
 
     def suitable(self, row: Row) -> list[Regimen]:
         """The row's regimens for this patient: none where the treat table has none, no cyanocobalamin with Leber's."""
-        regimens = [self.pathway.regimens[choice.id] for choice in row.regimens if matches(choice, self.found)]
+        choices = [choice for choice in row.regimens if matches(choice, self.found)]
+        if self.from_table(row):
+            table = first_match(self.pathway.treat, self.found).regimens
+            choices += [choice for choice in table if matches(choice, self.found)]
+        regimens = [self.pathway.regimens[each] for each in dict.fromkeys(choice.id for choice in choices)]
         if self.none_fits:
             return []
         cyano = self.pathway.groups.get("cyanocobalamin", frozenset()) if "leber" in self.found else frozenset()
         return [each for each in regimens if each.ingredient not in cyano]
+
+    def from_table(self, row: Row) -> bool:
+        """Does a row of another table take its regimen from the treatment table?"""
+        return row.table in ("course", "safety", "orders") and treats(row, self.found) in TREATING
 
     def schedules(self, row: Row) -> str:
         """The suitable regimens in words, one item each."""

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
 
-from .case import B12_ANALYTES, Because, Case, implausible, surely_above, surely_below
-from .problems import current, evidence, latest
+from .case import B12_ANALYTES, Because, Case, comparable, implausible, surely_above, surely_below
+from .course import ANSWERED_LIMITS, is_answered, treated_on, treated_since
 from .record import LabResult, Measured, measured
 from .rules import Found, Rules
-from .tables import days_before, months_before
-from .treatment import oral_start, treated_on, treated_since
+from .tables import days_before
 
 SEVERITY = {"deficient": 0, "grey": 1, "above": 2}
 BOUNDS = {  # (analyte, family) -> the thresholds of its lower and upper edge
@@ -45,9 +44,6 @@ RULES.limit("result-current", "days", "A B12, MMA or homocysteine result can be 
 RULES.limit("result-background", "days", "A B12, MMA or homocysteine result counts at all for")
 RULES.limit("earlier-result", "days", "An earlier B12 result is mentioned if it was taken within")
 RULES.limit("active-total-window", "days", "Active and total B12 belong together if taken within")
-RULES.limit("oral-effect", "days", "B12 by mouth shows its effect on a result after")
-RULES.limit("oral-review", "months", "B12 by mouth is reviewed after")
-RULES.limit("oral-review-pregnant", "months", "B12 by mouth is reviewed after, in pregnancy and breastfeeding")
 RULES.limit("b12-high-mass", "ng/L", "Total B12: high above", optional=True)
 RULES.limit("b12-high-molar", "pmol/L", "Total B12: high above", optional=True)
 RULES.results(*B12_ANALYTES, count_for="result-background")
@@ -161,7 +157,23 @@ def within_age(case: Case, lab: LabResult) -> bool:
 def usable_results(case: Case, results: Sequence[LabResult]) -> list[Measured]:
     """Final, plausible, dated and not too old, newest first."""
     usable = [lab for lab in results if not lab.preliminary and not doubt(case, lab) and within_age(case, lab)]
-    return sorted((known for lab in usable if (known := measured(lab))), key=moment, reverse=True)
+    return newest_first(case, [known for lab in usable if (known := measured(lab))])
+
+
+def judged_results(case: Case, results: list[LabResult]) -> list[Measured]:
+    """Final, plausible and dated, of whatever age."""
+    sound = [known for lab in results if not lab.preliminary and not doubt(case, lab) and (known := measured(lab))]
+    return [lab for lab in sound if lab.date <= case.today]
+
+
+def newest_first(case: Case, results: list[Measured]) -> list[Measured]:
+    """Newest day first; of one day the lower first, whatever the hour or the reference."""
+    return sorted(results, key=lambda lab: (-lab.date.toordinal(), lab.analyte, *lowness(case, lab), lab.reference))
+
+
+def lowness(case: Case, lab: Measured) -> tuple[int, Decimal]:
+    """Sort key among results of one kind and day: by band, then by number where the unit is of the same kind."""
+    return SEVERITY[settled(case, lab)], comparable(case, lab)
 
 
 def moment(lab: LabResult) -> tuple[date, float, str]:
@@ -174,14 +186,15 @@ def untreated(case: Case, usable: list[Measured]) -> list[Measured]:
     return [lab for lab in usable if not treated_on(case, lab.date)]
 
 
-TREATED = "im-window im-window-factor im-window-most im-order oral-dose oral-stopped"
+TREATED = "im-order order-doses order-new oral-dose oral-stopped"
 
 
 @step(
     "b12_choice",
-    follows_from="doses on_im on_oral recorded_neuro pregnant pill",
+    follows_from="course oral on_im on_oral neuro pregnant pill",
     limits=f"{EDGES} {TREATED} range-molar-low range-molar-high range-mass-high"
-    " result-current result-background earlier-result active-total-window",
+    " result-current result-background earlier-result active-total-window"
+    f" {ANSWERED_LIMITS}",
     medicines="cobalamin",
     analytes="b12 active-b12",
 )
@@ -189,7 +202,10 @@ def choose(case: Case) -> None:
     """The result that drives: untreated ones, or any while B12 is taken by mouth; then total against active."""
     results = [lab for analyte in B12_ANALYTES for lab in case.labs.get(analyte, ())]
     case.usable_b12 = usable = usable_results(case, results)
-    case.b12_other = case.b12_earlier = case.b12_newer = case.doubtful_b12 = None
+    case.judged_b12 = judged_results(case, results)
+    case.b12_other = case.b12_earlier = case.b12_newer = case.doubtful_b12 = case.answered_b12 = None
+    if not case.has("on_im", "on_oral"):
+        usable = without_answered(case, usable)
     driver = chosen_driver(case, usable)
     case.b12 = driver
     case.band = settled(case, driver) if driver else ""
@@ -199,6 +215,13 @@ def choose(case: Case) -> None:
     if driver:
         note_newer(case, results, driver)
     case.old_b12 = background(case, results)
+
+
+def without_answered(case: Case, usable: list[Measured]) -> list[Measured]:
+    """The results that no treatment has answered: what came before a treatment that ended is background."""
+    left = [lab for lab in usable if treated_on(case, lab.date) or not is_answered(case, lab.date)]
+    case.answered_b12 = next((lab for lab in usable if lab not in left), None)
+    return left
 
 
 def chosen_driver(case: Case, usable: list[Measured]) -> Measured | None:
@@ -220,6 +243,8 @@ def newest_or_lower(case: Case, results: list[Measured]) -> Measured:
     earliest = days_before(newest.date, case.limits.days("earlier-result"))
     others = [lab for lab in results[1:] if lab.date >= earliest and band(case, lab) != band(case, newest)]
     if not others:
+        same_day = [lab for lab in results[1:] if lab.date == newest.date and lab.value != newest.value]
+        case.b12_earlier = same_day[0] if same_day else case.b12_earlier
         return newest
     lower = min(others, key=lambda lab: rank(case, lab))
     drives = lower if in_danger(case) and rank(case, lower) < rank(case, newest) else newest
@@ -229,7 +254,7 @@ def newest_or_lower(case: Case, results: list[Measured]) -> Measured:
 
 def in_danger(case: Case) -> bool:
     """NEURO or pregnant: a result that may be deficient counts as deficient."""
-    return bool(case.recorded_neuro) or case.has("pregnant")
+    return case.has("neuro", "pregnant")
 
 
 def rank(case: Case, lab: Measured) -> int:
@@ -252,7 +277,8 @@ def total_or_active(case: Case, total: Measured, active: Measured) -> tuple[Meas
     if case.has("pill", "pregnant"):
         apart = abs((total.date - active.date).days)
         return (active, total) if apart <= case.limits.days("active-total-window") else (newer, older)
-    if all(is_current) and rank(case, older) < rank(case, newer):
+    together = all(is_current) or older.date == newer.date
+    if together and rank(case, older) < rank(case, newer):
         return older, newer
     return newer, older
 
@@ -260,6 +286,8 @@ def total_or_active(case: Case, total: Measured, active: Measured) -> tuple[Meas
 def note_absence(case: Case, results: Sequence[LabResult]) -> None:
     """No usable result: the newest is in doubt, or preliminary, or there is none at all."""
     recent = [lab for lab in results if lab.date is None or within_age(case, lab)]
+    if case.answered_b12 is not None:
+        recent = [lab for lab in recent if lab.date is None or lab.date > case.answered_b12.date]
     newest = max(recent, key=lambda lab: (lab.date is not None, lab.date or case.today, lab.moment), default=None)
     if newest is None:
         case.b12_state = "untested"
@@ -284,7 +312,7 @@ def background(case: Case, results: Sequence[LabResult]) -> Measured | None:
     """The newest result that is too old to count."""
     old = [lab for lab in results if lab.date and not lab.preliminary and not doubt(case, lab)]
     old = [lab for lab in old if lab.date and lab.date <= case.today and not within_age(case, lab)]
-    return measured(max(old, key=moment)) if old else None
+    return next(iter(newest_first(case, [known for lab in old if (known := measured(lab))])), None)
 
 
 def driver_of(case: Case) -> Measured | None:
@@ -329,6 +357,46 @@ of_driver(
 )
 of_driver("b12_verify", "B12 is so low that the laboratory is asked to verify it", is_verified, "b12-verify-low")
 of_driver("b12_range_differs", "the laboratory's own lower limit differs from this pathway's", own_range_differs, EDGES)
+
+
+RULES.limit("b12-very-low-mass", "ng/L", "Total B12: too low for the pill or pregnancy alone below")
+RULES.limit("b12-very-low-molar", "pmol/L", "Total B12: too low for the pill or pregnancy alone below")
+RULES.probe("very_low", "b12-very-low-mass", "b12", "below")
+RULES.probe("very_low", "b12-very-low-molar", "b12", "below")
+
+
+def is_very_low(case: Case, lab: Measured) -> bool:
+    """A total B12 that is surely below what the pill or pregnancy explains, in the unit that was reported."""
+    family, value = case.base(lab)
+    return lab.analyte == "b12" and surely_below(lab, value, case.limits[f"b12-very-low-{family}"])
+
+
+of_driver(
+    "very_low",
+    "total B12 is too low for the pill or pregnancy alone",
+    is_very_low,
+    "b12-very-low-mass b12-very-low-molar",
+)
+
+
+@finding("never_measured", "no B12 result of any age is recorded", analytes="b12 active-b12")
+def never_measured(case: Case) -> Found:
+    known = any(lab.doubt != "pending" for analyte in B12_ANALYTES for lab in case.labs.get(analyte, ()))
+    return None if known else (Because("", "no B12 result of any age"),)
+
+
+@finding(
+    "total_low_active_high",
+    "total B12 is deficient and active B12 above the uncertain range, taken together",
+    follows_from="b12_choice",
+    limits="active-total-window",
+)
+def total_low_active_high(case: Case) -> Found:
+    lab, other = driver_of(case), case.b12_other
+    if lab is None or other is None or lab.analyte != "b12" or case.band != "deficient":
+        return None
+    apart = abs((lab.date - other.date).days) <= case.limits.days("active-total-window")
+    return case.because(lab, other) if apart and settled(case, other) == "above" else None
 
 
 @finding(
@@ -421,7 +489,7 @@ def old_b12(case: Case) -> Found:
 @finding(
     "was_deficient",
     "the old B12 result was deficient, and no treatment is recorded since",
-    follows_from="b12_choice pill pregnant doses",
+    follows_from="b12_choice pill pregnant course",
     medicines="cobalamin",
 )
 def was_deficient(case: Case) -> Found:
@@ -465,59 +533,3 @@ def is_high(case: Case, lab: Measured) -> bool:
     """Surely above the high limit, in the unit that was reported."""
     family, value = case.base(lab)
     return surely_above(lab, value, case.limits[HIGH[family]])
-
-
-# --- B12 on treatment by mouth
-
-
-@finding(
-    "oral_deficient",
-    "B12 is still in the deficient range after long enough on B12 by mouth",
-    follows_from="on_oral oral b12_choice b12_deficient",
-    limits="oral-effect",
-)
-def oral_deficient(case: Case) -> Found:
-    lab = driver_of(case)
-    if lab is None or not (case.has("on_oral") and case.has("b12_deficient")):
-        return None
-    start = oral_start(case)  # an unknown start counts as long ago
-    long_enough = start is None or (lab.date - start).days >= case.limits.days("oral-effect")
-    return case.joined(("b12_deficient",)) if long_enough else None
-
-
-@finding(
-    "persisting",
-    "symptoms or an abnormal blood count are recorded after the review time of B12 by mouth",
-    follows_from="on_oral oral pregnant_or_breastfeeding blood",
-    problems="symptom neuro",
-    limits="oral-review oral-review-pregnant symptom-current",
-)
-def persisting(case: Case) -> Found:
-    start = oral_start(case)
-    if not case.has("on_oral") or start is None:
-        return None
-    name = "oral-review-pregnant" if case.has("pregnant_or_breastfeeding") else "oral-review"
-    return symptoms_since(case, months_before(start, -case.limits.days(name)))
-
-
-@finding(
-    "oral_insufficient",
-    "B12 by mouth may not be enough: neurological signs, a deficient result, or symptoms after its review",
-    follows_from="on_oral neuro oral_deficient persisting",
-)
-def oral_insufficient(case: Case) -> Found:
-    """ON_ORAL that does not suffice. NEURO alone is enough: then no result, however old, chose the row."""
-    if not case.has("on_oral"):
-        return None
-    return case.joined(("neuro",) if case.has("neuro") else ("oral_deficient", "persisting"))
-
-
-def symptoms_since(case: Case, day: date) -> list[Because]:
-    """Symptoms recorded, or an abnormal blood count measured, on or after that day."""
-    recorded = [each for each in current(case, "symptom") + current(case, "neuro") if (latest(each) or date.min) >= day]
-    found = evidence(case, recorded)
-    for analyte in ("haemoglobin", "mcv", "neutrophils", "platelets"):
-        lab = case.current(analyte)
-        if lab and lab.date >= day:
-            found += [each for each in case.joined(("blood",)) if each.reference == lab.reference]
-    return found

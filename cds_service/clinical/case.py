@@ -10,9 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from .record import LabResult, Measured, Medication, Order, PartDate, PatientRecord, Problem, Results, measured
 from .tables import Pathway, Plausible, normalise_unit
+
+if TYPE_CHECKING:
+    from .course import Course, Ended
+    from .monitoring import Loading
 
 B12_ANALYTES = ("b12", "active-b12")
 MARKERS = ("mma", "homocysteine")  # the analytes, and the tests that measure them
@@ -44,14 +49,18 @@ class Case:
     """
 
     __slots__ = (
-        "record", "pathway", "limits", "today", "found", "labs", "problems", "recorded_neuro", "doses", "oral",
-        "b12", "b12_other", "b12_earlier", "b12_newer", "b12_state", "band", "usable_b12", "old_b12", "doubtful_b12",
-        "mma", "homocysteine", "mma_limit", "unjudged", "folic_orders", "b12_begun", "_newest",
+        "record", "pathway", "limits", "today", "found", "labs", "problems", "oral", "course", "ended",
+        "doses_are_recorded", "loading", "answered_b12", "b12", "b12_other", "b12_earlier", "b12_newer", "b12_state",
+        "band", "usable_b12", "judged_b12", "old_b12", "doubtful_b12", "mma", "homocysteine", "mma_limit", "unjudged",
+        "folic_orders", "b12_begun", "_newest",
     )  # fmt: skip
 
-    doses: list[tuple[date, str]]  # days of injections, oldest first, with the reference of each
+    doses_are_recorded: bool  # False: the site does not record injections, or its record of them could not be read
+    course: Course
+    ended: Ended | None  # the last B12 treatment that no longer counts
+    loading: Loading | None
+    answered_b12: Measured | None  # the newest result after which treatment began that no longer counts
     oral: list[Medication]  # what counts as B12 by mouth today
-    recorded_neuro: Evidence  # NEURO without the cord signs, which B12 itself decides about
     b12: LabResult | None  # the result that drives, or the preliminary one
     b12_other: Measured | None  # of total and active B12 the one that does not drive
     b12_earlier: Measured | None  # another recent one, in another band
@@ -59,6 +68,7 @@ class Case:
     b12_state: str  # driven | masked | untested | preliminary | unusable
     band: str  # of the result that drives: deficient | grey | above, or ""
     usable_b12: list[Measured]  # newest first
+    judged_b12: list[Measured]  # of whatever age
     old_b12: Measured | None  # the newest that is too old to count
     doubtful_b12: LabResult | None
     mma: Measured | None
@@ -117,7 +127,7 @@ class Case:
     def newest(self, analyte: str, days: str) -> Measured | None:
         """The newest result with a number that counts and lies within the named number of days."""
         if analyte not in self._newest:
-            self._newest[analyte] = next(self._within(analyte, days), None)
+            self._newest[analyte] = worse_of_the_day(self, self._within(analyte, days))
         return self._newest[analyte]
 
     def _within(self, analyte: str, days: str) -> Iterator[Measured]:
@@ -145,6 +155,30 @@ class Case:
     def reported(self, lab: LabResult) -> str:
         """A result as the laboratory reported it, with our spelling of its unit: "total B12 150.10 ng/L"."""
         return f"{self.display(lab.analyte)} {quantity(lab)}".rstrip()
+
+
+HIGHER_IS_WORSE = ("mma", "homocysteine", "creatinine", "mcv")
+
+
+def worse_of_the_day(case: Case, newest_first: Iterable[Measured]) -> Measured | None:
+    """The newest result; of several of that day the worse, whatever the hour or the reference."""
+    chosen: Measured | None = None
+    for lab in newest_first:
+        if chosen is None:
+            chosen = lab
+        elif lab.date != chosen.date:
+            break
+        elif comparable(case, lab) != comparable(case, chosen):
+            higher = comparable(case, lab) > comparable(case, chosen)
+            chosen = lab if higher == (lab.analyte in HIGHER_IS_WORSE) else chosen
+    return chosen
+
+
+def comparable(case: Case, lab: Measured) -> Decimal:
+    """The number in one unit for all results of an analyte: in mass where it has a molar mass."""
+    family, value = case.base(lab)
+    ratio = case.pathway.analytes[lab.analyte].mass_per_molar
+    return value * ratio if family == "molar" and ratio else value
 
 
 def quantity(lab: LabResult) -> str:

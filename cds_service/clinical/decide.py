@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .advice import Advice, Writer, first_match, holding, matches, named
+from .advice import TREATING, Advice, Writer, first_match, holding, matches, named, treats
 from .case import Because
 from .findings import Assessment, Finding
 from .tables import Pathway, Row
 
 SEVERITY = {"none": 0, "info": 1, "warning": 2, "critical": 3}
+ORDER = ("safety", "course")
 ACT_FIRST = ("S1", "S1b")  # the safety rows that act before any result is there
-REGIMEN_FIRST = ("safety/S1", "safety/S1b", "treat", "safety/S8", "safety/S7")  # whose regimen an answer carries
+REGIMEN_FIRST = ("safety/S1", "safety/S1b", "safety/S1c", "treat", "course")  # whose regimen an answer carries
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,29 +26,43 @@ class Decision:
     rows: tuple[str, ...]
     advice: tuple[Advice, ...]
     findings: dict[str, Finding]
+    course: str = ""  # the id of the course row; "" where the pathway tells of no course
 
 
 def decide(assessment: Assessment, pathway: Pathway) -> Decision:
-    """Everything that follows from the findings."""
+    """Everything that follows from the findings: safety, course, interpretation, treatment."""
     found = dict(assessment.findings)
+    course = state_of(pathway, found)
     interpret = first_match(pathway.interpret, found)
     note_staleness(interpret, found)
+    states = [named(row) for row in (*course, interpret)]
     if "out_of_scope" in found:
-        return Decision(interpret.label, (named(interpret),), (), found)
-    chosen = [row for row in pathway.safety if matches(row, found)]
-    note_urgency(chosen, found)
-    treat = treatment(interpret, found)
+        return Decision(interpret.label, tuple(states), (), found, id_of(course))
+    safety = [row for row in pathway.safety if matches(row, found)]
+    note_urgency(safety, found)
     writer = Writer(assessment.case, pathway, found, assessment.values)
-    advice = [writer.advice(row, level(row, found)) for row in chosen]
-    rows = [named(row) for row in chosen]
+    speaking = [*safety, *course]
+    advice = [writer.advice(row, level(row, found)) for row in speaking]
     advice += writer.interpretation(interpret, level(interpret, found))
-    rows.append(named(interpret))
-    if treat in ("now", "consider"):
+    rows = [*(named(row) for row in safety), *states]
+    treat = treatment(interpret, found)
+    if treat in TREATING:
         row = first_match(pathway.treat, found)
         rows.append(named(row))
         advice.append(writer.advice(row, "none" if row.off else "warning" if treat == "now" else "info"))
+    elif any(writer.from_table(row) for row in course):
+        rows.append(named(first_match(pathway.treat, found)))
     advice = one_regimen([each for each in advice if each.indicator != "none"])
-    return Decision(interpret.label, tuple(rows), tuple(sorted(advice, key=urgency)), found)
+    return Decision(interpret.label, tuple(rows), tuple(sorted(advice, key=urgency)), found, id_of(course))
+
+
+def state_of(pathway: Pathway, found: dict[str, Finding]) -> list[Row]:
+    """The one row of the course, if the pathway tells of courses."""
+    return [first_match(pathway.course, found)] if pathway.course else []
+
+
+def id_of(course: list[Row]) -> str:
+    return course[0].id if course else ""
 
 
 def decide_without(assessment: Assessment, pathway: Pathway, missing: str) -> Decision:
@@ -76,9 +91,10 @@ def unavailable(assessment: Assessment, pathway: Pathway, missing: str) -> Decis
     return Decision("not-assessable", ("fixed/unavailable",), (card,), found)
 
 
-def urgency(advice: Advice) -> tuple[int, bool]:
-    """Sort key: the most severe first, safety first among equals."""
-    return -SEVERITY[advice.indicator], not advice.row.startswith("safety/")
+def urgency(advice: Advice) -> tuple[int, int]:
+    """Sort key: the most severe first; safety first among equals, then the course."""
+    table = advice.row.partition("/")[0]
+    return -SEVERITY[advice.indicator], ORDER.index(table) if table in ORDER else len(ORDER)
 
 
 def level(row: Row, found: dict[str, Finding]) -> str:
@@ -90,10 +106,8 @@ def level(row: Row, found: dict[str, Finding]) -> str:
 
 
 def treatment(row: Row, found: dict[str, Finding]) -> str:
-    """now, consider, after or none; nothing is treated on a stale result, nor by a row that a site switched off."""
-    if row.off or "repeat_first" in found:
-        return "none"
-    return next((treat for treat, names in row.treat_when if any(name in found for name in names)), row.treat)
+    """now, consider, after or none of the interpretation; none on a stale result, or where a site switched it off."""
+    return "none" if row.off or "repeat_first" in found else treats(row, found)
 
 
 def note_staleness(row: Row, found: dict[str, Finding]) -> None:
@@ -104,8 +118,8 @@ def note_staleness(row: Row, found: dict[str, Finding]) -> None:
     if not because or "stale_exempt" in found:
         return
     found["repeat_first"] = Finding("repeat_first", because)
-    if "neuro" not in found:
-        found["repeat_first_without_neuro"] = Finding("repeat_first_without_neuro", because)
+    if "gait" not in found:
+        found["stale_without_gait"] = Finding("stale_without_gait", because)
 
 
 def note_urgency(chosen: list[Row], found: dict[str, Finding]) -> None:

@@ -11,20 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from .advice import Advice, Draft, Writer, first_match, matches, named
+from .advice import TREATING, Advice, Draft, Writer, first_match, matches, named
 from .case import Because
-from .decide import REGIMEN_FIRST, Decision, level, note_staleness, one_regimen, treatment, urgency
+from .course import by_injection
+from .decide import REGIMEN_FIRST, Decision, id_of, level, note_staleness, one_regimen, state_of, treatment, urgency
 from .findings import RESTS_ON, Assessment, Finding
 from .ordered import of_group
 from .record import Order
 from .tables import Limits, Pathway, Phase, Regimen
-from .treatment import by_injection
 
 DIFFERS, UNSURE = "order_differs", "order_unchecked"
 WEEK = Decimal(7)
 DAYS = {"d": Decimal(1), "wk": WEEK, "mo": Decimal("30.4375"), "a": Decimal("365.25")}
 MICROGRAMS = {"mg": Decimal(1000), "microgram": Decimal(1)}
-LIFELONG, PREVENTION = "safety/S8", "safety/S7"
+LIFELONG, PREVENTION = "course/lifelong", "course/bariatric"
 UNCHECKED = "unchecked"
 
 
@@ -33,8 +33,9 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
     found, values = dict(assessment.findings), dict(assessment.values)
     interpret = first_match(pathway.interpret, found)
     note_staleness(interpret, found)
+    course = id_of(state_of(pathway, found))
     if "out_of_scope" in found:
-        return Decision(interpret.label, (), (), found)
+        return Decision(interpret.label, (), (), found, course)
     checker = Writer(assessment.case, pathway, found, values)
     fit = fit_for(checker, treatment(interpret, found))
     differing = check_orders(checker, fit)
@@ -46,7 +47,8 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
     checking = {named(row) for row in rows if DIFFERS in row.when}
     advice = [with_replacements(each, differing) if each.row in checking else each for each in one_regimen(advice)]
     advice = advice or unseen(writer)
-    return Decision(interpret.label, tuple(named(row) for row in rows), tuple(sorted(advice, key=urgency)), found)
+    spoken = tuple(sorted(advice, key=urgency))
+    return Decision(interpret.label, tuple(named(row) for row in rows), spoken, found, course)
 
 
 def note_differences(
@@ -109,19 +111,22 @@ def fit_for(writer: Writer, treat: str) -> Fit:
     if "on_im" in found:
         return fit_on_injections(writer)
     rows = {named(row): row for row in pathway.safety if row.regimens and matches(row, found)}
-    if treat in ("now", "consider"):
+    if treat in TREATING:
         rows["treat"] = first_match(pathway.treat, found)
-    name = next((each for each in REGIMEN_FIRST if each in rows), PREVENTION)
-    if name == PREVENTION:
+    for row in state_of(pathway, found):
+        if named(row) != PREVENTION or "course_loading" in found or "neuro" in found:
+            rows["course"] = row
+    name = next((each for each in REGIMEN_FIRST if each in rows), None)
+    if name is None:
         return Fit()
     return Fit(writer.suitable(rows[name]), "neuro" in found, name == "treat" and treat == "now")
 
 
 def fit_on_injections(writer: Writer) -> Fit:
     """For a patient on lifelong injections: what continues them."""
-    unsettled = ("on_im", "neuro", "symptoms", "no_dose_for_a_year")
+    unsettled = ("on_im", "neuro", "course_loading")
     settled = {name: told for name, told in writer.found.items() if name not in unsettled}
-    row = next((row for row in writer.pathway.safety if named(row) == LIFELONG), None)
+    row = next((row for row in writer.pathway.course if named(row) == LIFELONG), None)
     if row is None or not matches(row, settled):
         return Fit()
     upkeep = Writer(writer.case, writer.pathway, settled, writer.values)

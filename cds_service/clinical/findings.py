@@ -9,35 +9,134 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from . import b12, laboratory, ordered, problems, treatment
+from . import b12, course, laboratory, monitoring, ordered, problems, treatment
 from .case import Because, Case, Evidence, surely_above, surely_below
-from .record import PatientRecord
+from .problems import current, first_seen
+from .record import PatientRecord, measured
 from .rules import Found, Registry, Rules
 from .tables import Pathway, Threshold, normalise_unit
-from .treatment import course_start
 from .wording import values
 
 RULES = Rules()
 finding, any_of, all_of = RULES.finding, RULES.any_of, RULES.all_of
 
 RULES.limit("first-dose-recent", "days", "Treatment has just begun for")
+RULES.limit("hb-same-day-current", "days", "Haemoglobin: assessment on the same day, on treatment, if measured within")
+RULES.limit("folate-long", "days", "Folic acid that is taken is no news after")
+RULES.limit("stomach-current", "months", "A complaint of the stomach counts for")
+
+
+# --- What is shown, and what must be believed
+
+
+@finding(
+    "shown",
+    "B12 deficiency is shown: by the antibody, by MMA, or by a deficient result that nothing else explains",
+    follows_from="ifab_positive mma_raised b12_deficient deficient_by_total_only pill pregnant very_low",
+)
+def shown(case: Case) -> Found:
+    """SHOWN: a deficient total alone on the pill or in pregnancy shows it only if it is very low."""
+    blurred = case.has("deficient_by_total_only") and case.has("pill", "pregnant") and not case.has("very_low")
+    return case.joined(("ifab_positive", "mma_raised", *(() if blurred else ("b12_deficient",))))
+
+
+@finding(
+    "believable",
+    "B12 may well be deficient: it is, is not known, or is uncertain and MMA does not speak against it",
+    follows_from="b12_deficient b12_not_known b12_grey mma_normal ifab_positive mma_raised",
+)
+def believable(case: Case) -> Found:
+    grey = ("b12_grey",) if not case.has("mma_normal") else ()
+    return case.joined(("b12_deficient", "b12_not_known", *grey, "ifab_positive", "mma_raised"))
 
 
 @finding(
     "megaloblastic_neuro",
-    "neurological signs with a blood count that suggests B12 deficiency",
-    follows_from="neuro macrocytosis severe b12_deficient b12_grey b12_not_known anaemia_not_iron",
+    "neurological signs with a blood count that suggests B12 deficiency, which is believable",
+    follows_from="neuro believable megaloblastic macrocytosis macro_other shown cord_sign anaemia_not_iron",
 )
 def megaloblastic_neuro(case: Case) -> Found:
-    """S1b: NEURO with a blood count that suggests megaloblastic anaemia."""
-    if not case.has("neuro"):
+    """S1b: NEURO with a megaloblastic count, a cord sign with macrocytosis, or anaemia where deficiency is shown."""
+    if not (case.has("neuro") and case.has("believable")):
         return None
     counts: list[str] = []
-    if case.has("macrocytosis", "severe") and case.has("b12_deficient", "b12_grey", "b12_not_known"):
-        counts += ("macrocytosis", "severe")
-    if case.has("anaemia_not_iron") and case.has("b12_deficient", "b12_grey"):
+    if case.has("shown") or not case.has("macro_other"):
+        counts += ["megaloblastic"] if case.has("megaloblastic") else []
+        counts += ["macrocytosis"] if case.has("cord_sign") and case.has("macrocytosis") else []
+    if case.has("anaemia_not_iron") and case.has("shown"):
         counts.append("anaemia_not_iron")
     return case.joined(("neuro", *counts)) if counts else None
+
+
+@finding(
+    "cord_sign",
+    "ataxia, loss of position sense or a disorder of the spinal cord is recorded",
+    problems="cord-sign lasting",
+    limits="symptom-current",
+)
+def cord_sign(case: Case) -> Found:
+    signs = problems.neurological(case)
+    return problems.evidence(case, [each for each in current(case, "cord-sign") if each in signs])
+
+
+@finding(
+    "unshown_in_pregnancy",
+    "megaloblastic anaemia in pregnancy, and B12 deficiency is not shown: no B12 is drafted before it is",
+    follows_from="pregnant megaloblastic b12_above b12_not_known shown cord",
+    problems="sacd",
+)
+def unshown_in_pregnancy(case: Case) -> Found:
+    """SACD is not bound by this."""
+    open_question = case.has("pregnant") and case.has("megaloblastic") and case.has("b12_above", "b12_not_known")
+    cord = any(each.active for each in case.in_group("sacd"))
+    return None if case.has("shown") or cord or not open_question else case.joined(("pregnant", "megaloblastic"))
+
+
+@finding(
+    "discordant",
+    "B12 is above the uncertain range, and strong signs of deficiency contradict it",
+    follows_from="b12_above cord megaloblastic neuro macro_other mma_normal ifab_positive mma_raised anaemia_not_iron"
+    " macrocytosis severe iron_deficiency",
+    problems="sacd",
+)
+def discordant(case: Case) -> Found:
+    if not case.has("b12_above"):
+        return None
+    found: list[str] = []
+    if any(each.active and problems.sacd_counts(case, each) for each in case.in_group("sacd")):
+        found.append("cord")
+    if case.has("megaloblastic") and case.has("neuro") and not case.has("macro_other", "mma_normal"):
+        found += ["megaloblastic", "neuro"]
+    if case.has("ifab_positive", "mma_raised"):
+        blood = () if case.has("iron_deficiency") else ("macrocytosis", "severe")
+        signs = [name for name in ("neuro", "anaemia_not_iron", *blood) if case.has(name)]
+        found += ["ifab_positive", "mma_raised", *signs] if signs else []
+    return case.joined(found)
+
+
+@finding(
+    "aig_until_disproved",
+    "autoimmune gastritis is suspected until it is disproved",
+    follows_from="aig_suspected ifab_negative anaemia_not_iron b12_grey macrocytosis macro_other",
+)
+def aig_until_disproved(case: Case) -> Found:
+    """Atrophic gastritis; or the antibody is not negative, with anaemia (not where B12 is grey) or macrocytosis."""
+    found = ["aig_suspected"]
+    if not case.has("ifab_negative"):
+        found += ["anaemia_not_iron"] if not case.has("b12_grey") else []
+        found += ["macrocytosis"] if not case.has("macro_other") else []
+    return case.joined(found)
+
+
+@finding(
+    "cause_known",
+    "the cause is known: from the problem list, or by the intrinsic factor antibody",
+    follows_from="coded_cause must_im bariatric aig_until_disproved",
+)
+def cause_known(case: Case) -> Found:
+    """Not where autoimmune gastritis must be disproved first."""
+    open_question = case.has("aig_until_disproved") and not case.has("must_im", "bariatric")
+    return None if open_question else case.joined(("coded_cause", "must_im", "bariatric"))
 
 
 EXPLAINED = "b12_deficient b12_grey b12_not_known macrocytosis"
@@ -54,34 +153,55 @@ def may_explain(case: Case) -> bool:
     follows_from=f"cytopenia {EXPLAINED}",
 )
 def cytopenia_to_treat(case: Case) -> Found:
-    return case.joined(("cytopenia",)) if may_explain(case) else None
+    explained = case.has("b12_deficient") or (case.has("macrocytosis") and case.has("b12_grey", "b12_not_known"))
+    return case.joined(("cytopenia",)) if explained else None
 
 
 @finding(
     "hb_severe_to_treat",
-    "severe anaemia that B12 deficiency may explain, before or early in treatment",
-    follows_from=f"hb_severe on_im doses {EXPLAINED}",
-    limits="first-dose-recent im-window im-window-factor im-window-most",
-    medicines="cobalamin",
+    "severe anaemia that B12 deficiency may explain, before or early in treatment, or very severe at any time on it",
+    follows_from=f"hb_severe hb_same_day on_im on_oral course no_dose_recorded {EXPLAINED}",
+    analytes="haemoglobin",
+    limits="first-dose-recent hb-same-day-current",
 )
 def hb_severe_to_treat(case: Case) -> Found:
-    """S5: severe anaemia that B12 deficiency may explain, before or early in treatment."""
-    early = case.limits.within_days("first-dose-recent", course_start(case), case.today)
-    return case.joined(("hb_severe",)) if may_explain(case) and (early or not case.has("on_im")) else None
+    """S5."""
+    lab = case.current("haemoglobin")
+    fresh = lab is not None and case.limits.within_days("hb-same-day-current", lab.date, case.today)
+    if case.has("hb_same_day") and fresh and case.has("on_im", "on_oral"):
+        return case.joined(("hb_severe",))
+    early = case.limits.within_days("first-dose-recent", case.course.start, case.today) and case.course.by_dose
+    untreated = not case.has("on_im") or case.has("no_dose_recorded") or early
+    return case.joined(("hb_severe",)) if may_explain(case) and untreated else None
+
+
+# --- Folic acid that is running: S2
 
 
 @finding(
     "folate_before_b12",
     "folic acid in a treatment dose is in use without B12, and B12 is low, uncertain, or unknown with warning signs",
-    follows_from="folate_running on_im on_oral macrocytosis neuro b12_not_known b12_deficient b12_grey",
+    follows_from="folate_running covered macrocytosis neuro b12_not_known b12_deficient b12_grey",
 )
 def folate_before_b12(case: Case) -> Found:
-    """S2 for folic acid that is running: no B12 cover, and B12 deficient, grey, or not known with a reason to worry."""
-    if not case.has("folate_running") or case.has("on_im", "on_oral"):
+    """No B12 cover, and B12 deficient, grey, or not known with a reason to worry."""
+    if not case.has("folate_running") or case.has("covered"):
         return None
     worrying = case.has("macrocytosis", "neuro") and case.has("b12_not_known")
     matters = worrying or case.has("b12_deficient", "b12_grey")
     return case.joined(("folate_running", "b12_deficient", "b12_grey")) if matters else None
+
+
+@finding(
+    "covered",
+    "B12 is given that protects while folic acid is taken",
+    follows_from="on_im on_oral deficient_on_injections on_im_by_order newly_ordered doses_not_recorded",
+)
+def covered(case: Case) -> Found:
+    """Not by injections that were ordered and not given, nor by those on which B12 is deficient."""
+    missed = case.has("on_im_by_order") and not case.has("newly_ordered", "doses_not_recorded")
+    injected = () if case.has("deficient_on_injections") or missed else ("on_im",)
+    return case.joined((*injected, "on_oral"))
 
 
 @finding(
@@ -93,6 +213,140 @@ def folate_critical(case: Case) -> Found:
     is_critical = case.has("folate_before_b12") and case.has("neuro")
     expecting = case.has("pregnant", "pregnancy_planned")
     return case.joined(("folate_running", "neuro")) if is_critical and not expecting else None
+
+
+@finding(
+    "folate_recent",
+    "folic acid has been in use for a short time, or since when is not recorded",
+    follows_from="folate_running",
+    medicines="folic",
+    limits="folate-long",
+)
+def folate_recent(case: Case) -> Found:
+    entries = {each.reference: each for each in case.medicines("folic")}
+    running = [entries[each.reference] for each in case.joined(("folate_running",)) if each.reference in entries]
+    is_recent = any(
+        each.start is None or case.limits.within_days("folate-long", each.start, case.today) for each in running
+    )
+    return case.joined(("folate_running",)) if is_recent else None
+
+
+@finding("folate_grey_neuro", "B12 is uncertain, with neurological signs", follows_from="b12_grey neuro")
+def folate_grey_neuro(case: Case) -> Found:
+    return case.joined(("b12_grey", "neuro")) if case.has("b12_grey") and case.has("neuro") else None
+
+
+# --- What rows ask for in one word
+
+
+@finding(
+    "preliminary_deficient",
+    "a preliminary B12 result is in the deficient range",
+    follows_from="b12_preliminary b12_choice neuro pregnant",
+    limits=b12.EDGES,
+)
+def preliminary_deficient(case: Case) -> Found:
+    lab = measured(case.b12) if case.b12 and case.has("b12_preliminary") else None
+    return case.because(lab) if lab and b12.settled(case, lab) == "deficient" else None
+
+
+all_of(
+    "preliminary_urgent",
+    "a preliminary B12 result is in the deficient range, with neurological signs",
+    "preliminary_deficient",
+    "neuro",
+)
+
+
+@finding(
+    "low_in_context",
+    "total B12 alone is deficient, on the pill or in pregnancy, and nothing else speaks for it",
+    follows_from="deficient_by_total_only pill pregnant mma_raised irreversible_cause blood symptoms"
+    " nitrous_with_symptoms",
+)
+def low_in_context(case: Case) -> Found:
+    if not case.has("deficient_by_total_only") or case.has("mma_raised", "irreversible_cause"):
+        return None
+    if case.has("pregnant"):
+        return None if case.has("symptoms") else case.joined(("deficient_by_total_only", "pregnant"))
+    explained = case.has("pill") and not case.has("blood", "nitrous_with_symptoms")
+    return case.joined(("deficient_by_total_only", "pill")) if explained else None
+
+
+@finding(
+    "megaloblastic_signs",
+    "neurological signs with a megaloblastic blood count that nothing else explains",
+    follows_from="megaloblastic neuro macro_other",
+)
+def megaloblastic_signs(case: Case) -> Found:
+    held = case.has("megaloblastic") and case.has("neuro") and not case.has("macro_other")
+    return case.joined(("megaloblastic", "neuro")) if held else None
+
+
+all_of("neuro_with_macrocytosis", "neurological signs and large red cells", "neuro", "macrocytosis")
+all_of("iron_anaemia", "anaemia with iron deficiency", "anaemia", "iron_deficiency")
+
+
+# --- The stomach: S9
+
+
+@finding(
+    "stomach_signs",
+    "dyspepsia, early satiety, trouble swallowing or weight loss was recorded not long ago, and no gastroscopy since",
+    problems="stomach gastroscopy",
+    limits="stomach-current",
+)
+def stomach_signs(case: Case) -> Found:
+    return stomach(case, "stomach")
+
+
+@finding(
+    "stomach_alarm",
+    "trouble swallowing or weight loss was recorded not long ago, and no gastroscopy since",
+    problems="stomach-alarm gastroscopy",
+    limits="stomach-current",
+)
+def stomach_alarm(case: Case) -> Found:
+    return stomach(case, "stomach-alarm")
+
+
+def stomach(case: Case, group: str) -> list[Because]:
+    signs = [
+        each
+        for each in case.in_group(group)
+        if each.active and case.limits.within_months("stomach-current", first_seen(each), case.today)
+    ]
+    return problems.evidence(case, [each for each in signs if not looked_into(case, first_seen(each))])
+
+
+def looked_into(case: Case, day: date | None) -> bool:
+    """Has a gastroscopy been done on or after that day?"""
+    return any((first_seen(each) or date.min) >= (day or date.max) for each in case.in_group("gastroscopy"))
+
+
+@finding(
+    "stomach_iron",
+    "iron deficiency (low ferritin, or small red cells with anaemia), and no gastroscopy since",
+    follows_from="ferritin_low microcytosis anaemia",
+    analytes="ferritin mcv",
+    problems="gastroscopy",
+)
+def stomach_iron(case: Case) -> Found:
+    small = case.has("microcytosis") and case.has("anaemia")
+    names = [*(["ferritin_low"] if case.has("ferritin_low") else []), *(["microcytosis"] if small else [])]
+    days = [lab.date for lab in (case.current("ferritin"), case.current("mcv")) if lab]
+    return None if not days or looked_into(case, max(days)) else case.joined(names)
+
+
+@finding(
+    "aig",
+    "autoimmune gastritis, pernicious anaemia or the antibody is on record, or suspected",
+    follows_from="ifab_positive aig_suspected",
+    problems="aig lifelong",
+)
+def aig(case: Case) -> Found:
+    recorded = problems.evidence(case, case.in_group("aig"))
+    return [*recorded, *case.joined(("ifab_positive", "aig_suspected"))]
 
 
 @finding(
@@ -130,9 +384,9 @@ RULES.decided(
     "repeat_first", "the result that this rests on is too old: repeat it first", "b12_stale marker_stale stale_exempt"
 )
 RULES.decided(
-    "repeat_first_without_neuro",
-    "the result is too old and there are no neurological signs: repeat it first",
-    "b12_stale marker_stale neuro",
+    "stale_without_gait",
+    "the result is too old, and walking and balance are not affected: repeat it first",
+    "b12_stale marker_stale stale_exempt gait",
 )
 RULES.decided(
     "act_before_results",
@@ -152,7 +406,9 @@ RULES.decided(
     "loading-doses loading-short",
 )
 
-REGISTRY = Registry((treatment.RULES, problems.RULES, laboratory.RULES, b12.RULES, RULES, ordered.RULES))
+REGISTRY = Registry(
+    (course.RULES, treatment.RULES, problems.RULES, laboratory.RULES, b12.RULES, monitoring.RULES, RULES, ordered.RULES)
+)
 NAMES = REGISTRY.names
 RESTS_ON = REGISTRY.rests_on()
 MADE = REGISTRY.made

@@ -8,10 +8,20 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from .b12 import TREATED, doubt
-from .case import B12_ANALYTES, MARKERS, Because, Case, implausible, surely_above, surely_below, written
+from .case import (
+    B12_ANALYTES,
+    MARKERS,
+    Because,
+    Case,
+    implausible,
+    surely_above,
+    surely_below,
+    worse_of_the_day,
+    written,
+)
+from .course import treated_on
 from .record import LabResult, Measured, measured
 from .rules import Found, Rules
-from .treatment import treated_on
 
 ANTIBODY = "intrinsic-factor-antibody"
 
@@ -19,6 +29,9 @@ RULES = Rules()
 finding, step, any_of, all_of, compare = RULES.finding, RULES.step, RULES.any_of, RULES.all_of, RULES.compare
 
 RULES.limit("mcv-macrocytosis", "fL", "MCV: macrocytosis above")
+RULES.limit("mcv-marked", "fL", "MCV: marked macrocytosis above")
+RULES.limit("hb-response", "g/L", "Haemoglobin: clearly low on treatment below")
+RULES.limit("ifab-negative", "days", "A negative intrinsic factor antibody serves for")
 RULES.limit("mcv-microcytosis", "fL", "MCV: small red cells below")
 RULES.limit("hb-men", "g/L", "Haemoglobin: anaemia below, men")
 RULES.limit("hb-women", "g/L", "Haemoglobin: anaemia below, women and where the sex is not recorded")
@@ -65,6 +78,8 @@ RULES.probe("homocysteine_raised", "homocysteine-upper", "homocysteine", "above"
 # --- Blood count: BLOOD and SEVERE
 
 compare("macrocytosis", "the red cells are large (MCV above its limit)", "mcv", above="mcv-macrocytosis")
+compare("marked_macrocytosis", "the red cells are very large (MCV above its higher limit)", "mcv", above="mcv-marked")
+compare("hb_clearly_low", "haemoglobin is clearly low", "haemoglobin", below="hb-response")
 compare("microcytosis", "the red cells are small (MCV below its limit)", "mcv", below="mcv-microcytosis")
 compare("hb_severe", "haemoglobin is below the limit of severe anaemia", "haemoglobin", below="hb-severe")
 compare(
@@ -119,6 +134,25 @@ def anaemia_not_iron(case: Case) -> Found:
 
 
 any_of("blood", "the blood count shows macrocytosis, anaemia or a severe change", "macrocytosis", "anaemia", "severe")
+
+
+any_of("macro_other", "another cause of large red cells is recorded", "macro_other_medicine", "macro_other_problem")
+
+
+@finding(
+    "megaloblastic",
+    "the blood count suggests megaloblastic anaemia",
+    analytes="mcv",
+    follows_from="iron_deficiency marked_macrocytosis anaemia severe macrocytosis",
+)
+def megaloblastic(case: Case) -> Found:
+    """MEGALO: anaemia with macrocytosis, or marked macrocytosis alone; never with iron deficiency."""
+    if case.has("iron_deficiency"):
+        return None
+    if case.has("macrocytosis") and case.has("anaemia", "severe"):
+        return case.joined(("macrocytosis", "anaemia", "severe"))
+    unknown = case.has("severe") and case.current("mcv") is None
+    return case.joined(("severe",) if unknown else ("marked_macrocytosis",))
 
 
 # --- Chemistry
@@ -198,9 +232,20 @@ def ifab_positive(case: Case) -> Found:
     return case.because(*antibodies(case, "positive")[:1])
 
 
-@finding("ifab_negative", "the intrinsic factor antibody is negative", follows_from="ifab_positive", analytes=ANTIBODY)
+@finding(
+    "ifab_negative",
+    "the intrinsic factor antibody is negative",
+    follows_from="ifab_positive",
+    analytes=ANTIBODY,
+    limits="ifab-negative",
+)
 def ifab_negative(case: Case) -> Found:
-    return None if case.has("ifab_positive") else case.because(*antibodies(case, "negative")[:1])
+    if case.has("ifab_positive"):
+        return None
+    recent = [
+        lab for lab in antibodies(case, "negative") if case.limits.within_days("ifab-negative", lab.date, case.today)
+    ]
+    return case.because(*recent[:1])
 
 
 @finding(
@@ -217,7 +262,7 @@ def anaemia_ifab_not_negative(case: Case) -> Found:
 
 @step(
     "markers",
-    follows_from="doses on_im on_oral",
+    follows_from="course oral on_im on_oral",
     analytes="mma homocysteine",
     medicines="cobalamin",
     limits=f"result-background mma-upper {TREATED}",
@@ -230,13 +275,16 @@ def markers(case: Case) -> None:
 
 def newest_marker(case: Case, analyte: str) -> Measured | None:
     """The newest usable result within its age that was not taken on injections, where the marker is meant to fall."""
+    return worse_of_the_day(case, usable_markers(case, analyte))
+
+
+def usable_markers(case: Case, analyte: str) -> Iterator[Measured]:
     for lab in case.labs.get(analyte, ()):
         known = None if lab.preliminary or doubt(case, lab) else measured(lab)
         if known is None or not case.limits.within_days("result-background", known.date, case.today):
             continue
         if case.has("on_oral") or not treated_on(case, known.date):
-            return known
-    return None
+            yield known
 
 
 def molar(case: Case, lab: LabResult, number: Decimal) -> Decimal:
@@ -276,14 +324,15 @@ def homocysteine_state(case: Case) -> str:
     """Stands in for MMA: raised only where the kidneys are known to be good and folate is not low."""
     if not homocysteine_is_raised(case):
         return "normal"
-    return "unclear" if not case.has("kidneys_good") or case.has("folate_low") else "raised"
+    blurred = not case.has("kidneys_good") or case.has("folate_low", "homocysteine_raising")
+    return "unclear" if blurred else "raised"
 
 
 def homocysteine_is_raised(case: Case) -> bool:
     return case.homocysteine is not None and is_raised(case, case.homocysteine, "homocysteine-upper")
 
 
-MARKER_PARTS = "markers egfr_reduced egfr_severe kidneys_good folate_low"
+MARKER_PARTS = "markers egfr_reduced egfr_severe kidneys_good folate_low homocysteine_raising"
 MARKER_LIMITS = "mma-upper mma-high homocysteine-upper"
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from .b12 import TREATED, driver_of, symptoms_since
+from .b12 import EDGES, TREATED, driver_of, settled
 from .case import MARKERS, Because, Case, written
-from .problems import first_seen
+from .course import PARENTERAL, by_injection, cobalamins, taken_on, treated_on
+from .monitoring import symptoms_since
+from .problems import NEURO_PARTS, first_seen
 from .record import Measured, Order
 from .rules import Found, Rules
 from .tables import Pathway, days_before
-from .treatment import PARENTERAL, WEEKLY, by_injection, cobalamins, exposed, named, since, taken_on, treated_on
+from .treatment import WEEKLY, exposed, named, since
 
 TOTAL_B12 = "b12-total"
 B12_TESTS = (TOTAL_B12, "b12-active")
@@ -182,9 +184,9 @@ def b12_repeat_grey_symptoms(case: Case) -> Found:
 @finding(
     "b12_repeat_early",
     "total B12 is being repeated early, and nothing has happened since the last result",
-    follows_from=f"{REPEATED} on_im on_oral doses blood",
+    follows_from=f"{REPEATED} on_im on_oral course blood",
     limits="symptom-current",
-    problems="risk must-im bariatric symptom neuro",
+    problems=f"risk must-im bariatric symptom {NEURO_PARTS}",
     medicines="cobalamin",
 )
 def b12_repeat_early(case: Case) -> Found:
@@ -203,11 +205,42 @@ def repeated(case: Case) -> Measured | None:
 
 def happened_after(case: Case, day: date) -> bool:
     """Was B12 begun on that day or since, or is a symptom, a sign in the blood or a cause recorded after it?"""
-    treated = any(given >= day for given, _ in case.doses)
+    treated = any(given >= day for given, _ in case.course.doses)
     treated = treated or any(each.start is not None and each.start >= day for each in cobalamins(case))
     causes = [each for group in ("risk", "must-im", "bariatric") for each in case.in_group(group)]
     new = [each for each in causes if (first_seen(each) or day) > day]
     return treated or bool(new) or bool(symptoms_since(case, day + timedelta(days=1)))
+
+
+MHRA_RISKS = ("older_age", "bowel_disease", "malabsorption", "irreversible_cause", "diet", "grey_before", "symptoms")
+OTHER_RISKS = ("recorded_risk", "nitrous_oxide", "other_box2_medicine", "irreversible_cause", "symptoms")
+
+
+@finding("grey_before", "an earlier B12 result was uncertain", follows_from="b12_choice neuro pregnant", limits=EDGES)
+def grey_before(case: Case) -> Found:
+    return case.because(*[lab for lab in case.judged_b12 if settled(case, lab) == "grey"][:1])
+
+
+@finding(
+    "monitoring_risk",
+    "another risk factor or a symptom; with metformin one that the MHRA names",
+    follows_from=f"box2_ordered {' '.join(dict.fromkeys(MHRA_RISKS + OTHER_RISKS))}",
+    medicines="metformin ppi box2",
+    limits="medicine-stopped",
+    reads=SELECTED,
+)
+def monitoring_risk(case: Case) -> Found:
+    if not case.has("box2_ordered"):
+        return None
+    ordered = {each.ingredient for each in of_group(case.pathway, "box2", case.record.selected)}
+    if not ordered <= case.pathway.groups["metformin"]:
+        return case.joined(OTHER_RISKS)
+    named_beside = [
+        each
+        for each in case.medicines("box2")
+        if exposed(case, each) and (each.ingredient in case.pathway.groups["ppi"] or each.ingredient == "colchicine")
+    ]
+    return [*case.joined(MHRA_RISKS), *named(case, named_beside)]
 
 
 # --- Folic acid
@@ -228,13 +261,13 @@ def begun_days(case: Case) -> list[tuple[date, str]]:
     if treated_on(case, earliest):
         return []
     counted = [each for each in cobalamins(case) if by_injection(each) or taken_on(case, each, case.today)]
-    days = [*case.doses, *((each.start, each.reference) for each in counted if each.start)]
+    days = [*case.course.doses, *((each.start, each.reference) for each in counted if each.start)]
     return [(day, reference) for day, reference in days if earliest <= day <= case.today]
 
 
 @step(
     "begun",
-    follows_from="doses oral",
+    follows_from="course oral",
     medicines="cobalamin folic",
     limits=f"b12-begun folic-treatment {TREATED}",
     reads=SELECTED,
@@ -255,13 +288,19 @@ def folic_is_severe(case: Case) -> bool:
     return case.has("b12_deficient") or (case.has("neuro") and case.has("b12_grey", "b12_not_known"))
 
 
-WORRYING = "b12_deficient b12_grey b12_not_known neuro macrocytosis"
+WORRYING = "b12_deficient b12_grey b12_not_known neuro macrocytosis never_measured"
+
+
+def folic_is_worrying(case: Case) -> bool:
+    """B12 grey, or not known with macrocytosis; or worse."""
+    unknown = case.has("b12_not_known") and case.has("macrocytosis")
+    return folic_is_severe(case) or case.has("b12_grey") or unknown
 
 
 def folic_matters(case: Case) -> bool:
-    """Folic acid at treatment dose is ordered, and B12 gives reason to worry: S2."""
-    worrying = case.has("b12_grey") or (case.has("b12_not_known") and case.has("macrocytosis"))
-    return bool(case.folic_orders) and (folic_is_severe(case) or worrying)
+    """Folic acid at treatment dose is ordered, and B12 gives reason to worry, or was never measured: S2."""
+    never = case.has("b12_not_known") and case.has("never_measured")
+    return bool(case.folic_orders) and (folic_is_worrying(case) or never)
 
 
 @finding(
@@ -276,20 +315,20 @@ def folate_order_after_b12(case: Case) -> Found:
 @finding(
     "folate_order_matters",
     "folic acid in a treatment dose is being ordered, and B12 is low, uncertain, or unknown with warning signs",
-    follows_from=f"begun {WORRYING} on_im on_oral",
+    follows_from=f"begun {WORRYING} covered",
 )
 def folate_order_matters(case: Case) -> Found:
-    covered = case.has("on_im", "on_oral") and not case.b12_begun
+    covered = case.has("covered") and not case.b12_begun
     return by_name(case, case.folic_orders) if folic_matters(case) and not covered else None
 
 
 @finding(
     "folate_order_warning",
     "folic acid that matters as above is being ordered, and no B12 is begun",
-    follows_from="begun folate_order_matters",
+    follows_from=f"begun folate_order_matters {WORRYING}",
 )
 def folate_order_warning(case: Case) -> Found:
-    return None if case.b12_begun else case.joined(("folate_order_matters",))
+    return case.joined(("folate_order_matters",)) if not case.b12_begun and folic_is_worrying(case) else None
 
 
 @finding(

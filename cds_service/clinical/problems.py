@@ -5,15 +5,20 @@ from __future__ import annotations
 from datetime import date
 
 from .case import Because, Case, written
+from .course import treated_since
 from .record import Problem
 from .rules import Found, Rules
-from .treatment import treated_since
+from .tables import days_before
 
 RULES = Rules()
 finding, step, any_of, all_of = RULES.finding, RULES.step, RULES.any_of, RULES.all_of
 
 RULES.limit("adult-age", "years", "This service is for people from")
-RULES.limit("high-risk-age", "years", "Age means high risk above", optional=True)
+RULES.limit("high-risk-age", "years", "Age means high risk above")
+RULES.limit("cord-late", "days", "A cord sign on injections is critical if recorded after their start by at least")
+RULES.limit("cord-late-unloaded", "days", "or, where the loading doses are not given, by at least")
+RULES.limit("cord-unloaded-days", "days", "Loading is being given with two doses in the last")
+RULES.limit("cord-new", "days", "A cord sign on injections is critical for")
 RULES.limit("cord-recent", "days", "Optic neuropathy or myelopathy counts as acute for")
 RULES.limit("pregnancy-current", "days", "A recorded pregnancy counts for")
 RULES.limit("symptom-current", "months", "A symptom counts for")
@@ -85,14 +90,21 @@ def older_age(case: Case) -> Found:
 # --- Symptoms and signs
 
 
+def is_current(case: Case, problem: Problem) -> bool:
+    """Does it still count: active, and recent or undated? A diagnosis lasts for as long as it is active.
+
+    What is held only as an Observation is as old as its date, a diagnosis too.
+    """
+    if not problem.active:
+        return False
+    day = latest(problem)
+    lasts = problem.source == "condition" and problem.concept in case.pathway.groups.get("lasting", ())
+    return lasts or day is None or case.limits.within_months("symptom-current", day, case.today)
+
+
 def current(case: Case, group: str) -> list[Problem]:
-    """Symptoms of a group that still count: active, and recent or undated."""
-    return [
-        each
-        for each in case.in_group(group)
-        if each.active
-        and (latest(each) is None or case.limits.within_months("symptom-current", latest(each), case.today))
-    ]
+    """Symptoms and signs of a group that still count."""
+    return [each for each in case.in_group(group) if is_current(case, each)]
 
 
 def explained(case: Case, problem: Problem) -> bool:
@@ -101,30 +113,57 @@ def explained(case: Case, problem: Problem) -> bool:
 
 
 def neurological(case: Case) -> list[Problem]:
-    """NEURO as it is recorded; what B12 decides about (CORD) comes later."""
-    return current(case, "neuro") + [each for each in current(case, "neuropathy") if not explained(case, each)]
+    """NEURO: nerve and cord signs that no other coded cause explains."""
+    nerves = [each for each in current(case, "neuropathy") if not explained(case, each)]
+    return list(dict.fromkeys(current(case, "neuro") + nerves))
 
 
 def symptoms_recorded(case: Case) -> list[Problem]:
-    return list(dict.fromkeys(neurological(case) + current(case, "symptom")))
+    return list(dict.fromkeys(neurological(case) + possibly_neurological(case) + current(case, "symptom")))
 
 
-@step("recorded_neuro", problems="neuro neuropathy", limits="symptom-current")
-def recorded_neuro(case: Case) -> None:
-    case.recorded_neuro = tuple(each_once(evidence(case, neurological(case))))
+def possibly_neurological(case: Case) -> list[Problem]:
+    """NEURO_POSSIBLE, without looking for NEURO: nerve and cord signs with another coded cause."""
+    nerves = [each for each in current(case, "neuropathy") if explained(case, each)]
+    return list(dict.fromkeys(current(case, "neuro-possible") + nerves))
 
 
-@finding("neuro", "neurological signs that B12 deficiency may explain are recorded", follows_from="recorded_neuro cord")
+NEURO_PARTS = "neuro neuropathy lasting"
+
+
+@finding(
+    "neuro",
+    "neurological signs that B12 deficiency may explain are recorded",
+    problems=NEURO_PARTS,
+    limits="symptom-current",
+)
 def neuro(case: Case) -> Found:
-    return each_once([*case.recorded_neuro, *case.joined(("cord",))])
+    return each_once(evidence(case, neurological(case)))
 
 
-@finding("gait", "a problem of walking or balance is recorded", problems="gait", limits="symptom-current")
+@finding(
+    "neuro_possible",
+    "neurological signs with another coded cause, to which B12 deficiency may add, and no others",
+    follows_from="neuro",
+    problems="neuro-possible neuropathy lasting",
+    limits="symptom-current",
+)
+def neuro_possible(case: Case) -> Found:
+    return None if case.has("neuro") else evidence(case, possibly_neurological(case))
+
+
+@finding(
+    "gait",
+    "a problem of walking or balance is recorded",
+    problems="gait lasting neuropathy neuro",
+    limits="symptom-current",
+)
 def gait(case: Case) -> Found:
-    return evidence(case, current(case, "gait"))
+    signs = neurological(case)
+    return evidence(case, [each for each in current(case, "gait") if each in signs])
 
 
-SYMPTOM_GROUPS = "symptom neuro neuropathy"
+SYMPTOM_GROUPS = "symptom neuro neuropathy neuro-possible lasting"
 
 
 @finding(
@@ -142,8 +181,19 @@ any_of(
     "a symptom or sign of B12 deficiency is recorded, or the blood count shows one",
     "recorded_symptoms",
     "blood",
-    "cord",
 )
+
+
+@finding(
+    "earlier_symptoms",
+    "a symptom is recorded that is too old to count",
+    problems=SYMPTOM_GROUPS,
+    limits="symptom-current",
+)
+def earlier_symptoms(case: Case) -> Found:
+    """Older than the time for which it counts, and not recorded as over."""
+    concepts = case.in_group("symptom") + case.in_group("neuro") + case.in_group("neuropathy")
+    return each_once(evidence(case, [each for each in concepts if each.active and not is_current(case, each)]))
 
 
 @finding("symptoms_undated", "a symptom is recorded without a date", problems=SYMPTOM_GROUPS, limits="symptom-current")
@@ -158,8 +208,40 @@ def symptoms_undated(case: Case) -> Found:
     limits="symptom-current",
 )
 def recognised_by_words(case: Case) -> Found:
-    told = symptoms_recorded(case) + case.in_group("must-im") + case.in_group("risk")
-    return each_once(evidence(case, [each for each in told if each.by_words]))
+    noted = symptoms_recorded(case) + case.in_group("must-im") + case.in_group("risk")
+    return each_once(evidence(case, [each for each in noted if each.by_words]))
+
+
+def new_cord(case: Case) -> list[Problem]:
+    """Optic neuropathy or myelopathy without another coded cause, first recorded not long ago."""
+    return [
+        each
+        for each in case.in_group("cord-recent")
+        if each.active
+        and not explained(case, each)
+        and case.limits.within_days("cord-recent", first_seen(each), case.today)
+    ]
+
+
+@finding(
+    "new_cord",
+    "optic neuropathy or a disorder of the spinal cord without another coded cause was recorded recently",
+    problems="cord-recent",
+    limits="cord-recent",
+)
+def new_cord_found(case: Case) -> Found:
+    return evidence(case, new_cord(case))
+
+
+@finding(
+    "new_optic",
+    "optic neuropathy without another coded cause was recorded recently",
+    problems="cord-recent optic",
+    limits="cord-recent",
+)
+def new_optic(case: Case) -> Found:
+    optic = case.pathway.groups.get("optic", frozenset())
+    return evidence(case, [each for each in new_cord(case) if each.concept in optic])
 
 
 CORD_CONTEXT = ("b12_deficient", "b12_grey", "b12_not_known", "on_im", "on_oral", "nitrous_oxide", "ifab_positive")
@@ -168,7 +250,7 @@ CORD_CONTEXT = ("b12_deficient", "b12_grey", "b12_not_known", "on_im", "on_oral"
 @finding(
     "cord",
     "damage of the spinal cord or the optic nerve that B12 deficiency may explain is recorded and counts as acute",
-    follows_from=f"{' '.join(CORD_CONTEXT)} doses",
+    follows_from=f"{' '.join(CORD_CONTEXT)} course",
     problems="sacd cord-recent",
     medicines="cobalamin",
     limits="sacd-current cord-recent",
@@ -176,15 +258,7 @@ CORD_CONTEXT = ("b12_deficient", "b12_grey", "b12_not_known", "on_im", "on_oral"
 def cord(case: Case) -> Found:
     """A cord lesion of deficiency, recent or never treated; or a recent optic or cord lesion in context."""
     found = [each for each in case.in_group("sacd") if each.active and sacd_counts(case, each)]
-    if case.has(*CORD_CONTEXT):
-        found += [
-            each
-            for each in case.in_group("cord-recent")
-            if each.active
-            and not explained(case, each)
-            and case.limits.within_days("cord-recent", first_seen(each), case.today)
-        ]
-    return evidence(case, found)
+    return evidence(case, found + (new_cord(case) if case.has(*CORD_CONTEXT) else []))
 
 
 def sacd_counts(case: Case, problem: Problem) -> bool:
@@ -208,25 +282,36 @@ all_of(
 
 @finding(
     "cord_on_treatment",
-    "such damage came up on B12 injections, after the first dose (or no dose is recorded)",
-    follows_from="on_im cord nitrous_with_neuro doses",
-    problems="sacd cord-recent neuro",
-    limits="symptom-current",
+    "such damage was recorded on B12 injections, after treatment should have worked (or no dose is recorded)",
+    follows_from="on_im cord nitrous_with_neuro course no_dose_recorded doses_not_recorded",
+    problems=f"sacd cord-recent {NEURO_PARTS}",
+    limits="symptom-current cord-late cord-late-unloaded cord-unloaded-days cord-new",
 )
 def cord_on_treatment(case: Case) -> Found:
-    """S1c: on injections, and the cord lesion came after the first recorded dose, or no dose is recorded at all."""
+    """S1c: on injections, and the cord lesion was first recorded late in the course and not long ago."""
     signs_found = list(case.joined(("cord", "nitrous_with_neuro")))
-    if not (case.has("on_im") and signs_found):
+    if not (case.has("on_im") and signs_found) or case.has("doses_not_recorded"):
         return None
-    if not case.doses:
+    if case.has("no_dose_recorded"):
         return signs_found
-    begun = case.doses[0][0]
+    start = case.course.start
+    if start is None:
+        return None
     signs = case.in_group("sacd") + case.in_group("cord-recent")
     if case.has("nitrous_with_neuro"):
-        signs += current(case, "neuro")
+        signs += neurological(case)
     counted = {each.reference for each in signs_found}
-    after = [each for each in signs if each.reference in counted and (first_seen(each) or case.today) > begun]
-    return each_once(evidence(case, after))
+    late = [each for each in signs if is_late(case, first_seen(each) or case.today, start)]
+    return each_once(evidence(case, [each for each in late if each.reference in counted]))
+
+
+def is_late(case: Case, day: date, start: date) -> bool:
+    """Recorded when loading should have worked, or when it is not being given; and not long ago."""
+    limits = case.limits
+    week = days_before(case.today, limits.days("cord-unloaded-days"))
+    few = sum(1 for given, _ in case.course.doses if given > week) < 2
+    least = limits.days("cord-late-unloaded") if few else limits.days("cord-late")
+    return (day - start).days >= least and limits.within_days("cord-new", day, case.today)
 
 
 # --- Pregnancy
@@ -273,6 +358,13 @@ def by_history(name: str, words: str, group: str) -> None:
         return evidence(case, [each for each in case.in_group(group) if each.active or each.concept in lifelong])
 
 
+by_history("macro_other_problem", "alcohol dependence or myelodysplasia is recorded", "macro-other")
+by_history("resection", "an operation on stomach or bowel of unknown or partial extent is recorded", "resection")
+by_history(
+    "bariatric_specialist", "bariatric surgery that stays under the bariatric unit is recorded", "bariatric-specialist"
+)
+by_history("aig_suspected", "atrophic gastritis is recorded: autoimmune gastritis is suspected", "aig-suspected")
+by_history("bowel_disease", "inflammatory bowel disease, coeliac disease or another malabsorption is recorded", "bowel")
 by_history("must_im_disease", "a disease or operation that calls for injections is recorded", "must-im")
 by_history("bariatric", "an operation for weight loss is recorded", "bariatric")
 by_history(
@@ -286,6 +378,12 @@ by_history("leber", "Leber's optic neuropathy is recorded", "leber")
 by_history("dialysis", "dialysis is recorded", "dialysis")
 by_history("high_risk_history", "a disease or operation that means high risk is recorded", "high-risk")
 
+
+@finding("coded", "B12 deficiency is on the problem list, active", problems="coded")
+def coded(case: Case) -> Found:
+    return evidence(case, [each for each in case.in_group("coded") if each.active])
+
+
 any_of(
     "must_im",
     "a cause that calls for injections is recorded, or the intrinsic factor antibody is positive",
@@ -295,13 +393,6 @@ any_of(
 any_of(
     "irreversible_cause",
     "a cause that does not go away: one that calls for injections, or an operation for weight loss",
-    "must_im",
-    "bariatric",
-)
-any_of(
-    "cause_known",
-    "the cause is known: from the problem list, or by the intrinsic factor antibody",
-    "coded_cause",
     "must_im",
     "bariatric",
 )

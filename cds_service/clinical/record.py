@@ -192,10 +192,14 @@ class Medication:
     active: bool = False  # in use, or an order in force, as far as its status and end say
     dose: Decimal | None = None  # micrograms in one dose
     per_day: Decimal | None = None  # micrograms a day
-    interval: Decimal | None = None  # days between doses
+    interval: Decimal | None = None  # days between doses; of several instructions the longest
     multivitamin: bool = False
     antidote: bool = False  # a cyanide kit is no B12 treatment
     recognised_by: str = "code"  # code | atc | ndc | words
+    shortest: Decimal | None = None  # days between doses; of several instructions the shortest
+    one_day: bool = False  # a statement about a single day
+    pieces: Decimal | None = None  # ampoules, vials or millilitres that were dispensed
+    supply: Decimal | None = None  # days for which a dispensed supply lasts
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the patient takes (6.1): B12 by injection and by mouth, medicines that lower B12, folic acid, the pill.
+"""What the patient takes (6.1): any cobalamin, medicines that lower B12, folic acid, the pill. Injections: course.py.
 
 Here too is what of it could not be read, and what must not be given.
 """
@@ -8,52 +8,26 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from .case import Because, Case, Evidence, written
-from .record import Medication, Order
+from .case import Because, Case, written
+from .course import PARENTERAL, by_mouth_evidence
+from .record import Medication
 from .rules import Found, Rules
-from .tables import days_before, months_before
+from .tables import days_before
 
-PARENTERAL = ("im", "sc", "iv", "injection")
 WEEKLY = Decimal(6)  # days between doses from which a schedule is weekly: folic acid with methotrexate
 
 RULES = Rules()
 finding, step, any_of = RULES.finding, RULES.step, RULES.any_of
 
-RULES.limit("im-window", "days", "An injection counts as treatment for")
-RULES.limit("im-window-most", "days", "but never for longer than")
-RULES.limit("im-order", "days", "An order for injections counts for")
-RULES.limit("oral-stopped", "days", "B12 by mouth that was stopped counts for")
 RULES.limit("medicine-stopped", "days", "A stopped medicine still counts for")
 RULES.limit("nitrous-current", "days", "Recreational nitrous oxide counts for")
-RULES.limit("im-window-factor", "times", "or, if that is longer, for the recorded interval times")
-RULES.limit("oral-dose", "microgram/day", "B12 by mouth is treatment from")
 RULES.limit("folic-treatment", "microgram/day", "Folic acid is a treatment dose from")
-RULES.limit("no-dose", "months", "Injections begin again with loading after a gap of", optional=True)
-RULES.limit("oral-dose-high", "microgram/day", "B12 by mouth is a high dose from", optional=True)
-RULES.limit("metformin-long", "months", "Metformin means high risk if taken for longer than", optional=True)
+RULES.limit("oral-dose-high", "microgram/day", "B12 by mouth is a high dose from")
+RULES.limit("medicine-long", "months", "Another medicine explains a deficiency if taken for longer than")
+RULES.limit("metformin-long", "months", "Metformin means high risk if taken for longer than")
 RULES.limit(
     "acid-suppressant-long", "months", "An acid suppressant means high risk if taken for longer than", optional=True
 )
-
-
-def treats(entry: Medication) -> bool:
-    """Is this B12 treatment at all? A multivitamin and a cyanide kit are not."""
-    return not entry.multivitamin and not entry.antidote
-
-
-def by_injection(entry: Medication | Order) -> bool:
-    """Given by injection; hydroxocobalamin of no stated route is an injection, the tablet being rare."""
-    return entry.route in PARENTERAL or (not entry.route and entry.ingredient == "hydroxocobalamin")
-
-
-def cobalamins(case: Case) -> list[Medication]:
-    """The entries that are B12 treatment, by whatever route."""
-    return [entry for entry in case.medicines("cobalamin") if treats(entry)]
-
-
-def injections(case: Case) -> list[Medication]:
-    """The entries about B12 by injection."""
-    return [entry for entry in cobalamins(case) if by_injection(entry)]
 
 
 def named(case: Case, entries: list[Medication]) -> list[Because]:
@@ -61,198 +35,28 @@ def named(case: Case, entries: list[Medication]) -> list[Because]:
     return [Because(entry.reference, case.display(entry.ingredient)) for entry in entries]
 
 
-# --- B12 by injection
-
-
-@step("doses", medicines="cobalamin", reads="injections recorded as a procedure or code")
-def dose_days(case: Case) -> None:
-    """The days on which an injection was given, dispensed or stated, oldest first, with the reference of each."""
-    days = []
-    for entry in injections(case):
-        if entry.source != "order":
-            given = {day for day in (entry.start, entry.last) if day and day <= case.today}
-            days += [(day, entry.reference) for day in given]
-    for problem in case.problems.get("b12-injections-recorded", ()):
-        recorded = problem.recorded or problem.onset
-        if recorded and recorded <= case.today:
-            days.append((recorded, problem.reference))
-    case.doses = sorted(days)
-
-
-def window(case: Case) -> int:
-    """For how many days an injection counts as treatment: a fixed time, longer for a longer recorded interval."""
-    limits = case.limits
-    intervals = [entry.interval for entry in injections(case) if entry.interval]
-    longest = max(intervals) * limits["im-window-factor"] if intervals else Decimal(0)
-    return min(max(limits.days("im-window"), int(longest)), limits.days("im-window-most"))
-
-
-def dosed(case: Case, day: date, until: date) -> Evidence:
-    """The newest dose up to `until` that still counts as treatment on that day."""
-    earliest = days_before(day, window(case))
-    given = [(when, reference) for when, reference in case.doses if earliest <= when <= until]
-    return (Because(given[-1][1], f"B12 injection on {written(given[-1][0])}"),) if given else ()
-
-
-def course_start(case: Case) -> date | None:
-    """The first dose of the present course: no gap since then that is longer than a dose counts as treatment."""
-    start = None
-    for day, _ in reversed(case.doses):
-        if start is not None and (start - day).days > window(case):
-            break
-        start = day
-    return start
-
-
-def ordered(case: Case, day: date) -> Evidence:
-    """Injections in force on that day by order, or by a statement without any date."""
-    found = []
-    for entry in injections(case):
-        undated = entry.source == "statement" and not (entry.start or entry.last)
-        if not entry.active or (entry.source != "order" and not undated):
-            continue
-        if undated or (in_force(case, entry, day)):
-            found.append(Because(entry.reference, f"B12 injections ordered, {written(entry.last)}"))
-    return tuple(found)
-
-
-def in_force(case: Case, entry: Medication, day: date) -> bool:
-    """Written on or before that day, and written or renewed recently enough."""
-    begun = entry.start or entry.last
-    return begun is not None and begun <= day and case.limits.within_days("im-order", entry.last or begun, case.today)
-
-
-WINDOW = "im-window im-window-factor im-window-most im-order"
-
-
 @finding(
-    "on_im",
-    "B12 is given by injection now: a recent dose, or an injection order that is in force",
-    follows_from="doses",
-    medicines="cobalamin",
-    limits=WINDOW,
+    "on_oral_high",
+    "B12 is taken by mouth in a high dose",
+    follows_from="oral",
+    limits="oral-dose-high",
 )
-def on_im(case: Case) -> Found:
-    return dosed(case, case.today, case.today) + ordered(case, case.today)
-
-
-@finding(
-    "no_dose_recorded",
-    "B12 injections are ordered, but no dose was ever recorded",
-    follows_from="doses on_im",
-    medicines="cobalamin",
-    limits="im-order",
-)
-def no_dose_recorded(case: Case) -> Found:
-    return ordered(case, case.today) if case.has("on_im") and not case.doses else None
-
-
-@finding(
-    "on_im_order_only",
-    "B12 injections are ordered, but no recent dose is recorded",
-    follows_from="doses",
-    medicines="cobalamin",
-    limits=WINDOW,
-)
-def on_im_order_only(case: Case) -> Found:
-    return None if dosed(case, case.today, case.today) else ordered(case, case.today)
-
-
-def ever_injected(case: Case) -> list[Because]:
-    """Everything that speaks of an injection, the newest recorded dose last."""
-    entries = [
-        Because(entry.reference, f"B12 injections, {written(entry.last or entry.start)}") for entry in injections(case)
-    ]
-    return entries + [Because(reference, f"B12 injection on {written(day)}") for day, reference in case.doses[-1:]]
-
-
-@finding(
-    "lapsed",
-    "B12 injections were given or ordered before and have lapsed",
-    follows_from="doses on_im",
-    medicines="cobalamin",
-)
-def lapsed(case: Case) -> Found:
-    return None if case.has("on_im") else ever_injected(case)[-1:]
-
-
-@finding(
-    "no_dose_for_a_year",
-    "no B12 injection is recorded for a year",
-    follows_from="doses",
-    medicines="cobalamin",
-    limits="no-dose",
-)
-def no_dose_for_a_year(case: Case) -> Found:
-    year_ago = months_before(case.today, case.limits.days("no-dose"))
-    if any(day >= year_ago for day, _ in case.doses):
-        return None
-    return ever_injected(case)[-1:] or (Because("", "no B12 injection recorded"),)
-
-
-# --- B12 by mouth
-
-
-def taken_on(case: Case, entry: Medication, day: date) -> bool:
-    """Does this oral entry count as treatment on that day?"""
-    if entry.per_day is not None and entry.per_day < case.limits["oral-dose"]:
-        return False
-    if entry.start and entry.start > day:
-        return False
-    stopped = entry.end or (None if entry.active else entry.last)
-    if stopped is None:
-        return entry.active
-    return stopped > days_before(day, case.limits.days("oral-stopped"))
-
-
-@step("oral", medicines="cobalamin", limits="oral-dose oral-stopped")
-def oral(case: Case) -> None:
-    """Enough B12 by mouth (or of no stated dose), in use or stopped only recently."""
-    case.oral = [entry for entry in cobalamins(case) if not by_injection(entry) and taken_on(case, entry, case.today)]
-
-
-def by_mouth(case: Case, entries: list[Medication]) -> list[Because]:
-    return [Because(entry.reference, f"{case.display(entry.ingredient)} by mouth") for entry in entries]
-
-
-@finding("on_oral", "B12 is taken by mouth in a dose that counts as treatment", follows_from="oral")
-def on_oral(case: Case) -> Found:
-    return by_mouth(case, case.oral)
-
-
-@finding("on_oral_high", "B12 is taken by mouth in a high dose", follows_from="oral", limits="oral-dose-high")
 def on_oral_high(case: Case) -> Found:
     """An unstated dose is not known to be a high one."""
     limit = case.limits["oral-dose-high"]
-    return by_mouth(case, [each for each in case.oral if (each.per_day or each.dose or 0) >= limit])
+    return by_mouth_evidence(case, [each for each in case.oral if (each.per_day or each.dose or 0) >= limit])
 
 
-def oral_start(case: Case) -> date | None:
-    """When the present oral treatment began, as far as any entry says."""
-    return min((entry.start for entry in case.oral if entry.start), default=None)
-
-
-def treated_on(case: Case, day: date) -> bool:
-    """Did ON_IM or ON_ORAL hold before that day? A result taken then does not show the untreated state.
-
-    Blood is taken before the first dose of the same day, so what began on the day itself does not count.
-    """
-    before = days_before(day, 1)
-    if dosed(case, day, before) or ordered(case, before):
-        return True
-    begun = [each for each in cobalamins(case) if not by_injection(each) and (each.start is None or each.start < day)]
-    return any(taken_on(case, entry, day) for entry in begun)
-
-
-def treated_since(case: Case, day: date) -> bool:
-    """Is any B12 treatment recorded on or after that day?"""
-    if any(when >= day for when, _ in case.doses):
-        return True
-    for entry in case.medicines("cobalamin"):
-        newest = max((each for each in (entry.start, entry.last, entry.end) if each), default=None)
-        if treats(entry) and (entry.active or (newest and newest >= day)):
-            return True
-    return False
+@finding(
+    "oral_low",
+    "B12 is taken by mouth in a stated dose that is not a high one",
+    follows_from="oral on_oral_high",
+    limits="oral-dose-high",
+)
+def oral_low(case: Case) -> Found:
+    limit = case.limits["oral-dose-high"]
+    stated = [each for each in case.oral if each.per_day is not None and each.per_day < limit]
+    return None if case.has("on_oral_high") else by_mouth_evidence(case, stated)
 
 
 # --- Any cobalamin, and what must not be given
@@ -500,6 +304,60 @@ def length_unknown(case: Case) -> Found:
     return by_length(case, long=False)
 
 
+LIMIT_OF = {"metformin": "metformin-long", "ppi": "acid-suppressant-long", "h2ra": "acid-suppressant-long"}
+
+
+def explains(case: Case, entry: Medication) -> bool:
+    """Has it been taken long enough to explain a deficiency? A start that is not recorded counts as long ago."""
+    groups = case.pathway.groups
+    limit = next((name for group, name in LIMIT_OF.items() if entry.ingredient in groups[group]), "medicine-long")
+    alike = [each for each in case.medicines("box2") if each.ingredient == entry.ingredient]
+    begun = used_since(case, alike, [each for each in alike if exposed(case, each)])
+    return begun is None or case.limits.longer_than_months(limit, begun, case.today)
+
+
+MEDICINE_PARTS = "box2 metformin ppi h2ra"
+MEDICINE_LIMITS = "medicine-stopped metformin-long acid-suppressant-long medicine-long"
+
+
+@finding(
+    "long_enough_medicine",
+    "a medicine that can lower B12 has been taken long enough to explain a deficiency",
+    medicines=MEDICINE_PARTS,
+    limits=MEDICINE_LIMITS,
+)
+def long_enough_medicine(case: Case) -> Found:
+    return with_durations(case, [each for each in lowering(case) if explains(case, each)])
+
+
+@finding(
+    "short_medicine",
+    "a medicine that can lower B12 has been taken for too short a time to be the whole cause",
+    medicines=MEDICINE_PARTS,
+    limits=MEDICINE_LIMITS,
+)
+def short_medicine(case: Case) -> Found:
+    return with_durations(case, [each for each in lowering(case) if not explains(case, each)])
+
+
+any_of(
+    "medicine_induced",
+    "a medicine taken long enough, or recreational nitrous oxide, may explain a deficiency",
+    "long_enough_medicine",
+    "nitrous_oxide",
+)
+
+
+@finding("macro_other_medicine", "a medicine that enlarges red cells is in use", medicines="macro-other")
+def macro_other_medicine(case: Case) -> Found:
+    return named(case, [entry for entry in case.medicines("macro-other") if entry.active])
+
+
+@finding("homocysteine_raising", "a medicine that raises homocysteine is in use", medicines="homocysteine-raising")
+def homocysteine_raising(case: Case) -> Found:
+    return named(case, [entry for entry in case.medicines("homocysteine-raising") if entry.active])
+
+
 # --- What could not be read
 
 
@@ -508,6 +366,18 @@ def medicines_unknown(case: Case) -> Found:
     seen = case.record.published - case.record.unavailable
     known = seen & {"medications", "medicationRequests"}
     return None if known else (Because("", "neither medicine list could be read"),)
+
+
+@finding(
+    "treatment_unreadable",
+    "neither orders, statements nor doses of medicines could be read",
+    reads="which lists of medicines could be read",
+)
+def treatment_unreadable(case: Case) -> Found:
+    """Then nothing can be said of a course."""
+    keys = {"medications", "medicationRequests", "administrations", "dispenses"}
+    seen = (case.record.published - case.record.unavailable) & keys
+    return None if seen else (Because("", "no list of medicines could be read"),)
 
 
 @finding("allergies_unknown", "the allergies could not be read", reads="whether the allergies could be read")

@@ -7,10 +7,13 @@ from decimal import Decimal
 
 from .b12 import BOUNDS, doubt
 from .case import Case, quantity, written
+from .course import Interval
+from .monitoring import answered_result, deficient_on_treatment
 from .ordered import begun_days
 from .record import LabResult
 
 MOST_LISTED = 3
+MAY_BE_EMPTY = ("loading_question",)
 
 LONGEST: dict[str, str] = {
     "b12": ">=1234567.89 pmol/L",
@@ -60,6 +63,32 @@ LONGEST: dict[str, str] = {
     "medicines": "metformin (since 30 Sep 2026), esomeprazole (start not recorded), phenobarbital and 9 more",
     "injection_date": "30 Sep 2026",
     "unjudged": "platelets 1234 10*9/L on 30 Sep 2026 (the number is implausibly low for its unit) and 9 more",
+    "hb_action": "assess or admit today; potassium before B12",
+    "folic": "Folic acid 5000 micrograms",
+    "b12_state": "150 ng/L (deficient)",
+    "low_b12": "total B12 123.45 pmol/L",
+    "low_b12_date": "30 Sep 2026",
+    "order_date": "30 Sep 2026",
+    "first_dose": "30 Sep 2026",
+    "course_start": "30 Sep 2026",
+    "dose_count": "12",
+    "loading_doses": "4 of 6 doses",
+    "loading_question": ": had improvement stopped?",
+    "due": "30 Sep 2026",
+    "interval": "2 to 3 months",
+    "since_dose": "impaired proprioception (30 Sep 2026)",
+    "macro_causes": "alcohol dependence (30 Sep 2026), hydroxycarbamide",
+    "new_signs": "impaired proprioception (30 Sep 2026)",
+    "oral_now": "cyanocobalamin 50 microgram by mouth",
+    "absorption": "resection of the terminal ileum (30 Sep 2026)",
+    "ended": "B12 injection on 30 Sep 2026",
+    "answered": "active B12 >=1234.56 pmol/L on 30 Sep 2026",
+    "coded": "B12 deficiency (30 Sep 2026)",
+    "resection": "gastrectomy (30 Sep 2026)",
+    "ferritin": "<=12.34 ug/L",
+    "cause_named": "diabetic neuropathy (30 Sep 2026)",
+    "short_medicines": "metformin (since 30 Sep 2026)",
+    "stomach": "weight loss (30 Sep 2026)",
     "missing": "blood count, conditions, pregnancy and symptoms, medication statements, prescriptions",
 }  # fmt: skip
 
@@ -73,10 +102,11 @@ def values(case: Case) -> dict[str, str]:
         found |= {name: shown(lab), day: written(lab.date) if lab else ""}
     found.update(b12_values(case))
     found.update(marker_values(case))
+    found.update(course_values(case))
     found.update(folate_values(case))
     for name, analyte in (("hb", "haemoglobin"), ("egfr", "egfr"), ("mcv", "mcv"), ("neutrophils", "neutrophils")):
         found[name] = shown(case.current(analyte))
-    for name in ("platelets", "potassium"):
+    for name in ("platelets", "potassium", "ferritin"):
         found[name] = shown(case.current(name))
     for name, finding in (
         ("symptoms", "symptoms"),
@@ -98,9 +128,19 @@ def values(case: Case) -> dict[str, str]:
     found["undated_medicines"] = listed(case, "durations_unknown")
     blood = case.found.get("blood", ())
     found["signs"] = joined(case, [each.text for each in case.found.get("symptoms", ()) if each not in blood])
-    found["injection_date"] = written(case.doses[-1][0]) if case.doses else ""
+    found["injection_date"] = written(case.course.last) if case.course.last else ""
     absent = case.pathway.messages["not-recorded"]
-    return {name: value or absent for name, value in found.items()}
+    found = {name: value if value or name in MAY_BE_EMPTY else absent for name, value in found.items()}
+    if not case.has("symptoms"):
+        found["symptoms"] = no_symptoms(case)
+    return found
+
+
+def no_symptoms(case: Case) -> str:
+    """That none is recorded of late, and which are older."""
+    words = case.pathway.messages
+    earlier = listed(case, "earlier_symptoms")
+    return words["no-symptoms-earlier"].format(earlier=earlier) if earlier else words["no-symptoms"]
 
 
 def placeholders(analyte: str) -> tuple[str, str]:
@@ -183,6 +223,65 @@ def default_limit(case: Case, name: str, lab: LabResult) -> str:
     if family == "molar":
         return f"{plain(case.limits[name] / factor)} {lab.unit}"
     return f"{plain(case.limits[name])} {case.pathway.thresholds[name].unit}"
+
+
+def course_values(case: Case) -> dict[str, str]:
+    """The course of B12 treatment: doses, intervals, due date, and what is said of treatment that ended."""
+    course, run = case.course, case.course.run
+    low = deficient_on_treatment(case) or (case.b12 if case.has("b12_deficient") else None)
+    answered, first = answered_result(case), course.first_order
+    told = {
+        "low_b12": case.reported(low) if low else "",
+        "low_b12_date": written(low.date) if low else "",
+        "order_date": written(first.begun) if first and first.begun else "",
+        "first_dose": written(run.first) if run else "",
+        "course_start": written(course.start) if course.start else "",
+        "dose_count": str(run.count) if run else "",
+        "due": written(course.due) if course.due else "",
+        "interval": interval_in_words(case, course.interval),
+        "answered": f"{case.reported(answered)} on {written(answered.date)}" if answered else "",
+    }
+    for name, findings in (
+        ("since_dose", ("symptoms_since_dose",)),
+        ("macro_causes", ("macro_other",)),
+        ("new_signs", ("new_symptoms",)),
+        ("oral_now", ("on_oral",)),
+        ("absorption", ("malabsorption", "bariatric", "aig_suspected")),
+        ("ended", ("treatment_ended",)),
+        ("coded", ("coded", "ifab_positive")),
+        ("resection", ("resection",)),
+        ("cause_named", ("neuro_possible",)),
+        ("short_medicines", ("short_medicine",)),
+        ("stomach", ("stomach_signs", "stomach_iron")),
+    ):
+        told[name] = listed(case, *findings)
+    told["hb_action"] = case.pathway.messages["hb.same-day" if case.has("hb_same_day") else "hb.severe"]
+    return told | loading_values(case)
+
+
+def loading_values(case: Case) -> dict[str, str]:
+    """How far a loading phase came: "2 of 6 doses"; with neurological signs the doses alone."""
+    phase, words = case.loading, case.pathway.messages
+    if phase is None:
+        return {"loading_question": ""}
+    total = case.limits.days("loading-count")
+    days = (phase.run.last - phase.run.first).days
+    enough = phase.run.count >= total
+    if case.has("neuro") and not enough:
+        return {"loading_doses": words["loading.doses"].format(n=phase.run.count), "loading_question": ""}
+    if enough:
+        return {"loading_doses": words["loading.days"].format(n=days), "loading_question": words["loading.question"]}
+    return {"loading_doses": words["loading.part"].format(n=phase.run.count, total=total), "loading_question": ""}
+
+
+def interval_in_words(case: Case, interval: Interval) -> str:
+    """ "12 weeks", "3 months"."""
+    words = case.pathway.messages
+    if interval.in_months:
+        return words["interval.months"].format(n=interval.length)
+    if interval.length % 7 == 0:
+        return words["interval.weeks"].format(n=interval.length // 7)
+    return words["interval.days"].format(n=interval.length)
 
 
 def folate_values(case: Case) -> dict[str, str]:

@@ -425,18 +425,19 @@ class TreatRow(CardRow, frozen=True, kw_only=True):
     """A row of treat.toml."""
 
     table: ClassVar[str] = "treat"
-    schedules: Choices = field(name="regimens", default=())
     speaks_alone: bool = False
+    schedules: Choices = field(name="regimens", default=())
 
     @property
     def regimens(self) -> tuple[Choice, ...]:
         return choices(self.schedules)
 
 
-class CourseRow(TreatRow, frozen=True, kw_only=True):
-    """A row of course.toml. `treat`: the regimen is that of the treatment table."""
+class SafetyRow(TreatRow, frozen=True, kw_only=True):
+    """A row of safety.toml. `treat`: the regimen is that of the treatment table."""
 
-    table: ClassVar[str] = "course"
+    table: ClassVar[str] = "safety"
+    indicator: Indicator
     treat: Treat = "none"
     treating: dict[Treat, SomeTexts] = field(name="treat_when", default_factory=dict)
 
@@ -445,11 +446,11 @@ class CourseRow(TreatRow, frozen=True, kw_only=True):
         return tuple(self.treating.items())
 
 
-class SafetyRow(TreatRow, frozen=True, kw_only=True):
-    """A row of safety.toml."""
+class CourseRow(SafetyRow, frozen=True, kw_only=True):
+    """A row of course.toml."""
 
-    table: ClassVar[str] = "safety"
-    indicator: Indicator
+    table: ClassVar[str] = "course"
+    indicator: Indicator = "none"
 
 
 class OrdersRow(SafetyRow, frozen=True, kw_only=True):

@@ -179,14 +179,22 @@ class Build:
         elif kind == "dispense":
             found = self.begin("MedicationDispense", told, status=told.get("status", "completed"))
             found["dosageInstruction"] = [instruction(told)]
+            if "ampoules" in told:
+                found["quantity"] = {"value": told["ampoules"], "unit": "ampoule"}
+            if "supply" in told:
+                found["daysSupply"] = {"value": told["supply"], "unit": "days"}
             dated(found, "whenHandedOver", day)
         elif kind == "statement":
             found = self.begin("MedicationStatement", told, status=status, dosage=[instruction(told)])
             period = {name: each for name, each in (("start", day), ("end", end)) if each}
-            found |= {"effectivePeriod": period} if period else {}
+            if told.get("on") == "day":
+                dated(found, "effectiveDateTime", day)
+            else:
+                found |= {"effectivePeriod": period} if period else {}
         else:
+            instructions = [instruction({"route": told.get("route"), **each}) for each in told.get("phases", [told])]
             found = self.begin(
-                "MedicationRequest", told, status=status, intent="order", dosageInstruction=[instruction(told)]
+                "MedicationRequest", told, status=status, intent="order", dosageInstruction=instructions
             )
             dated(found, "authoredOn", day)
             if end:

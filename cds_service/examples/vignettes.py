@@ -27,7 +27,8 @@ DRAFT = {"orderable", "ingredient", "text", "id", "status", "route", "dose", "ev
 KEYS = {
     "lab": {"analyte", "value", "unit", "comparator", "status", "low", "high", "flag", "outcome", "code", "id"},
     "problem": {"concept", "as", "status", "ended_days_ago", "ended", "text"},
-    "medicine": {"ingredient", "as", "status", "route", "dose", "every", "ended_days_ago", "ended", "text", "id"},
+    "medicine": {"ingredient", "as", "status", "route", "dose", "every", "ended_days_ago", "ended", "text", "id",
+                 "ampoules", "supply", "on", "phases"},
     "allergy": {"substance"},
     "order": {"orderable"},
     "selected": DRAFT,

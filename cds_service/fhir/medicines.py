@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..clinical.record import Medication
 from . import reasons
-from .dosage import amount_in, days_of, in_pieces, interval_of, micrograms
+from .dosage import MILLILITRES, PIECES, amount_in, days_of, in_pieces, interval_of, micrograms, positive, units_of
 from .index import is_reported
 from .products import Constituent, constituents, is_dosed, product_of, route_of
 from .reading import Reading, reference_of, status_of
@@ -17,13 +17,19 @@ from .resources import Dosage, Quantity, Resource, listed
 
 CUT = 1000  # no text is searched beyond this length
 
-Amounts = tuple[Decimal | None, Decimal | None, Decimal | None]
+class Amounts(NamedTuple):
+    """Micrograms in a dose and in a day; days between doses, of several instructions the longest and the shortest."""
+
+    dose: Decimal | None = None
+    per_day: Decimal | None = None
+    interval: Decimal | None = None
+    shortest: Decimal | None = None
 
 
 def amounts(dosages: list[Dosage], content: Constituent, source: str, reading: Reading) -> Amounts:
-    """(dose, dose a day, days between doses); of several instructions the largest dose and the longest interval."""
+    """The amounts of an entry; of several instructions the largest dose and the longest interval."""
     if not is_dosed(content.ingredient, reading):
-        return None, None, None
+        return Amounts()
     doses, daily, intervals = [], [], []
     for dosage in dosages:
         dose, interval = dose_of(dosage, content), interval_of(dosage)
@@ -37,7 +43,7 @@ def amounts(dosages: list[Dosage], content: Constituent, source: str, reading: R
     if dose is None and not content.per_ml and source != "administration":
         dose = content.strength  # one tablet or ampoule: what the product's name promises
         daily = [dose / min(intervals)] if dose is not None and intervals else []
-    return dose, max(daily, default=None), max(intervals, default=None)
+    return Amounts(dose, max(daily, default=None), max(intervals, default=None), min(intervals, default=None))
 
 
 def dose_of(dosage: Dosage, content: Constituent) -> Decimal | None:
@@ -73,6 +79,9 @@ class Use(NamedTuple):
     end: date | None
     active: bool
     reason: str
+    one_day: bool = False
+    pieces: Decimal | None = None
+    supply: Decimal | None = None
 
 
 def read_medicine(resource: Resource, reading: Reading) -> None:
@@ -89,7 +98,7 @@ def read_medicine(resource: Resource, reading: Reading) -> None:
         return
     route = route_of(use.dosages, product, reading)
     for content in found:
-        dose, per_day, interval = amounts(use.dosages, content, use.source, reading)
+        amount = amounts(use.dosages, content, use.source, reading)
         reading.medications.append(
             Medication(
                 reference,
@@ -100,12 +109,16 @@ def read_medicine(resource: Resource, reading: Reading) -> None:
                 use.last,
                 use.end,
                 use.active,
-                dose,
-                per_day,
-                interval,
+                amount.dose,
+                amount.per_day,
+                amount.interval,
                 content.multivitamin,
                 content.antidote,
                 content.recognised_by,
+                amount.shortest,
+                use.one_day,
+                use.pieces,
+                use.supply,
             )
         )
 
@@ -154,7 +167,9 @@ def stated(resource: Resource, reading: Reading) -> Use:
     active = status in ("active", "recorded") and (end is None or end >= reading.today) and adherence not in PAUSED
     if asserted is not None and not calendar.ahead(asserted) and (active or (not known and status != "stopped")):
         known.append(asserted)
-    return Use("statement", dosages, start, max(known, default=None), end, active, reason)
+    single = resource.effective_date_time is not None and resource.effective_period is None
+    one_day = start is not None and (single or start == end)
+    return Use("statement", dosages, start, max(known, default=None), end, active, reason, one_day)
 
 
 def adherence_of(resource: Resource) -> str:
@@ -187,7 +202,18 @@ def dispensed(resource: Resource, reading: Reading) -> Use:
     start = handed or day(resource.when_prepared)
     end = after(start, resource.days_supply)
     active = end is not None and end >= reading.today
-    return Use("dispense", listed(resource.dosage_instruction), start, start, end, active, reason)
+    pieces, supply = pieces_of(resource.quantity), days_of(resource.days_supply)
+    dosages = listed(resource.dosage_instruction)
+    return Use("dispense", dosages, start, start, end, active, reason, pieces=pieces, supply=supply)
+
+
+def pieces_of(quantity: Quantity | None) -> Decimal | None:
+    """So many ampoules, vials or millilitres of 1 mg/ml; None for what is no count."""
+    if quantity is None or not positive(quantity.value):
+        return None
+    units = units_of(quantity)
+    is_count = not units or PIECES.union(MILLILITRES).intersection(units)
+    return quantity.value if is_count else None
 
 
 USES: Mapping[str, Callable[[Resource, Reading], Use]] = {

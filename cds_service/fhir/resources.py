@@ -218,6 +218,7 @@ class Resource(Fhir):
     form: CodeableConcept | None = None
     dispense_request: DispenseRequest | None = None
     days_supply: Quantity | None = None
+    quantity: Quantity | None = None
     taken: str | None = None  # STU3 MedicationStatement
     was_not_taken: bool | None = None  # DSTU2 MedicationStatement
     not_given: bool | None = None  # STU3 MedicationAdministration

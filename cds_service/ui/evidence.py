@@ -84,7 +84,7 @@ def regimens(row: Row, decision: Decision, found: Evaluation, pathway: Pathway) 
         yield part("regimens", each, each.title, pathway)
 
 
-FIRST_MATCH = {"interpret": "Interpretation", "treat": "Treatment"}
+FIRST_MATCH = {"course": "Course", "interpret": "Interpretation", "treat": "Treatment"}
 EVERY_MATCH = {"safety": "Safety", "orders": "Orders"}
 Behind = Callable[[Assessment, Pathway], Mapping[str, tuple[Limit, ...]]]
 MOST_REASONS, MOST_EVIDENCE = 3, 2  # conditions in the sentence of a card, pieces of evidence for each
@@ -260,15 +260,15 @@ class Phrases:
         """Every table that was asked, in the order in which the answer is read: safety first."""
         decision, assessment = found.decision, found.assessment
         said, about_orders = set(decision.rows), bool(assessment.case.record.selected)
-        tables = ("orders", "interpret") if about_orders else ("safety", "interpret", "treat")
+        tables = ("orders", "course", "interpret") if about_orders else ("safety", "course", "interpret", "treat")
         for table in tables:
             rows: tuple[Row, ...] = getattr(self.pathway, table)
             if table in EVERY_MATCH:
                 judged = [self.judged(row, decision.findings, found if named(row) in said else None) for row in rows]
                 held = tuple(each for each in judged if each.held)
                 yield Walk(table, EVERY_MATCH[table], held, tuple(each for each in judged if not each.held), False)
-            elif table == "interpret" or any(name.startswith(f"{table}/") for name in said):
-                findings = assessment.findings if table == "interpret" else decision.findings
+            elif rows and (table in ("course", "interpret") or any(name.startswith(f"{table}/") for name in said)):
+                findings = assessment.findings if table in ("course", "interpret") else decision.findings
                 yield self.first_match(table, rows, findings, found)
 
     def first_match(self, table: str, rows: tuple[Row, ...], findings: Collection[str], found: Evaluation) -> Walk:
