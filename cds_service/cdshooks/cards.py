@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
@@ -43,7 +43,7 @@ class Title(NamedTuple):
 class CardOptions:
     """How cards are laid out for one client, and the fixed wording that they share."""
 
-    guideline: Source  # what cards name as their source, and the only link
+    guideline: Source  # the only link; the source of a card whose row names none of `sources`
     override_reasons: tuple[Json, ...] = ()
     closing: str = ""  # the sentence on every card: that nobody has approved the content yet
     selection_behaviour: str = ANY  # any | alternatives (at-most-one where the drafts exclude each other) | at-most-one
@@ -51,6 +51,7 @@ class CardOptions:
     max_suggestions: int | None = None  # on one card; the rest stands in its text. None: all of them
     further: str = DRAFTS  # the words for the rest
     replacing: str = UPDATE  # update | delete-and-create | create: how a clinician's own draft may be replaced
+    sources: Mapping[str, Source] = field(default_factory=dict)  # what a row may rest on, and its card names
     order_details: bool = True  # False: the client takes an item of its preference list, and nothing else of an order
 
 
@@ -111,7 +112,8 @@ def card_options(pathway: Pathway, approved: bool, **more: Any) -> CardOptions:
     )
     closing = "" if approved else pathway.messages["not-approved"]
     further = pathway.messages.get("further-suggestions", DRAFTS)
-    return CardOptions(pathway.sources[pathway.card_source], reasons, closing, **{"further": further, **more})
+    given = {"further": further, "sources": pathway.sources, **more}
+    return CardOptions(pathway.sources[pathway.card_source], reasons, closing, **given)
 
 
 def build_cards(
@@ -160,7 +162,7 @@ class _Layout:
             "detail": self.detail(group, rest, cut=summary != whole),
             "indicator": max((each.indicator for each in group), key=SEVERITY.__getitem__),
             "source": {
-                **_named(options.guideline),
+                **_named(options.sources.get(first.provenance.source, options.guideline)),
                 "topic": {"system": TOPIC_SYSTEM, "code": first.topic},
             },
         }
@@ -170,7 +172,6 @@ class _Layout:
                 OfferedDraft(card["uuid"], each["uuid"], draft)
                 for each, draft in zip(card["suggestions"], drafts, strict=True)
             ]
-            card["suggestions"][0]["isRecommended"] = True
             card["selectionBehavior"] = self.selection_behaviour(drafts)
         if options.override_reasons:
             card["overrideReasons"] = list(options.override_reasons)
@@ -211,7 +212,8 @@ class _Layout:
         title, resource = self.orders[draft].title, self.orders[draft].resource
         key = (draft.kind, draft.id, draft.replaces) if draft.replaces else (draft.kind, draft.id)
         done = actions(draft, self.options.replacing, title, resource, self.ids.stable_id("draft", *key))
-        return {"label": title.label, "uuid": self.ids.stable_id(row, *key), "actions": done}
+        found: Json = {"label": title.label, "uuid": self.ids.stable_id(row, *key), "actions": done}
+        return found | {"isRecommended": True} if draft.recommended else found
 
     def selection_behaviour(self, drafts: Sequence[Draft]) -> str:
         """How many suggestions may be taken. Only regimens exclude each other; tests never do."""

@@ -7,7 +7,7 @@ no medicine that a safety row forbids (6.3 "Drafts").
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .case import B12_ANALYTES, MARKERS, Case
 from .findings import Finding
@@ -32,6 +32,7 @@ class Draft:
     kind: str
     id: str
     replaces: str = ""
+    recommended: bool = field(default=False, compare=False)  # the content says so; being first does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class Writer:
         alone = TOTAL_B12 in wanted and row.table != "safety"  # the safety rows name what goes with it
         if alone and "nitrous_oxide" in self.found and not self.marker_at_hand(wanted):
             wanted["homocysteine"] = None  # with nitrous oxide total B12 alone misleads (6.5, O4)
-        return [Draft("test", each) for each in wanted]
+        return [Draft("test", each, recommended=each in row.recommended) for each in wanted]
 
     def marker_at_hand(self, wanted: Iterable[str]) -> bool:
         """Is MMA or homocysteine wanted anyway, asked for, or measured not long ago?"""
@@ -215,7 +216,11 @@ class Writer:
 
     def medicines(self, row: Row) -> list[Draft]:
         """The regimens to draft."""
-        return [Draft("medicine", each.id) for each in self.suitable(row) if self.may_draft(each)]
+        return [
+            Draft("medicine", each.id, recommended=each.id in row.recommended)
+            for each in self.suitable(row)
+            if self.may_draft(each)
+        ]
 
     def may_draft(self, regimen: Regimen) -> bool:
         """Not with medicines unknown or an allergy; no intramuscular injection with very low platelets."""

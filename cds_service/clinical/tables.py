@@ -140,6 +140,7 @@ class Row:
     treat: str = "none"  # now | consider | after | none
     treat_when: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (treat, any of these findings): the first that holds
     regimens: tuple[Choice, ...] = ()
+    recommended: tuple[str, ...] = ()  # of these tests and regimens, the one that comes first
     review: str = ""
     indicator: str = "none"
     raised: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (indicator, any of these findings): the most severe counts

@@ -183,6 +183,7 @@ def check_named(place: str, row: Row, known: Mapping[str, Iterable[str]], faults
         ("orderable", [choice.id for choice in row.tests], (*known["orderables"], *PSEUDO_TESTS)),
         ("regimen", [choice.id for choice in row.regimens], tuple(known["regimens"])),
         ("table or row", row.on, (*TABLES, *known["rows"])),
+        ("choice of this row to recommend", row.recommended, [each.id for each in (*row.tests, *row.regimens)]),
     ):
         for name in names:
             if name not in allowed:

@@ -385,6 +385,7 @@ class CardRow(RowEntry, frozen=True, kw_only=True):
     raising: dict[Card, SomeTexts] = field(name="raise", default_factory=dict)
     no_card: SomeTexts = ()
     proposed: Choices = field(name="tests", default=())
+    recommended: SomeTexts = ()
     review: Period = ""
     opening: Text = field(name="summary", default="")
     body: Text = field(name="detail", default="")

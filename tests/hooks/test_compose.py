@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from cds_service.cdshooks.cards import LONGEST_SUMMARY, OVERRIDE_SYSTEM, TOPIC_SYSTEM, shortened, utf16_units
 from cds_service.cdshooks.schemas import load_schema
+from cds_service.clinical.tables import Source
 from tests.hooks.calling import CLOSING, GUIDELINE, a_medicine, a_test, advice, cards, request
 from tests.hooks.invariants import faults
 
@@ -141,8 +143,6 @@ def test_items_91_103_and_106_the_only_link_is_the_guideline():
 
 
 def test_item_5_a_guideline_without_address_is_no_link():
-    from dataclasses import replace
-
     (card,) = cards(advice("a/b"), guideline=replace(GUIDELINE, url=""))
     assert "links" not in card
     assert "url" not in card["source"]
@@ -162,9 +162,20 @@ def test_items_92_to_102_a_suggestion_is_one_create_action_described_in_words():
     assert str(UUID(resource["id"])) == resource["id"]
 
 
-def test_item_94_the_first_suggestion_is_the_recommended_one():
+def test_item_94_a_suggestion_is_recommended_by_the_content_and_never_by_being_first():
     (card,) = cards(advice("treat/malabsorption", "info", IM, ORAL))
-    assert [each.get("isRecommended", False) for each in card["suggestions"]] == [True, False]
+    assert not any("isRecommended" in each for each in card["suggestions"])
+    (card,) = cards(advice("treat/malabsorption", "info", IM, replace(ORAL, recommended=True)))
+    assert [each.get("isRecommended", False) for each in card["suggestions"]] == [False, True]
+
+
+def test_the_source_of_a_card_is_that_of_its_row():
+    own = Source("guide", "British National Formulary", "https://bnf.example.org/", "")
+    (card,) = cards(advice("a/b"), sources={"guide": own})
+    assert (card["source"]["label"], card["source"]["url"]) == (own.title, own.url)
+    design = Source("guide", "Design decision of this content", "", "")
+    (card,) = cards(advice("a/b"), sources={"guide": design})
+    assert "url" not in card["source"]
 
 
 def test_three_pieces_of_advice_are_three_cards():
