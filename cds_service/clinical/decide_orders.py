@@ -165,6 +165,8 @@ def differences(order: Order, alike: list[Regimen], injected: list[Order], fit: 
     """Route, substance, dose and schedule of one order. `alike` are the regimens of its route."""
     if not order.route and not by_injection(order) and len(alike) < len(fit.regimens):
         return [UNCHECKED]
+    if order.route == "nasal" and not fit.on_injections:
+        return ["route-nasal"]
     if not alike:
         return ["route-injection" if by_injection(order) else "route-oral"]
     fitting = {name for each in alike for name in (each.ingredient, *each.also)}
@@ -187,8 +189,7 @@ def schedule_differences(order: Order, wanted: Phase, injected: list[Order], fit
         if not all(is_comparable(each) for each in injected):
             return [UNCHECKED]
         return ["slow" if fit.neuro else "loading"]
-    open_ended = wanted.count is None and wanted.duration is None
-    if fit.neuro and open_ended and order in loading and all(is_short(each, limits) for each in loading):
+    if fit.neuro and order in loading and all(is_short(each, limits) for each in loading):
         return ["limited"]
     return []
 

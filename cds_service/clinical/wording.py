@@ -277,6 +277,8 @@ def loading_values(case: Case) -> dict[str, str]:
 def interval_in_words(case: Case, interval: Interval) -> str:
     """ "12 weeks", "3 months"."""
     words = case.pathway.messages
+    if interval.in_months and interval.length == 1:
+        return words["interval.month"]
     if interval.in_months:
         return words["interval.months"].format(n=interval.length)
     if interval.length % 7 == 0:
