@@ -19,6 +19,7 @@ import msgspec
 from ..clinical.tables import Orderable, Pathway, Phase, Regimen
 from ..content.content import Content
 from ..content.faults import ContentError
+from .echo import valid_order
 
 UCUM = "http://unitsofmeasure.org"
 STATUS = "draft"
@@ -218,18 +219,18 @@ class _Entry(msgspec.Struct, gc=False):
 _BUNDLE = msgspec.json.Decoder(_Bundle)
 _ENTRY = msgspec.json.Decoder(_Entry)
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
-_EXACT = msgspec.json.Decoder(Json, float_hook=Decimal)
 
 
 def received(raw: bytes | msgspec.Raw, references: Collection[str]) -> dict[str, Json]:
-    """The drafts of these references ("MedicationRequest/1") as the client sent them, as far as they can be found."""
+    """The drafts of these references ("MedicationRequest/1") as the client sent them, as far as they can be found and
+    are valid FHIR."""
     found: dict[str, Json] = {}
     for resource in resources_in(raw) if references else ():
         try:
             outline = _BUNDLE.decode(resource)
             name = f"{outline.resource_type}/{outline.id}"
-            if name in references and name not in found:
-                found[name] = _EXACT.decode(resource)
+            if name in references and name not in found and (valid := valid_order(bytes(resource))):
+                found[name] = valid | {"id": outline.id}
         except msgspec.DecodeError:
             continue
     return found
@@ -254,22 +255,12 @@ def resources_in(raw: bytes | msgspec.Raw) -> Iterator[msgspec.Raw]:
 
 
 def patched(draft: Json, ours: Json) -> Json:
-    """The draft with the medicine and the dosage of ours; everything else stays as it came."""
-    reference = draft.get("medicationReference")
-    inner = reference.get("reference") if isinstance(reference, dict) else None
-    kept = {name: value for name, value in full(draft).items() if name.lstrip("_") not in REPLACED}
-    if isinstance(inner, str) and inner.startswith("#") and isinstance(kept.get("contained"), list):
-        others = [each for each in kept["contained"] if not (isinstance(each, dict) and each.get("id") == inner[1:])]
-        kept = {**kept, "contained": others} if others else {k: v for k, v in kept.items() if k != "contained"}
+    """The draft with the medicine and the dosage of ours; everything else stays as it came, as far as it is valid."""
+    inner = draft.get("medicationReference", {}).get("reference", "")
+    kept = {name: value for name, value in draft.items() if name not in REPLACED}
+    if inner.startswith("#"):
+        others = [each for each in kept.get("contained", ()) if each.get("id") != inner[1:]]
+        kept = {name: value for name, value in kept.items() if name != "contained"}
+        kept |= {"contained": others} if others else {}
     required = {name: ours[name] for name in REQUIRED}
     return required | kept | {name: ours[name] for name in REPLACED if name in ours}
-
-
-def full(value: Any) -> Any:
-    """Without what is null or empty: an answer holds none of that (items 3 and 4)."""
-    if isinstance(value, dict):
-        parts = {name: full(part) for name, part in value.items()}
-        return {name: part for name, part in parts.items() if part not in (None, "", [], {})}
-    if isinstance(value, list):
-        return [part for part in map(full, value) if part not in (None, "", [], {})]
-    return value

@@ -27,7 +27,7 @@ RESPONSE = Draft202012Validator(load_schema("response"))
 TABLETS = {"text": "Cyanocobalamin 50 microgram tablets"}
 NEURO = prefetch(conditions=bundle(problem()))
 REST = {  # what a draft carries beside the medicine and its dosage, in the client's own shapes
-    "category": {"text": "Outpatient"},
+    "category": [{"text": "Outpatient"}],
     "requester": {"reference": "Practitioner/1"},
     "dispenseRequest": {"numberOfRepeatsAllowed": 3, "quantity": {"value": 28.50, "unit": "tablet"}},
     "reasonCode": [{"text": "low B12"}],
@@ -204,17 +204,17 @@ OURS = {
 @pytest.mark.parametrize(
     "bundle_",
     [
-        b'{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"MedicationRequest","id":"1","x":1.10}}]}',
-        b'{"resourceType":"Bundle","entry":{"resource":{"resourceType":"MedicationRequest","id":"1","x":1.10}}}',
-        b'{"resourceType":"MedicationRequest","id":"1","x":1.10}',
+        b'{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"MedicationRequest","id":"1","extension":[{"url":"u","valueDecimal":1.10}]}}]}',
+        b'{"resourceType":"Bundle","entry":{"resource":{"resourceType":"MedicationRequest","id":"1","extension":[{"url":"u","valueDecimal":1.10}]}}}',
+        b'{"resourceType":"MedicationRequest","id":"1","extension":[{"url":"u","valueDecimal":1.10}]}',
         b'{"resourceType":"Bundle","entry":[5,{"resource":{"resourceType":"Bundle","entry":[{"resource":null},'
         b'{"resource":{"resourceType":"MedicationRequest","id":7}},'
-        b'{"resource":{"resourceType":"MedicationRequest","id":"1","x":1.10}}]}}]}',
+        b'{"resource":{"resourceType":"MedicationRequest","id":"1","extension":[{"url":"u","valueDecimal":1.10}]}}]}}]}',
     ],
     ids=["Bundle", "lone entry", "lone resource", "Bundle within a Bundle"],
 )
 def test_the_received_draft_is_found_as_it_was_sent(bundle_):
     found = received(bundle_, {"MedicationRequest/1", "MedicationRequest/2", "Medication/1"})
     assert list(found) == ["MedicationRequest/1"]
-    assert str(found["MedicationRequest/1"]["x"]) == "1.10"
+    assert str(found["MedicationRequest/1"]["extension"][0]["valueDecimal"]) == "1.10"
     assert patched(found["MedicationRequest/1"], OURS)["id"] == "1"
