@@ -363,7 +363,8 @@ def stale_exempt(case: Case) -> Found:
 @finding(
     "record_incomplete",
     "parts of the record that this row needs could not be read in full",
-    reads="which parts of the record could be read",
+    follows_from="on_im_by_order doses_not_recorded",
+    reads="which parts of the record could be read, and whether the site records doses",
 )
 def record_incomplete(case: Case) -> Found:
     """Could what a row without a card rests on be read at all?"""
@@ -373,6 +374,9 @@ def record_incomplete(case: Case) -> Found:
     medicines = {"medications", "medicationRequests"} & record.published
     if not (medicines - record.unavailable) or medicines & record.incomplete:
         missing += sorted(medicines & (record.unavailable | record.incomplete))
+    if case.has("on_im_by_order") and case.has("doses_not_recorded") and case.pathway.doses_recorded:
+        doses = {"administrations", "dispenses"} & record.published  # an order alone is no dose that was given
+        missing += sorted(doses & (record.unavailable | record.incomplete))
     return [Because("", case.pathway.messages.get(f"prefetch.{key}", key)) for key in missing]
 
 

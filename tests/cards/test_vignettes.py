@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cds_service.cdshooks import invariants
 from cds_service.clinical.advice import named
 from cds_service.examples.vignette_fhir import PATIENT
 from tests.book import PATHWAYS, book, content, faults, play, quieter_faults
+from tests.hooks import invariants
 
 BOOKS = {pathway: book(pathway) for pathway in PATHWAYS}
 VIGNETTES = [vignette for told in BOOKS.values() for vignette in told]
