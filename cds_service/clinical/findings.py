@@ -71,7 +71,7 @@ def megaloblastic_neuro(case: Case) -> Found:
 @finding(
     "cord_sign",
     "ataxia, loss of position sense or a disorder of the spinal cord is recorded",
-    problems="cord-sign lasting",
+    problems="cord-sign neuro neuropathy lasting",
     limits="symptom-current",
 )
 def cord_sign(case: Case) -> Found:

@@ -12,7 +12,7 @@ import pytest
 from cds_service.clinical.tables import Choice, Limits, Pathway, Row
 from tests.book import PATHWAYS, Told, content, decide_with, faults, told, with_row
 
-TABLES = ("interpret", "treat", "safety", "orders", "notes")
+TABLES = ("course", "interpret", "treat", "safety", "orders", "notes")
 
 
 def moved_thresholds(pathway: Pathway) -> Iterator[tuple[str, Pathway]]:
@@ -71,7 +71,7 @@ def weakened_choice(choice: Choice) -> Iterator[tuple[str, Choice]]:
 
 def swapped(pathway: Pathway) -> Iterator[tuple[str, Pathway]]:
     """Neighbouring rows of the first-match tables, swapped; the last row stays last."""
-    for table in ("interpret", "treat"):
+    for table in ("course", "interpret", "treat"):
         rows = getattr(pathway, table)
         for index in range(len(rows) - 2):
             first, second = rows[index], rows[index + 1]

@@ -11,3 +11,9 @@ from tests.book import PATHWAYS, content
 @pytest.fixture(scope="module", params=PATHWAYS)
 def pathway(request: pytest.FixtureRequest) -> Pathway:
     return content().pathways[request.param]
+
+
+@pytest.fixture(scope="module")
+def uk() -> Pathway:
+    """The UK pathway, for tests of its own numbers."""
+    return content().pathways["uk-ng239"]

@@ -61,8 +61,8 @@ def test_a_finding_is_made_after_what_it_follows_from_whatever_the_order_of_the_
 
 
 def test_what_rests_on_an_optional_limit_hands_that_on():
-    assert RESTS_ON["high_risk"] == RESTS_ON["lasting_risk"]
-    assert "high-risk-age" in RESTS_ON["high_risk"]
+    assert RESTS_ON["folate_order_critical"] == RESTS_ON["folate_order_matters"] == ("b12-begun",)
+    assert RESTS_ON["b12_high_twice"] == ("b12-high-mass", "b12-high-molar")
     assert "loading-short" not in RESTS_ON["order_differs"]  # it only refines
 
 
