@@ -29,15 +29,22 @@ def test_every_pathway_that_is_shipped_has_its_vignettes_and_each_says_which_it_
     assert all(vignette.pathway == pathway for pathway, told in BOOKS.items() for vignette in told)
 
 
+def rows_expected(vignette):
+    """The rows that a vignette says it shows, its course among them."""
+    expect = vignette.expect
+    course = [f"course/{expect['course']}"] if "course" in expect else []
+    return {*expect.get("rows", ()), *expect.get("rows_include", ()), *course}
+
+
 @pytest.mark.parametrize("name", PATHWAYS)
 def test_every_row_of_every_table_is_shown_by_a_vignette(name):
     pathway = content().pathways[name]
-    shown = {row for vignette in BOOKS[name] for row in vignette.expect["rows"]}
-    rows = {f"{row.table}/{row.id}" for table in ("interpret", "treat", "safety") for row in getattr(pathway, table)}
-    assert rows - shown == set()
+    shown = set().union(*map(rows_expected, BOOKS[name]))
+    tables = ("course", "interpret", "treat", "safety")
+    assert {f"{row.table}/{row.id}" for table in tables for row in getattr(pathway, table)} - shown == set()
 
 
 @pytest.mark.parametrize("name", PATHWAYS)
 def test_every_row_about_orders_is_shown_by_a_vignette_about_orders(name):
-    shown = {row for each in BOOKS[name] if each.hook != "patient-view" for row in each.expect["rows"]}
+    shown = set().union(*(rows_expected(each) for each in BOOKS[name] if each.hook != "patient-view"))
     assert {named(row) for row in content().pathways[name].orders} - shown == set()
