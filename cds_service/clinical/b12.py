@@ -110,7 +110,7 @@ def doubt(case: Case, lab: LabResult) -> str:
     reason = implausible(case, known)
     if reason or f"{lab.code}|{lab.unit}" in case.pathway.site_limits:
         return reason
-    return range_doubt(case, lab) or flag_doubt(known)
+    return range_doubt(case, lab) or flag_doubt(known) or limit_doubt(case, known)
 
 
 def range_doubt(case: Case, lab: LabResult) -> str:
@@ -140,6 +140,21 @@ def flag_doubt(lab: Measured) -> str:
     if opposed or (lab.flag in ("low", "high") and inside and strictly_inside(lab)):
         return "flag-opposes-range"
     return "flag-opposes-range" if lab.flag == "normal" and not inside else ""
+
+
+def limit_doubt(case: Case, lab: Measured) -> str:
+    """Without a range of the laboratory's its flag is all that is known of its limit: never the opposite of it."""
+    if not lab.flag or lab.comparator or lab.low is not None or lab.high is not None:
+        return ""
+    if lab.analyte in B12_ANALYTES:
+        found = {"deficient": ("normal", "high"), "above": ("low",)}.get(band(case, lab), ())
+    else:
+        limit = case.limits["mma-upper" if lab.analyte == "mma" else "homocysteine-upper"]
+        family, value = case.base(lab)
+        ratio = case.pathway.analytes[lab.analyte].mass_per_molar
+        molar = value if family == "molar" or ratio is None else value / ratio
+        found = ("normal", "low") if molar > limit else ("high",)
+    return "flag-opposes-limit" if lab.flag in found else ""
 
 
 def strictly_inside(lab: LabResult) -> bool:

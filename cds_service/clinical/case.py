@@ -195,6 +195,12 @@ def in_limit_unit(case: Case, lab: Measured) -> Decimal:
     return value * factor if family == "molar" and factor and lab.analyte == "haemoglobin" else value
 
 
+def flag_opposes(lab: LabResult, side: str) -> bool:
+    """Does the laboratory's flag say otherwise than that the result is "below" or "above" a limit, or "normal"?"""
+    agreeing = {"below": "low", "above": "high", "normal": "normal"}[side]
+    return lab.flag not in ("", agreeing)
+
+
 def surely_below(lab: LabResult, value: Decimal, limit: Decimal) -> bool:
     """Do all the values that the result allows lie below the limit? `value` is the result in the limit's unit."""
     if not lab.comparator:

@@ -416,8 +416,12 @@ def unjudged(case: Case) -> None:
     case.unjudged = {}
     added = {each.analyte: case.pathway.analytes[each.analyte].current for each in case.pathway.compared}
     for analyte, days in (RULES.counts_for | added).items():
-        if analyte in case.labs and (because := newest_unjudged(case, case.labs[analyte], days)):
+        if analyte not in case.labs:
+            continue
+        if because := newest_unjudged(case, case.labs[analyte], days):
             case.unjudged[analyte] = because
+        elif analyte not in MARKERS and (lab := RULES.opposed(case, analyte)):  # theirs is a doubt of its own
+            case.unjudged[analyte] = in_doubt(case, lab, "flag-opposes-limit")
 
 
 @finding(
@@ -447,9 +451,14 @@ def newest_unjudged(case: Case, results: Sequence[LabResult], days: str) -> Beca
         why = why_not(case, lab)
         if not why:
             return None
-        text = f"{case.reported(lab)} on {written(lab.date)}" if lab.date else case.reported(lab)
-        return Because(lab.reference, f"{text} ({case.pathway.messages[f'doubt.{why}']})")
+        return in_doubt(case, lab, why)
     return None
+
+
+def in_doubt(case: Case, lab: LabResult, why: str) -> Because:
+    """A result and why it is not judged."""
+    text = f"{case.reported(lab)} on {written(lab.date)}" if lab.date else case.reported(lab)
+    return Because(lab.reference, f"{text} ({case.pathway.messages[f'doubt.{why}']})")
 
 
 def why_not(case: Case, lab: LabResult) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .case import Because, Case, in_limit_unit, surely_above, surely_below
+from .case import Because, Case, flag_opposes, in_limit_unit, surely_above, surely_below
+from .record import LabResult
 
 Found = Iterable[Because] | None
 Make = Callable[[Case], Found]
@@ -118,7 +119,22 @@ class Rules:
         lab = case.newest(analyte, self.counts_for[analyte])
         compared = surely_below if below else surely_above
         is_there = lab is not None and compared(lab, in_limit_unit(case, lab), case.limits[below or above])
+        if is_there and lab is not None and flag_opposes(lab, "below" if below else "above"):
+            return None  # unclear: the laboratory says otherwise (`laboratory.unjudged` names it)
         return case.because(lab) if is_there else None
+
+    def opposed(self, case: Case, analyte: str) -> LabResult | None:
+        """The newest result of an analyte, where it passes a limit and the laboratory's flag says otherwise."""
+        for probe in self.probes:
+            if probe.analyte != analyte or analyte not in self.counts_for or probe.side == "from":
+                continue
+            lab = case.newest(analyte, self.counts_for[analyte])
+            compared = surely_below if probe.side == "below" else surely_above
+            if lab is None or not flag_opposes(lab, probe.side):
+                continue
+            if compared(lab, in_limit_unit(case, lab), case.limits[probe.limit]):
+                return lab
+        return None
 
     def any_of(self, name: str, words: str, *names: str) -> None:
         """True when any of these findings is; its evidence is theirs."""

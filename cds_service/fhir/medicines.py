@@ -17,6 +17,7 @@ from .resources import Dosage, Quantity, Resource, listed
 
 CUT = 1000  # no text is searched beyond this length
 
+
 class Amounts(NamedTuple):
     """Micrograms in a dose and in a day; days between doses, of several instructions the longest and the shortest."""
 

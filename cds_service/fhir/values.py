@@ -7,24 +7,49 @@ messages.toml [doubt]. Urine, cerebrospinal fluid, dried or cord blood are not c
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal
 
-from ..clinical.tables import Analyte, Unit, normalise_unit
+from ..clinical.tables import Analyte, Unit, convert, normalise_unit
 from .concepts import find_codes, texts
 from .reading import Reading
 from .resources import CodeableConcept, Component, Quantity, Reference, ReferenceRange, Resource, listed
 
-MOST_DIGITS = 15
-LONGEST_NUMBER = 40  # nothing longer can have so few digits
+MOST_DIGITS = 15  # more than that a computer's number does not hold
+EXACT = Context(prec=MOST_DIGITS)
+LONGEST_NUMBER = 40  # nothing longer is a measurement
 BILLION = Decimal(10) ** 9
 CUT = 1000  # no text is looked at beyond this length
 LONGEST_UNIT = 64
 UCUM = "unitsofmeasure.org"
+SPELLINGS = tuple(  # the longer word first: "microliter" holds "liter"
+    (re.compile(pattern), spelling)
+    for pattern, spelling in (
+        (r"micro(?=lit|gram|mol)|mc(?=l\b|g\b|mol)", "u"), (r"nano(?=lit|gram|mol)", "n"),
+        (r"pico(?=lit|gram|mol)", "p"), (r"femto(?=lit|gram|mol)", "f"), (r"milli(?=lit|gram|mol)", "m"),
+        (r"deci(?=lit)", "d"), (r"lit(?:re|er)s?", "l"), (r"gram(?:me)?s?", "g"), (r"moles?", "mol"),
+        (r"^(?:thousands?|thous?|k)(?=/)", "10*3"), (r"^(?:millions?|mill?)(?=/)", "10*6"),
+        (r"^(?:billions?|bill?)(?=/)", "10*9"), (r"^(?:trillions?|tri)(?=/)", "10*12"),
+        (r"^(x?10)\+(?=[0-9])", r"\1*"),
+    )
+)  # fmt: skip
 COMPARATORS = {
     "<": "<", "<=": "<=", ">=": ">=", ">": ">", "=<": "<=", "=>": ">=", "\u2264": "<=", "\u2265": ">=", "": "",
+    "=": "", "==": "",  # HL7 v2 writes it where nothing is to be said
+    "less than": "<", "below": "<", "under": "<", "lower than": "<", "up to": "<=", "at most": "<=",
+    "more than": ">", "greater than": ">", "above": ">", "over": ">", "higher than": ">", "at least": ">=",
 }  # fmt: skip
-WRITTEN = re.compile(
-    r"(<=|>=|=<|=>|<|>|\u2264|\u2265)? ?([0-9]{1,15}(?:[.,][0-9]{1,14})?)(?: ?([A-Za-z%\u00b5\u03bc][^ ]*))?"
+SAID_BEFORE = "|".join(re.escape(each) for each in sorted(COMPARATORS, key=len, reverse=True) if each)
+NUMBER = r"[0-9]{1,15}(?:[.,][0-9]{1,14})?"
+WRITTEN = re.compile(  # "<150 pmol/L", "less than 150", "150 ng/L (L)"
+    rf"({SAID_BEFORE})? ?({NUMBER})(?: ?([A-Za-z%\u00b5\u03bc/][^ ()\[\]]*))?"
+    r"(?: ?[(\[](?:[HLN*]{1,2}|high|low|normal|abnormal)[)\]]| ?\*)?",
+    re.IGNORECASE,
+)
+WRITTEN_RANGE = re.compile(  # "0 - 378", "<0.40", "180 to 900 ng/L"
+    rf"[(\[]?(?:(?P<comparator>{SAID_BEFORE}) ?(?P<limit>{NUMBER})"
+    rf"|(?P<low>{NUMBER}) ?(?:-|\u2013|\u2014|to|\.\.|/) ?(?P<high>{NUMBER}))"
+    r"(?: ?(?P<unit>[A-Za-z%\u00b5\u03bc/][^ ()\[\]]*))?[)\]]?",
+    re.IGNORECASE,
 )
 PENDING = (
     "pending", "awaited", "awaiting", "to follow", "in progress", "in process", "not yet", "volgt", "en cours", "folgt",
@@ -58,6 +83,9 @@ def amount_of(source: Resource | Component, analyte: Analyte, reading: Reading) 
         return of_quantity(Quantity(value=source.value_integer), source, analyte, reading)
     if source.value_string is not None:
         return of_text(source.value_string[:CUT], analyte)
+    concept = source.value_codeable_concept
+    if concept is not None and (text := next((each for each in texts(concept) if WRITTEN.fullmatch(each)), "")):
+        return of_text(text, analyte)
     return PENDING_AMOUNT if announced(source.data_absent_reason) else ABSENT
 
 
@@ -69,6 +97,8 @@ def of_quantity(quantity: Quantity, source: Resource | Component, analyte: Analy
     number = digits(value)
     if not number:
         return UNREADABLE
+    if len(number) < len(str(value)):  # 149.99999999999997 is how a computer writes 150
+        value = Decimal(number)
     if value < 0:  # no laboratory measures less than nothing: it stands for something else
         return ABSENT
     unit, doubt = unit_of(quantity, analyte, reading)
@@ -79,12 +109,15 @@ def of_quantity(quantity: Quantity, source: Resource | Component, analyte: Analy
 
 
 def digits(value: Decimal) -> str:
-    """The digits as reported (150.10 stays 150.10), or "" for what is no measurement: NaN, too long, too large."""
+    """The digits as reported (150.10 stays 150.10), 15 of them that count; "" for what is no measurement: NaN, too
+    long, too large."""
     text = str(value)
     if len(text) <= MOST_DIGITS and "E" not in text and text[0] in "0123456789" and value <= BILLION:
         return text
-    if len(text) > LONGEST_NUMBER or not value.is_finite() or len(value.as_tuple().digits) > MOST_DIGITS:
+    if len(text) > LONGEST_NUMBER or not value.is_finite():
         return ""
+    if len(value.as_tuple().digits) > MOST_DIGITS:
+        value = value.normalize(EXACT)
     if not -9 <= value.adjusted() <= 9 or abs(value) > BILLION:
         return ""
     return format(value, "f")
@@ -98,6 +131,7 @@ def of_text(text: str, analyte: Analyte) -> Amount:
         plain = text.casefold()
         return PENDING_AMOUNT if any(word in plain for word in PENDING) else ABSENT
     comparator, written, unit_text = match.groups()
+    sign = COMPARATORS[(comparator or "").casefold()]
     whole, comma, part = written.partition(",")
     if comma and len(part) == 3 and whole != "0":  # "1,234" is a thousand to some and one to others
         return ABSENT
@@ -106,9 +140,23 @@ def of_text(text: str, analyte: Analyte) -> Amount:
     if not digits(value):
         return UNREADABLE
     if not unit_text:
-        return value, number, COMPARATORS[comparator or ""], None, "no-unit"
-    unit = analyte.units.get(normalise_unit(unit_text[:LONGEST_UNIT]))
-    return value, number, COMPARATORS[comparator or ""], unit, "" if unit else "unit-unknown"
+        return value, number, sign, None, "no-unit"
+    unit = unit_named(unit_text, analyte)
+    return value, number, sign, unit, "" if unit else "unit-unknown"
+
+
+def unit_named(text: str, analyte: Analyte) -> Unit | None:
+    """The unit of the analyte's table that a text means, in words or in another system's spelling too."""
+    key = normalise_unit(text[:LONGEST_UNIT])
+    return analyte.units.get(key) or analyte.units.get(respelt(key))
+
+
+def respelt(key: str) -> str:
+    """A unit as the tables spell it: "pg/ml^^ucum" is "pg/ml", "thou/mcl" is "10*3/ul", "/nanoliter" is "/nl"."""
+    key = key.partition("^^")[0].replace("per", "/").strip("{}[]()")
+    for pattern, spelling in SPELLINGS:
+        key = pattern.sub(spelling, key)
+    return key
 
 
 def announced(reason: CodeableConcept | None) -> bool:
@@ -131,7 +179,7 @@ def read_unit(quantity: Quantity, analyte: Analyte, reading: Reading) -> tuple[U
     code = normalise_unit(quantity.code[:LONGEST_UNIT]) if quantity.code else ""
     if not text and not code:
         return None, "no-unit"
-    by_text, by_code = analyte.units.get(text), analyte.units.get(code)
+    by_text, by_code = unit_named(text, analyte), unit_named(code, analyte)
     if by_text is None and by_code is None:
         return None, "unit-unknown"
     if by_text is None:
@@ -150,7 +198,7 @@ def looks_like_unit(text: str, reading: Reading) -> bool:
 
 def is_unit(text: str, reading: Reading) -> bool:
     """Is the text a unit of any analyte?"""
-    return any(text in analyte.units for analyte in reading.analytes.values())
+    return any(unit_named(text, analyte) is not None for analyte in reading.analytes.values())
 
 
 def range_of(
@@ -167,11 +215,51 @@ def range_of(
         if len(listed_ranges) != 1:  # by age or sex: which of them applies is not for us to guess
             return NO_RANGE
     (chosen,) = listed_ranges
-    low = None if chosen.low is None else bound(chosen.low, own, unit, analyte, reading)
-    high = None if chosen.high is None else bound(chosen.high, own, unit, analyte, reading)
-    if (not low and not high) or (low is not None and high is not None and low > high):
-        return NO_RANGE  # 0 to 0 is how some systems write "no range"
+    written = written_range(chosen.text, unit, analyte) if chosen.text else NO_RANGE
+    if chosen.low is None and chosen.high is None:
+        low, high = written
+    else:
+        low = None if chosen.low is None else bound(chosen.low, own, unit, analyte, reading)
+        high = None if chosen.high is None else bound(chosen.high, own, unit, analyte, reading)
+        if contradicts(written, (low, high)):
+            return NO_RANGE
+    if (not low and not high) or (low is not None and high is not None and low >= high):
+        return NO_RANGE  # 0 to 0 is how some systems write "no range"; one point is none either
     return low, high
+
+
+def written_range(text: str, unit: Unit | None, analyte: Analyte) -> Range:
+    """The range that a simple text says, in the result's unit; without a unit of its own it has the result's."""
+    match = WRITTEN_RANGE.fullmatch(" ".join(text[:CUT].split()))
+    if match is None:
+        return NO_RANGE
+    named = unit_named(match["unit"], analyte) if match["unit"] else unit
+    if named is None or unit is None:
+        return NO_RANGE
+
+    def number(written: str | None) -> Decimal | None:
+        return in_unit(Decimal(written.replace(",", ".")), named, unit, analyte) if written else None
+
+    if match["limit"]:
+        below = COMPARATORS[match["comparator"].casefold()] in ("<", "<=")
+        return (None, number(match["limit"])) if below else (number(match["limit"]), None)
+    return number(match["low"]), number(match["high"])
+
+
+def contradicts(written: Range, sent: Range) -> bool:
+    """Does the text of a range say other numbers than the range? Zero is how some write that there is no limit."""
+    return any(one and other and one != other for one, other in zip(written, sent, strict=True))
+
+
+def in_unit(value: Decimal, given: Unit, wanted: Unit, analyte: Analyte) -> Decimal | None:
+    """A value of one unit in another of the same kind, by the analyte's closed table. A range in molar units beside a
+    result in mass units (or the reverse) is none: one of the two is not what it seems."""
+    if given.family != wanted.family:
+        return None
+    try:
+        return convert(analyte, value, given.spelling, wanted.spelling)
+    except (ValueError, ArithmeticError):
+        return None
 
 
 def is_normal_range(each: ReferenceRange) -> bool:
@@ -194,7 +282,9 @@ def bound(end: Quantity, own: Quantity | None, unit: Unit | None, analyte: Analy
     known = unit_of(end, analyte, reading)[0]
     if known is None or unit is None:
         return None
-    return value if known is unit or (known.family, known.factor) == (unit.family, unit.factor) else None
+    if known is unit or (known.family, known.factor) == (unit.family, unit.factor):
+        return value
+    return in_unit(value, known, unit, analyte)
 
 
 def flag_of(interpretation: list[CodeableConcept] | CodeableConcept) -> str:
