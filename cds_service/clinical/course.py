@@ -462,8 +462,9 @@ def dose_evidence(case: Case) -> list[Because]:
 
 
 def order_evidence(case: Case) -> list[Because]:
-    """The orders that stand."""
-    return [Because(each.reference, f"B12 injections ordered, {written(each.renewed)}") for each in case.course.orders]
+    """The first order since the last dose: renewals of a repeat say nothing new."""
+    first = case.course.first_order or next(iter(case.course.orders), None)
+    return [Because(first.reference, f"B12 injections ordered, {written(first.begun)}")] if first else []
 
 
 @finding(

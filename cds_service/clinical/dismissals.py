@@ -32,6 +32,10 @@ ABOUT_ACCESS = frozenset(  # whether something could be read: it may differ from
 )
 
 
+RENEWED = frozenset(("injection_order",))  # an order that is renewed is no news
+DUE = ("course/due-soon", "course/overdue")  # the next due date speaks again
+
+
 class Override(Protocol):
     """A card that was dismissed: the day, and the code of the reason given ("" for none)."""
 
@@ -82,11 +86,14 @@ def evidence_of(decision: Decision, assessment: Assessment, content: str) -> str
     not be read. A finding that comes or goes with time (a result gone stale, injections lapsed) changes what is
     advised, and counts.
     """
-    found = {name: pieces(each.because) for name, each in decision.findings.items() if name not in ABOUT_ACCESS}
+    ignored = ABOUT_ACCESS | RENEWED
+    found = {name: pieces(each.because) for name, each in decision.findings.items() if name not in ignored}
     rows = sorted([each.row, each.indicator] for each in decision.advice if not each.row.startswith(FIXED))
     orders = sorted((ordered(each) for each in assessment.case.record.selected), key=json.dumps)
     pathway = assessment.case.pathway
     told = {"content": content, "findings": found, "orders": orders, "pathway": pathway.id, "rows": rows}
+    if any(row in DUE for row, _ in rows):
+        told["due"] = str(assessment.case.course.due)
     return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

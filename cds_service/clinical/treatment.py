@@ -25,9 +25,7 @@ RULES.limit("folic-treatment", "microgram/day", "Folic acid is a treatment dose 
 RULES.limit("oral-dose-high", "microgram/day", "B12 by mouth is a high dose from")
 RULES.limit("medicine-long", "months", "Another medicine explains a deficiency if taken for longer than")
 RULES.limit("metformin-long", "months", "Metformin means high risk if taken for longer than")
-RULES.limit(
-    "acid-suppressant-long", "months", "An acid suppressant means high risk if taken for longer than", optional=True
-)
+RULES.limit("acid-suppressant-long", "months", "An acid suppressant means high risk if taken for longer than")
 
 
 def named(case: Case, entries: list[Medication]) -> list[Because]:

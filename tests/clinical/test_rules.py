@@ -63,6 +63,7 @@ def test_a_finding_is_made_after_what_it_follows_from_whatever_the_order_of_the_
 def test_what_rests_on_an_optional_limit_hands_that_on():
     assert RESTS_ON["folate_order_critical"] == RESTS_ON["folate_order_matters"] == ("b12-begun",)
     assert RESTS_ON["b12_high_twice"] == ("b12-high-mass", "b12-high-molar")
+    assert not {"on_im", "b12_deficient", "cord"} & RESTS_ON.keys()  # no pathway may lose these
     assert "loading-short" not in RESTS_ON["order_differs"]  # it only refines
 
 
