@@ -28,6 +28,7 @@ from .examples import Example
 from .frame import MARKDOWN
 from .limits_behind import Limit, is_too_large, limits_behind
 from .patient import Subject, subject_of
+from .tray import OrderDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def regimens(row: Row, decision: Decision, found: Evaluation, pathway: Pathway) 
 
 FIRST_MATCH = {"course": "Course", "interpret": "Interpretation", "treat": "Treatment"}
 EVERY_MATCH = {"safety": "Safety", "orders": "Orders"}
-Behind = Callable[[Assessment, Pathway], Mapping[str, tuple[Limit, ...]]]
+Behind = Callable[[Assessment, Pathway, Collection[str]], Mapping[str, tuple[Limit, ...]]]
 MOST_REASONS, MOST_EVIDENCE = 3, 2  # conditions in the sentence of a card, pieces of evidence for each
 NEAREST = 4  # rows above the one that held, before the rest is folded away
 
@@ -230,7 +231,7 @@ def why(found: Evaluation, config: ClientConfig, behind: Behind = limits_behind)
     walks = tuple(phrases.walks(found)) if found.decision.label else ()
     held = [row for walk in walks for row in walk.held]
     wanted = {each.name for row in held for each in row.because}
-    limits = behind(found.assessment, config.pathway) if walks else {}
+    limits = behind(found.assessment, config.pathway, wanted) if walks else {}
     facts = sorted(phrases.facts(found.decision, wanted, limits), key=lambda each: not each.used)
     return Why(
         label=found.decision.label,
@@ -380,6 +381,8 @@ class AnswerView:
     example: Example | None = None
     history: list[Json] | None = None
     sent: str = ""  # the feedback that was just sent
+    tray: tuple[OrderDraft, ...] = ()  # orders that were accepted
+    signed: bool = False  # is it the answer to their being signed?
 
     @property
     def cards(self) -> list[Json]:
@@ -446,6 +449,15 @@ class AnswerView:
     @cached_property
     def course(self) -> Course:
         return course(self.answered.found.assessment.case)
+
+    def is_accepted(self, card: Json, suggestion: str) -> bool:
+        """Was this suggestion accepted in this visit, as far as the store has it?"""
+        return any(suggestion in each.get("accepted", ()) for each in self.feedback_on(card))
+
+    @property
+    def tray_json(self) -> str:
+        """The orders in the tray, for the next form."""
+        return msgspec.json.Encoder(decimal_format="number").encode([each.resource for each in self.tray]).decode()
 
     def because(self, card: Json) -> str:
         """Why a card came, in one sentence; "" where no row stands for it."""

@@ -7,13 +7,13 @@ and homocysteine, which counts before ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
 from cds_service.clinical.case import Case
-from cds_service.clinical.findings import Assessment, assess
+from cds_service.clinical.findings import REGISTRY, Assessment, assess
 from cds_service.clinical.record import LabResult
 from cds_service.clinical.tables import Limits, Pathway, Provenance, Source
 
@@ -71,20 +71,43 @@ def is_too_large(assessment: Assessment) -> bool:
     return len(record.labs) + len(record.problems) + len(record.medications) > MOST
 
 
-def limits_behind(assessment: Assessment, pathway: Pathway) -> dict[str, tuple[Limit, ...]]:
-    """The limits behind each finding, by its name; values before periods. Nothing for a record that is too large."""
+def limits_behind(
+    assessment: Assessment, pathway: Pathway, wanted: Collection[str] | None = None
+) -> dict[str, tuple[Limit, ...]]:
+    """The limits behind each finding, by its name; values before periods. Nothing for a record that is too large.
+
+    `wanted`: only the limits are moved that these findings, or those they follow from, declare.
+    """
     if is_too_large(assessment):
         return {}
     case, behind = assessment.case, dict[str, list[Limit]]()
-    for limit, names in (*moved_thresholds(case, pathway), *moved_by_laboratory(case, pathway)):
+    declared = None if wanted is None else declared_by(wanted)
+    for limit, names in (*moved_thresholds(case, pathway, declared), *moved_by_laboratory(case, pathway)):
         for name in names:
             behind.setdefault(name, []).append(limit)
     return {name: tuple(sorted(found, key=lambda each: each.is_period)) for name, found in behind.items()}
 
 
-def moved_thresholds(case: Case, pathway: Pathway) -> Iterator[tuple[Limit, set[str]]]:
+def declared_by(names: Collection[str]) -> frozenset[str]:
+    """The limits that these findings and all that they follow from declare."""
+    limits, seen, left = set[str](), set[str](), list(names)
+    while left:
+        name = left.pop()
+        if name in seen or name not in REGISTRY.rules:
+            continue
+        seen.add(name)
+        limits.update(REGISTRY.rules[name].limits)
+        left.extend(REGISTRY.rules[name].follows_from)
+    return frozenset(limits)
+
+
+def moved_thresholds(
+    case: Case, pathway: Pathway, declared: Collection[str] | None
+) -> Iterator[tuple[Limit, set[str]]]:
     """Each limit of the pathway that was looked at, with the findings that come or go when it is moved."""
     for name in looked_at(case, pathway):
+        if declared is not None and name not in declared:
+            continue
         threshold = pathway.thresholds[name]
         limit = Limit(
             name,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from secrets import token_hex
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from flask import Flask, Response, current_app, make_response, redirect, render_template, request, url_for
@@ -32,8 +33,10 @@ from .examples import Example, Examples, opened
 from .fhir_page import FhirPage
 from .form import ADDABLE, KEEP, Entered, Form, WrongField, add, builder, choices, choose_order, day_of, edit
 from .frame import add_frame, limited, sent_form, shown
+from .my_patient import BLANK, is_mine, offered, request_of_form
 from .patient import Rows, rows_of
-from .request_json import Tree, request_of
+from .request_json import Tree, json_loads, request_of
+from .tray import ORDERS, tray
 
 Json = dict[str, Any]
 NOT_HERE = "the page that was sent has no such card; reload it and try again"
@@ -74,6 +77,7 @@ def reason(card: Json, code: str) -> Json:
 DEFAULT = "neuro-metformin"
 SECONDS_FOR_STORE, PAUSE = 1.5, 0.05
 MOST_FOUND = 100
+MOST_ORDERS, LONGEST_FIELDS = 20, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,12 @@ class Playground:
     client: PageClient
     examples: Examples
     feedback_store: FeedbackStore
+    own: bool  # may somebody enter a patient of his own? In demo mode only
 
     def start(self) -> str:
-        """GET /: what this is, and the cards about an example patient."""
+        """GET /: what this is, a blank form for one's own patient, or the cards about an example patient."""
+        if self.own and "patient" not in request.args:
+            return self.page_of_mine(Entered(BLANK), keep=False)
         name = request.args.get("patient", DEFAULT)
         example = self.examples.find(name)
         if example is None:
@@ -100,6 +107,9 @@ class Playground:
     def answer(self) -> str | Response:
         """POST /: the cards about the patient of the form, or about what was pasted. A form with faults comes back."""
         entered = Entered(sent_form())
+        if self.own and is_mine(entered.form):
+            found = self.page_of_mine(entered, keep=True)
+            return make_response(found, 400) if entered.faults else found
         if entered.is_pasted:
             return self.answer_pasted(entered)
         form, (pathway, day) = entered.form, self.under(entered)
@@ -115,6 +125,15 @@ class Playground:
             return make_response(self.page(self.client.answer(call), example, entered), 400)
         tree.renew()
         return self.page(self.client.answer(PageCall(tree.encoded(), pathway, visit(form), day)), example)
+
+    def page_of_mine(self, entered: Entered, keep: bool) -> str:
+        """The cards about the patient that somebody entered; a form with faults comes back as it was typed."""
+        pathway = entered.form.get("pathway", self.client.pathway)
+        pathway = pathway if pathway in self.client.pathways else self.client.pathway
+        body = request_of_form(entered, self.client.config(pathway), self.client.today())
+        keep = keep and not entered.faults
+        call = PageCall(body, pathway, visit(entered.form), self.client.today(), recall=keep, keep=keep)
+        return self.page(self.client.answer(call), None, entered if entered.faults else None, mine=entered)
 
     def answer_pasted(self, entered: Entered) -> str | Response:
         """The cards about what was pasted; or what was pasted, and why it cannot be read."""
@@ -158,8 +177,33 @@ class Playground:
         self.feedback_store.save(body, answered.service_id, answered.config)
         if not form.get("kept"):
             self.client.note(answered)
-        example = self.examples.find(form.get("example", ""))
-        return self.page(answered, example, history=self.history(answered), sent=msgspec.json.format(body).decode())
+        drafts = tray_of(form)
+        if "accept" in form:
+            drafts += drafts_of(answered.found.cards, form["accept"].partition("|")[2])
+        sent, history = msgspec.json.format(body).decode(), self.history(answered)
+        return self.page(answered, self.example_of(form), mine=mine_of(form), history=history, sent=sent,
+                         tray=tray(drafts))  # fmt: skip
+
+    def tray(self) -> str:
+        """POST /tray: an order taken out of the tray, or all of them signed: the call that a client makes then."""
+        form = sent_form()
+        drafts = tray_of(form)
+        if "sign" in form:
+            tree = Tree(form.get("request", "").encode())
+            tree.sign(drafts)
+            tree.renew()
+            pathway = form.get("pathway", self.client.pathway)
+            call = PageCall(tree.encoded(), pathway, visit(form), self.day(form), recall=False)
+            answered = self.client.answer(call)
+        else:
+            drafts = [each for number, each in enumerate(drafts) if str(number) != form.get("remove", "")]
+            answered = self.again(form)
+        return self.page(answered, self.example_of(form), mine=mine_of(form), tray=tray(drafts),
+                         signed="sign" in form)  # fmt: skip
+
+    def example_of(self, form: Form) -> Example | None:
+        """The example with which the form began."""
+        return self.examples.find(form.get("example", ""))
 
     def request_file(self) -> Response:
         """POST /request.json: the request as a file."""
@@ -185,15 +229,25 @@ class Playground:
         return self.client.answer(replace(call, recall=False, keep=False))
 
     def page(
-        self, answered: AnsweredCall | None, example: Example | None, entered: Entered | None = None, **given: Any
+        self,
+        answered: AnsweredCall | None,
+        example: Example | None,
+        entered: Entered | None = None,
+        *,
+        mine: Entered | None = None,
+        **given: Any,
     ) -> str:
-        """The page about a call; or with `entered`, the form as it was typed and what is wrong with it."""
+        """The page about a call; or with `entered`, the form as it was typed and what is wrong with it. `mine`: the
+        form of one's own patient."""
         view = AnswerView(answered, request.host_url, example, **given) if answered else None
         pathway = answered.call.pathway if answered else self.client.pathway
         return render_template(
             "playground.html",
             view=view,
-            rows=self.rows(Tree(answered.call.body), pathway, answered.day) if answered else None,
+            rows=self.rows(Tree(answered.call.body), pathway, answered.day) if answered and not mine else None,
+            mine=mine,
+            own=self.own,
+            offered=offered(self.client.config(pathway).content, self.client.config(pathway)) if mine else None,
             entered=entered or Entered(),
             choices=choices(self.client.config(pathway).content, self.client.config(pathway)),
             addable=ADDABLE,
@@ -233,6 +287,29 @@ class Playground:
         return day
 
 
+def mine_of(form: Form) -> Entered | None:
+    """The form of one's own patient, as another form of the page carries it on."""
+    text = form.get("mine-fields", "")[:LONGEST_FIELDS]
+    return Entered(dict(parse_qsl(text, keep_blank_values=True, max_num_fields=200))) if text else None
+
+
+def tray_of(form: Form) -> list[Json]:
+    """The draft orders that were accepted so far."""
+    try:
+        found = json_loads(form.get("tray", "") or "[]")
+    except (ValueError, RecursionError):
+        raise Refused(400, NOT_HERE) from None
+    drafts = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    return [each for each in drafts if each.get("resourceType") in ORDERS][:MOST_ORDERS]
+
+
+def drafts_of(cards: Sequence[Json], suggestion: str) -> list[Json]:
+    """The orders that a suggestion creates."""
+    offered_here = (each for card in cards for each in card.get("suggestions", ()) if each["uuid"] == suggestion)
+    actions = [action for each in offered_here for action in each.get("actions", ())]
+    return [each["resource"] for each in actions if each["type"] in ("create", "update") and "resource" in each]
+
+
 def visit(form: Form) -> str:
     """The name of the visit, made of hexadecimal digits."""
     found = form.get("visit", "")
@@ -248,7 +325,7 @@ def add_pages(app: Flask, client: PageClient, limit: CallLimit, demo: bool, base
     names |= {"demo": demo, "services": {hook.id: hook.service_id for hook in HOOKS.values()}}
     app.jinja_env.globals.update(names)
     feedback_store = FeedbackStore(client.store, client.clock, client.log, not_counted)
-    pages = Playground(client, Examples(client.pathway, client.pathways), feedback_store)
+    pages = Playground(client, Examples(client.pathway, client.pathways), feedback_store, demo)
     fhir = FhirPage(client, bases)
     for path, name, view, method in (
         ("/", "playground", pages.start, "GET"),
@@ -256,6 +333,7 @@ def add_pages(app: Flask, client: PageClient, limit: CallLimit, demo: bool, base
         ("/examples", "examples", pages.search, "GET"),
         ("/evidence", "evidence", pages.evidence, "POST"),
         ("/feedback", "page_feedback", pages.feedback, "POST"),
+        ("/tray", "page_tray", pages.tray, "POST"),
         ("/request.json", "request_file", pages.request_file, "POST"),
         ("/fhir", "fhir", fhir.start, "GET"),
         ("/fhir", "fhir_search", fhir.search, "POST"),

@@ -112,11 +112,24 @@ class Tree:
         self.context["draftOrders"] = {"resourceType": "Bundle", "type": "collection", "entry": entries}
         self.context["selections"] = [f"{resource['resourceType']}/{resource['id']}"]
 
+    def sign(self, resources: Collection[Json]) -> None:
+        """Make it the call about these draft orders being signed: a proposal that was accepted is an order."""
+        entries = [{"resource": each | {"intent": "order"}} for each in resources]
+        bundle: Json = {"resourceType": "Bundle", "type": "collection"}
+        self.json["hook"] = "order-sign"
+        self.context["draftOrders"] = bundle | ({"entry": entries} if entries else {})
+        self.context.pop("selections", None)
+
     def without_orders(self) -> None:
         """Make it the call of a patient's chart being opened."""
         self.json["hook"] = "patient-view"
         for name in ("draftOrders", "selections"):
             self.context.pop(name, None)
+
+
+def json_loads(text: str) -> Any:
+    """JSON with the digits of its numbers as they were written. ValueError for other texts."""
+    return json.loads(text, parse_float=number, parse_int=number, parse_constant=no_number)
 
 
 def number(text: str) -> Decimal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import Views
 from tests.browser.driving import SCHEMES, WIDTHS, View
@@ -42,7 +43,7 @@ def answered(here: View) -> None:
     """A card was overridden, and the page tells what the store holds."""
     here.go("/?patient=severe-anaemia")
     here.page.get_by_role("button", name="Override").first.click()
-    here.page.wait_for_url("**/feedback*")
+    expect(here.page.get_by_text("the store has it").first).to_be_visible()
 
 
 def refused(here: View) -> None:

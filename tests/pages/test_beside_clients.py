@@ -68,3 +68,12 @@ def test_switched_on_the_bases_of_the_settings_are_not_open_to_whoever_sees_the_
     for path in ("/fhir", "/fhir/cards"):
         assert "not among the allowed FHIR bases" in gated.open("POST", path, **told).text
     assert base not in gated.open("GET", "/fhir").text
+
+
+def test_switched_on_nobody_can_enter_a_patient_of_his_own(tmp_path: Path):
+    gated = switched_on(tmp_path)
+    page = gated.open("GET", "/")
+    assert 'class="mine' not in page.text and 'class="patient' in page.text
+    sent = {"mine": "1", "b12-value": "150", "b12-unit": "ng/L"}
+    answer = gated.open("POST", "/", headers={"Sec-Fetch-Site": "same-origin"}, data=sent)
+    assert answer.status_code == 400

@@ -86,7 +86,8 @@ def test_a_card_names_the_source_of_its_own_row_and_its_grade(visitor: Visitor):
     card = visitor.get("/?patient=renal").text.partition("<article")[2].partition("</article>")[0]
     told = " ".join(re.sub(r"<[^>]+>", " ", card).split())
     assert "Source of this card: Design decision of this content" in told
-    assert re.search(r"rests on interpret/grey-mma-unclear : Design decision of this content.* design , checked", told)
+    origin = r"rests on interpret/grey-mma-unclear : Design decision of this content.* design \(our own.*\), checked"
+    assert re.search(origin, told)
 
 
 def test_a_developer_saves_the_request_before_sending_it_and_learns_what_else_there_is(visitor: Visitor):

@@ -1,20 +1,12 @@
-/* Only conveniences: without this script every page works as it is. Buttons that copy a text. */
-"use strict";
-for (const text of document.querySelectorAll("[data-copy]")) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "small copy no-print";
-  button.textContent = "Copy";
-  button.setAttribute("aria-live", "polite");
-  button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(text.textContent);
-      button.textContent = "Copied";
-    } catch {
-      getSelection().selectAllChildren(text);
-      button.textContent = "Selected: copy with the keyboard";
-    }
-    setTimeout(() => { button.textContent = "Copy"; }, 2500);
-  });
-  text.before(button);
-}
+/* Conveniences: without this script every page works as it is. What each module does stands at its beginning. */
+import { copyButtons } from "./copy.js";
+import { live } from "./live.js";
+import { link } from "./link.js";
+import { tabs } from "./tabs.js";
+
+const prepared = (part) => { copyButtons(part); tabs(part); };
+prepared(document);
+live(prepared);
+link();
+const fold = document.querySelector("details[data-fold]");
+if (fold && document.querySelector("article.card") && matchMedia("(max-width: 61.9rem)").matches) fold.open = false;
