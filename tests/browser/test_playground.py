@@ -30,6 +30,7 @@ def cards(page: Page) -> Locator:
 
 def show(here: View) -> None:
     here.page.get_by_role("button", name="Show the cards").last.click()
+    here.page.wait_for_function("!document.querySelector('[aria-busy]')")
 
 
 def b12_value(page: Page) -> Locator:
@@ -147,6 +148,7 @@ def test_a_script_in_what_is_pasted_is_text(view: Views):
 def test_a_wrong_value_comes_back_with_the_focus_on_what_is_wrong(view: Views):
     with view(320) as here:
         here.go(AT_180)
+        here.page.get_by_role("heading", name="Change what is recorded").click()
         b12_value(here.page).fill("1,234")
         here.page.get_by_label("Age in years").fill("40,5")
         with here.refused():

@@ -9,7 +9,7 @@ export function live(prepared) {
   document.addEventListener("submit", (event) => {
     const form = event.target;
     const button = event.submitter;
-    const action = new URL(button?.formAction || form.action);
+    const action = new URL(button?.hasAttribute("formaction") ? button.formAction : form.action);
     if (form.method !== "post" || !IN_PLACE.has(action.pathname) || form.querySelector("[name=pasted]")) return;
     event.preventDefault();
     clearTimeout(timer);
@@ -29,7 +29,7 @@ export function live(prepared) {
 export async function answered(form, button, prepared, asked) {
   running?.abort();
   const now = running = new AbortController();
-  const action = new URL(button?.formAction || form.action);
+  const action = new URL(button?.hasAttribute("formaction") ? button.formAction : form.action);
   const place = document.getElementById("answer");
   place?.setAttribute("aria-busy", "true");
   let page;
