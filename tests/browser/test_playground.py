@@ -97,7 +97,7 @@ def test_an_accepted_suggestion_and_an_overridden_card_arrive_in_the_store(view:
 def test_the_evidence_names_the_row_the_value_and_the_source(view: Views):
     with view() as here:
         here.go(AT_180)
-        why = here.page.get_by_role("tabpanel", name="Why").or_(here.page.get_by_role("region", name="Why: the evidence"))
+        why = here.page.get_by_role("region", name="Why: the evidence")
         why.get_by_text("The decision in full").click()
         expect(why).to_contain_text("interpret/grey-symptoms")
         expect(why).to_contain_text("total B12 180 ng/L")

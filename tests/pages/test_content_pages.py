@@ -69,7 +69,7 @@ def test_the_content_of_another_site_is_shown_by_its_name_and_links_stay_with_it
     [
         ("/content?site=nowhere", "known: example"),
         ("/content/pathways/fr", "known: uk-ng239, us-aafp"),
-        ("/content/pathways/uk-ng239/tables", "known: interpret, treat"),
+        ("/content/pathways/uk-ng239/tables", "known: course, interpret, treat"),
         ("/content/value-sets/lab-b13", "GET /content/value-sets lists them"),
         ("/content/value-sets/..%2F..%2Fcontent", ""),
     ],

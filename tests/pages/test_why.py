@@ -107,12 +107,14 @@ def check(path: Path) -> None:
     decided = {name for name in found.decision.rows if name.split("/")[0] in (*asked, "safety")}
     orders = bool(found.record.selected)
     assert decided <= held, path
-    assert {name for name in held if not (orders and name.startswith("interpret/"))} <= decided | only_read(found), path
+    spoken = {name for name in held if not (orders and name.startswith(("course/", "interpret/")))}
+    assert spoken <= decided | only_read(found), path
     for walk in told.walks:
         for row in walk.above:
             assert row.failing or not walk.first_match, f"{path}: {row.name} did not hold, and nothing says why"
         table = getattr(chosen.pathway, walk.table)
-        findings = found.assessment.findings if walk.table == "interpret" else found.decision.findings
+        read = walk.table in ("course", "interpret")
+        findings = found.assessment.findings if read else found.decision.findings
         told_rows = {row.name for row in (*walk.held, *walk.above)}
         assert told_rows <= {named(row) for row in table}
         if walk.first_match:
@@ -122,4 +124,5 @@ def check(path: Path) -> None:
 def only_read(found: Evaluation) -> set[str]:
     """Rows that hold unasked: of a patient who is out of scope, and where required data is missing."""
     silent = "out_of_scope" in found.decision.findings or found.decision.label == "not-assessable"
-    return {f"interpret/{row.id}" for row in found.assessment.case.pathway.interpret} if silent else set()
+    pathway = found.assessment.case.pathway
+    return {named(row) for row in (*pathway.interpret, *pathway.course)} if silent else set()
