@@ -37,6 +37,8 @@ def main(arguments: list[str]) -> int:
         step("the wheel, installed", install_wheel)
         step("the house rules: ruff", lambda: call([PROGRAMS / "ruff", "check"]))
         step("the house rules: imports look down only", lambda: call([PROGRAMS / "lint-imports"]))
+        step("the house rules: nothing that nobody uses", lambda: call([PYTHON, ROOT / "tests" / "unused.py"]))
+        step("the house rules: types, strictly", lambda: call([PROGRAMS / "mypy"]))
     except StepFailed as failed:
         print(f"\n{failed}", file=sys.stderr)
         return 1

@@ -51,7 +51,7 @@ class Case:
     __slots__ = (
         "record", "pathway", "limits", "today", "found", "labs", "problems", "oral", "course", "ended",
         "doses_are_recorded", "loading", "answered_b12", "b12", "b12_other", "b12_earlier", "b12_newer", "b12_state",
-        "band", "usable_b12", "judged_b12", "old_b12", "doubtful_b12", "mma", "homocysteine", "mma_limit", "unjudged",
+        "band", "usable_b12", "judged_b12", "old_b12", "doubtful_b12", "mma", "homocysteine", "unjudged",
         "folic_orders", "b12_begun", "_newest",
     )  # fmt: skip
 
@@ -73,7 +73,6 @@ class Case:
     doubtful_b12: LabResult | None
     mma: Measured | None
     homocysteine: Measured | None
-    mma_limit: Decimal | None
     unjudged: dict[str, Because]  # analyte -> its newest result, where that could not be judged
     folic_orders: list[Order]  # folic acid at treatment dose that is selected
     b12_begun: list[Because]  # where it is: B12 drafted with it, or begun today or yesterday

@@ -268,9 +268,8 @@ def anaemia_ifab_not_negative(case: Case) -> Found:
     limits=f"result-background mma-upper {TREATED}",
 )
 def markers(case: Case) -> None:
-    """The newest usable results; where MMA was measured, its limit."""
+    """The newest usable results."""
     case.mma, case.homocysteine = newest_marker(case, "mma"), newest_marker(case, "homocysteine")
-    case.mma_limit = upper_limit(case, case.mma, "mma-upper") if case.mma else None
 
 
 def newest_marker(case: Case, analyte: str) -> Measured | None:

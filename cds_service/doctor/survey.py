@@ -119,7 +119,6 @@ class LabTally:
     others: Counter[tuple[Code, str]] = field(default_factory=Counter)  # code and unit of what is none of ours
     uncoded: Counter[str] = field(default_factory=Counter)  # analyte named in words -> results without any code
     textual: Counter[str] = field(default_factory=Counter)  # the same -> results that are words instead of a number
-    look_alikes: int = 0
     results: int = 0
 
     def add(self, resource: Resource, reading: Reading) -> None:
@@ -133,8 +132,8 @@ class LabTally:
         matches = find_codes(reading.find, code)
         test, reason = test_in(matches, reading)
         if reason:
-            self.look_alikes += 1
-        elif test is not None:
+            return
+        if test is not None:
             coding = next(each for use, each in matches if use.concept == f"lab-{test.analyte.id}")
             seen = self._seen(Code(*named(coding, code)), source, test.analyte.id, reading)
             count(self.mapped.setdefault(test.analyte.id, Counter()), seen)

@@ -175,7 +175,6 @@ class Resource(Fhir):
     value_string: str | None = None
     value_boolean: bool | None = None
     value_integer: Decimal | None = None
-    value_date_time: str | None = None
     interpretation: list[CodeableConcept] | CodeableConcept | None = None
     reference_range: list[ReferenceRange] | ReferenceRange | None = None
     data_absent_reason: CodeableConcept | None = None
@@ -260,8 +259,6 @@ class Reaction(Fhir):
 
 class DispenseRequest(Fhir):
     validity_period: Period | None = None
-    number_of_repeats_allowed: Decimal | None = None
-    expected_supply_duration: Quantity | None = None
 
 
 class Search(Fhir):

@@ -101,19 +101,6 @@ def parse_base(text: str) -> Base:
     return Base(base.scheme, base.host, base.port, path)
 
 
-def parse_bases(text: str) -> tuple[Base, ...]:
-    """The comma-separated bases of a setting. The error says which one is wrong, by its place."""
-    bases = []
-    for place, part in enumerate((part.strip() for part in text.split(",")), start=1):
-        if not part:
-            continue
-        try:
-            bases.append(parse_base(part))
-        except AddressRefused as refused:
-            raise AddressRefused(f"base {place} of the list: {refused}") from None
-    return tuple(bases)
-
-
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What may be called, and how much of it is read.

@@ -31,7 +31,6 @@ from cds_service.clinical.tables import Analyte, Unit, convert, days_before, uni
 
 ANALYTES = (*B12_ANALYTES, *MARKERS, "mcv", "haemoglobin")
 HEIGHT, TOP, BOTTOM = 132, 8, 8  # of the plot of one test
-LANE_HEIGHT = 22
 INSET = 1.5  # per cent left free at both ends, so that a mark of today is not cut
 SHORTEST, LONGEST = 365, 3650  # days on the time axis
 MOST_POINTS, MOST_LANES, MOST_BARS = 60, 14, 40

@@ -7,12 +7,17 @@ import time
 import pytest
 
 from cds_service.fetching import Fetch, FetchFailed
-from cds_service.http.addresses import Policy
+from cds_service.http.addresses import Base, Policy, parse_base
 from cds_service.http.client import HttpClient
 
 PATIENT = {"resourceType": "Patient", "id": "pt-1"}
 TOKEN = "opaque-token-for-test"
 DEMO = Policy(demo=True, own_ports=frozenset({8000}))
+
+
+def bases(*texts: str) -> tuple[Base, ...]:
+    """The bases that an operator allows."""
+    return tuple(map(parse_base, texts))
 
 
 def allowed(outgoing: HttpClient, base: str, token: str = "", lifetime: float | None = None) -> Fetch:

@@ -10,9 +10,8 @@ from dataclasses import replace
 import pytest
 
 from cds_service.fetching import FetchFailed
-from cds_service.http.addresses import parse_bases
 from cds_service.http.client import HttpClient
-from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, failure, soon
+from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, bases, failure, soon
 from tests.fhir.loopback import (
     body,
     drip,
@@ -187,7 +186,7 @@ def test_what_is_sent_is_what_was_checked(server, outgoing):
     ],
 )
 def test_there_is_no_access_and_it_is_said_why(base, token, lifetime, why):
-    outgoing = HttpClient(replace(DEMO, bases=parse_bases("http://hapi.example:8080/fhir")))
+    outgoing = HttpClient(replace(DEMO, bases=bases("http://hapi.example:8080/fhir")))
     fetch, reason = outgoing.fetch_for(base, token, lifetime)
     assert fetch is None
     assert why in reason

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 
-from cds_service.http.addresses import Policy, parse_base, parse_bases
+from cds_service.http.addresses import Policy, parse_base
 from cds_service.http.client import HttpClient
-from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, failure, soon
+from tests.fhir.going_out import DEMO, PATIENT, TOKEN, allowed, bases, failure, soon
 from tests.fhir.loopback import (
     fhir,
 )
@@ -41,7 +41,7 @@ def test_localhost_is_called_only_where_it_is_this_machine(server):
 
 
 def test_a_listed_name_that_turns_to_a_metadata_service_is_not_connected_to():
-    policy = Policy(bases=parse_bases("http://ehr.example.org/fhir"))
+    policy = Policy(bases=bases("http://ehr.example.org/fhir"))
     outgoing = HttpClient(policy, resolving("169.254.169.254"))
     assert "not allowed" in failure(allowed(outgoing, "http://ehr.example.org/fhir")).reason
     outgoing.close()
@@ -49,7 +49,7 @@ def test_a_listed_name_that_turns_to_a_metadata_service_is_not_connected_to():
 
 def test_a_listed_name_may_lie_in_a_private_network(server):
     base = f"http://ehr.example.org:{server.server_port}/fhir"
-    outgoing = HttpClient(Policy(bases=parse_bases(base)), resolving("127.0.0.1"))
+    outgoing = HttpClient(Policy(bases=bases(base)), resolving("127.0.0.1"))
     server.answers["/fhir/Patient/pt-1"] = fhir(PATIENT)
     assert allowed(outgoing, base)("Patient/pt-1", soon())
     outgoing.close()
@@ -59,7 +59,7 @@ def test_a_name_that_does_not_resolve_is_a_failure():
     def resolve(*_args, **_named):
         raise socket.gaierror(-2, "Name or service not known")
 
-    outgoing = HttpClient(Policy(bases=parse_bases("https://ehr.example.org/fhir")), resolve)
+    outgoing = HttpClient(Policy(bases=bases("https://ehr.example.org/fhir")), resolve)
     assert "cannot be reached" in failure(allowed(outgoing, "https://ehr.example.org/fhir")).reason
     outgoing.close()
 

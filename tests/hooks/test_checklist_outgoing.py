@@ -12,10 +12,11 @@ import threading
 from pathlib import Path
 
 from cds_service.fetching import Fetch, FetchFailed
-from cds_service.http.addresses import Policy, parse_bases
+from cds_service.http.addresses import Policy
 from cds_service.http.client import HttpClient
 from tests.endings import all_ended
 from tests.fhir import loopback
+from tests.fhir.going_out import bases
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import b12, bundle, fhir_server, says_deficient
 from tests.hooks.processes import SOON, call, environment, free_port, running, until
@@ -60,7 +61,7 @@ def test_item_69_a_name_is_asked_once_for_each_connection_so_that_one_which_chan
     with loopback.serving({"/fhir/Patient/1": loopback.fhir({}, Connection="close")}) as server:
         base = f"http://ehr.example.org:{server.server_port}/fhir"
         name = Rebinding("127.0.0.1", "169.254.169.254")
-        outgoing = HttpClient(Policy(bases=parse_bases(base)), name)
+        outgoing = HttpClient(Policy(bases=bases(base)), name)
         fetch, _ = outgoing.fetch_for(base)
         assert why(fetch) == "read"
         assert name.asked == 1, "whoever asks twice may connect to what was not checked"
