@@ -23,6 +23,7 @@ from . import __version__
 from .auth.admission import Admission, ClientAccess
 from .auth.clients import Client, Clients, load_clients
 from .auth.tokens import MemoryOfTokens, SeenTokens, TokensInStore
+from .bounds import MEGABYTE, MemoryLimit
 from .cdshooks.cards import card_options
 from .cdshooks.registry import HOOKS
 from .content.content import Content, load_content
@@ -40,7 +41,6 @@ from .store.records import DecisionStore
 from .web.access import Callers, remarks
 from .web.calls import Site, add_routes
 from .web.health import add_observation
-from .web.messages import READ_AT_MOST
 
 Clock = Callable[[], datetime]
 Limit = Callable[[str, Fetch | None], AbstractContextManager[Fetch | None]]
@@ -73,8 +73,8 @@ def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     site = replace(site, store=store_of(settings, clock))
     for remark in start_remarks(settings, os.environ):
         log.warning("start", remark=remark)
-    app = Flask("cds_service", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
+    app, largest = Flask("cds_service", static_folder=None), settings.max_body_mb * MEGABYTE
+    app.config["MAX_CONTENT_LENGTH"] = largest + 1  # Flask cuts a body of unknown length there without a word
     if clients is not None:
         site = with_clients(site, clients, configs)
     add_routes(app, add_observation(app, site, measured=bool(settings.metrics_port)))
@@ -192,13 +192,14 @@ def client_config(settings: Settings, content: Content, client: Client | None = 
         seconds=client.seconds,
         silent=client.silent,
         silent_until=client.silent_until,
-        access=ClientAccess(client).fetch_for,
+        access=ClientAccess(client, settings.max_body_mb * MEGABYTE).fetch_for,
     )
 
 
 def demo_client(settings: Settings, content: Content, limit: Limit) -> ClientConfig:
     """What somebody gets who is no client: on this machine in demo mode, on the pages, and on the command line."""
     policy = Policy(bases=tuple(parse_base(base) for base in settings.bases_without_client), demo=settings.demo)
+    policy = replace(policy, answer_bytes=settings.max_body_mb * MEGABYTE, call_bytes=settings.max_body_mb * MEGABYTE)
     outgoing = HttpClient(policy)
 
     def access(base: str, token: str, lifetime: float | None, tenant: str | None) -> Access:
@@ -239,6 +240,7 @@ def build_site(client: ClientConfig, settings: Settings, clock: Clock, log: Filt
         log=log,
         demo=settings.demo,
         origins=frozenset(settings.origins),
+        memory=MemoryLimit(settings.max_body_mb * MEGABYTE),
     )
 
 

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     clients: Path | None = None
     playground: bool = False  # the pages for people, with real clients too; a demo always has them
     workers: int = Field(1, ge=1, le=64)
+    max_body_mb: int = Field(30, ge=1, le=200)  # of a call, and of a FHIR server's answer
     metrics_port: int = Field(0, ge=0, le=65_535)  # 0: none
     metrics_host: str = "127.0.0.1"
     store_url: str = Field("", repr=False)  # "": sqlite:///b12-cds.sqlite; in a demo a temporary file. Holds a password

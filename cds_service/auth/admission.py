@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..bounds import LARGEST_BODY
 from ..fetching import Fetch
 from ..http.addresses import AddressRefused, Policy, parse_base
 from ..http.client import HttpClient
@@ -159,7 +160,7 @@ class ClientAccess:
     """Fetches from the FHIR servers of one client. Each base has its own HTTP client, so that
     a slow server holds up no other."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, answer_bytes: int = LARGEST_BODY) -> None:
         self._servers = [
             (
                 base,
@@ -170,6 +171,8 @@ class ClientAccess:
                         private=base.private,
                         below=True,
                         ca_file=client.ca_file,
+                        answer_bytes=answer_bytes,
+                        call_bytes=answer_bytes,
                     )
                 ),
             )

@@ -134,7 +134,9 @@ class Entries(msgspec.Struct):
     feedback: list[msgspec.Raw]
 
 
-DECODER, ENTRIES, ITEM = (msgspec.json.Decoder(kind) for kind in (FeedbackBody, Entries, FeedbackItem))
+DECODER = msgspec.json.Decoder(FeedbackBody)
+ENTRIES = msgspec.json.Decoder(Entries)
+ITEM = msgspec.json.Decoder(FeedbackItem)
 
 
 def read_feedback(body: bytes, now: datetime) -> Batch:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ..content.codes import ATC, NDC, canonical_system
-from .concepts import CUT, find_bare_ndc, find_codes, texts
+from .concepts import CUT, concepts, find_bare_ndc, find_codes, texts
 from .dosage import micrograms, strength_in
 from .index import WORD
 from .reading import Reading
@@ -22,6 +22,7 @@ LEVELS = {ATC: "atc", NDC: "ndc"}  # every other code system: "code"
 ORDER = ("code", "atc", "ndc")
 VITAMIN_WORDS = re.compile(r"multi-?\s?vit|vitamins\b|prenatal|vitamin b[ -]?co|vitamin b complex|b-complex")
 SURELY_SEVERAL = re.compile(r"multi-?\s?vit|prenatal")  # no class of plain B12 or folic acid is called so
+MOST_PARTS = 200  # codings, ingredients or identifiers of one Medication: real ones have some twenty
 MANY_PARTS = 4  # ingredients in one product: vitamins and minerals, with micrograms of each
 CYANIDE_WORDS = ("cyanokit", "cyanide")
 CYANIDE_DOSE = Decimal(1_000_000)  # micrograms: no B12 treatment comes in grams
@@ -62,10 +63,18 @@ def product_of(resource: Resource, reading: Reading) -> Product:
     words = [reference.display[:CUT]] if reference.display else []
     if medication is None or medication.resource_type != "Medication":
         return Product(found, texts(found) + words, None, [])
+    if has_too_many_parts(medication):
+        return Product(found, texts(found) + words, None, [])
     named = medication.code
     found += named if isinstance(named, list) else [] if named is None or isinstance(named, str) else [named]
     names = [each.value[:CUT] for each in listed(medication.identifier) if each.value and not each.value.isdecimal()]
     return Product(found, texts(found) + words + names, medication.form, listed(medication.ingredient))
+
+
+def has_too_many_parts(medication: Resource) -> bool:
+    """Has a Medication more parts than any real one? Each order that refers to it would read them all again."""
+    codings = [coding for concept in concepts(medication.code) for coding in listed(concept.coding)]
+    return max(len(codings), len(listed(medication.ingredient)), len(listed(medication.identifier))) > MOST_PARTS
 
 
 def codes_in(concept: CodeableConcept | None) -> list[str]:

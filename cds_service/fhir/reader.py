@@ -89,11 +89,13 @@ def issued_plans(resources: Iterable[Resource]) -> frozenset[str]:
 def distinct(resources: Iterable[Resource], reading: Reading) -> list[Resource]:
     """Each resource once: the same may come under several keys. Of two versions the later one, as far as they say."""
     chosen: dict[object, Resource] = {}
+    versions: dict[object, tuple[int, float, bytes]] = {}  # of those chosen, where there are several: encoded once
     for resource in resources:
         key = (resource.resource_type, resource.id) if resource.id else id(resource)
         other = chosen.setdefault(key, resource)
         if other is not resource and other != resource:
-            chosen[key] = max(other, resource, key=lambda each: version(each, reading))
+            known, new = versions.get(key) or version(other, reading), version(resource, reading)
+            chosen[key], versions[key] = (resource, new) if new > known else (other, known)
     return list(chosen.values())
 
 

@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from ..bounds import LARGEST_BODY
+
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>/[A-Za-z0-9._~!$&'()*+,=:@%/|-]*)?(?P<query>\?[^\s#\\\"<>]*)?",
@@ -116,8 +118,8 @@ class Policy:
     anonymous: bool = True
     private: bool = True
     below: bool = False
-    answer_bytes: int = 5_000_000  # decoded, one answer
-    call_bytes: int = 25_000_000  # decoded, all answers of one hook call
+    answer_bytes: int = LARGEST_BODY  # decoded, one answer
+    call_bytes: int = LARGEST_BODY  # decoded, all answers of one hook call
     at_once: int = 16  # calls to one origin at the same time
     ca_file: str | None = None  # certificates of a hospital's own authority
 

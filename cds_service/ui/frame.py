@@ -20,8 +20,9 @@ from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from cds_service.bounds import LARGEST_BODY
 from cds_service.web.calls import CallLimit
-from cds_service.web.messages import LARGEST_BODY, Refused
+from cds_service.web.messages import Refused
 
 # In a card's wording no heading, image or HTML is allowed; js-default lets none through, and checks link addresses.
 MARKDOWN = MarkdownIt("js-default", {"linkify": False, "typographer": False}).disable("image")

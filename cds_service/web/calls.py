@@ -23,12 +23,13 @@ from flask import Flask, Response, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
+from ..bounds import HeldMemory, MemoryLimit, TooCostly, TooMuchHeld, memory_of
 from ..cdshooks.faults import TOO_DEEP, BadRequest
 from ..cdshooks.feedback import OTHER, Feedback, read_feedback
 from ..cdshooks.registry import BY_SERVICE_ID, Hook
 from ..cdshooks.requests import HookRequest, log_name, read_request, surely_too_deep
 from ..evaluate import NONE_PASSED, READY, CallTime, ClientConfig, Evaluation, evaluate, milliseconds
-from ..fetching import Fetch
+from ..fetching import Fetch, FetchFailed
 from ..http.addresses import leads_here
 from ..metrics import Measures, NotMeasured
 from ..store.records import DecisionStore, FeedbackRecord, StoreBusy, StoreDown
@@ -82,6 +83,7 @@ class Site:
     store: DecisionStore | None = None  # None: nothing is stored
     metrics: Measures = field(default_factory=NotMeasured)
     limit: CallLimit = field(default_factory=CallLimit)  # how many calls are answered at once
+    memory: MemoryLimit = field(default_factory=MemoryLimit)  # what they may hold together
     evaluate: Callable[..., Evaluation] = evaluate
 
 
@@ -127,23 +129,23 @@ class Calls:
 
     def call(self, service_id: str) -> Response:
         """POST /cds-services/{id}"""
-        with self.site.limit.admit(request.environ):
-            return self.answered(service_id, time.monotonic() - request.environ.get(WAITED, 0.0))
+        with self.site.limit.admit(request.environ), self.site.memory.call() as held:
+            return self.answered(service_id, time.monotonic() - request.environ.get(WAITED, 0.0), held)
 
-    def answered(self, service_id: str, arrived: float) -> Response:
+    def answered(self, service_id: str, arrived: float, held: HeldMemory) -> Response:
         """The answer to a call that is admitted; `arrived` is when, in seconds of the monotonic clock."""
         hook = known(service_id)
         bind_contextvars(service=service_id)
         client = self.caller(f"/cds-services/{service_id}")
         bind_contextvars(client=client.name)
-        body = read_body()
+        body = read_body(held)
         clock = CallTime(self.site.clock(), arrived)
         try:
             hook_request = read_request(body, hook.id)
             read = time.monotonic()
             bind_contextvars(hookInstance=log_name(hook_request.hook_instance))
             fetch, access = fetch_for(hook_request, client)
-            found = self.site.evaluate(hook_request, client, clock, fetch, self.site.store)
+            found = self.site.evaluate(hook_request, client, clock, holding(fetch, held), self.site.store)
         except BadRequest as error:
             bind_contextvars(**instance_in(body))
             if error.lacks_draft_orders:
@@ -176,7 +178,10 @@ class Calls:
             known(service_id)
             client = self.caller(f"/cds-services/{service_id}/feedback")
             feedback = FeedbackStore(self.site.store, self.site.clock, self.site.log, self.site.metrics.feedback)
-            return feedback.take(service_id, client)
+            if self.site.store is None:
+                raise Refused(404, NOT_KEPT)
+            with self.site.memory.call() as held:
+                return feedback.take(read_body(held), service_id, client)
 
     def caller(self, path: str) -> ClientConfig:
         """Who calls this address of ours. In demo mode it may be anybody on this machine."""
@@ -210,6 +215,22 @@ def is_this_service(base: str) -> bool:
     return leads_here(base, request.environ.get("SERVER_PORT", ""))
 
 
+def holding(fetch: Fetch | None, held: HeldMemory) -> Fetch | None:
+    """The fetch, whose answers count with what the call holds; one that costs too much is data that was not read."""
+    if fetch is None:
+        return None
+
+    def fetch_and_hold(target: str, deadline: float) -> bytes:
+        answer = fetch(target, deadline)
+        try:
+            held.hold(memory_of(answer))
+        except (TooCostly, TooMuchHeld):
+            raise FetchFailed("the answer holds more than can be read just now") from None
+        return answer
+
+    return fetch_and_hold
+
+
 def logged(hook_request: HookRequest, found: Evaluation) -> dict[str, object]:
     """What the log says of an answered call: about the call, never about the patient."""
     return {
@@ -239,11 +260,9 @@ class FeedbackStore:
     log: FilteringBoundLogger
     count: Callable[[str, Iterable[str]], None] = uncounted  # of a client, the outcomes: for the metrics
 
-    def take(self, service: str, client: ClientConfig) -> Response:
-        """The answer to the present request, of a client that is known, about cards of that service."""
-        if self.store is None:
-            raise Refused(404, NOT_KEPT)
-        self.save(read_body(), service, client)
+    def take(self, body: bytes, service: str, client: ClientConfig) -> Response:
+        """The answer to feedback of a client that is known, about cards of that service."""
+        self.save(body, service, client)
         return Response(b"{}", 200, {"Cache-Control": "no-store"}, content_type=JSON)
 
     def save(self, body: bytes, service: str, config: ClientConfig) -> None:

@@ -6,7 +6,8 @@ An error is an OperationOutcome that says what to change, and nothing of what is
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from flask import Flask, Response, request
 from structlog.typing import FilteringBoundLogger
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge, RequestTimeout
 
+from ..bounds import HeldMemory, TooCostly, TooMuchHeld, memory_of
 from ..cdshooks.faults import PARTS, Fault
 from ..cdshooks.requests import log_name
 from ..evaluate import Evaluation
@@ -114,21 +116,44 @@ def _outcome(status: int, issues: Iterable[dict[str, Any]]) -> Response:
 
 # Bodies
 
-LARGEST_BODY = 5_000_000
-READ_AT_MOST = LARGEST_BODY + 1  # for Flask, which cuts a body of unknown length at its limit without a word
+TOO_COSTLY = "the body holds more objects than one call may"
+TOO_MUCH_HELD = "the service is busy with large calls; come again soon"
 MEDIA_TYPES = ("application/json", "application/fhir+json")
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 WRONG_PATIENT = "patient: the Patient that was sent or read is not the one of context.patientId"
 
 
-def read_body() -> bytes:
-    """The body of a call, if it is what we read: JSON, not encoded, not too large (also if it does not say so)."""
+def read_body(held: HeldMemory) -> bytes:
+    """The body of a call, if it is what we read: JSON, not encoded, not too large (also if it does not say so), and
+    cheap enough to decode. What it costs is held until the call is answered."""
     if request.mimetype not in MEDIA_TYPES:
         raise Refused(415, f"the body must be {' or '.join(MEDIA_TYPES)}")
     if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise Refused(415, "an encoded body (Content-Encoding) is not read")
-    length = request.content_length
-    if length is not None and length <= LARGEST_BODY:
+    length, largest = request.content_length, held.limit.largest_body
+    if length is not None and length > largest:
+        raise RequestEntityTooLarge
+    with refusing():
+        held.hold(largest if length is None else length)
+        body = sent_body(length, largest)
+        held.hold(max(memory_of(body) - held.amount, 0))
+    return body
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Answer 413 to what no call may cost, and 503 to what cannot be held just now."""
+    try:
+        yield
+    except TooCostly:
+        raise Refused(413, TOO_COSTLY) from None
+    except TooMuchHeld:
+        raise Refused(503, TOO_MUCH_HELD, headers={"Retry-After": "1"}) from None
+
+
+def sent_body(length: int | None, largest: int) -> bytes:
+    """The bytes of the body, not more than may be. One that does not tell its length is cut while it is read."""
+    if length is not None:
         try:
             body: bytes = request.environ["wsgi.input"].read(length)  # in one piece, not copied in parts
         except TimeoutError:
@@ -142,7 +167,7 @@ def read_body() -> bytes:
         if isinstance(error.__context__, TimeoutError):
             raise RequestTimeout from None
         raise
-    if len(body) > LARGEST_BODY:
+    if len(body) > largest:
         raise RequestEntityTooLarge
     return body
 

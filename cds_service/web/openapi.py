@@ -24,7 +24,7 @@ ERRORS = {
     404: "There is no such address, or feedback is not kept here.",
     408: "The body did not come in time.",
     412: "Required data is missing and could not be read; key by key, and why.",
-    413: "The body is larger than 5 MB.",
+    413: "The body is larger than is allowed (CDS_MAX_BODY_MB), or holds too many objects.",
     415: "The body is not JSON, or it is encoded.",
     429: "This client calls more often than was agreed.",
     500: "The service failed, and the fault is ours.",

@@ -17,6 +17,7 @@ import structlog
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
+from cds_service.bounds import MemoryLimit
 from cds_service.cdshooks.cards import OVERRIDE_SYSTEM, CardIds, CardOptions, Cards, SuggestedOrder, Title, build_cards
 from cds_service.cdshooks.registry import discovery
 from cds_service.cdshooks.requests import HookRequest, read_request
@@ -25,13 +26,14 @@ from cds_service.clinical.tables import Provenance, Source
 from cds_service.evaluate import CallTime, ClientConfig
 from cds_service.http.client import HttpClient, Policy
 from cds_service.web.calls import Site, add_routes
-from cds_service.web.messages import READ_AT_MOST, add_error_handlers
+from cds_service.web.messages import add_error_handlers
 
 PATH = "/cds-services/b12-patient-view"
 HOOK_INSTANCE = "7f0d2a0e-3a1b-4f0c-9a55-5d6b8f1f6a10"
 CONTEXT = {"userId": "Practitioner/1", "patientId": "pt-1"}
 TEMPLATES = {"patient": "Patient/{{context.patientId}}", "b12": "Observation?patient={{context.patientId}}&code=2132-9"}
 GUIDELINE = Source("guide", "Guideline", "https://guide.example.org/b12", "2024")
+LARGEST_BODY = 5_000_000
 CLOSING = "Nobody has approved this yet."
 SECRET = "sEcReT-of-the-patient"
 ENVIRON = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1:8000", "SERVER_PORT": "8000"}
@@ -152,6 +154,7 @@ class Caller:
     demo: bool = True
     origins: frozenset[str] = frozenset()
     store: Any = None
+    memory: MemoryLimit = field(default_factory=lambda: MemoryLimit(LARGEST_BODY))
     log: io.StringIO = field(default_factory=io.StringIO)
 
     def __post_init__(self) -> None:
@@ -166,9 +169,10 @@ class Caller:
             demo=self.demo,
             origins=self.origins,
             store=self.store,
+            memory=self.memory,
         )
         self.app = Flask("cds_service", static_folder=None)
-        self.app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
+        self.app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY + 1
         add_error_handlers(self.app, log)
         add_routes(self.app, site)
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.cdshooks.requests import DEPTH, surely_too_deep, too_deep
-from cds_service.web.messages import LARGEST_BODY
-from tests.hooks.calling import Answers, Caller, body, one_issue
+from tests.hooks.calling import LARGEST_BODY, Answers, Caller, body, one_issue
 
 
 def nested(levels: int, opening: str = "[", closing: str = "]") -> bytes:
@@ -24,7 +23,7 @@ def test_item_36_64_levels_are_read_and_65_are_400():
     assert one_issue(Caller().post(nested(DEPTH + 1)), 400)["details"]["text"] == "the body is nested too deep"
 
 
-@pytest.mark.parametrize("levels", [100, 1_000, 100_000, 2_000_000])
+@pytest.mark.parametrize("levels", [100, 1_000, 100_000])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 def test_item_36_a_deep_body_is_400_however_deep(levels, opening, closing):
     body = nested(levels, opening, closing)[:LARGEST_BODY]

@@ -16,8 +16,7 @@ from cds_service.cdshooks.faults import BadRequest
 from cds_service.cdshooks.registry import HOOKS
 from cds_service.cdshooks.requests import read_request
 from cds_service.cdshooks.schemas import schema_of
-from cds_service.web.messages import LARGEST_BODY
-from tests.hooks.calling import CONTEXT, PATH, SECRET, Answers, Caller, body, one_issue, outcome
+from tests.hooks.calling import CONTEXT, LARGEST_BODY, PATH, SECRET, Answers, Caller, body, one_issue, outcome
 
 NOT_JSON = {
     "nothing": b"",

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from werkzeug.test import Client
 
 from cds_service.app import create_app
+from cds_service.bounds import LARGEST_BODY
 from cds_service.cdshooks.registry import BY_SERVICE_ID, HOOKS
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.settings import Settings
@@ -109,7 +110,7 @@ def test_every_error_is_an_outcome_by_its_schema():
         (post(wrong), 400),
         (post(body(prefetch=...)), 412),
         (post(body(), path="/cds-services/none"), 404),
-        (post(b" " * 5_000_001), 413),
+        (post(b" " * (LARGEST_BODY + 1)), 413),
         (post(body(), REMOTE_ADDR="192.0.2.1"), 403),
         (get(PATH), 405),
         (get("/nowhere"), 404),
