@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -126,7 +126,7 @@ def file_was_replaced(connection: Connection) -> bool:
     return connection.info.get("file") != file_identity(file)
 
 
-def limit_time(connection: Connection, seconds: float, is_over: Callable[[], bool], writes: Mapping[str, bool]) -> None:
+def limit_time(connection: Connection, seconds: float, is_over: Callable[[], bool]) -> None:
     """Let the database itself end what takes longer. SQLite asks `is_over` while it works, and is told before a
     transaction begins. PostgreSQL counts for every statement, and is told by the first one of a transaction, which also
     shows that the connection still stands."""
@@ -137,12 +137,7 @@ def limit_time(connection: Connection, seconds: float, is_over: Callable[[], boo
         driver.execute(f"PRAGMA busy_timeout = {min(milliseconds, BUSY_MS)}")
         driver.execute("PRAGMA synchronous = NORMAL")
         return
-    # Only feedback must survive a power failure of the database's machine: nothing else waits for its disk.
-    durable = "on" if writes.get("durable") else "off"
-    connection.exec_driver_sql(
-        f"SELECT set_config('statement_timeout', '{milliseconds}', false),"
-        f" set_config('synchronous_commit', '{durable}', false)"
-    )
+    connection.exec_driver_sql(f"SET statement_timeout = {milliseconds:d}")
 
 
 def empty_write_ahead_log(connection: Connection) -> None:

@@ -132,7 +132,7 @@ class Task(Generic[T]):
 
     def _limit(self, connection: Connection) -> None:
         try:
-            limit_time(connection, self.ends - time.monotonic(), self.is_over, self.operation.writes)
+            limit_time(connection, self.ends - time.monotonic(), self.is_over)
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise Stale from None

@@ -15,9 +15,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, case, delete, exists, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql.dml import Insert as PostgresInsert
 from sqlalchemy.dialects.sqlite.dml import Insert as SqliteInsert
 
@@ -32,6 +46,63 @@ MOST_EARLIER = 200  # feedback that waited for the decisions of one batch
 ACCEPTED, OVERRIDDEN = "accepted", "overridden"
 ROW, ORDER = "row", "order"
 Line = dict[str, Any]  # a row of the table `history`
+
+
+def answered_at(given: FromClause = feedback) -> ColumnElement[int]:
+    """When a feedback was given: as the client says, but never later than it came."""
+    told = func.coalesce(given.c.at, given.c.received)
+    return case((told < given.c.received, told), else_=given.c.received)
+
+
+# The statements, made once: a database's compiled form of each is then kept.
+ROWS_OF_USER = (
+    select(history.c.name, history.c.at, history.c.outcome, history.c.reason, history.c.evidence, history.c.key)
+    .where(history.c.patient == bindparam("patient"), history.c.user == bindparam("user"), history.c.kind == ROW)
+    .where(history.c.at >= bindparam("since"))
+    .order_by(history.c.at.desc(), history.c.feedback.desc())
+    .limit(MOST)
+)
+ORDERS_OF_PATIENT = (
+    select(history.c.name, history.c.at)
+    .where(history.c.patient == bindparam("patient"), history.c.kind == ORDER)
+    .where(history.c.at >= bindparam("since"))
+    .order_by(history.c.at.desc())
+    .limit(MOST)
+)
+ANSWERS = (
+    select(feedback.c.id.label("feedback"), feedback.c.outcome, feedback.c.reason, answered_at().label("at"), card)
+    .join(card, and_(card.c.client == feedback.c.client, card.c.card == feedback.c.card))
+    .where(feedback.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(card.c.client, card.c.card, feedback.c.id)
+    .with_for_update(of=card)
+)
+ROWS_SHOWN = select(shown.c.decision, shown.c.card, shown.c.row).where(
+    shown.c.decision.in_(bindparam("decisions", expanding=True))
+)
+ACCEPTANCES = (
+    select(feedback.c.id.label("feedback"), feedback.c.client, feedback.c.outcome, feedback.c.reason,
+           answered_at().label("at"), accepted.c.suggestion)
+    .join(accepted, accepted.c.feedback == feedback.c.id)
+    .where(feedback.c.id.in_(bindparam("ids", expanding=True)), feedback.c.outcome == ACCEPTED)
+)  # fmt: skip
+OFFER = (
+    select(offered.c.card, offered.c.kind, offered.c.draft)
+    .where(offered.c.suggestion == bindparam("suggestion"))
+    .limit(1)
+)
+CARD_OF_ONE_PATIENT = select(card).where(
+    card.c.client == bindparam("client"), card.c.card == bindparam("card"), ~card.c.other_patient
+)
+FEEDBACK_WITHOUT_HISTORY = (
+    select(feedback.c.id)
+    .where(feedback.c.card.in_(bindparam("names", expanding=True)))
+    .where(~exists().where(history.c.client == feedback.c.client, history.c.card == feedback.c.card))
+    .order_by(feedback.c.id.desc())
+    .limit(MOST_EARLIER)
+)
+DOUBTFUL = select(card.c.client, card.c.card, card.c.other_patient).where(
+    tuple_(card.c.client, card.c.card).in_(bindparam("cards", expanding=True)), or_(card.c.other_call, card.c.critical)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,39 +167,20 @@ class HistoryQuery:
         rows: dict[str, list[Answered]] = {}
         orders: dict[str, int] = {}
         for key in self._keys.all:
-            for each in self._rows_of(connection, key, who, now):
-                rows.setdefault(each.name, []).append(
-                    Answered(each.at, each.outcome, each.reason, each.evidence, each.key)
-                )
-            for each in self._orders_of(connection, key, who, now):
-                orders[each.name] = max(each.at, orders.get(each.name, each.at))
-        for answered in rows.values():
-            answered.sort(key=lambda each: each.at, reverse=True)  # stable: of one moment the newest feedback first
+            asked = {"patient": key.patient(who), "user": key.user(who)}
+            if self._span.override:
+                since = now - self._span.override * DAY
+                for each in connection.execute(ROWS_OF_USER, {**asked, "since": since}).all():
+                    answered = Answered(each.at, each.outcome, each.reason, each.evidence, each.key)
+                    rows.setdefault(each.name, []).append(answered)
+            if self._span.accepted:
+                del asked["user"]
+                since = now - self._span.accepted * DAY
+                for name, at in connection.execute(ORDERS_OF_PATIENT, {**asked, "since": since}).all():
+                    orders[name] = max(at, orders.get(name, at))
+        for found in rows.values():
+            found.sort(key=lambda each: each.at, reverse=True)  # stable: of one moment the newest feedback first
         return StoredHistory(who, self._keys, rows, orders, zone)
-
-    def _rows_of(self, connection: Connection, key: Key, who: CallParties, now: int) -> Sequence[Any]:
-        if not self._span.override:
-            return ()
-        newest = (
-            select(history.c.name, history.c.at, history.c.outcome, history.c.reason, history.c.evidence, history.c.key)
-            .where(history.c.patient == key.patient(who), history.c.user == key.user(who), history.c.kind == ROW)
-            .where(history.c.at >= now - self._span.override * DAY)
-            .order_by(history.c.at.desc(), history.c.feedback.desc())
-            .limit(MOST)
-        )
-        return connection.execute(newest).all()
-
-    def _orders_of(self, connection: Connection, key: Key, who: CallParties, now: int) -> Sequence[Any]:
-        if not self._span.accepted:
-            return ()
-        newest = (
-            select(history.c.name, history.c.at)
-            .where(history.c.patient == key.patient(who), history.c.kind == ORDER)
-            .where(history.c.at >= now - self._span.accepted * DAY)
-            .order_by(history.c.at.desc())
-            .limit(MOST)
-        )
-        return connection.execute(newest).all()
 
 
 def write_feedback(
@@ -143,7 +195,7 @@ def write_feedback(
         return []
     # In the order of their digests: two writers that bring the same in another order must not wait for each other.
     rows = [told[digest][0] for digest in sorted(told)]
-    new = insert_new(connection, feedback).returning(feedback.c.id, feedback.c.digest)
+    new = insert_new(connection.dialect.name, feedback).returning(feedback.c.id, feedback.c.digest)
     made = {digest: number for number, digest in connection.execute(new, rows).all()}
     suggestions = [
         {"feedback": number, "suggestion": suggestion}
@@ -151,7 +203,7 @@ def write_feedback(
         for suggestion in told[digest][1]
     ]
     if suggestions:
-        connection.execute(insert_new(connection, accepted), suggestions)
+        connection.execute(insert_new(connection.dialect.name, accepted), suggestions)
     return note_answers(connection, [*made.values()])
 
 
@@ -165,26 +217,13 @@ def note_answers(connection: Connection, ids: Sequence[int]) -> list[int]:
         key=lambda line: (line["client"], line["card"], line["kind"], line["name"], line["at"], line["feedback"])
     )
     if lines:
-        connection.execute(upsert(connection), lines)
+        connection.execute(upsert(connection.dialect.name), lines)
     return sorted({*ids} - {each["feedback"] for each in answers})
-
-
-def answered_at(given: FromClause = feedback) -> ColumnElement[int]:
-    """When a feedback was given: as the client says, but never later than it came."""
-    told = func.coalesce(given.c.at, given.c.received)
-    return case((told < given.c.received, told), else_=given.c.received)
 
 
 def answers_to_cards(connection: Connection, ids: Sequence[int]) -> list[Line]:
     """The feedback of these ids with the cards that it is about; those cards stay as they are until we have done."""
-    found = (
-        select(feedback.c.id.label("feedback"), feedback.c.outcome, feedback.c.reason, answered_at().label("at"), card)
-        .join(card, and_(card.c.client == feedback.c.client, card.c.card == feedback.c.card))
-        .where(feedback.c.id.in_(ids))
-        .order_by(card.c.client, card.c.card, feedback.c.id)
-        .with_for_update(of=card)
-    )
-    return [dict(each) for each in connection.execute(found).mappings()]
+    return [dict(each) for each in connection.execute(ANSWERS, {"ids": ids}).mappings()]
 
 
 def row_lines(connection: Connection, answers: Sequence[Line]) -> list[Line]:
@@ -192,29 +231,22 @@ def row_lines(connection: Connection, answers: Sequence[Line]) -> list[Line]:
     telling = [each for each in answers if not (each["other_call"] or each["critical"])]
     if not telling:
         return []
-    which = tuple_(shown.c.decision, shown.c.card).in_([(each["decision"], each["card"]) for each in telling])
-    rows: dict[str, set[str]] = {}
-    for name, row in connection.execute(select(shown.c.card, shown.c.row).where(which)):
-        rows.setdefault(name, set()).add(row)
-    return [line(each, ROW, row, each) for each in telling for row in rows.get(each["card"], ())]
+    rows: dict[tuple[str, str], set[str]] = {}
+    decisions = list({each["decision"] for each in telling})
+    for decision, name, row in connection.execute(ROWS_SHOWN, {"decisions": decisions}):
+        rows.setdefault((decision, name), set()).add(row)
+    return [line(each, ROW, row, each) for each in telling for row in rows.get((each["decision"], each["card"]), ())]
 
 
 def order_lines(connection: Connection, ids: Sequence[int]) -> list[Line]:
     """The orders that feedback accepts: by the suggestion's id, whatever card the feedback names."""
-    given = (
-        select(feedback.c.id.label("feedback"), feedback.c.client, feedback.c.outcome, feedback.c.reason,
-               answered_at().label("at"), accepted.c.suggestion)
-        .join(accepted, accepted.c.feedback == feedback.c.id)
-        .where(feedback.c.id.in_(ids), feedback.c.outcome == ACCEPTED)
-    )  # fmt: skip
     lines = []
-    for answer in connection.execute(given).mappings().all():
-        of_suggestion = select(offered.c.card, offered.c.kind, offered.c.draft)
-        what = connection.execute(of_suggestion.where(offered.c.suggestion == answer["suggestion"]).limit(1)).first()
+    for answer in connection.execute(ACCEPTANCES, {"ids": ids}).mappings().all():
+        what = connection.execute(OFFER, {"suggestion": answer["suggestion"]}).first()
         if what is None:
             continue
-        of_card = select(card).where(card.c.client == answer["client"], card.c.card == what.card, ~card.c.other_patient)
-        sent = connection.execute(of_card).mappings().first()
+        asked = {"client": answer["client"], "card": what.card}
+        sent = connection.execute(CARD_OF_ONE_PATIENT, asked).mappings().first()
         if sent is not None:
             lines.append(line(sent, ORDER, f"{what.kind}:{what.draft}", answer))
     return lines
@@ -231,10 +263,11 @@ def line(sent: Mapping[Any, Any], kind: str, name: str, answer: Mapping[Any, Any
     }
 
 
-def upsert(connection: Connection) -> SqliteInsert | PostgresInsert:
+@cache
+def upsert(dialect: str) -> SqliteInsert | PostgresInsert:
     """Insert a line, or replace an earlier answer to the same. What closes a card that was accepted, without a reason,
     is no override of it."""
-    insert = insert_of(connection, history)
+    insert = insert_of(dialect, history)
     new = insert.excluded
     is_newer = tuple_(new["at"], new["feedback"]) >= tuple_(history.c.at, history.c.feedback)
     only_closes = and_(history.c.outcome == ACCEPTED, new["outcome"] == OVERRIDDEN, new["reason"] == "")
@@ -252,24 +285,13 @@ def catch_up(connection: Connection, cards: Sequence[tuple[str, str]]) -> None:
     if not cards:
         return
     withdraw(connection, cards)
-    same_card = and_(history.c.client == feedback.c.client, history.c.card == feedback.c.card)
-    earlier = (
-        select(feedback.c.id)
-        .where(feedback.c.card.in_(sorted({name for _, name in cards})))
-        .where(~exists().where(same_card))
-        .order_by(feedback.c.id.desc())
-        .limit(MOST_EARLIER)
-    )
-    note_answers(connection, [*connection.scalars(earlier)])
+    earlier = connection.scalars(FEEDBACK_WITHOUT_HISTORY, {"names": sorted({name for _, name in cards})})
+    note_answers(connection, [*earlier])
 
 
 def withdraw(connection: Connection, cards: Sequence[tuple[str, str]]) -> None:
     """Take back what was said of cards of which it is not known any more which decision was meant."""
-    doubtful = or_(card.c.other_call, card.c.critical)
-    flagged = select(card.c.client, card.c.card, card.c.other_patient).where(
-        tuple_(card.c.client, card.c.card).in_(cards), doubtful
-    )
-    for each in connection.execute(flagged).all():
+    for each in connection.execute(DOUBTFUL, {"cards": cards}).all():
         which = and_(history.c.client == each.client, history.c.card == each.card)
         kind = history.c.kind.in_([ROW, ORDER] if each.other_patient else [ROW])
         connection.execute(delete(history).where(which, kind))

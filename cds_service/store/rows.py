@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Sequence
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -70,7 +71,8 @@ class DecisionRows:
         """Those that are not there yet; a card that was sent before is brought up to date."""
         for table, rows in self.by_table.items():
             if rows:
-                statement = upsert_card(connection) if table is tables.card else insert_new(connection, table)
+                dialect = connection.dialect.name
+                statement = upsert_card(dialect) if table is tables.card else insert_new(dialect, table)
                 connection.execute(statement, rows)
 
 
@@ -85,9 +87,10 @@ def cards_sent(decision: Row, kept: DecisionRecord) -> list[Row]:
     ]  # fmt: skip
 
 
-def upsert_card(connection: Connection) -> SqliteInsert | PostgresInsert:
+@cache
+def upsert_card(dialect: str) -> SqliteInsert | PostgresInsert:
     """An insert of cards that were sent; of one that was sent before it is noted for whom else."""
-    insert = insert_of(connection, tables.card)
+    insert = insert_of(dialect, tables.card)
     new, old = insert.excluded, tables.card.c
     patient = new["patient"] != old.patient
     return insert.on_conflict_do_update(
@@ -150,11 +153,12 @@ def _fitting(kind: Any, value: Any) -> Any:
     return value
 
 
-def insert_of(connection: Connection, table: Table) -> SqliteInsert | PostgresInsert:
+def insert_of(dialect: str, table: Table) -> SqliteInsert | PostgresInsert:
     """An insert in the dialect of the database, which both know what to do with a row that is there already."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
-def insert_new(connection: Connection, table: Table) -> SqliteInsert | PostgresInsert:
+@cache
+def insert_new(dialect: str, table: Table) -> SqliteInsert | PostgresInsert:
     """An insert that leaves alone what is there already."""
-    return insert_of(connection, table).on_conflict_do_nothing()
+    return insert_of(dialect, table).on_conflict_do_nothing()

@@ -16,9 +16,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from typing import Any
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, bindparam
+from sqlalchemy.sql.dml import ReturningInsert
 
 from .database import DURABLY, WRITES, read_url, service_engine
 from .executor import MOST_LATE, Executor, Operation
@@ -171,12 +173,21 @@ def close_at_exit(store: weakref.ref[Store]) -> None:
 
 def note_token(connection: Connection, issuer: str, jti: str, until: float, now: float) -> bool:
     """Note a token until `until`; False if it is noted already and still counts. Both in seconds since 1970."""
-    row = {"issuer": digest(issuer), "jti": digest(jti), "until": math.ceil(until * 1000)}
-    insert = insert_of(connection, seen_token).values(row)
-    over = seen_token.c.until < math.floor(now * 1000)  # one that nobody has cleaned up yet
-    noted = insert.on_conflict_do_update(
+    row = {
+        "issuer": digest(issuer),
+        "jti": digest(jti),
+        "until": math.ceil(until * 1000),
+        "now": math.floor(now * 1000),
+    }
+    return connection.execute(upsert_token(connection.dialect.name), row).first() is not None
+
+
+@cache
+def upsert_token(dialect: str) -> ReturningInsert[tuple[int]]:
+    """An insert of a token that returns something where it is new, or replaces one that counts no more."""
+    insert = insert_of(dialect, seen_token)
+    return insert.on_conflict_do_update(
         index_elements=[seen_token.c.issuer, seen_token.c.jti],
         set_={"until": insert.excluded["until"]},
-        where=over,
+        where=seen_token.c.until < bindparam("now"),  # one that nobody has cleaned up yet
     ).returning(seen_token.c.until)
-    return connection.execute(noted).first() is not None
