@@ -135,7 +135,7 @@ def read_body(held: HeldMemory) -> bytes:
         raise RequestEntityTooLarge
     with refusing():
         held.hold(largest if length is None else length)
-        body = sent_body(length, largest)
+        body = received_body(length, largest)
         held.hold(max(memory_of(body) - held.amount, 0))
     return body
 
@@ -149,6 +149,18 @@ def refusing() -> Iterator[None]:
         raise Refused(413, TOO_COSTLY) from None
     except TooMuchHeld:
         raise Refused(503, TOO_MUCH_HELD, headers={"Retry-After": "1"}) from None
+
+
+def received_body(length: int | None, largest: int) -> bytes:
+    """The bytes of the body. Whatever the server cannot read of it (sizes of chunks, line ends, trailers) is the
+    client's fault: 400, and the connection ends, for nobody knows where the next request begins."""
+    try:
+        return sent_body(length, largest)
+    except (HTTPException, MemoryError):
+        raise
+    except Exception as error:
+        text = f"the body cannot be read as HTTP: {type(error).__name__}"
+        raise Refused(400, text, headers={"Connection": "close"}) from None
 
 
 def sent_body(length: int | None, largest: int) -> bytes:

@@ -6,9 +6,11 @@ import json
 import re
 import signal
 import socket
+from contextlib import suppress
 
 import pytest
 
+from cds_service.bounds import LARGEST_BODY
 from tests.hooks.calling import PATH, body
 from tests.hooks.processes import (
     SOON,
@@ -103,8 +105,8 @@ def test_over_a_real_connection_the_limits_hold():
         assert status == 200, told
         assert headers["Cache-Control"] == "no-store"
         assert re.fullmatch(r"read;dur=[\d.]+, decide;dur=[\d.]+, total;dur=[\d.]+", headers["Server-Timing"])
-        assert call(port, "POST", PATH, b" " * 5_000_001)[0] == 413
-        assert chunked(port, PATH, b" " * 5_000_001) == 413
+        assert heard(port, b" ", f"Content-Length: {LARGEST_BODY + 1}").startswith(b"HTTP/1.1 413")
+        assert chunked(port, PATH, b" " * (LARGEST_BODY + 1)) == 413
         assert chunked(port, PATH, json.dumps(body()).encode()) == 200
         assert call(port, "GET", "/cds-services", Host="example.org")[0] == 403
         assert call(port, "GET", "/cds-services", **{"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Host": "x"})[0] == 200
@@ -147,3 +149,37 @@ def test_a_demo_whose_service_is_killed_says_so_and_ends():
         with_pid(service, signal.SIGKILL)
         assert process.wait(SOON) == 2
         assert "the service has ended by itself" in process.told()
+
+
+MALFORMED = {
+    "a negative size": b"-1\r\n{}\r\n0\r\n\r\n",
+    "a size that is none": b"zz\r\n{}\r\n0\r\n\r\n",
+    "no size": b"\r\n{}\r\n0\r\n\r\n",
+    "no line end after a chunk": b"2\r\n{}0\r\n\r\n",
+    "a size without an end": b"1" * 20_000 + b"\r\n{}",
+    "an odd extension": b"2;\x00=1\r\n{}\r\n0\r\n\r\n",
+    "an odd trailer": b"2\r\n{}\r\n0\r\nX Y: 1\r\n\r\n",
+    "a trailer without a name": b"2\r\n{}\r\n0\r\n: 1\r\n\r\n",
+    "a huge trailer": b"2\r\n{}\r\n0\r\nX: " + b"y" * 3_000_000 + b"\r\n\r\n",
+}
+
+
+def heard(port: int, sent: bytes, length: str = "Transfer-Encoding: chunked") -> bytes:
+    """The beginning of what the service answers to these bytes."""
+    head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", port), SOON) as connection, suppress(ConnectionError):
+        connection.sendall(f"{head}{length}\r\n\r\n".encode() + sent)
+        return connection.recv(65_536)
+    return b""
+
+
+def test_a_malformed_chunked_body_is_400_ends_the_connection_and_is_no_bug():
+    port = free_port()
+    with running("serve", "--demo", "--port", str(port)) as process:
+        until(answers(port), process)
+        for name, sent in MALFORMED.items():
+            answer = heard(port, sent)
+            assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 408", b"HTTP/1.1 431", b""), (name, answer[:200])
+        assert call(port, "POST", PATH, json.dumps(body()).encode())[0] == 200
+        ends_well(process, signal.SIGTERM)
+        assert '"bug"' not in process.told()
