@@ -11,7 +11,12 @@ Depth = TypeVar("Depth")
 
 VARIABLE = "B12_TESTS_THOROUGH"  # in the environment, so that every worker and every process of a test knows
 EXAMPLES = (60, 600)  # of each property: on a change, and thorough
-ADDS = (f"{EXAMPLES[1]} examples of each property instead of {EXAMPLES[0]}",)
+ADDS = (
+    f"{EXAMPLES[1]} examples of each property instead of {EXAMPLES[0]}",
+    "every enumerated patient instead of every seventh",
+    "100 examples of schemathesis for each operation instead of 15",
+    "200,000 hostile calls, feedbacks, pages and FHIR answers instead of 1,800",
+)
 
 
 def is_thorough() -> bool:
