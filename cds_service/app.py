@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     configs = client_configs(clients, settings, content, limit) if clients is not None else {}
     # What cannot be used was refused by now, in one line: nothing is opened and nothing remarked before that.
     site = replace(site, store=store_of(settings, clock))
-    for remark in start_remarks(settings, os.environ):
+    for remark in start_remarks(settings, os.environ, content.site.time_zone):
         log.warning("start", remark=remark)
     app, largest = Flask("cds_service", static_folder=None), settings.max_body_mb * MEGABYTE
     app.config["MAX_CONTENT_LENGTH"] = largest + 1  # Flask cuts a body of unknown length there without a word
@@ -181,6 +181,7 @@ def client_config(settings: Settings, content: Content, client: Client | None = 
         drafts=build_drafts(content, pathway),
         templates=content.prefetch[settings.prefetch],
         zone=settings.zone_with(content.site.time_zone),
+        zone_stated=settings.states_zone(content.site.time_zone),
         cards=card_options(pathway, content.is_approved, **{**content.site.cards, **options}),
     )
     if client is None:

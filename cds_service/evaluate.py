@@ -58,6 +58,7 @@ NO_ORDERS = Drafted()
 NOTHING_GATHERED = Gathered((), (), {}, (), lambda _: True, lambda _: None)
 SECONDS = 2.0  # for one call, where the client's settings say nothing
 
+ZONE_NOT_STATED = "time-zone-not-stated"  # and a time came with an offset from UTC: its day may be another
 READY, NONE_PASSED = "ready", "none passed"
 UNUSED = {  # warning of a request whose FHIR access is not used -> why, in words for the client and the log
     "token-for-another-patient": "fhirAuthorization is for another patient",
@@ -103,6 +104,7 @@ class ClientConfig:
     zone: tzinfo  # whose calendar days count
     cards: CardOptions
     on_missing: str = "412"  # 412 | card
+    zone_stated: bool = True  # False: nobody has said which zone that is, and UTC stands in
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # hook -> time for one call
     default_seconds: float = SECONDS
     silent: bool = False  # calls are decided and recorded, but no card is sent: a pilot
@@ -235,7 +237,10 @@ def answer(call: Call) -> Evaluation:
     """The answer to a call, from its orders to the cards."""
     orders = read_orders(call.request, call.client, call.today, call.fetch, call.optional_deadline)
     found = answer_with(call, orders)
-    return replace(found, warnings=orders.warnings) if orders.warnings else found
+    warnings = orders.warnings
+    if found.record.other_offset and not call.client.zone_stated:
+        warnings = (*warnings, ZONE_NOT_STATED)
+    return replace(found, warnings=warnings) if warnings else found
 
 
 def answer_with(call: Call, orders: Drafted) -> Evaluation:

@@ -29,6 +29,7 @@ ALARMING = ("401", "500", "503")
 INDICATORS = frozenset(["info", "warning", "critical"])
 KEY_STATES = frozenset([ABSENT, NULL, EMPTY, INCOMPLETE, FAILED, DATA])
 OUTCOMES = frozenset(["accepted", "overridden"])
+WARNINGS = ("time-zone-not-stated", "selection-not-among-the-drafts")
 ACCESS = {"ready": "ready", "none passed": "none passed"}  # any other text says why the server may not be called
 IGNORED = reasons.REASONS | bundles.REASONS | index.REASONS | {MORE_NAMES, "another patient", "specimen"}
 
@@ -136,6 +137,7 @@ class Metrics:
         self._refused = counter("refused", "Requests answered with an error", status=STATUSES)
         self._feedback = counter("feedback", "Feedback stored", client=names.clients, outcome=OUTCOMES)
         self._forgotten = counter("recall_gave_up", "Calls for which the store could not say what was overridden")
+        self._odd = counter("warnings", "Calls in which something was odd and put right", warning=WARNINGS)
         self._lost = counter("store_lost", "Decisions that could not be kept")
         self._begin_with_nothing(names)
 
@@ -158,6 +160,8 @@ class Metrics:
         for left_out in found.record.ignored:
             self._ignored.of(left_out.reason.partition(":")[0]).inc()  # what follows the colon may name what was sent
         self._access.of(ACCESS.get(fhir, "refused")).inc()
+        for warning in found.warnings:
+            self._odd.of(warning).inc()
         if not found.remembered:
             self._forgotten.of().inc()
 

@@ -110,6 +110,10 @@ class Settings(BaseSettings):
         search the patients of those bases."""
         return self.fhir_bases if self.demo else ()
 
+    def states_zone(self, of_site: str) -> bool:
+        """Has anybody said which time zone is meant: the environment, or the site's folder?"""
+        return bool(of_site) or "time_zone" in self.model_fields_set
+
     def zone_with(self, of_site: str) -> tzinfo:
         """The time zone, with what the site's folder states ("" is nothing). Two that differ are a SettingsError:
         what the site has signed is not changed from outside."""
@@ -130,12 +134,14 @@ def load_settings(**given: Any) -> Settings:
         raise SettingsError("; ".join(_line(fault) for fault in error.errors())) from None
 
 
-def start_remarks(settings: Settings, environment: Iterable[str]) -> Iterator[str]:
+def start_remarks(settings: Settings, environment: Iterable[str], of_site: str = "") -> Iterator[str]:
     """What an operator should read at every start, a line each; never a value that may be secret. `environment`: the
-    names of its variables."""
+    names of its variables; `of_site`: the time zone that the site's folder states."""
     yield from _misspelt([*environment, *_files(settings.secrets_dir)])
     if settings.fhir_bases and not settings.demo:
         yield "CDS_FHIR_BASES is for demo mode and the command line: each client has its own bases, the pages have none"
+    if not (settings.demo or settings.states_zone(of_site)):
+        yield "CDS_TIME_ZONE is not set: days are those of UTC, so that 00:30 at +01:00 counts as the day before"
     if settings.store_url == NONE:
         return
     yield _store_told(settings)

@@ -276,3 +276,4 @@ class PatientRecord:
     published: frozenset[str] = frozenset()  # prefetch keys that this service asks for
     unavailable: frozenset[str] = frozenset()  # of these, the ones neither sent nor fetched
     incomplete: frozenset[str] = frozenset()  # prefetch keys of which only a part was read
+    other_offset: bool = False  # a time came with an offset from UTC, and the days are those of UTC

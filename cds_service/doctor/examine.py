@@ -269,6 +269,8 @@ def unmapped_of(survey: Survey, request: ExaminationRequest, today: date) -> tup
         )
     if survey.medicines.nameless:
         remarks.append(f"{survey.medicines.nameless} entries about medicines name none that can be read.")
+    if survey.other_offset and not request.service.zone_stated:
+        remarks.append("Times come with an offset from UTC, and CDS_TIME_ZONE is not set: some days are another's.")
     if survey.unreadable:
         remarks.append(f"{survey.unreadable} resources could not be read.")
     return Overlay(files, codes, questions), remarks

@@ -299,6 +299,11 @@ class Survey:
         self.privacy = Privacy()
         self.privacy.add(patients)
 
+    @property
+    def other_offset(self) -> bool:
+        """Did a time come with an offset from UTC, where the days are those of UTC?"""
+        return self._reader.calendar.met_offset
+
     def laboratory(self, published: Mapping[str, str]) -> None:
         """The category, then everything without a category, then our codes: the same result counts once."""
         self._search("laboratory results", "Observation?category=laboratory&_count=200", self._observation)

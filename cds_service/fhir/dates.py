@@ -10,8 +10,9 @@ it met one, so that it is named (`Calendar.met_no_date`).
 
 from __future__ import annotations
 
+import re
 from calendar import monthrange
-from datetime import date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import NamedTuple
 
 from ..clinical.record import PartDate
@@ -20,6 +21,7 @@ from .resources import Period
 LONGEST = 40  # no dateTime of FHIR is longer
 OLDEST = date(1900, 1, 1)  # where the birth is not known
 UNKNOWN_DAYS = (date(1900, 1, 1), date(1970, 1, 1))  # what systems write that must write a date and have none
+OFFSET = re.compile(r"T.*[+-](?!00:?00)\d\d:?\d\d\s*$")  # of a time that is written in another zone than UTC
 EPOCH = 0.0  # the first second of 1970, in whatever zone it is written
 
 
@@ -36,11 +38,12 @@ class When(NamedTuple):
 class Calendar:
     """Reads dates for one request, and remembers them: results of one sample share theirs."""
 
-    __slots__ = ("zone", "today", "met_no_date", "_oldest", "_read")
+    __slots__ = ("zone", "today", "met_no_date", "met_offset", "_oldest", "_read")
 
     def __init__(self, zone: tzinfo, today: date, born: date | None = None):
         self.zone, self.today = zone, today
         self.met_no_date = False  # since it was last set to False: did a text stand where a date belongs?
+        self.met_offset = False  # did a time come with an offset from UTC, where the days are those of UTC?
         self._oldest = born or OLDEST
         self._read: dict[str, When | None] = {}
 
@@ -55,6 +58,8 @@ class Calendar:
             if when is not None and (when.last < self._oldest or is_placeholder(when)):
                 when = None
             self._read[text] = when
+            if when is not None and self.zone is UTC and OFFSET.search(text):
+                self.met_offset = True
         if when is None and not text.isspace() and text:
             self.met_no_date = True
         return when

@@ -161,4 +161,5 @@ def assembled(reading: Reading, gathered: Gathered, patient: Patient) -> Patient
         published=gathered.published,
         unavailable=gathered.unavailable,
         incomplete=gathered.incomplete,
+        other_offset=reading.calendar.met_offset,
     )

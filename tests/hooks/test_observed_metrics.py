@@ -71,6 +71,7 @@ def found(row: str = "interpret/deficient", indicator: str = "info", status: int
         "shown": (SimpleNamespace(card="c", row=row, indicator=indicator),),
         "missing": (),
         "remembered": True,
+        "warnings": (),
         "record": SimpleNamespace(ignored=()),
         "gathered": SimpleNamespace(states={}),
     }

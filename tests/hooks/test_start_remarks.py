@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.test import Client
 
+from cds_service.app import create_app
 from cds_service.settings import Settings, start_remarks
 from cds_service.store.pseudonyms import new_line
-from tests.hooks.tokens import Gated
+from tests.hooks.calling import ENVIRON, PATH, body
+from tests.hooks.living import TODAY, b12, bundle, prefetch
+from tests.hooks.tokens import Gated, Heard
 
 
 def told(*named: str, **settings: Any) -> list[str]:
-    return list(start_remarks(Settings(**{"store_url": "none", **settings}), named))
+    return list(start_remarks(Settings(**{"store_url": "none", "time_zone": "UTC", **settings}), named))
 
 
 def about(word: str, remarks: Iterable[str]) -> list[str]:
@@ -108,3 +113,32 @@ def test_fhir_bases_beside_clients_are_told_to_have_no_effect():
     (remark,) = told(fhir_bases=bases)
     assert remark.startswith("CDS_FHIR_BASES is for demo mode and the command line")
     assert told(fhir_bases=bases, demo=True) == []
+
+
+def test_a_time_zone_that_nobody_has_stated_is_said_at_the_start_and_not_in_a_demo():
+    unset = Settings(store_url="none")
+    assert about("CDS_TIME_ZONE is not set", start_remarks(unset, ()))
+    assert not about("CDS_TIME_ZONE", start_remarks(unset, (), "Europe/London"))
+    assert not about("CDS_TIME_ZONE", told(time_zone="UTC"))
+    assert not about("CDS_TIME_ZONE", start_remarks(Settings(store_url="none", demo=True), ()))
+
+
+@pytest.mark.parametrize(
+    ("when", "zone", "said"),
+    [
+        ("2026-01-10T00:30:00+01:00", None, True),
+        ("2026-01-10T00:30:00Z", None, False),
+        ("2026-01-10T00:30:00+00:00", None, False),
+        ("2026-01-10", None, False),
+        ("2026-01-10T00:30:00+01:00", "UTC", False),
+        ("2026-01-10T00:30:00+01:00", "Europe/Berlin", False),
+    ],
+)
+def test_a_time_of_another_zone_is_said_where_nobody_has_stated_one(when, zone, said):
+    stated = {} if zone is None else {"time_zone": zone}
+    request = body(prefetch=prefetch(b12=bundle(b12(150, effectiveDateTime=when))))
+    with redirect_stderr(Heard()) as heard:
+        app = create_app(Settings(demo=True, store_url="none", **stated), clock=lambda: TODAY)
+        Client(app).post(PATH, json=request, environ_overrides=ENVIRON)
+    (line,) = heard.events("call")
+    assert ("time-zone-not-stated" in line["warnings"]) == said
