@@ -63,9 +63,8 @@ def loading_phase(case: Case) -> None:
 def is_complete(case: Case, run: Run) -> bool:
     """Enough doses over enough days."""
     limits, days = case.limits, (run.last - run.first).days
-    least = limits.days("loading-days-neuro") if case.has("neuro") else 0
-    if "loading-days" in limits:
-        least = max(least, limits.days("loading-days"))
+    names = ("loading-days", *(("loading-days-neuro",) if case.has("neuro") else ()))
+    least = max((limits.days(name) for name in names if name in limits), default=0)
     return run.count >= limits.days("loading-count") and days >= least
 
 
