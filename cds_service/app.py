@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
 import msgspec
@@ -220,7 +221,9 @@ def with_clients(site: Site, clients: Clients, configs: Mapping[str, ClientConfi
     catalogue = next(iter(catalogues.values())) if len(catalogues) == 1 else site.discovery
     alone = clients.memory_per_process or not any(client.once for client in clients.all)
     behind = Callers(admission, configs, catalogues, clients.discovery_open, site.log, needs_store=not alone)
-    return replace(site, discovery=catalogue, callers=behind)
+    urls = [*(client.issuer.base_url for client in clients.all), *site.origins]
+    hosts = frozenset(urlsplit(url).hostname or "" for url in urls)
+    return replace(site, discovery=catalogue, callers=behind, page_hosts=None if site.welcome else hosts)
 
 
 def build_site(client: ClientConfig, settings: Settings, clock: Clock, log: FilteringBoundLogger) -> Site:

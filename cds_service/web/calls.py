@@ -33,10 +33,14 @@ from ..fetching import Fetch, FetchFailed
 from ..http.addresses import leads_here
 from ..metrics import Measures, NotMeasured
 from ..store.records import DecisionStore, FeedbackRecord, StoreBusy, StoreDown
-from .access import Callers, cors_headers, refusal
+from .access import Callers, cors_headers, host_name, is_loopback, refusal
 from .messages import JSON, Refused, instance_in, read_body, silence, timing, told
 
 AS_IT_SHOULD_BE = (READY, NONE_PASSED)
+FOR_MACHINES = ("cds-services", "healthz", "readyz", "openapi.json")
+OTHER_HOST = (
+    "the pages are answered under a name of public_base_url or CDS_ORIGINS, or on this machine: Host is neither"
+)
 THIS_SERVICE = "the fhirServer is this service"
 
 AT_ONCE = 36
@@ -79,6 +83,7 @@ class Site:
     log: FilteringBoundLogger
     demo: bool
     origins: Collection[str]
+    page_hosts: Collection[str] | None = None  # under which names the pages are answered beside clients; None: any
     callers: Callers | None = None  # the clients, by their tokens; None in demo mode, where anybody here may call
     store: DecisionStore | None = None  # None: nothing is stored
     metrics: Measures = field(default_factory=NotMeasured)
@@ -110,6 +115,10 @@ class Calls:
         clear_contextvars()  # what the log says of every call: nothing is known of this one yet
         if self.site.demo and (why := refusal(request.environ, self.site.origins)):
             raise Refused(403, why)
+        if self.site.page_hosts is not None and request.path.partition("/")[2].partition("/")[0] not in FOR_MACHINES:
+            host = host_name(request.environ.get("HTTP_HOST") or "")
+            if not (is_loopback(host) or host in self.site.page_hosts):
+                raise Refused(403, OTHER_HOST)
 
     def share(self, response: Response) -> Response:
         """CORS headers, on errors too."""

@@ -77,3 +77,16 @@ def test_switched_on_nobody_can_enter_a_patient_of_his_own(tmp_path: Path):
     sent = {"mine": "1", "b12-value": "150", "b12-unit": "ng/L"}
     answer = gated.open("POST", "/", headers={"Sec-Fetch-Site": "same-origin"}, data=sent)
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1:8000", 200), ("localhost", 200), ("cds.example.org", 200), ("app.example.org", 200),
+     ("attacker.example", 403), ("", 403), ("10.0.0.1", 403)],
+)  # fmt: skip
+def test_they_are_answered_under_known_names_only_so_that_no_other_page_can_read_them(tmp_path, host, expected):
+    gated = switched_on(tmp_path, origins="https://app.example.org")
+    for path in ("/", "/content"):
+        assert gated.open("GET", path, headers={"Host": host}).status_code == expected
+    for path in ("/healthz", "/cds-services", "/openapi.json"):
+        assert gated.open("GET", path, headers={"Host": host}).status_code == 200
