@@ -124,9 +124,10 @@ def build_cards(
     groups = _grouped(advice, options.max_cards)
     cards = [layout.card(group) for group in groups]
     shown = [
-        ShownRow(card["uuid"], each.row, each.indicator)
+        ShownRow(card["uuid"], row, each.indicator)
         for card, group in zip(cards, groups, strict=True)
         for each in group
+        for row in (each.row, *each.joined)
     ]
     return Cards(cards, tuple(shown), tuple(layout.suggested))
 

@@ -36,6 +36,15 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A part of what a row says: "act", "context" ... (tables.PARTS). `is_regimen`: it prints or announces one."""
+
+    part: str
+    text: str
+    is_regimen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     """What one row says to the clinician, before it is laid out as a card. `row` is "interpret/deficient"; `ordered`
     are tests that it would suggest, were they not ordered already."""
@@ -43,11 +52,17 @@ class Advice:
     row: str
     indicator: str
     summary: str
-    detail: str
+    paragraphs: tuple[Paragraph, ...]
     topic: str
     provenance: Provenance
     drafts: tuple[Draft, ...] = ()
     ordered: tuple[Draft, ...] = ()
+    joined: tuple[str, ...] = ()  # the rows that share its card
+
+    @property
+    def detail(self) -> str:
+        """The text of the card."""
+        return "\n\n".join(each.text for each in self.paragraphs)
 
 
 def matches(row: Row | Choice, found: Collection[str]) -> bool:
@@ -109,15 +124,33 @@ class Writer:
         regimens = self.schedules(row)
         today = self.pathway.messages["today.allergy" if self.none_fits else "today.start"]
         values = self.values | {"regimens": regimens, "today": today}
-        detail = row.detail if regimens else without_regimens(row.detail)
-        paragraphs = [detail, *(note.detail for note in self.notes if belongs(note, row))]
-        detail = "\n\n".join(text.strip().format_map(values) for text in paragraphs if text.strip())
+        paragraphs = [*self.paragraphs(row.detail if regimens else without_regimens(row.detail), values)]
+        for note in self.notes:
+            if belongs(note, row):
+                paragraphs += self.paragraphs(note.detail, values, note.part)
         summary = row.summary.format_map(values)
         tests = self.tests(row)
         needless = [test for test in tests if self.superfluous(self.pathway.orderables[test.id])]
         drafts = (*(test for test in tests if test not in needless), *self.medicines(row))
         ordered = tuple(test for test in needless if self.is_ordered(test.id))
-        return Advice(named(row), indicator, summary, detail, row.topic, row.provenance, drafts, ordered)
+        return Advice(named(row), indicator, summary, tuple(paragraphs), row.topic, row.provenance, drafts, ordered)
+
+    def paragraphs(self, text: str, values: dict[str, str], part: str = "") -> list[Paragraph]:
+        """A text in its parts: the given one, or what the words say with which each paragraph begins."""
+        found: list[Paragraph] = []
+        for template in (each.strip() for each in text.split("\n\n") if each.strip()):
+            is_regimen = "{regimens}" in template
+            if is_regimen and found and found[-1].text.rstrip("*").endswith(":"):
+                found[-1] = Paragraph("act", found[-1].text, is_regimen=True)
+            chosen = part or ("act" if is_regimen else self.part_of(template))
+            found.append(Paragraph(chosen, template.format_map(values), is_regimen))
+        return found
+
+    def part_of(self, template: str) -> str:
+        """Which part of a card a paragraph is, by the words with which it begins."""
+        plain = template.removeprefix("**")
+        leads = ((key.removeprefix("part."), text) for key, text in self.pathway.messages.items() if key[:5] == "part.")
+        return next((part for part, text in leads if plain.startswith(tuple(text.split(" | ")))), "next")
 
     def interpretation(self, row: Row, indicator: str) -> list[Advice]:
         """The likelihood card; where the row has none, the card that says what could not be read or judged."""
@@ -128,8 +161,9 @@ class Writer:
 
     def fixed(self, card: FixedCard) -> Advice:
         """A card that no row makes."""
-        summary, detail = card.summary.format_map(self.values), card.detail.strip().format_map(self.values)
-        return Advice(f"fixed/{card.id}", card.indicator, summary, detail, card.topic, card.provenance)
+        said = (Paragraph("caveat", card.detail.strip().format_map(self.values)),)
+        summary = card.summary.format_map(self.values)
+        return Advice(f"fixed/{card.id}", card.indicator, summary, said, card.topic, card.provenance)
 
     def tests(self, row: Row) -> list[Draft]:
         """The tests that the row wants: of a stale row the repeat, else the row's own."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from .advice import TREATING, Advice, Writer, first_match, holding, matches, named, treats
 from .case import Because
+from .composing import composed
 from .findings import Assessment, Finding
 from .tables import Pathway, Row
 
@@ -52,7 +53,7 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
         advice.append(writer.advice(row, "none" if row.off else "warning" if treat == "now" else "info"))
     elif any(writer.from_table(row) for row in course):
         rows.append(named(first_match(pathway.treat, found)))
-    advice = one_regimen([each for each in advice if each.indicator != "none"])
+    advice = composed(one_regimen([each for each in advice if each.indicator != "none"]))
     return Decision(interpret.label, tuple(rows), tuple(sorted(advice, key=urgency)), found, id_of(course))
 
 
@@ -76,7 +77,7 @@ def decide_without(assessment: Assessment, pathway: Pathway, missing: str) -> De
     writer = Writer(assessment.case, pathway, found, assessment.values | {"missing": missing})
     table = pathway.orders if assessment.case.record.selected else pathway.safety
     chosen = [row for row in table if row.speaks_alone and matches(row, found)]
-    advice = one_regimen([writer.advice(row, level(row, found)) for row in chosen])
+    advice = composed(one_regimen([writer.advice(row, level(row, found)) for row in chosen]))
     if "out_of_scope" in found or not advice:
         return Decision("not-assessable", (), (), found)
     advice = sorted([*advice, writer.fixed(pathway.fixed["unavailable"])], key=urgency)

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from .advice import TREATING, Advice, Draft, Writer, first_match, matches, named
 from .case import Because
+from .composing import composed
 from .course import by_injection
 from .decide import REGIMEN_FIRST, Decision, id_of, level, note_staleness, one_regimen, state_of, treatment, urgency
 from .findings import RESTS_ON, Assessment, Finding
@@ -45,7 +46,8 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
     rows = [row for row in pathway.orders if matches(row, found)]
     advice = [each for each in (writer.advice(row, level(row, found)) for row in rows) if each.indicator != "none"]
     checking = {named(row) for row in rows if DIFFERS in row.when}
-    advice = [with_replacements(each, differing) if each.row in checking else each for each in one_regimen(advice)]
+    advice = composed(one_regimen(advice))
+    advice = [with_replacements(each, differing) if each.row in checking else each for each in advice]
     advice = advice or unseen(writer)
     spoken = tuple(sorted(advice, key=urgency))
     return Decision(interpret.label, tuple(named(row) for row in rows), spoken, found, course)

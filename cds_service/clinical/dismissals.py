@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 
-from .advice import Advice, Draft
+from .advice import Advice, Draft, Paragraph
 from .case import Because, written
 from .decide import Decision
 from .findings import Assessment
@@ -163,7 +163,7 @@ def line_for(advice: Advice, on: date, decision: Decision, assessment: Assessmen
         row=f"{LINE}{advice.row}",
         indicator=card.indicator,
         summary=card.summary.format_map(values),
-        detail=card.detail.strip().format_map(values),
+        paragraphs=(Paragraph("act", card.detail.strip().format_map(values)),),
         topic=f"{card.topic}{advice.topic}",
         provenance=card.provenance,
     )
@@ -193,7 +193,7 @@ def without_accepted(advice: Advice, pathway: Pathway, memory: Memory) -> tuple[
     less = replace(
         advice,
         drafts=tuple(each for each in advice.drafts if each not in gone),
-        detail="\n\n".join(each for each in (advice.detail, *words) if each),
+        paragraphs=(*advice.paragraphs, *(Paragraph("caveat", each) for each in words)),
     )
     return less, [Left(f"{draft.kind}:{draft.id}", ACCEPTED, day) for draft, day in gone.items()]
 

@@ -123,6 +123,9 @@ class Choice:
     any: tuple[str, ...] = ()  # empty: nothing is asked
 
 
+PARTS = ("act", "urgent", "next", "do-not", "caveat", "context")  # of a card, in the order in which one reads them
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row of a decision table: it holds when all of `when`, one of `any` and none of `unless` were found.
@@ -150,6 +153,7 @@ class Row:
     topic: str = ""
     speaks_alone: bool = False  # safety only: sent even when required data is missing
     off: bool = False  # a site withholds the card and its drafts; the row still matches and gives its label
+    part: str = ""  # notes only: which part of a card it is, a word of PARTS
     on: tuple[str, ...] = ()  # notes only: the tables ("interpret") or rows ("interpret/deficient") it is added to
     provenance: Provenance = field(kw_only=True)
 

@@ -465,6 +465,7 @@ class NotesRow(RowEntry, frozen=True, kw_only=True):
 
     table: ClassVar[str] = "notes"
     on: SomeTexts
+    part: Literal["act", "urgent", "next", "do-not", "caveat", "context"]
     body: Text = field(name="detail")
 
     @property

@@ -181,6 +181,7 @@ topic = "B12Start"
     "notes.toml": f"""[[row]]
 id = "undated"
 on = ["treat", "interpret/deficient"]
+part = "context"
 when = ["symptoms"]
 detail = "Recorded: {{symptoms}}."
 {ORIGIN}

@@ -21,7 +21,7 @@ from cds_service.bounds import MemoryLimit
 from cds_service.cdshooks.cards import OVERRIDE_SYSTEM, CardIds, CardOptions, Cards, SuggestedOrder, Title, build_cards
 from cds_service.cdshooks.registry import discovery
 from cds_service.cdshooks.requests import HookRequest, read_request
-from cds_service.clinical.advice import Advice, Draft
+from cds_service.clinical.advice import Advice, Draft, Paragraph
 from cds_service.clinical.tables import Provenance, Source
 from cds_service.evaluate import CallTime, ClientConfig
 from cds_service.http.client import HttpClient, Policy
@@ -63,7 +63,9 @@ def options(**changed: Any) -> CardOptions:
 def advice(row: str, indicator: str = "info", *drafts: Draft, **changed: Any) -> Advice:
     """What a row says; its texts name the row."""
     name = row.replace("/", " ")
-    told = {"summary": f"Summary of {name}", "detail": f"Detail of {name}.", "topic": name.title().replace(" ", "")}
+    detail = changed.pop("detail", f"Detail of {name}.")
+    told = {"summary": f"Summary of {name}", "topic": name.title().replace(" ", "")}
+    told["paragraphs"] = tuple(Paragraph("next", text) for text in detail.split("\n\n"))
     return Advice(
         row=row, indicator=indicator, provenance=Provenance("guide", "design", date(2026, 1, 1)), drafts=drafts,
         **{**told, **changed},

@@ -1,0 +1,113 @@
+"""Which cards an answer has, and what each says in which order: one regimen, nothing twice, and no more than one reads.
+
+A row speaks in paragraphs, and each is a part of its card (6.3.5): what to do now, whom to ask, what comes next, what
+not to do, what limits the advice, and the context. Advice that belongs together is one card. Where an answer is longer
+than its budget, context goes first; what stands on no card stands in the evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from .advice import Advice, Paragraph
+from .tables import PARTS
+
+KEPT = ("act", "urgent", "do-not", "caveat")  # never left out, however long the answer
+USUAL, MOST, MOST_ON_A_CARD = 110, 170, 80  # words of an answer, and of the text of one card
+CLOSING = 4  # the words on every card that say that nobody has approved the content yet
+
+
+def composed(advice: Iterable[Advice]) -> list[Advice]:
+    """The cards of an answer, in the order in which the advice comes: the most severe first."""
+    return fitted([in_order(each) for each in nothing_twice(joined(one_schedule(list(advice))))])
+
+
+def one_schedule(advice: list[Advice]) -> list[Advice]:
+    """A regimen is printed once: on the card that drafts it, or where none is drafted on the first that names one."""
+    drafting = [each for each in advice if any(draft.kind == "medicine" for draft in each.drafts)]
+    naming = [each for each in advice if any(paragraph.is_regimen for paragraph in each.paragraphs)]
+    chosen = next(iter((*drafting, *naming)), None)
+    if chosen is None:
+        return advice
+    return [
+        each if each is chosen else replace(each, paragraphs=tuple(p for p in each.paragraphs if not p.is_regimen))
+        for each in advice
+        if each is chosen or not is_treatment(each)
+    ]
+
+
+def joined(advice: list[Advice]) -> list[Advice]:
+    """The treatment stands on the card that asks for it; an interpretation that asks for nothing, on another's."""
+    treatment = next((each for each in advice if is_treatment(each)), None)
+    asking = next((each for each in advice if table(each) == "interpret"), None)
+    if treatment and asking:
+        both = taking_in(asking, treatment, treatment.paragraphs)
+        advice = [both if each is asking else each for each in advice if each is not treatment]
+        asking = both
+    first = next((each for each in advice if table(each) in ("safety", "course")), None)
+    if asking and first and not asking.drafts and not any(p.part == "act" for p in asking.paragraphs):
+        label = Paragraph("context", f"{asking.summary.rstrip('.')}.")
+        more = tuple(p for p in asking.paragraphs if p.part in KEPT)
+        both = taking_in(first, asking, (*more, label))
+        advice = [both if each is first else each for each in advice if each is not asking]
+    return advice
+
+
+def taking_in(card: Advice, other: Advice, paragraphs: tuple[Paragraph, ...]) -> Advice:
+    """One card of two: the words of the first, and of the second the given paragraphs and what it drafts."""
+    return replace(
+        card,
+        paragraphs=(*card.paragraphs, *paragraphs),
+        drafts=(*card.drafts, *(draft for draft in other.drafts if draft not in card.drafts)),
+        ordered=(*card.ordered, *(draft for draft in other.ordered if draft not in card.ordered)),
+        joined=(*card.joined, other.row, *other.joined),
+    )
+
+
+def nothing_twice(advice: list[Advice]) -> list[Advice]:
+    """A paragraph that an earlier card has is not said again."""
+    said: set[str] = set()
+    found = []
+    for each in advice:
+        paragraphs = tuple(dict.fromkeys(p for p in each.paragraphs if p.text not in said))
+        said.update(p.text for p in paragraphs)
+        found.append(replace(each, paragraphs=paragraphs))
+    return found
+
+
+def in_order(advice: Advice) -> Advice:
+    """The paragraphs by part; within a part as they come."""
+    return replace(advice, paragraphs=tuple(sorted(advice.paragraphs, key=lambda p: PARTS.index(p.part))))
+
+
+def fitted(advice: list[Advice]) -> list[Advice]:
+    """Within the budget: of the last cards first, context before what comes next; the rest is never left out."""
+    for part, usual in (("context", USUAL), ("next", MOST)):
+        for place in range(len(advice) - 1, -1, -1):
+            left = [p for p in reversed(advice[place].paragraphs) if p.part == part]
+            for paragraph in left:
+                if length(advice) <= usual and words(advice[place].detail) <= MOST_ON_A_CARD - CLOSING:
+                    break
+                rest = tuple(p for p in advice[place].paragraphs if p is not paragraph)
+                if rest:
+                    advice[place] = replace(advice[place], paragraphs=rest)
+    return advice
+
+
+def length(advice: Iterable[Advice]) -> int:
+    """The words of an answer: what stands on its cards, without the labels of suggestions."""
+    return sum(words(each.summary) + words(each.detail) + CLOSING for each in advice)
+
+
+def words(text: str) -> int:
+    """How many words a text has; a dash or a star is none."""
+    return sum(any(sign.isalnum() for sign in each) for each in text.split())
+
+
+def table(advice: Advice) -> str:
+    return advice.row.partition("/")[0]
+
+
+def is_treatment(advice: Advice) -> bool:
+    return table(advice) == "treat"
