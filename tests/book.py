@@ -96,7 +96,9 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
     drafts = [draft for advice in decision.advice for draft in advice.drafts]
     tests = [draft.id for draft in drafts if draft.kind == "test"]
     medicines = [draft.id for draft in drafts if draft.kind == "medicine"]
-    said = "\n".join(f"{advice.summary}\n{advice.detail}" for advice in decision.advice)
+    cards = "\n".join(f"{advice.summary}\n{advice.detail}" for advice in decision.advice)
+    # What holds as well and finds no room on a card stands in the evidence: the row says it all the same.
+    said = "\n".join((cards, *(each.text for advice in decision.advice for each in advice.left_out)))
     for name, actual in (
         ("label", decision.label),
         ("rows", sorted(row for row in decision.rows if not row.startswith("course/"))),
@@ -112,7 +114,7 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
               if row not in decision.rows]  # fmt: skip
     if (first := expect.get("says_first")) and first.casefold() not in first_sentence(decision).casefold():
         found.append(f"says_first: {first!r} is missing in:\n{first_sentence(decision)}")
-    levels = {advice.row: advice.indicator for advice in decision.advice}
+    levels = {row: advice.indicator for advice in decision.advice for row in (advice.row, *advice.joined)}
     for row, wanted in expect.get("indicators", {}).items():
         if levels.get(row, "none") != wanted:
             found.append(f"indicators: {row}: expected {wanted}, got {levels.get(row, 'none')}")
@@ -121,6 +123,11 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
         f"says: {text!r} is missing in:\n{said}"
         for text in expect.get("says", ())
         if text.casefold() not in said.casefold()
+    ]
+    found += [
+        f"card_says: {text!r} is missing in:\n{cards}"
+        for text in expect.get("card_says", ())
+        if text.casefold() not in cards.casefold()
     ]
     found += [
         f"never: {text!r} is in:\n{said}" for text in expect.get("never", ()) if text.casefold() in said.casefold()

@@ -58,6 +58,7 @@ class Advice:
     drafts: tuple[Draft, ...] = ()
     ordered: tuple[Draft, ...] = ()
     joined: tuple[str, ...] = ()  # the rows that share its card
+    left_out: tuple[Paragraph, ...] = ()  # what holds as well, and stands in the evidence only: the card has no room
 
     @property
     def detail(self) -> str:

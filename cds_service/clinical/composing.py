@@ -30,11 +30,20 @@ def one_schedule(advice: list[Advice]) -> list[Advice]:
     chosen = next(iter((*drafting, *naming)), None)
     if chosen is None:
         return advice
-    return [
-        each if each is chosen else replace(each, paragraphs=tuple(p for p in each.paragraphs if not p.is_regimen))
-        for each in advice
-        if each is chosen or not is_treatment(each)
-    ]
+    elsewhere = [each for each in advice if is_treatment(each) and each is not chosen]
+    kept = [each if each is chosen else without_schedule(each) for each in advice if each not in elsewhere]
+    unsaid = tuple(p for each in elsewhere for p in each.paragraphs if not p.is_regimen)
+    rows = tuple(each.row for each in elsewhere)
+    return [leaving_out(each, unsaid, rows) if each is chosen else each for each in kept]
+
+
+def without_schedule(advice: Advice) -> Advice:
+    return replace(advice, paragraphs=tuple(p for p in advice.paragraphs if not p.is_regimen))
+
+
+def leaving_out(advice: Advice, paragraphs: tuple[Paragraph, ...], rows: tuple[str, ...]) -> Advice:
+    """The card, with what other rows would have said as well."""
+    return replace(advice, left_out=(*advice.left_out, *paragraphs), joined=(*advice.joined, *rows))
 
 
 def joined(advice: list[Advice]) -> list[Advice]:
@@ -42,16 +51,21 @@ def joined(advice: list[Advice]) -> list[Advice]:
     treatment = next((each for each in advice if is_treatment(each)), None)
     asking = next((each for each in advice if table(each) == "interpret"), None)
     if treatment and asking:
-        both = taking_in(asking, treatment, treatment.paragraphs)
+        both = leaving_out(taking_in(asking, treatment, treatment.paragraphs), as_context(treatment), ())
         advice = [both if each is asking else each for each in advice if each is not treatment]
         asking = both
     first = next((each for each in advice if table(each) in ("safety", "course")), None)
     if asking and first and not asking.drafts and not any(p.part == "act" for p in asking.paragraphs):
-        label = Paragraph("context", f"{asking.summary.rstrip('.')}.")
         more = tuple(p for p in asking.paragraphs if p.part in KEPT)
-        both = taking_in(first, asking, (*more, label))
+        rest = tuple(p for p in asking.paragraphs if p.part not in KEPT)
+        both = leaving_out(taking_in(first, asking, (*more, *as_context(asking))), (*rest, *asking.left_out), ())
         advice = [both if each is first else each for each in advice if each is not asking]
     return advice
+
+
+def as_context(advice: Advice) -> tuple[Paragraph, ...]:
+    """The title of a card that is none any more."""
+    return (Paragraph("context", f"{advice.summary.rstrip('.')}."),)
 
 
 def taking_in(card: Advice, other: Advice, paragraphs: tuple[Paragraph, ...]) -> Advice:
@@ -82,16 +96,16 @@ def in_order(advice: Advice) -> Advice:
 
 
 def fitted(advice: list[Advice]) -> list[Advice]:
-    """Within the budget: of the last cards first, context before what comes next; the rest is never left out."""
-    for part, usual in (("context", USUAL), ("next", MOST)):
+    """Within the budget: of the last cards first, context before what comes next; the rest is never left out. The first
+    context of a card, what was found, stays as long as the answer is not too long."""
+    for part, most, kept in (("context", USUAL, 1), ("context", MOST, 0), ("next", MOST, 0)):
         for place in range(len(advice) - 1, -1, -1):
-            left = [p for p in reversed(advice[place].paragraphs) if p.part == part]
-            for paragraph in left:
-                if length(advice) <= usual and words(advice[place].detail) <= MOST_ON_A_CARD - CLOSING:
-                    break
+            for paragraph in [p for p in advice[place].paragraphs if p.part == part][kept:][::-1]:
+                too_long = length(advice) > most or words(advice[place].detail) > MOST_ON_A_CARD - CLOSING
                 rest = tuple(p for p in advice[place].paragraphs if p is not paragraph)
-                if rest:
-                    advice[place] = replace(advice[place], paragraphs=rest)
+                if too_long and rest:
+                    more = (paragraph, *advice[place].left_out)
+                    advice[place] = replace(advice[place], paragraphs=rest, left_out=more)
     return advice
 
 

@@ -186,9 +186,11 @@ def without_accepted(advice: Advice, pathway: Pathway, memory: Memory) -> tuple[
     if chosen is not None:
         gone |= {each: chosen for each in days if each.kind == "medicine" and each not in accepted}
     said = pathway.messages["accepted-earlier"]
+    days_of: dict[date, list[str]] = {}
+    for draft, day in accepted.items():
+        days_of.setdefault(day, []).append(name_of(draft, pathway))
     words = [
-        said.replace("{order}", name_of(draft, pathway)).replace("{date}", written(day))
-        for draft, day in accepted.items()
+        said.replace("{order}", ", ".join(names)).replace("{date}", written(day)) for day, names in days_of.items()
     ]
     less = replace(
         advice,

@@ -29,7 +29,7 @@ from .codes import ROUTE_CODES, SNOMED, Codes
 from .faults import Faults
 from .files import Files, Toml, read_files
 from .prefetch import KEYS, Templates
-from .shapes import Coding, ContentFile, Element, PathwayFile, RowEntry, SiteFile, built, sound
+from .shapes import Coding, ContentFile, Element, ExclusionEntry, PathwayFile, RowEntry, SiteFile, built, sound
 from .shapes import elements as read_elements
 from .site import SiteSettings, read_site
 from .valuesets import ALLERGIES, CodeRow, drafted_rows, read_value_sets
@@ -60,6 +60,7 @@ class Content:
     pathways: dict[str, Pathway]
     prefetch: dict[str, dict[str, str]]  # set -> key -> template
     route_codings: dict[str, Coding]  # route -> the coding that a draft carries
+    exclusions: tuple[ExclusionEntry, ...]  # sentences that no answer may hold together
     remarks: tuple[str, ...]  # no faults, but a reader of `check` should know
     site: SiteSettings = field(default_factory=SiteSettings)
 
@@ -111,6 +112,7 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
         pathways=pathways,
         prefetch=templates.sets,
         route_codings=shared.route_codings(),
+        exclusions=tuple(each.shape for each in sound(elements["exclusions.toml"])),
         remarks=remarks(templates, about),
         site=shared.site,
     )

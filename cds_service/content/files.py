@@ -23,7 +23,7 @@ from .faults import ContentError, Faults, listing, nearest
 
 SHARED_FILES = (
     "content.toml", "sources.toml", "analytes.toml", "problems.toml", "medicines.toml", "messages.toml",
-    "plain-words.toml",
+    "plain-words.toml", "exclusions.toml",
 )  # fmt: skip
 PATHWAY_FILE = "pathway.toml"
 ENTRIES = {  # the files of a pathway that hold [[entries]] of one kind
@@ -32,7 +32,7 @@ ENTRIES = {  # the files of a pathway that hold [[entries]] of one kind
     "interpret.toml": "row", "treat.toml": "row", "safety.toml": "row", "orders.toml": "row", "notes.toml": "row",
 }  # fmt: skip
 PATHWAY_FILES = (PATHWAY_FILE, *ENTRIES)
-MAY_BE_MISSING = ("course.toml", "orders.toml", "notes.toml", "plain-words.toml")  # the last: in another language
+MAY_BE_MISSING = ("course.toml", "orders.toml", "notes.toml", "plain-words.toml", "exclusions.toml")
 PATHWAYS = "pathways"
 HEADER = ["system", "code", "display", "use", "source"]
 

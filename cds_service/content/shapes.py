@@ -115,6 +115,15 @@ class SiteFile(Shape, frozen=True, kw_only=True):
     drafts: SiteDrafts = SiteDrafts()
 
 
+class ExclusionEntry(Shape, frozen=True, kw_only=True):
+    """Two sentences that no answer may hold together."""
+
+    id: Name
+    one: Text
+    other: Text
+    reason: Text
+
+
 class SourceTable(Shape, frozen=True, kw_only=True):
     """A publication of sources.toml."""
 
@@ -482,6 +491,7 @@ KEYED: dict[str, type[Shape]] = {
     "medicines.toml": MedicineTable,
 }  # fmt: skip
 LISTED: dict[str, tuple[str, type[Shape]]] = {
+    "exclusions.toml": ("exclusion", ExclusionEntry),
     "thresholds.toml": ("threshold", ThresholdEntry),
     "orderables.toml": ("orderable", OrderableEntry),
     "regimens.toml": ("regimen", RegimenEntry),

@@ -110,6 +110,6 @@ def test_what_a_dismissed_card_offered_is_not_offered_by_another_in_its_place():
 def test_the_days_of_the_reader_are_in_words():
     _, quiet = less(record(*DEFICIENT), Notes({"treat/unknown": ""}, {("test", "fbc")}))
     card, line = quiet.advice
-    assert "accepted from a card on 12 Jan 2026" in card.detail
+    assert "accepted on 12 Jan 2026" in card.detail
     assert line.summary.startswith("Dismissed on 12 Jan 2026, still untreated: ")
     assert ago(3) == DAY

@@ -140,7 +140,7 @@ def test_what_was_accepted_is_said_in_words_and_not_offered():
     found = told(Reader(orders=(("test", "fbc"),)), **DEFICIENT)
     labels = [each["label"] for card in found.cards for each in card.get("suggestions", [])]
     assert not [label for label in labels if "blood count" in label.lower()] and labels
-    assert "accepted from a card on 12 Jan 2026" in found.cards[0]["detail"]
+    assert "accepted on 12 Jan 2026" in found.cards[0]["detail"]
     assert found.suppressed == (Suppressed("test:fbc", "accepted", ON),)
 
 
