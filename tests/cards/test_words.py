@@ -1,4 +1,4 @@
-"""What a clinician reads: how long an answer is, in which order a card speaks, and that it does not contradict itself."""
+"""What a clinician reads: how long an answer is, in which order a card speaks, and no contradiction in it."""
 
 from __future__ import annotations
 
