@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from .advice import Advice, Draft, Paragraph
 from .case import Because, written
+from .composing import fitted
 from .decide import Decision
 from .findings import Assessment
 from .record import Order
@@ -144,7 +145,7 @@ def quieter(decision: Decision, assessment: Assessment, evidence: str, memory: M
             again = memory.dismissed(line.row, evidence)
             lines += [] if again else [line]
             left += [Left(line.row, DISMISSED, again.on)] if again else []
-    return Quieter((*kept, *lines), tuple(left))
+    return Quieter((*(fitted(kept) if left else kept), *lines), tuple(left))
 
 
 def settles(override: Override, pathway: Pathway) -> bool:
