@@ -34,7 +34,7 @@ from .cdshooks.requests import HookRequest, log_name
 from .clinical.advice import Advice, Draft
 from .clinical.decide import Decision, decide, decide_without, unavailable, urgency
 from .clinical.decide_orders import decide_orders
-from .clinical.dismissals import Quieter, evidence_of, may_be_quiet, quieter
+from .clinical.dismissals import Remaining, evidence_of, may_be_suppressed, suppress
 from .clinical.findings import Assessment, assess
 from .clinical.record import Patient, PatientRecord
 from .clinical.tables import Pathway
@@ -358,14 +358,14 @@ def answer_judged(call: Call, judged: Judged) -> Evaluation:
 
 def with_history(
     decision: Decision, assessment: Assessment, content: Content, look_up: Callable[[], History] | None
-) -> tuple[Quieter, str, bool]:
+) -> tuple[Remaining, str, bool]:
     """The advice without what was dismissed or accepted before, the evidence that an override of it holds for, and
     whether what is remembered could be had. Where nothing may be left out an override holds for nothing: ""."""
-    everything = Quieter(decision.advice, ())
-    if look_up is None or not may_be_quiet(decision, assessment):
+    everything = Remaining(decision.advice, ())
+    if look_up is None or not may_be_suppressed(decision, assessment):
         return everything, "", True
     evidence, memory = evidence_of(decision, assessment, content.digest), look_up()
-    quiet = quieter(decision, assessment, evidence, memory) if memory.known else everything
+    quiet = suppress(decision, assessment, evidence, memory) if memory.known else everything
     return quiet, evidence, memory.known
 
 

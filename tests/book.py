@@ -143,7 +143,7 @@ def first_sentence(decision: Decision) -> str:
     return f"{first.summary}\n{first.detail.partition('. ')[0]}"
 
 
-def quieter_faults(played: Evaluation, vignette: Vignette) -> list[str]:
+def suppression_faults(played: Evaluation, vignette: Vignette) -> list[str]:
     """In what the cards differ from what is expected of them where something is remembered of their reader."""
     expect, found = vignette.expect, []
     said = "\n".join(f"{card['summary']}\n{card['detail']}" for card in played.cards)

@@ -67,7 +67,7 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Quieter:
+class Remaining:
     """The advice that is left, and what was taken away."""
 
     advice: tuple[Advice, ...]
@@ -110,7 +110,7 @@ def ordered(order: Order) -> list[Any]:
     return [order.reference, order.ingredient, order.orderable, order.route, str(order.per_day), phases]
 
 
-def may_be_quiet(decision: Decision, assessment: Assessment) -> bool:
+def may_be_suppressed(decision: Decision, assessment: Assessment) -> bool:
     """Is there anything that may go at all? Without it nobody need ask what is remembered."""
     record = assessment.case.record
     if any(name in decision.findings for name in NEUROLOGICAL):
@@ -125,10 +125,10 @@ def may_go(advice: Advice) -> bool:
     return advice.indicator != "critical" and not advice.row.startswith(FIXED)
 
 
-def quieter(decision: Decision, assessment: Assessment, evidence: str, memory: Memory) -> Quieter:
-    """The advice of a decision without what was dismissed on this evidence, or accepted. See `may_be_quiet`."""
-    if not may_be_quiet(decision, assessment):
-        return Quieter(decision.advice, ())
+def suppress(decision: Decision, assessment: Assessment, evidence: str, memory: Memory) -> Remaining:
+    """The advice of a decision without what was dismissed on this evidence, or accepted. See `may_be_suppressed`."""
+    if not may_be_suppressed(decision, assessment):
+        return Remaining(decision.advice, ())
     kept: list[Advice] = []
     lines: list[Advice] = []
     left: list[Left] = []
@@ -145,7 +145,7 @@ def quieter(decision: Decision, assessment: Assessment, evidence: str, memory: M
             again = memory.dismissed(line.row, evidence)
             lines += [] if again else [line]
             left += [Left(line.row, DISMISSED, again.on)] if again else []
-    return Quieter((*(fitted(kept) if left else kept), *lines), tuple(left))
+    return Remaining((*(fitted(kept) if left else kept), *lines), tuple(left))
 
 
 def settles(override: Override, pathway: Pathway) -> bool:

@@ -45,8 +45,8 @@ class Loading:
 @step(
     "loading_phase",
     follows_from="course on_im_by_dose neuro must_im b12_choice",
-    limits="symptom-current loading-result loading-coded loading-order loading-interval loading-count loading-days loading-days-neuro"
-    " im-order order-doses order-new oral-dose oral-stopped",
+    limits="symptom-current loading-result loading-coded loading-order loading-interval loading-count loading-days"
+    " loading-days-neuro im-order order-doses order-new oral-dose oral-stopped",
     problems=f"coded must-im {NEURO_PARTS}",
     medicines="cobalamin",
 )

@@ -75,8 +75,8 @@ def test_a_row_is_off_or_falls_through_and_not_both(tmp_path: Path):
 
 
 def test_an_indicator_of_none_is_announced_as_what_it_does(tmp_path: Path):
-    quieter = at_site(tmp_path, "interpret", '[[row]]\nid = "grey-symptoms"\nindicator = "none"\n')
-    (line,) = difference(content(), quieter)["Rows"]
+    without_card = at_site(tmp_path, "interpret", '[[row]]\nid = "grey-symptoms"\nindicator = "none"\n')
+    (line,) = difference(content(), without_card)["Rows"]
     assert "still makes a card where it is raised (warning: neuro)" in line
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cds_service.clinical.decide import Decision, decide
 from cds_service.clinical.decide_orders import decide_orders
-from cds_service.clinical.dismissals import LINE, Quieter, evidence_of, quieter
+from cds_service.clinical.dismissals import LINE, Remaining, evidence_of, suppress
 from cds_service.clinical.findings import Assessment, assess
 from cds_service.clinical.record import Order, OrderedPhase, PatientRecord
 from cds_service.clinical.tables import Pathway
@@ -56,9 +56,9 @@ def evidence(told: PatientRecord, pathway: Pathway = UK, today: date = TODAY, ve
     return evidence_of(*judged(told, pathway, today), version)
 
 
-def less(told: PatientRecord, notes: Notes, pathway: Pathway = UK) -> tuple[Decision, Quieter]:
+def less(told: PatientRecord, notes: Notes, pathway: Pathway = UK) -> tuple[Decision, Remaining]:
     decision, assessment = judged(told, pathway)
-    return decision, quieter(decision, assessment, evidence_of(decision, assessment, "1"), notes)
+    return decision, suppress(decision, assessment, evidence_of(decision, assessment, "1"), notes)
 
 
 @st.composite

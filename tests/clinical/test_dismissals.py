@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.clinical.dismissals import LINE, Quieter, may_be_quiet
+from cds_service.clinical.dismissals import LINE, Remaining, may_be_suppressed
 from tests.clinical.patients import ago, lab, problem, record
 from tests.clinical.remembered import (
     DAY,
@@ -29,14 +29,14 @@ def test_no_critical_advice_and_none_of_a_patient_with_neurological_signs_is_eve
     critical = [each for each in decision.advice if each.indicator == "critical"]
     assert [each for each in quiet.advice if each.indicator == "critical"] == critical
     if {"neuro", "cord", "gait"} & decision.findings.keys():
-        assert quiet == Quieter(decision.advice, ())
+        assert quiet == Remaining(decision.advice, ())
 
 
 @given(st.data())
 def test_what_is_not_dismissed_stays_as_it_was_in_its_order_and_every_loss_is_told(pathway, data):
     told, notes = data.draw(noted(pathway))
     decision, quiet = less(told, notes, pathway)
-    if not may_be_quiet(*judged(told, pathway)):
+    if not may_be_suppressed(*judged(told, pathway)):
         return
     gone = {each.what for each in quiet.left}
     kept = [each for each in quiet.advice if not each.row.startswith(LINE)]
@@ -82,7 +82,7 @@ def test_a_new_draft_is_a_new_decision_and_so_is_the_same_draft_with_another_dos
 def test_where_a_neurological_sign_could_not_be_seen_nothing_is_left_out(key, how):
     notes = Notes({"interpret/deficient": "cds-not-applicable"}, {("test", "fbc")})
     decision, quiet = less(record(*DEFICIENT, **{how: frozenset({key})}), notes)
-    assert quiet == Quieter(decision.advice, ())
+    assert quiet == Remaining(decision.advice, ())
     _, other = less(record(*DEFICIENT, **{how: frozenset({"allergies"})}), notes)
     assert other.left
 

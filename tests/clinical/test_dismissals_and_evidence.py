@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cds_service.clinical.dismissals import Quieter, evidence_of, quieter
+from cds_service.clinical.dismissals import Remaining, evidence_of, suppress
 from cds_service.clinical.record import LabResult, Patient
 from tests.book import content
 from tests.clinical.patients import TODAY, injection, lab, medicine, problem, record, records
@@ -27,7 +27,7 @@ from tests.clinical.remembered import (
 def test_on_any_other_evidence_everything_is_shown(pathway, data):
     told, notes = data.draw(noted(pathway))
     decision, quiet = less(told, Notes(notes.rows, set(), "another evidence"), pathway)
-    assert quiet == Quieter(decision.advice, ())
+    assert quiet == Remaining(decision.advice, ())
 
 
 @given(records(), st.data())
@@ -96,7 +96,7 @@ def test_something_new_in_the_record_is_new_evidence_and_everything_is_shown_aga
     )
     now = evidence_of(decision, assessment, "1")
     assert now != notes.evidence
-    assert quieter(decision, assessment, now, notes).advice == decision.advice
+    assert suppress(decision, assessment, now, notes).advice == decision.advice
 
 
 def test_another_version_of_the_content_is_new_evidence_and_so_is_another_pathway():

@@ -1,4 +1,4 @@
-"""How the tests go through the only door out: with a fetch, in time, and with the failure that they expect."""
+"""How the tests use the one HTTP client: with a fetch, in time, and with the failure that they expect."""
 
 from __future__ import annotations
 

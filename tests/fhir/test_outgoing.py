@@ -1,4 +1,4 @@
-"""The only door out, against a real server on this machine that misbehaves (items 58, 64 to 70)."""
+"""The one HTTP client, against a real server on this machine that misbehaves (items 58, 64 to 70)."""
 
 from __future__ import annotations
 

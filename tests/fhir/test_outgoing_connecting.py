@@ -1,4 +1,4 @@
-"""The only door out: to whom it connects, by which name, and whom it does not reach (items 64 to 70)."""
+"""The one HTTP client: to whom it connects, by which name, and whom it does not reach (items 64 to 70)."""
 
 from __future__ import annotations
 

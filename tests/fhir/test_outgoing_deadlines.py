@@ -1,4 +1,4 @@
-"""The only door out waits for nobody beyond the deadline, whatever a real server does (items 58, 64 to 70)."""
+"""The one HTTP client waits for nobody beyond the deadline, whatever a real server does (items 58, 64 to 70)."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ EPIC = """{"feedback": [{
     "outcomeTimestamp": "2022-05-19T19:48:34Z"}]}"""
 
 
-class Shelf:
+class SmallStore:
     """Stands for the store: keeps what it is given, or is down."""
 
     def __init__(self, down: bool = False) -> None:
@@ -67,7 +67,7 @@ class Shelf:
 
 
 def caller(down: bool = False, **changed: Any) -> Caller:
-    return Caller(store=Shelf(down), **changed)
+    return Caller(store=SmallStore(down), **changed)
 
 
 def send(to: Caller, *items: Any, path: str = FEEDBACK, **given: Any) -> Any:
