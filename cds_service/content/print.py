@@ -16,11 +16,15 @@ from .review import Entry, Fact, Said, Sheet, sheets
 
 ORIGIN = ("Source", "Evidence", "Checked")
 NOT_APPROVED = "Not yet locally approved."
-STYLE = """body{font:11pt/1.4 sans-serif;margin:2em;max-width:75em}
-table{border-collapse:collapse;width:100%;margin:1em 0}
-th,td{border:1px solid #999;padding:.25em .5em;text-align:left;vertical-align:top}th{background:#eee}
-tr,blockquote{page-break-inside:avoid}blockquote{border-left:3px solid #999;margin:.3em 0 1em;padding-left:1em;
-white-space:pre-line}@page{size:A4 landscape;margin:15mm}"""
+STYLE = """@page{margin:10mm 8mm 12mm;@bottom-right{content:"page " counter(page) " of " counter(pages);font:7pt sans-serif}
+@bottom-left{content:"Not for use before it is approved locally";font:7pt sans-serif}}
+body{font:7pt/1.2 sans-serif;margin:0}h1{font-size:12pt}h2{font-size:10pt;margin:.9em 0 .2em}h2{break-after:avoid}
+p{margin:.2em 0}table{border-collapse:collapse;table-layout:fixed;width:100%;margin:.3em 0 .8em}
+th,td{border:1px solid #999;overflow-wrap:anywhere;padding:.12em .3em;text-align:left;vertical-align:top}
+thead th{background:#eee}thead{display:table-header-group}td p{margin:0 0 .15em;orphans:2;widows:2}
+.id{width:11%}.origin{width:10%}.review{width:9%}.words{color:#333;white-space:pre-line}
+@media screen{body{font-size:10pt;margin:2em auto;max-width:75em}}"""  # noqa: E501
+WHERE_FROM, REVIEWED = "Source, evidence, checked", "Reviewed by, on"
 
 
 def as_markdown(content: Content, pathway: Pathway) -> str:
@@ -40,26 +44,43 @@ def markdown_line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
-def as_html(content: Content, pathway: Pathway) -> str:
-    """The whole pathway as one HTML page without outside parts."""
+def as_html(content: Content, pathway: Pathway, head: str = "") -> str:
+    """The whole pathway as one HTML page: it prints whole on A4 and on Letter, with room for the name of whoever
+    reviewed a line. Without outside parts, unless `head` links to STYLE as a file."""
     body = [f"<h1>{escape(heading(content, pathway))}</h1>", f"<p>{escape(about(content, pathway))}</p>"]
     for sheet in sheets(content, pathway):
-        head, *lines = cells_of(sheet)
-        body += [f"<h2>{escape(sheet.title)}</h2>", f"<p>{escape(sheet.about)}</p>"]
-        columns = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in head)
-        rows = "\n".join(html_line(line) for line in lines)
-        body.append(f"<table><thead><tr>{columns}</tr></thead><tbody>\n{rows}\n</tbody></table>")
-        body += [f"<h3>{escape(entry.id)}</h3><blockquote>{escape(text)}</blockquote>"
-                 for entry, text in texts_of(sheet)]  # fmt: skip
+        body += [f"<h2>{escape(sheet.title)}</h2>", f"<p>{escape(sheet.about)}</p>", *html_table(sheet)]
     title = escape(heading(content, pathway))
+    style = head or f"<style>{STYLE}</style>"
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>{style}'
         "</head><body>\n" + "\n".join(body) + "\n</body></html>\n"
     )
 
 
-def html_line(cells: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+def html_table(sheet: Sheet) -> Iterator[str]:
+    """One sheet: what a line is called, what it says in full, where that comes from, and who reviewed it."""
+    heads = (("id", sheet.key), ("says", "What it says"), ("origin", WHERE_FROM), ("review", REVIEWED))
+    yield "<table><thead><tr>"
+    yield from (f'<th scope="col" class="{name}">{escape(words)}</th>' for name, words in heads)
+    yield "</tr></thead><tbody>"
+    for entry in sheet.entries:
+        origins = ", ".join(filter(None, origin(entry.provenance)))
+        said = "".join(html_facts(sheet, entry))
+        yield f'<tr><th scope="row">{escape(entry.id)}</th><td>{said}</td><td>{escape(origins)}</td><td></td></tr>'
+    yield "</tbody></table>"
+
+
+def html_facts(sheet: Sheet, entry: Entry) -> Iterator[str]:
+    """Everything that a line says, the empty columns left out."""
+    if sheet.titled and entry.title:
+        yield f"<p><strong>{escape(entry.title)}</strong></p>"
+    found = [(title, fact) for title in sheet.columns if (fact := entry.fact(title))]
+    if found:
+        yield "<p>" + "; ".join(f"<b>{escape(title)}:</b> {escape(written(fact))}" for title, fact in found) + "</p>"
+    for _, text in entry.texts:
+        lines = "\n".join(line for line in text.splitlines() if line.strip())
+        yield f'<p class="words">{escape(lines)}</p>'
 
 
 def heading(content: Content, pathway: Pathway) -> str:

@@ -16,6 +16,7 @@ from cds_service.clinical.tables import Pathway
 from cds_service.content.content import Content, load_content
 from cds_service.content.difference import cautions, difference
 from cds_service.content.files import shipped_folder
+from cds_service.content.print import as_html as on_paper
 from cds_service.content.review import Sheet, sheets
 from cds_service.content.valuesets import KINDS, USES_IN_WORDS, unchanged, value_set, value_sets
 from cds_service.web.messages import Refused
@@ -67,6 +68,7 @@ def add_content_pages(app: Flask, contents: Mapping[str, Content], today: Callab
     for path, name, view in (
         ("/content", "content_start", pages.start),
         ("/content/pathways/<pathway>", "content_pathway", pages.pathway),
+        ("/content/pathways/<pathway>/print", "content_print", pages.paper),
         ("/content/pathways/<pathway>/<sheet>", "content_sheet", pages.sheet),
         ("/content/value-sets", "content_value_sets", pages.value_sets),
         ("/content/value-sets/<name>", "content_value_set", pages.value_set),
@@ -98,6 +100,12 @@ class ContentPages:
     def sheet(self, pathway: str, sheet: str) -> str:
         """GET /content/pathways/{id}/{table}"""
         return self.tables(self.found(pathway), sheet)
+
+    def paper(self, pathway: str) -> str:
+        """GET /content/pathways/{id}/print: the whole pathway as it goes on paper, for review and signature."""
+        links = (("stylesheet", "print.css"), ("icon", "icon.svg"))
+        head = "".join(f'<link rel="{kind}" href="{url_for("static", filename=name)}">' for kind, name in links)
+        return on_paper(self.content(), self.found(pathway), head)
 
     def tables(self, pathway: Pathway, name: str | None) -> str:
         """Every sheet of the pathway, or the one of that name."""

@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from cds_service.bounds import LARGEST_BODY
+from cds_service.content.print import STYLE
 from cds_service.web.calls import CallLimit
 from cds_service.web.messages import Refused
 
@@ -93,6 +94,7 @@ def add_frame(app: Flask, demo: bool, playground: bool) -> None:
     app.jinja_loader = FileSystemLoader(HERE / "templates")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     files = {path.name: (path.read_bytes(), TYPES[path.suffix]) for path in (HERE / "static").iterdir()}
+    files["print.css"] = (STYLE.encode(), TYPES[".css"])
     app.add_url_rule("/static/<filename>", "static", Static(files).send, methods=["GET"])
     app.jinja_env.globals["navigation"] = navigation
     app.jinja_env.globals["banner"] = (DEMO if demo else BESIDE_CLIENTS) if playground else ""

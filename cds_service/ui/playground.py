@@ -109,7 +109,7 @@ class Playground:
         entered = Entered(sent_form())
         if self.own and is_mine(entered.form):
             found = self.page_of_mine(entered, keep=True)
-            return make_response(found, 400) if entered.faults else found
+            return make_response(found, fault_status()) if entered.faults else found
         if entered.is_pasted:
             return self.answer_pasted(entered)
         form, (pathway, day) = entered.form, self.under(entered)
@@ -122,7 +122,7 @@ class Playground:
         example = self.examples.find(form.get("example", ""))
         if entered.faults:
             call = PageCall(form.get("request", "").encode(), pathway, visit(form), day, recall=False, keep=False)
-            return make_response(self.page(self.client.answer(call), example, entered), 400)
+            return make_response(self.page(self.client.answer(call), example, entered), fault_status())
         tree.renew()
         return self.page(self.client.answer(PageCall(tree.encoded(), pathway, visit(form), day)), example)
 
@@ -285,6 +285,11 @@ class Playground:
         if not 1950 <= day.year <= 2200:
             raise WrongField("today", "Day of the call: allowed are the years 1950 to 2200")
         return day
+
+
+def fault_status() -> int:
+    """The status of a page with a faulty form: the script that exchanges parts of a page reads what is wrong in it."""
+    return 200 if request.headers.get("X-In-Place") else 400
 
 
 def mine_of(form: Form) -> Entered | None:

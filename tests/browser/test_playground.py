@@ -30,7 +30,7 @@ def cards(page: Page) -> Locator:
 
 def show(here: View) -> None:
     here.page.get_by_role("button", name="Show the cards").last.click()
-    here.page.wait_for_function("!document.querySelector('[aria-busy]')")
+    expect(here.page.locator("[aria-busy]")).to_have_count(0)
 
 
 def b12_value(page: Page) -> Locator:

@@ -104,3 +104,12 @@ def test_every_page_goes_out_with_the_policy_that_forbids_what_is_foreign(path: 
 @pytest.fixture
 def small(tmp_path: Path) -> SmallContent:
     return SmallContent(tmp_path / "cards", tmp_path / "site")
+
+
+@pytest.mark.parametrize("pathway", ["uk-ng239", "us-aafp"])
+def test_a_pathway_on_paper_has_every_row_and_room_for_a_signature(visitor: Visitor, pathway: str):
+    page = visitor.get(f"/content/pathways/{pathway}/print")
+    assert page.status_code == 200
+    assert "Reviewed by, on" in page.text and "<style" not in page.text
+    assert page.text.count("<tr>") > 200
+    assert "counter(page)" in visitor.get("/static/print.css").text

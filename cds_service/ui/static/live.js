@@ -34,7 +34,8 @@ export async function answered(form, button, prepared, asked) {
   place?.setAttribute("aria-busy", "true");
   let page;
   try {
-    const answer = await fetch(action.pathname, { method: "POST", body: new FormData(form, button), signal: now.signal });
+    const sent = { method: "POST", headers: { "X-In-Place": "1" }, body: new FormData(form, button), signal: now.signal };
+    const answer = await fetch(action.pathname, sent);
     page = new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch (error) {
     if (error.name !== "AbortError") form.submit();
