@@ -20,7 +20,6 @@ from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from cds_service.bounds import LARGEST_BODY
 from cds_service.content.print import STYLE
 from cds_service.web.calls import CallLimit
 from cds_service.web.messages import Refused
@@ -45,6 +44,7 @@ def marked(html: str) -> Markup:
 
 
 MOST_FIELDS = 2_000  # of one form
+LARGEST_FORM = 5_000_000  # bytes: a person pastes no more
 HERE = Path(__file__).parent
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 HTML = "text/html"
@@ -156,7 +156,7 @@ def refuse_foreign() -> None:
 
 
 def sent_form() -> Mapping[str, str]:
-    """The form that was sent: from our own page, no larger than a call may be."""
+    """The form that was sent: from our own page, and no larger than a person fills one."""
     refuse_foreign()
-    request.max_form_memory_size, request.max_form_parts = LARGEST_BODY, MOST_FIELDS
+    request.max_form_memory_size, request.max_form_parts = LARGEST_FORM, MOST_FIELDS
     return request.form

@@ -16,6 +16,7 @@ from cds_service.content.files import cards_folder, shipped_folder
 from cds_service.ui.content_pages import add_content_pages
 from cds_service.ui.frame import add_frame
 from tests.cards.small_content import SmallContent
+from tests.pages.visiting import Visitor
 
 TODAY = date(2026, 11, 21)
 
