@@ -32,10 +32,11 @@ from .cdshooks.cards import (
 from .cdshooks.registry import HOOKS, discovery
 from .cdshooks.requests import HookRequest, log_name
 from .clinical.advice import Advice, Draft
-from .clinical.decide import Decision, decide, decide_without, unavailable, urgency
+from .clinical.decide import Decision, decide, decide_without, incomplete, unavailable, urgency
 from .clinical.decide_orders import decide_orders
 from .clinical.dismissals import Remaining, evidence_of, may_be_suppressed, suppress
 from .clinical.findings import Assessment, assess
+from .clinical.laboratory import unjudged_results
 from .clinical.record import Patient, PatientRecord
 from .clinical.tables import Pathway
 from .content.content import Content
@@ -45,6 +46,7 @@ from .fhir.gather import Fetching, Gathered, KeyState, gather
 from .fhir.orders import Drafted, read_drafted
 from .fhir.reader import read_record
 from .fhir.reading import ReadFor
+from .fhir.reasons import DAMAGED, NO_DATE
 from .http.addresses import AddressRefused, parse_base
 from .store.records import CallParties, DecisionRecord, History, Offered, Shown, Suppressed
 
@@ -52,7 +54,13 @@ Json = dict[str, Any]
 
 REQUIRED = ("patient", "b12")
 MISSING = ("absent", "failed")
-INCOMPLETE = "incomplete"
+INCOMPLETE, FAILED = "incomplete", "failed"
+PARTS = {  # type of resource -> part of the record, as messages.toml names it under [prefetch]
+    "Observation": "results", "Condition": "conditions", "Procedure": "procedures", "FamilyMemberHistory": "family",
+    "MedicationRequest": "medicationRequests", "MedicationStatement": "medications", "Patient": "patient",
+    "MedicationAdministration": "administrations", "MedicationDispense": "dispenses",
+    "AllergyIntolerance": "allergies",
+}  # fmt: skip
 DRAFT_ORDERS = "draftOrders"
 NO_ORDERS = Drafted()
 NOTHING_GATHERED = Gathered((), (), {}, (), lambda _: True, lambda _: None)
@@ -258,6 +266,8 @@ def answer_with(call: Call, orders: Drafted) -> Evaluation:
         if not decision.advice:
             return answer_unread(call, assessment, gathered)
         decision = with_unread_named(decision, assessment, call.client.pathway)
+    if not missing:
+        decision = with_losses_named(decision, assessment, call.client.pathway, lost_parts(gathered, assessment))
     return answer_judged(call, Judged(assessment, gathered, decision, missing))
 
 
@@ -329,6 +339,39 @@ def with_unread_named(decision: Decision, assessment: Assessment, pathway: Pathw
     also = unavailable(assessment, pathway, pathway.messages[f"prefetch.{DRAFT_ORDERS}"])
     advice = sorted((*decision.advice, *also.advice), key=urgency)
     return replace(decision, rows=(*decision.rows, *also.rows), advice=tuple(advice))
+
+
+def lost_parts(gathered: Gathered, assessment: Assessment) -> list[str]:
+    """What came and could not be used for the way in which it was sent, in words: parts of the record that were read
+    in part or brought an error, entries that are damaged, results that could not be judged."""
+    record, messages = assessment.case.record, assessment.case.pathway.messages
+    lost = {
+        key: state.state == INCOMPLETE or (state.state == FAILED and state.came)
+        for key, state in gathered.states.items()
+        if key in gathered.published and key != "patient"
+    }
+    keys = [key for key, is_lost in lost.items() if is_lost]
+    treated = assessment.case.has("on_im", "on_oral")  # then it matters when a symptom was first recorded
+    for each in record.ignored:
+        part = PARTS.get(each.reference.partition("/")[0], "")
+        if each.reason in DAMAGED and (part != "conditions" or each.reason != NO_DATE or treated):
+            keys.append(part)
+    if treated and any(each.active and not (each.onset or each.recorded) for each in record.problems):
+        keys.append("conditions")
+    words = [messages[f"prefetch.{key}"] for key in dict.fromkeys(keys) if f"prefetch.{key}" in messages]
+    return [*words, *unjudged_results(assessment.case)]
+
+
+def with_losses_named(decision: Decision, assessment: Assessment, pathway: Pathway, lost: list[str]) -> Decision:
+    """The decision with a card that names what was lost and no other card names: nothing falls silent."""
+    if not lost or "out_of_scope" in decision.findings:
+        return decision
+    said = "\n".join(f"{each.summary}\n{each.detail}" for each in decision.advice)
+    unsaid = [each for each in dict.fromkeys(lost) if each not in said]
+    if not unsaid:
+        return decision
+    also = incomplete(assessment, pathway, ", ".join(unsaid))
+    return replace(decision, advice=tuple(sorted((*decision.advice, also), key=urgency)))
 
 
 def answer_judged(call: Call, judged: Judged) -> Evaluation:

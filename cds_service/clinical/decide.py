@@ -92,6 +92,13 @@ def unavailable(assessment: Assessment, pathway: Pathway, missing: str) -> Decis
     return Decision("not-assessable", ("fixed/unavailable",), (card,), found)
 
 
+def incomplete(assessment: Assessment, pathway: Pathway, missing: str) -> Advice:
+    """The card that names parts of the record that could not be used."""
+    found = dict(assessment.findings)
+    writer = Writer(assessment.case, pathway, found, assessment.values | {"missing": missing})
+    return writer.fixed(pathway.fixed["incomplete"])
+
+
 def urgency(advice: Advice) -> tuple[int, int]:
     """Sort key: the most severe first; safety first among equals, then the course."""
     table = advice.row.partition("/")[0]

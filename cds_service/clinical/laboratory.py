@@ -454,6 +454,18 @@ def newest_unjudged(case: Case, results: Sequence[LabResult], days: str) -> Beca
     return None
 
 
+def unjudged_results(case: Case) -> list[str]:
+    """Results that could not be judged, in words: the newest of each test, and one without a date. What is announced or
+    preliminary is on its way, and is none of these."""
+    found = dict.fromkeys(case.unjudged.values())
+    for results in case.labs.values():
+        for lab in (results[0], results[-1]):  # undated ones stand last
+            why = why_not(case, lab)
+            if why and why not in ("pending", "preliminary"):
+                found[in_doubt(case, lab, why)] = None
+    return [each.text for each in found]
+
+
 def in_doubt(case: Case, lab: LabResult, why: str) -> Because:
     """A result and why it is not judged."""
     text = f"{case.reported(lab)} on {written(lab.date)}" if lab.date else case.reported(lab)

@@ -42,6 +42,7 @@ class KeyState:
     state: str
     reason: str = ""
     count: int = 0
+    came: bool = False  # did anything come, be it an error?
 
 
 def judge(pages: Sequence[Page], template: str, unread: str) -> tuple[str, str]:
@@ -188,7 +189,7 @@ class KeyReading:
             state, reason = INCOMPLETE, "it cannot be understood which medicine an entry is about"
         if state in (FAILED, INCOMPLETE) and self.failure and self.pages:
             reason = f"{reason}; {self.failure}"
-        return KeyState(self.key, state, reason, len(self.own))
+        return KeyState(self.key, state, reason, len(self.own), bool(self.pages))
 
 
 def state_by_other_keys(key: str, readings: Mapping[str, KeyReading]) -> KeyState:

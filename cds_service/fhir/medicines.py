@@ -97,6 +97,8 @@ def read_medicine(resource: Resource, reading: Reading) -> None:
     if reason:
         reading.ignore(reference, reason)
         return
+    if use.source == "administration" and use.last is None:
+        reading.ignore(reference, reasons.UNDATED)
     route = route_of(use.dosages, product, reading)
     for content in found:
         amount = amounts(use.dosages, content, use.source, reading)

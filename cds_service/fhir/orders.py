@@ -23,7 +23,16 @@ from .concepts import concepts, find_codes
 from .dates import Calendar
 from .dosage import days_of, interval_in_words, interval_of_code, interval_of_repeat, positive
 from .fetch import MEDICATIONS, FetchTask, run
-from .index import Page, ResourceIndex, can_be_fetched, medication_to_look_up, names_no_medicine, says, sort
+from .index import (
+    Page,
+    ResourceIndex,
+    can_be_fetched,
+    is_understood,
+    medication_to_look_up,
+    names_no_medicine,
+    says,
+    sort,
+)
 from .medicines import amounts, dose_of
 from .products import Constituent, constituents, is_dosed, product_of, route_of
 from .reading import ReadFor, Reading, reference_of, status_of
@@ -113,7 +122,7 @@ def named(resource: Resource) -> str:
 def by_its_own_words(resource: Resource) -> Resource:
     """The order without its reference where it says itself what is ordered: that comes first."""
     concept, reference = medicine_of(resource)
-    if reference is None or not says(concept):
+    if reference is None or concept is None or not is_understood(concept):
         return resource
     return msgspec.structs.replace(
         resource, medication_codeable_concept=concept, medication_reference=None, medication=None

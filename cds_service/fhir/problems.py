@@ -98,6 +98,8 @@ def read_condition(resource: Resource, reading: Reading) -> None:
     lasts = ended and end_is_void(resource, end, {onset, recorded})
     for name in names:
         if name.startswith("problem-"):
+            if name in EVENTS and onset is None and recorded is None:
+                reading.ignore(reference, reasons.UNDATED)
             if lasts and name not in EVENTS:
                 reading.ignore(reference, reasons.NO_END)
                 problem = Problem(reference, name[8:], "condition", onset, recorded, None, True, by_words)

@@ -6,6 +6,7 @@ ANOTHER_PATIENT = "about another patient"
 UNREADABLE = "could not be read"
 FUTURE = "dated in the future"
 NO_DATE = "a date in it is none: before the birth, a placeholder, in the future, before its own start, or unreadable"
+UNDATED = "undated, and counts only with a date"
 NO_END = "its end contradicts the rest of the entry, or is that of a visit, and does not count"
 ANOTHER_TEST = "another test that looks alike"
 TWO_TESTS = "its codes name two different tests"
@@ -23,6 +24,7 @@ DRAFT = "a draft"
 NOT_ACTIVE = "no longer in force"
 NO_STATUS = "its status is missing or unknown"
 
+DAMAGED = (NO_DATE, UNDATED, UNREADABLE, NO_STATUS)  # of what was ours, and lost for the way in which it was sent
 STATUS = {  # a status that does not count -> why
     "entered-in-error": ENTERED_IN_ERROR,
     "cancelled": "cancelled",
@@ -43,8 +45,8 @@ STATUS = {  # a status that does not count -> why
 }
 
 REASONS = frozenset(  # all but those that name a specimen; the metrics may count them by name
-    {ANOTHER_PATIENT, UNREADABLE, FUTURE, NO_DATE, NO_END, ANOTHER_TEST, TWO_TESTS, WORDS_ONLY, REPLACED, NO_OUTCOME}
-    | {NUMBER, REFUTED, DO_NOT_PERFORM, *STATUS.values()}
+    {ANOTHER_PATIENT, UNREADABLE, FUTURE, NO_DATE, UNDATED, NO_END, ANOTHER_TEST, TWO_TESTS, WORDS_ONLY, REPLACED}
+    | {NO_OUTCOME, NUMBER, REFUTED, DO_NOT_PERFORM, *STATUS.values()}
 )
 
 

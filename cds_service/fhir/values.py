@@ -41,7 +41,7 @@ COMPARATORS = {
 SAID_BEFORE = "|".join(re.escape(each) for each in sorted(COMPARATORS, key=len, reverse=True) if each)
 NUMBER = r"[0-9]{1,15}(?:[.,][0-9]{1,14})?"
 WRITTEN = re.compile(  # "<150 pmol/L", "less than 150", "150 ng/L (L)"
-    rf"({SAID_BEFORE})? ?({NUMBER})(?: ?([A-Za-z%\u00b5\u03bc/][^ ()\[\]]*))?"
+    rf"({SAID_BEFORE})? ?({NUMBER})(?: ?((?:[A-Za-z%\u00b5\u03bc/\u00d7]|10[*^+eE])[^ ()\[\]]*))?"
     r"(?: ?[(\[](?:[HLN*]{1,2}|high|low|normal|abnormal)[)\]]| ?\*)?",
     re.IGNORECASE,
 )

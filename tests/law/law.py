@@ -1,0 +1,75 @@
+"""The law: damage one element the way real systems do, and nothing falls silent.
+
+Of a request whose answer holds a warning or a critical card, the damaged one is answered by that card, or by 412, or by
+a card that names what was lost.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Any
+
+from cds_service.cdshooks.requests import BadRequest, read_request
+from cds_service.evaluate import CallTime, ClientConfig, Evaluation, evaluate
+from cds_service.examples.vignette_fhir import ENCODER, hook_request
+from cds_service.examples.vignettes import overlay_folder
+from tests import golden
+from tests.book import NEVER, PATHWAYS, book, service
+
+SERIOUS = ("warning", "critical")
+NAMED = re.compile(
+    r"not judged|not available|could not be (?:read|judged)|cannot be (?:interpreted|judged|compared)|undated",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call that gets a serious card: who answers it, and when."""
+
+    name: str
+    call: dict[str, Any]
+    client: ClientConfig
+    now: datetime
+
+    def answered(self, call: dict[str, Any]) -> Evaluation | None:
+        """The answer; None for a call that is refused as no request (400)."""
+        try:
+            request = read_request(json.dumps(call).encode(), call["hook"])
+        except BadRequest:
+            return None
+        return evaluate(request, self.client, CallTime(self.now, seconds=NEVER))
+
+
+def serious(found: Evaluation) -> set[str]:
+    """The rows whose cards are serious."""
+    return {each.row for each in found.shown if each.indicator in SERIOUS}
+
+
+def kept(before: Evaluation, after: Evaluation | None) -> bool:
+    """Does the law hold between the two?"""
+    if after is None or after.status == 412:
+        return True
+    if serious(before) <= {each.row for each in after.shown}:
+        return True
+    return any(NAMED.search(f"{card['summary']} {card.get('detail', '')}") for card in after.cards)
+
+
+def cases() -> Iterator[Case]:
+    """Every golden request and vignette whose answer holds a serious card."""
+    for name in golden.names():
+        pair = golden.Pair(name)
+        if pair.request.exists():
+            call = json.loads(pair.request.read_bytes())
+            yield Case(f"golden {name}", call, service(PATHWAYS[0]), pair.now)
+    for pathway in PATHWAYS:
+        for vignette in book(pathway):
+            if vignette.name.startswith("r-"):  # what it remembers would be forgotten
+                continue
+            client = service(pathway, overlay_folder(vignette))
+            call = json.loads(ENCODER.encode(hook_request(vignette, client.content)))
+            yield Case(f"{pathway} {vignette.name}", call, client, datetime.combine(vignette.as_of, time(12), UTC))
