@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from click import Group
+from click import Context, Group
 
 from cds_service.cli import main
 from cds_service.settings import PREFIX, Settings, SettingsError, load_settings
@@ -35,8 +35,8 @@ def command(words: list[str]) -> object:
     for word in words:
         if not isinstance(found, Group):
             break
-        assert word in found.commands, f"there is no command {word!r}"
-        found = found.commands[word]
+        assert word in found.list_commands(Context(found)), f"there is no command {word!r}"
+        found = found.get_command(Context(found), word)
     return found
 
 
