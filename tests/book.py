@@ -10,19 +10,32 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cds_service.app import client_config
-from cds_service.cdshooks.requests import read_request
-from cds_service.clinical.decide import SEVERITY, Decision, decide
-from cds_service.clinical.decide_orders import decide_orders
-from cds_service.clinical.findings import Assessment, assess
-from cds_service.clinical.record import PatientRecord
-from cds_service.clinical.tables import Pathway
-from cds_service.content.content import Content, load_content
-from cds_service.content.files import cards_folder
-from cds_service.evaluate import CallTime, ClientConfig, Evaluation, evaluate
-from cds_service.examples.vignette_fhir import ENCODER, hook_request
-from cds_service.examples.vignettes import Recollection, Vignette, overlay_folder, read_vignette
-from cds_service.settings import Settings
+from tests.api import (
+    ENCODER,
+    SEVERITY,
+    Assessment,
+    CallTime,
+    ClientConfig,
+    Content,
+    Decision,
+    Evaluation,
+    Pathway,
+    PatientRecord,
+    Recollection,
+    Settings,
+    Vignette,
+    assess,
+    cards_folder,
+    client_config,
+    decide,
+    decide_orders,
+    evaluate,
+    hook_request,
+    load_content,
+    overlay_folder,
+    read_request,
+    read_vignette,
+)
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 PATHWAYS = ("uk-ng239", "us-aafp")

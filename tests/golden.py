@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from cds_service.cdshooks.registry import HOOKS
-from cds_service.examples.fixture_patients import read_patient, request_bytes
+from tests.api import HOOKS, read_patient, request_bytes
 from tests.book import FIXTURES, content
 
 FOLDER = FIXTURES / "golden"

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from cds_service.clinical.tables import Choice, Limits, Pathway, Row
+from tests.api import Choice, Limits, Pathway, Row
 from tests.book import PATHWAYS, Told, content, decide_with, faults, told, with_row
 
 TABLES = ("course", "interpret", "treat", "safety", "orders", "notes")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cds_service.clinical.advice import named
-from cds_service.examples.vignette_fhir import PATIENT
+from tests.api import PATIENT, named
 from tests.book import PATHWAYS, book, content, faults, play, suppression_faults
 from tests.hooks import invariants
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cds_service.clinical.tables import Pathway
+from tests.api import Pathway
 from tests.book import PATHWAYS, content
 
 

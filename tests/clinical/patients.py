@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from cds_service.clinical.record import Allergy, LabResult, Medication, Patient, PatientRecord, Problem
+from tests.api import Allergy, LabResult, Medication, Patient, PatientRecord, Problem
 
 TODAY = date(2026, 1, 15)
 KEYS = frozenset(

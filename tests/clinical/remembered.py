@@ -8,12 +8,21 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from cds_service.clinical.decide import Decision, decide
-from cds_service.clinical.decide_orders import decide_orders
-from cds_service.clinical.dismissals import LINE, Remaining, evidence_of, suppress
-from cds_service.clinical.findings import Assessment, assess
-from cds_service.clinical.record import Order, OrderedPhase, PatientRecord
-from cds_service.clinical.tables import Pathway
+from tests.api import (
+    LINE,
+    Assessment,
+    Decision,
+    Order,
+    OrderedPhase,
+    Pathway,
+    PatientRecord,
+    Remaining,
+    assess,
+    decide,
+    decide_orders,
+    evidence_of,
+    suppress,
+)
 from tests.book import content
 from tests.clinical.patients import TODAY, lab, problem, records
 

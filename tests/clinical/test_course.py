@@ -11,11 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cds_service.clinical.course import Interval
-from cds_service.clinical.decide import SEVERITY, Decision, decide
-from cds_service.clinical.findings import Assessment, assess
-from cds_service.clinical.record import Medication, OpenOrder, PatientRecord
-from cds_service.clinical.tables import Pathway
+from tests.api import (
+    SEVERITY,
+    Assessment,
+    Decision,
+    Interval,
+    Medication,
+    OpenOrder,
+    Pathway,
+    PatientRecord,
+    assess,
+    decide,
+)
 from tests.clinical.patients import TODAY, ago, injection, lab, medicine, oral, problem, record, records
 
 WEEKLY = Decimal(84)

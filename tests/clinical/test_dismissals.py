@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.clinical.dismissals import LINE, Remaining, may_be_suppressed
+from tests.api import LINE, Remaining, may_be_suppressed
 from tests.clinical.patients import ago, lab, problem, record
 from tests.clinical.remembered import (
     DAY,

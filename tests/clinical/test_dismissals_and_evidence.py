@@ -9,8 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cds_service.clinical.dismissals import Remaining, evidence_of, suppress
-from cds_service.clinical.record import LabResult, Patient
+from tests.api import LabResult, Patient, Remaining, evidence_of, suppress
 from tests.book import content
 from tests.clinical.patients import TODAY, injection, lab, medicine, problem, record, records
 from tests.clinical.remembered import (

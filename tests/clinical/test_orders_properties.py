@@ -11,14 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.clinical.advice import Draft
-from cds_service.clinical.decide import Decision, decide
-from cds_service.clinical.decide_orders import decide_orders
-from cds_service.clinical.findings import NAMES, assess
-from cds_service.clinical.record import Order, OrderedPhase, PatientRecord
-from cds_service.fhir.drafts import build_drafts
-from cds_service.fhir.orders import read_drafted
-from cds_service.fhir.reading import ReadFor
+from tests.api import (
+    NAMES,
+    Decision,
+    Draft,
+    Order,
+    OrderedPhase,
+    PatientRecord,
+    ReadFor,
+    assess,
+    build_drafts,
+    decide,
+    decide_orders,
+    read_drafted,
+)
 from tests.book import PATHWAYS, content
 from tests.clinical.patients import TODAY, records
 

@@ -10,11 +10,19 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cds_service.clinical.b12 import doubt
-from cds_service.clinical.decide import SEVERITY, decide
-from cds_service.clinical.findings import NAMES, assess
-from cds_service.clinical.record import Ignored, LabResult, Medication, PatientRecord, Problem
-from cds_service.clinical.tables import Pathway
+from tests.api import (
+    NAMES,
+    SEVERITY,
+    Ignored,
+    LabResult,
+    Medication,
+    Pathway,
+    PatientRecord,
+    Problem,
+    assess,
+    decide,
+    doubt,
+)
 from tests.clinical.patients import INGREDIENTS, TODAY, days, lab, medicine, records
 
 untreated = st.builds(medicine, st.sampled_from(INGREDIENTS), st.one_of(st.none(), days))

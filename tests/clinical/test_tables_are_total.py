@@ -6,10 +6,7 @@ from itertools import islice, product
 
 import pytest
 
-from cds_service.clinical.decide import decide
-from cds_service.clinical.findings import assess
-from cds_service.clinical.record import Allergy
-from cds_service.clinical.tables import Pathway
+from tests.api import Allergy, Pathway, assess, decide
 from tests.clinical.patients import KEYS, TODAY, injection, lab, medicine, oral, problem, record
 from tests.depth import chosen
 

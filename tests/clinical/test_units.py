@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.clinical.tables import Analyte, Unit, convert, normalise_unit, to_base
+from tests.api import Analyte, Unit, convert, normalise_unit, to_base
 
 UNITS = {
     "ng/l": Unit("ng/L", "mass", Decimal(1)),

@@ -10,11 +10,8 @@ from flask import Flask
 from jsonschema import Draft202012Validator
 from werkzeug.test import Client, TestResponse
 
-from cds_service.app import create_app
-from cds_service.cdshooks.registry import HOOKS
-from cds_service.cdshooks.schemas import load_schema, schema_of
-from cds_service.settings import Settings
 from tests import golden
+from tests.api import HOOKS, Settings, create_app, load_schema, schema_of
 from tests.hooks.calling import ENVIRON
 
 RESPONSE = Draft202012Validator(load_schema("response"))

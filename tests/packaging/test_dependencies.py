@@ -68,3 +68,14 @@ def test_every_dependency_has_a_lowest_version_and_one_that_is_too_new():
     extras = PROJECT["optional-dependencies"]
     every = [*PROJECT["dependencies"], *(each for extra in extras.values() for each in extra), *BUILDERS]
     assert [each for each in every if not bounded(Requirement(each))] == []
+
+
+# What is about decisions speaks to tests/api.py alone; the tests of a module's inside are none of these.
+BY_API = ("book.py", "golden.py", "cards/test_vignettes.py", "cards/test_tightness.py", "hooks/test_golden.py")
+INSIDE = {"test_rules.py"}
+
+
+def test_vignette_golden_and_property_tests_import_the_service_through_one_module():
+    files = {*(ROOT / "tests" / name for name in BY_API), *(ROOT / "tests" / "clinical").glob("*.py")}
+    direct = [file.name for file in files if file.name not in INSIDE and "from cds_service" in file.read_text()]
+    assert sorted(direct) == []
