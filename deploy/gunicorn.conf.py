@@ -13,6 +13,7 @@ bind = "127.0.0.1:8000"
 workers = int(os.environ.get("CDS_WORKERS", "1"))
 worker_class = "cds_service.server.worker.Worker"  # gunicorn's threads, with an end to the patience for slow clients
 threads = 40  # more than calls are answered at once, and those more than wait for FHIR servers: one is left to say 503
+worker_connections = 4000  # less where the process may not open so many files; the oldest that wait make room
 timeout = 30  # a worker that does not turn up for so long is replaced: it is not the time for a call
 graceful_timeout = 7  # for calls under way when it is stopped; the whole stop takes less than 10 seconds
 keepalive = 5  # the proxy lets go of an idle connection before that

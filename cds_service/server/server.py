@@ -26,6 +26,7 @@ GRACE = 7  # seconds for calls under way when the service is stopped; a stop tak
 SETTINGS = {
     "worker_class": Worker,
     "workers": 1,
+    "worker_connections": 4_000,  # less where the process may not open so many files
     "threads": 40,  # more than calls are answered at once (web/calls.py), and those more than wait for FHIR servers
     "timeout": 30,
     "graceful_timeout": GRACE,

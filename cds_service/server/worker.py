@@ -1,28 +1,49 @@
-"""gunicorn's threaded worker, with an end to its patience: slow clients have few threads, and none for long.
+"""gunicorn's threaded worker, which gives a thread to whole requests only: slow clients hold up nobody.
 
-gunicorn waits for a request as long as its client likes to take, in a thread. Here a connection without data has no
-thread at all, a request that comes slowly takes one of few places for slow ones, and after some seconds it has failed.
-Also, a request learns how long it has waited for a thread (`calls`).
+gunicorn gives a thread to a connection as soon as a byte of a request has come, and the thread waits for the rest. Here
+a request is gathered first, without a thread, in the loop that also accepts connections; a thread begins when all of it
+is there. It must be there within some seconds (more for a large body), connections that wait are bounded, the oldest
+is closed when there are too many, and too many open files are a pause. What is not gathered (a body beyond the memory
+for them all) takes one of few places for slow clients. A request also learns how long it has waited for a thread
+(`WAITED`).
+
+docs/adr/ says what other servers did under the same attack.
 """
 
 from __future__ import annotations
 
 import errno
+import math
+import re
+import resource
 import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn.workers import gthread
 
 from ..web.calls import WAITED
 
-GLANCE = 0.01  # seconds that a thread waits for the first byte
-SLOW_AFTER = 0.5  # seconds of waiting for a request, after which its client is a slow one
+SLOW_AFTER = 0.5  # seconds of waiting in a thread, after which its client is a slow one
 SLOW_AT_ONCE = 8  # slow clients of one process
-PATIENCE = 5.0  # seconds of waiting for all of a request, or until an answer is taken
+PATIENCE = 5.0  # seconds for all of a request, or until an answer is taken
+BYTES_A_SECOND = 250_000  # with which a large body may come; it has so much more time
 LINGER = 0.05  # seconds for what a client still sends when its connection is closed
+LARGEST_HEAD = 80_000  # bytes; gunicorn's own limits are below
+LARGEST_BODY = 5_000_000  # bytes, where the application states no limit
+MOST_GATHERED = 64_000_000  # bytes of requests that are not whole, in one process
+MOST_WAITING = 2_000  # connections without a whole request, in one process
+SPARE_FILES = 200  # of the process's open files, for all that is no connection
+FILES_WANTED = 8_192
+FULL_PAUSE = 0.1  # seconds for which nothing is accepted where no file can be opened
+LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
+CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
+CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[^\r\n]{0,200}\r\n")
 
 
 class TooSlow(TimeoutError):
@@ -32,17 +53,104 @@ class TooSlow(TimeoutError):
         super().__init__(errno.ECONNRESET, "too slow")
 
 
+class Gathered:
+    """The bytes of a request that have come, as far as no thread has taken them."""
+
+    def __init__(self, largest: int) -> None:
+        self.largest = largest  # bytes of a body that may be waited for
+        self.bytes = bytearray()
+        self.continues = False  # the client waits for a word before it sends the body
+        self._head = 0  # bytes of the head with its empty line; 0 while that has not come
+        self._chunk = 0  # where the next chunk begins
+
+    @property
+    def has_head(self) -> bool:
+        """Is enough there to answer that the rest did not come?"""
+        return bool(self._head)
+
+    def is_whole(self) -> bool:
+        """May a thread begin? Also where there is nothing to wait for: what is wrong is for the parser to say."""
+        if not self._head:
+            end = self.bytes.find(b"\r\n\r\n")
+            if end < 0:
+                return len(self.bytes) > LARGEST_HEAD or b"\n\n" in self.bytes
+            self._head = self._chunk = end + 4
+            if EXPECTS.search(self.bytes, 0, self._head):
+                self._take_out_expect()
+        head = bytes(self.bytes[: self._head])
+        if CHUNKED.search(head):
+            return self._last_chunk_is_there()
+        length = LENGTH.search(head)
+        if length is None or int(length[1]) > self.largest:
+            return True
+        return len(self.bytes) >= self._head + int(length[1])
+
+    def take(self, size: int) -> bytes:
+        """The next bytes for a thread."""
+        taken = bytes(self.bytes[:size])
+        del self.bytes[:size]
+        self._head = self._chunk = 0
+        return taken
+
+    def _take_out_expect(self) -> None:
+        """The client is told here to go on, and gunicorn need not."""
+        found = EXPECTS.search(self.bytes, 0, self._head)
+        if found is not None:
+            del self.bytes[found.start() : found.end()]
+            self._head -= found.end() - found.start()
+            self._chunk, self.continues = self._head, True
+
+    def _last_chunk_is_there(self) -> bool:
+        """Has the body ended, or become something that is no body, or too large?"""
+        while len(self.bytes) - self._head <= self.largest:
+            size = CHUNK_SIZE.match(self.bytes, self._chunk)
+            if size is None:
+                line = self.bytes[self._chunk : self._chunk + 220]
+                return b"\n" in line or len(line) == 220
+            if int(size[1], 16) == 0:
+                return self.bytes.find(b"\r\n\r\n", size.end() - 2) >= 0 or len(self.bytes) - size.end() > LARGEST_HEAD
+            following = size.end() + int(size[1], 16) + 2
+            if following > len(self.bytes):
+                return following - self._head > self.largest
+            self._chunk = following
+        return True
+
+
 class Connection(socket.socket):
     """A client's connection that does not wait for ever."""
 
-    def __init__(self, taken: socket.socket, slow: threading.BoundedSemaphore) -> None:
+    def __init__(self, taken: socket.socket, slow: threading.BoundedSemaphore, largest: int) -> None:
         super().__init__(taken.family, taken.type, taken.proto, fileno=taken.detach())
+        self.gathered = Gathered(largest)
         self._slow, self._is_slow, self._waited = slow, False, 0.0
         self._closing: float | None = None
+        self.is_late = False  # its request did not come in time: it is not waited for any more
+
+    def gather(self, room: int) -> bool:
+        """Take what has come, `room` bytes at most, without waiting. True if a thread may begin."""
+        while True:
+            try:
+                piece = super().recv(65_536, socket.MSG_DONTWAIT)
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError:
+                return True
+            self.gathered.bytes += piece
+            if not piece or len(self.gathered.bytes) > room or self.gathered.is_whole():
+                return True
+            if self.gathered.continues:
+                self.gathered.continues = False
+                self._go_on()
+
+    def _go_on(self) -> None:
+        try:
+            super().send(b"HTTP/1.1 100 Continue\r\n\r\n", socket.MSG_DONTWAIT)
+        except OSError:  # it is found out when the body does not come
+            return
 
     def begin(self) -> None:
-        """A request may begin: nothing was waited for yet."""
-        self._waited = 0.0
+        """A request may begin: nothing was waited for yet, unless it took too long to come."""
+        self._waited = math.inf if self.is_late else 0.0
 
     def end(self) -> None:
         """The request is answered; others may be slow now."""
@@ -51,7 +159,9 @@ class Connection(socket.socket):
             self._slow.release()
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """What has come; TooSlow if nothing has, and the client has no time left."""
+        """What was gathered, then what comes; TooSlow if nothing does, and the client has no time left."""
+        if self.gathered.bytes:
+            return self.gathered.take(size)
         if self._closing is not None:
             return self._within(self._closing - time.monotonic(), size, flags)
         if not self._is_slow:
@@ -76,11 +186,11 @@ class Connection(socket.socket):
         finally:
             self._waited += time.monotonic() - began
 
-    def sendall(self, told: bytes, flags: int = 0) -> None:
+    def sendall(self, data: Any, flags: int = 0) -> None:
         """Send everything; TooSlow if the client does not take it."""
         self.settimeout(PATIENCE)
         try:
-            super().sendall(told, flags)
+            super().sendall(data, flags)
         except TimeoutError:
             raise TooSlow from None
 
@@ -97,26 +207,129 @@ class Worker(gthread.ThreadWorker):
         super().__init__(*args, **given)
         self.slow = threading.BoundedSemaphore(SLOW_AT_ONCE)
         self.turn = threading.local()  # .waited: how long the request of this thread had to wait for it
+        self.largest = LARGEST_BODY
+        self.most = min(int(self.cfg.worker_connections), max(raise_open_files() - SPARE_FILES, 100))
+        self.worker_connections = self.most
+        self._held = 0  # bytes that connections without a thread have gathered
+        self._looked = 0.0
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
+        self.largest = getattr(self.wsgi, "config", {}).get("MAX_CONTENT_LENGTH") or LARGEST_BODY
         self.wsgi = told_of_waiting(self.wsgi, self.turn)
 
+    def accept(self, listener: socket.socket) -> None:
+        """Take a connection; a thread is only for what has sent a whole request."""
+        try:
+            client, address = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                time.sleep(FULL_PAUSE)
+            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                raise
+            return
+        self.nr_conns += 1
+        connection = Connection(client, self.slow, self.largest)
+        self._wait_for_request(gthread.TConn(self.cfg, connection, address, listener.getsockname()))
+        while self.nr_conns >= self.most and (self.pending_conns or self.keepalived_conns):
+            self._close_waiting((self.pending_conns or self.keepalived_conns)[0])
+
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+        """A connection that was kept alive sends its next request."""
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._wait_for_request(conn)
+
+    def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
+        """A connection whose request is not whole yet sends more of it."""
+        if self._gather(conn):
+            self.poller.unregister(client)
+            self.pending_conns.remove(conn)
+            self.enqueue_req(conn)
+        else:
+            conn.timeout = conn.began + PATIENCE + len(conn.sock.gathered.bytes) / BYTES_A_SECOND
+
+    def murder_pending(self) -> None:
+        """Close those that took too long, and when this process ends those that sent nothing; once a second."""
+        now = time.monotonic()
+        if now - self._looked >= 1.0 or not self.alive:
+            self._looked = now
+            waiting: list[Any] = [*self.pending_conns]
+            for conn in waiting:
+                if conn.timeout <= now and conn.sock.gathered.has_head:
+                    self._answer_late(conn)
+                elif conn.timeout <= now or not (self.alive or conn.held):
+                    self._close_waiting(conn)
+
     def enqueue_req(self, conn: Any) -> None:
-        conn.queued = time.monotonic()
+        conn.queued, conn.data_ready = time.monotonic(), True
         super().enqueue_req(conn)
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """What came together with the last request, of a client that did not wait for its answer, is the next one."""
+        super().finish_request(conn, fs)
+        if conn.sock.gathered.bytes and conn in self.keepalived_conns:
+            self.poller.unregister(conn.sock)
+            self.keepalived_conns.remove(conn)
+            self.enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
         self.turn.waited = time.monotonic() - conn.queued
-        if not isinstance(conn.sock, Connection):
-            conn.sock = Connection(conn.sock, self.slow)
-        if not conn.initialized and not conn.wait_for_data(GLANCE):
-            return gthread._DEFER  # to the poller, which waits without a thread
         conn.sock.begin()
         try:
             return super().handle(conn)
         finally:
             conn.sock.end()
+
+    def _wait_for_request(self, conn: Any) -> None:
+        """Give it to a thread if its request is there, else wait for it without one."""
+        conn.sock.setblocking(False)
+        conn.began, conn.held = time.monotonic(), 0
+        if self._gather(conn):
+            self.enqueue_req(conn)
+            return
+        conn.timeout = conn.began + PATIENCE
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+        if len(self.pending_conns) > MOST_WAITING:
+            self._close_waiting(self.pending_conns[0])
+
+    def _answer_late(self, conn: Any) -> None:
+        """Give it to a thread that says so, and waits for nothing."""
+        self.poller.unregister(conn.sock)
+        self.pending_conns.remove(conn)
+        self._held -= conn.held
+        conn.held, conn.sock.is_late = 0, True
+        self.enqueue_req(conn)
+
+    def _close_waiting(self, conn: Any) -> None:
+        """Close a connection that no thread has."""
+        for waiting in (self.pending_conns, self.keepalived_conns):
+            if conn in waiting:
+                waiting.remove(conn)
+        self.poller.unregister(conn.sock)
+        self._held -= conn.held
+        self.nr_conns -= 1
+        conn.close()
+
+    def _gather(self, conn: Any) -> bool:
+        """Take what has come of its request. True if a thread may begin, to which it then belongs."""
+        whole: bool = conn.sock.gather(MOST_GATHERED - self._held + conn.held)
+        now_held = 0 if whole else len(conn.sock.gathered.bytes)
+        self._held += now_held - conn.held
+        conn.held = now_held
+        return whole
+
+
+def raise_open_files() -> int:
+    """Allow this process as many open files as it may have, within reason; how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = hard == resource.RLIM_INFINITY
+    wanted = FILES_WANTED if unlimited else min(FILES_WANTED, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return FILES_WANTED if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def told_of_waiting(app: Callable[..., Any], turn: threading.local) -> Callable[..., Any]:
