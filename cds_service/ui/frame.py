@@ -158,5 +158,6 @@ def refuse_foreign() -> None:
 def sent_form() -> Mapping[str, str]:
     """The form that was sent: from our own page, and no larger than a person fills one."""
     refuse_foreign()
-    request.max_form_memory_size, request.max_form_parts = LARGEST_FORM, MOST_FIELDS
+    request.max_content_length = request.max_form_memory_size = LARGEST_FORM
+    request.max_form_parts = MOST_FIELDS
     return request.form

@@ -37,6 +37,7 @@ from .my_patient import BLANK, is_mine, offered, request_of_form
 from .patient import Rows, rows_of
 from .request_json import Tree, json_loads, request_of
 from .tray import ORDERS, tray
+from .what_if import DAYS, VARIED, strip_of
 
 Json = dict[str, Any]
 NOT_HERE = "the page that was sent has no such card; reload it and try again"
@@ -134,6 +135,19 @@ class Playground:
         keep = keep and not entered.faults
         call = PageCall(body, pathway, visit(entered.form), self.client.today(), recall=keep, keep=keep)
         return self.page(self.client.answer(call), None, entered if entered.faults else None, mine=entered)
+
+    def what_if(self) -> str | Response:
+        """POST /what-if: which row holds along the whole axis of one number of one's own patient."""
+        entered = Entered(sent_form())
+        varied = entered.form.get("vary", "")
+        if not (self.own and is_mine(entered.form) and varied in (*VARIED, DAYS)):
+            raise Refused(400, f"What if: allowed are {', '.join((*VARIED, DAYS))}")
+        wanted = entered.form.get("pathway", self.client.pathway)
+        config = self.client.config(wanted if wanted in self.client.pathways else self.client.pathway)
+        request_of_form(entered, config, self.client.today())
+        if entered.faults:
+            return make_response(self.page_of_mine(entered, keep=False), fault_status())
+        return render_template("what_if.html", strip=strip_of(entered, varied, self.client, config), here="playground")
 
     def answer_pasted(self, entered: Entered) -> str | Response:
         """The cards about what was pasted; or what was pasted, and why it cannot be read."""
@@ -338,6 +352,7 @@ def add_pages(app: Flask, client: PageClient, limit: CallLimit, demo: bool, base
         ("/examples", "examples", pages.search, "GET"),
         ("/evidence", "evidence", pages.evidence, "POST"),
         ("/feedback", "page_feedback", pages.feedback, "POST"),
+        ("/what-if", "page_what_if", pages.what_if, "POST"),
         ("/tray", "page_tray", pages.tray, "POST"),
         ("/request.json", "request_file", pages.request_file, "POST"),
         ("/fhir", "fhir", fhir.start, "GET"),

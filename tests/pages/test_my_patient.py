@@ -139,3 +139,29 @@ def test_an_odd_tray_breaks_nothing(visitor: Visitor, tray: str):
     state = fields(entered(visitor, **B12), "state")
     for button in ({"remove": "0"}, {"sign": "1"}):
         assert visitor.post("/tray", state | {"tray": tray} | button).status_code in (200, 400)
+
+
+# --- What if
+
+
+def test_the_strip_of_b12_changes_at_the_limits_and_shows_how_loud(visitor: Visitor):
+    form = fields(visitor.get("/"), "mine") | B12 | {"has-paraesthesia": "1", "vary": "b12"}
+    page = visitor.post("/what-if", form)
+    assert page.status_code == 200
+    parts = re.findall(r'<rect class="loud (\w+)" x="([\d.]+)%" width="([\d.]+)%"', page.text)
+    assert len(parts) >= 3
+    assert sum(float(width) for _, _, width in parts) == pytest.approx(100, abs=0.5)
+    assert "180 ng/L" in page.text and "350 ng/L" in page.text
+    assert parts[0][0] in ("warning", "critical")
+
+
+@pytest.mark.parametrize("varied", ["mma", "mcv", "inj-last"])
+def test_other_numbers_can_be_varied_too(visitor: Visitor, varied: str):
+    schedule = {"inj-medicine": "hydroxocobalamin", "inj-number": "3", "inj-every": "90"}
+    form = fields(visitor.get("/"), "mine") | {"b12-value": "240", "b12-unit": "ng/L"} | schedule | {"vary": varied}
+    assert len(re.findall('class="loud ', visitor.post("/what-if", form).text)) >= 1
+
+
+def test_what_cannot_be_varied_is_refused(visitor: Visitor):
+    form = fields(visitor.get("/"), "mine") | {"vary": "patient"}
+    assert visitor.post("/what-if", form).status_code == 400

@@ -2,7 +2,7 @@
 import { copied } from "./copy.js";
 
 const MARK = "#p=";
-const LEFT_OUT = new Set(["mine", "visit"]);
+const LEFT_OUT = new Set(["mine", "visit", "vary"]);
 const PLAIN = /^[0-9.,<>=]{0,20}$/;
 
 export function link() {

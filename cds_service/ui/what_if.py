@@ -1,0 +1,132 @@
+"""What if: which row holds, and how loud, along the whole axis of one number of a patient.
+
+The call is made as it is, with only that number changed, two hundred times. Nothing is remembered and nothing is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from cds_service.clinical.decide import SEVERITY
+from cds_service.clinical.tables import Pathway
+from cds_service.evaluate import ClientConfig
+
+from .charts import SCALES, plain
+from .client import PageCall, PageClient
+from .form import Entered
+from .my_patient import request_of_form
+
+POINTS = 200
+VARIED = ("b12", "mma", "mcv")  # tests; and the days since the last injection
+DAYS = "inj-last"
+MOST_DAYS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of the axis on which the same row decides. `x` and `width` in per cent."""
+
+    x: float
+    width: float
+    low: str
+    high: str
+    rows: str
+    words: str  # the first card, or that there is none
+    indicator: str  # critical | warning | info | none
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The whole axis of one number. `limits`: x and words of the pathway's limits on it."""
+
+    field: str
+    title: str
+    unit: str
+    low: Decimal
+    high: Decimal
+    step: Decimal
+    now: str
+    stretches: tuple[Stretch, ...]
+    limits: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The numbers that are tried."""
+
+    low: Decimal
+    high: Decimal
+
+    @property
+    def step(self) -> Decimal:
+        return (self.high - self.low) / POINTS
+
+    def values(self) -> Iterator[Decimal]:
+        for number in range(POINTS + 1):
+            yield (self.low + number * self.step).quantize(Decimal("0.01")).normalize()
+
+    def x(self, value: Decimal) -> float:
+        return round(float((value - self.low) / (self.high - self.low) * 100), 2)
+
+
+def strip_of(entered: Entered, varied: str, client: PageClient, config: ClientConfig) -> Strip:
+    """The axis of one test in the unit of the form, or of the days since the last injection."""
+    today = client.today()
+    if varied == DAYS:
+        axis = Axis(Decimal(0), Decimal(MOST_DAYS))
+        tried = stretches(entered, DAYS, axis, caller(client, config, today))
+        now = entered.value(DAYS) or "60"
+        return Strip(DAYS, "Days since the last injection", "days", axis.low, axis.high, Decimal(1), now, tried, ())
+    known, field = config.pathway.analytes[varied], f"{varied}-value"
+    unit = entered.value(f"{varied}-unit") or known.chart_unit
+    chosen = next(each for each in known.units.values() if each.spelling == unit)
+    low, high, _ = SCALES[varied, chosen.family]
+    axis = Axis(Decimal(low) / chosen.factor, Decimal(high) / chosen.factor)
+    tried = stretches(entered, field, axis, caller(client, config, today))
+    limits = tuple(limits_on(varied, unit, axis, config.pathway))
+    return Strip(field, known.display, unit, axis.low, axis.high, axis.step, entered.value(field), tried, limits)
+
+
+Call = Callable[[Entered], tuple[str, str, str]]
+
+
+def caller(client: PageClient, config: ClientConfig, today: date) -> Call:
+    """Asks the service about a form: the rows, the first card, how loud."""
+
+    def call(entered: Entered) -> tuple[str, str, str]:
+        body = request_of_form(entered, config, today)
+        found = client.answer(PageCall(body, config.pathway.id, "0" * 16, today, recall=False, keep=False)).found
+        cards = sorted(found.cards, key=lambda card: -SEVERITY[card["indicator"]])
+        words = cards[0]["summary"] if cards else "no card"
+        return ", ".join(found.decision.rows), words, cards[0]["indicator"] if cards else "none"
+
+    return call
+
+
+def stretches(entered: Entered, field: str, axis: Axis, call: Call) -> tuple[Stretch, ...]:
+    """Neighbouring numbers with the same rows and the same loudness are one part."""
+    found: list[tuple[Decimal, tuple[str, str, str]]] = []
+    ends: list[Decimal] = []
+    for value in axis.values():
+        answer = call(Entered(dict(entered.form) | {field: f"{value:f}"}))
+        if found and (found[-1][1][0], found[-1][1][2]) == (answer[0], answer[2]):
+            ends[-1] = value
+            continue
+        found.append((value, answer))
+        ends.append(value)
+    parts = []
+    for number, ((value, (rows, words, indicator)), end) in enumerate(zip(found, ends, strict=True)):
+        x = axis.x(value)
+        until = axis.x(found[number + 1][0]) if number + 1 < len(found) else 100.0
+        parts.append(Stretch(x, round(until - x, 2), plain(value), plain(end), rows, words, indicator))
+    return tuple(parts)
+
+
+def limits_on(analyte: str, unit: str, axis: Axis, pathway: Pathway) -> Iterator[tuple[float, str]]:
+    """The limits of the pathway that are stated in this unit."""
+    for name, limit in pathway.thresholds.items():
+        if name.startswith(f"{analyte}-") and limit.unit == unit and axis.low < limit.value < axis.high:
+            yield axis.x(limit.value), f"{limit.value} {unit}"
