@@ -267,7 +267,8 @@ def answer_with(call: Call, orders: Drafted) -> Evaluation:
             return answer_unread(call, assessment, gathered)
         decision = with_unread_named(decision, assessment, call.client.pathway)
     if not missing:
-        decision = with_losses_named(decision, assessment, call.client.pathway, lost_parts(gathered, assessment))
+        lost = lost_parts(gathered, assessment, has_advice=bool(decision.advice))
+        decision = with_losses_named(decision, assessment, call.client.pathway, lost)
     return answer_judged(call, Judged(assessment, gathered, decision, missing))
 
 
@@ -341,7 +342,7 @@ def with_unread_named(decision: Decision, assessment: Assessment, pathway: Pathw
     return replace(decision, rows=(*decision.rows, *also.rows), advice=tuple(advice))
 
 
-def lost_parts(gathered: Gathered, assessment: Assessment) -> list[str]:
+def lost_parts(gathered: Gathered, assessment: Assessment, *, has_advice: bool) -> list[str]:
     """What came and could not be used for the way in which it was sent, in words: parts of the record that were read
     in part or brought an error, entries that are damaged, results that could not be judged."""
     record, messages = assessment.case.record, assessment.case.pathway.messages
@@ -352,10 +353,8 @@ def lost_parts(gathered: Gathered, assessment: Assessment) -> list[str]:
     }
     keys = [key for key, is_lost in lost.items() if is_lost]
     treated = assessment.case.has("on_im", "on_oral")  # then it matters when a symptom was first recorded
-    for each in record.ignored:
-        part = PARTS.get(each.reference.partition("/")[0], "")
-        if each.reason in DAMAGED and (part != "conditions" or each.reason != NO_DATE or treated):
-            keys.append(part)
+    reasons = DAMAGED if has_advice else (*DAMAGED, NO_DATE)  # what counts without its date is on a card then
+    keys += [PARTS.get(each.reference.partition("/")[0], "") for each in record.ignored if each.reason in reasons]
     if treated and any(each.active and not (each.onset or each.recorded) for each in record.problems):
         keys.append("conditions")
     words = [messages[f"prefetch.{key}"] for key in dict.fromkeys(keys) if f"prefetch.{key}" in messages]

