@@ -55,7 +55,7 @@ def test_the_first_command_shows_cards_and_keeps_serving(tmp_path):
         assert demo.wait(timeout=10) == 0, (tmp_path / "seen.txt").read_text()
     finally:
         end(demo)
-    assert "not yet been approved locally" in one_line(tmp_path / "seen.txt")
+    assert "Not yet approved locally" in one_line(tmp_path / "seen.txt")
 
 
 def readme_request() -> bytes:
