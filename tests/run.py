@@ -12,7 +12,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +23,10 @@ LOCK = ROOT / "deploy" / "tests.lock"
 PROGRAMS = ENVIRONMENT / "bin"
 PYTHON = PROGRAMS / "python"
 AT_MOST = 80 * 60  # seconds for all tests; they take a tenth of it
+THOROUGH = "--thorough"
+OTHERS = ("3.12", "3.13")  # that we promise, beside the one that runs all
+SOME = ("tests/clinical/test_properties.py", "tests/cards/test_vignettes.py", "tests/hooks/test_golden.py",
+        "tests/hooks/test_odd_data.py", "tests/fhir/test_reader_labs.py", "tests/store/test_keeping.py")  # fmt: skip
 PIP = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
 
 
@@ -31,26 +36,42 @@ class StepFailed(Exception):
 
 def main(arguments: list[str]) -> int:
     try:
-        step("an environment for the tests", make_environment)
-        step("the locked libraries", install_libraries)
-        step("the wheel, as it is shipped", build_wheel)
-        step("the wheel, installed", install_wheel)
-        step("the house rules: ruff", lambda: call([PROGRAMS / "ruff", "check"]))
-        step("the house rules: imports look down only", lambda: call([PROGRAMS / "lint-imports"]))
-        step("the house rules: nothing that nobody uses", lambda: call([PYTHON, ROOT / "tests" / "unused.py"]))
-        step("the house rules: types, strictly", lambda: call([PROGRAMS / "mypy"]))
+        for what, do in PREPARATION:
+            step(what, do)
     except StepFailed as failed:
         print(f"\n{failed}", file=sys.stderr)
         return 1
-    announce("the tests")
-    return run_tests(arguments)
+    broken = [what for what, do in rules(arguments) if not holds(what, do)]
+    announce("the tests" + (f" (broken so far: {'; '.join(broken)})" if broken else ""))
+    return run_tests(arguments) or int(bool(broken))
+
+
+def rules(arguments: list[str]) -> Iterator[tuple[str, Callable[[], None]]]:
+    """What must hold beside the tests, each on its own: one that is broken hinders no other, and not the tests."""
+    yield "the house rules: ruff", lambda: call([PROGRAMS / "ruff", "check"])
+    yield "the house rules: imports look down only", lambda: call([PROGRAMS / "lint-imports"])
+    yield "the house rules: nothing that nobody uses", lambda: call([PYTHON, ROOT / "tests" / "unused.py"])
+    yield "the house rules: types, strictly", lambda: call([PROGRAMS / "mypy"])
+    if os.environ.get("CI") == "true" or THOROUGH in arguments:
+        for version in OTHERS:
+            yield f"a part of the tests on Python {version}", partial(try_python, version)
+
+
+def holds(what: str, do: Callable[[], None]) -> bool:
+    try:
+        step(what, do)
+    except StepFailed as failed:
+        print(f"\n{failed}", file=sys.stderr)
+        return False
+    return True
 
 
 def run_tests(arguments: list[str]) -> int:
     """Pytest's own exit code. It cannot hang for ever, whatever hangs in it."""
     # -P: the checkout's cds_service stays out of the way of the installed one. A group of its own: what the watchdog
     # sends reaches pytest's workers too.
-    command = [PYTHON, "-P", "-m", "pytest", *shared(arguments), *arguments]
+    covered = ["--cov", "--cov-report=term:skip-covered"] if THOROUGH in arguments else []
+    command = [PYTHON, "-P", "-m", "pytest", *shared(arguments), *covered, *arguments]
     tests = subprocess.Popen(command, cwd=ROOT, env=environment(), process_group=0)
     try:
         return tests.wait(AT_MOST)
@@ -62,6 +83,32 @@ def run_tests(arguments: list[str]) -> int:
         give_up(tests)
         print(f"\nFailed: the tests did not end within {AT_MOST // 60} minutes", file=sys.stderr)
         return 1
+
+
+def try_python(version: str) -> None:
+    """The wheel and some of its tests on another Python that we promise; named as not run where there is none."""
+    python = installed(version)
+    if not python:
+        print(f"not run: this machine has no Python {version}")
+        return
+    folder = ROOT / "build" / f"tests-{version}"
+    (wheel,) = WHEELS.glob("*.whl")
+    pip = [folder / "bin" / "python", *PIP[1:]]
+    if not folder.exists():
+        call([python, "-m", "venv", folder])
+    call([*pip, "install", "--quiet", "--require-hashes", "-r", LOCK])
+    call([*pip, "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall", wheel])
+    call([folder / "bin" / "python", "-P", "-m", "pytest", "-q", *shared([]), *SOME])
+
+
+def installed(version: str) -> str:
+    """A Python of that version, on the path or of pyenv; "" if there is none that runs."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    programs = [shutil.which(f"python{version}"), *root.glob(f"versions/{version}.*/bin/python{version}")]
+    for program in programs:
+        if program and version_of(Path(program)).startswith(f"{version}."):
+            return str(program)
+    return ""
 
 
 def shared(arguments: list[str]) -> list[str]:
@@ -131,6 +178,13 @@ def step(what: str, do: Callable[[], None]) -> None:
     announce(what)
     do()
 
+
+PREPARATION = (
+    ("an environment for the tests", make_environment),
+    ("the locked libraries", install_libraries),
+    ("the wheel, as it is shipped", build_wheel),
+    ("the wheel, installed", install_wheel),
+)
 
 if __name__ == "__main__":
     if sys.version_info < (3, 11):
