@@ -96,8 +96,10 @@ def unshown_in_pregnancy(case: Case) -> Found:
     "discordant",
     "B12 is above the uncertain range, and strong signs of deficiency contradict it",
     follows_from="b12_above cord megaloblastic neuro macro_other mma_normal ifab_positive mma_raised anaemia_not_iron"
-    " macrocytosis severe iron_deficiency",
+    " macrocytosis severe iron_deficiency course",
     problems="sacd",
+    medicines="cobalamin",
+    limits="sacd-current",
 )
 def discordant(case: Case) -> Found:
     if not case.has("b12_above"):

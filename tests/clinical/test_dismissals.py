@@ -89,12 +89,12 @@ def test_where_a_neurological_sign_could_not_be_seen_nothing_is_left_out(key, ho
 
 def test_the_line_says_untreated_only_of_the_treatment_that_is_due_and_missing():
     rows = Notes(
-        dict.fromkeys(("interpret/deficient", "treat/unknown", "safety/S7", "interpret/on-oral-insufficient"), "")
+        dict.fromkeys(("interpret/deficient", "treat/unknown", "course/bariatric", "course/oral-failing"), "")
     )
     _, quiet = less(record(*DEFICIENT), rows)
     assert ["still untreated" in each.summary for each in quiet.advice] == [True, True]
     _, quiet = less(record(problem("bariatric"), problem("fatigue")), rows)
-    (line,) = [each for each in quiet.advice if each.row == "dismissed/safety/S7"]
+    (line,) = [each for each in quiet.advice if each.row == "dismissed/course/bariatric"]
     assert "unchanged since" in line.summary and "untreated" not in line.summary
 
 
@@ -102,7 +102,7 @@ def test_what_a_dismissed_card_offered_is_not_offered_by_another_in_its_place():
     told = record(problem("bariatric"), lab("b12", 150, "ng/L"))
     decision, _ = judged(told)
     bearing = [each for each in decision.advice if any(d.kind == "medicine" for d in each.drafts)]
-    assert len(bearing) == 1 and "safety/S7" in {each.row for each in decision.advice}
+    assert len(bearing) == 1 and "course/bariatric" in {each.row for each in decision.advice}
     _, quiet = less(told, Notes({bearing[0].row: ""}))
     assert not [draft for each in quiet.advice for draft in each.drafts if draft.kind == "medicine"]
 

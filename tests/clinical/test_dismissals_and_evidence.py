@@ -105,7 +105,7 @@ def test_another_version_of_the_content_is_new_evidence_and_so_is_another_pathwa
 
 
 def test_a_row_that_was_information_and_is_a_warning_now_is_shown_although_the_findings_are_the_same():
-    told = record(lab("b12", 200, "ng/L"))
+    told = record(lab("b12", 200, "ng/L"), problem("fatigue"))
     decision, assessment = judged(told)
     (card,) = decision.advice
     louder = replace(decision, advice=(replace(card, indicator="warning"),))
