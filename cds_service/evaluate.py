@@ -31,7 +31,7 @@ from .cdshooks.cards import (
 )
 from .cdshooks.registry import HOOKS, discovery
 from .cdshooks.requests import HookRequest, log_name
-from .clinical.advice import Advice, Draft
+from .clinical.advice import FOLLOW_UP, Advice, Draft
 from .clinical.decide import Decision, decide, decide_without, incomplete, unavailable, urgency
 from .clinical.decide_orders import decide_orders
 from .clinical.dismissals import Remaining, evidence_of, may_be_suppressed, suppress
@@ -441,7 +441,9 @@ def cards_for(call: Call, advice: Iterable[Advice], record: PatientRecord) -> Ca
     drafts = list(dict.fromkeys(draft for each in advice for draft in each.drafts))
     resources = suggested_resources(drafts, call, record)
     orders = {
-        draft: SuggestedOrder(resources[draft], title(draft, client.pathway, client.cards.replacing, record))
+        draft: follow_ups(draft, call, record)
+        if draft.kind == FOLLOW_UP
+        else SuggestedOrder(resources[draft], title(draft, client.pathway, client.cards.replacing, record))
         for draft in drafts
     }
     ids = CardIds(client.name, HOOKS[request.hook].service_id, request.hook_instance)
@@ -456,12 +458,28 @@ def suggested_resources(drafts: list[Draft], call: Call, record: PatientRecord) 
     own = received(request.draft_orders, changed) if request.draft_orders is not None else {}
     found = {}
     for draft in drafts:
+        if draft.kind == FOLLOW_UP:
+            continue  # several resources: see follow_ups
         make = templates.test if draft.kind == "test" else templates.medicine
         ours = make(draft.id, record.patient.reference, draft.id, call.today)
         if draft.replaces in changed:
             ours = patched(own.get(draft.replaces) or {"id": draft.replaces.partition("/")[2]}, ours)
-        found[draft] = ours
+        found[draft] = ours | ({"occurrenceDateTime": draft.due.isoformat()} if draft.due else {})
     return found
+
+
+def follow_ups(draft: Draft, call: Call, record: PatientRecord) -> SuggestedOrder:
+    """Several later orders as one suggestion."""
+    known = call.client.pathway.follow_ups
+    parts = tuple(
+        SuggestedOrder(
+            call.client.drafts.follow_up(known[each], record.patient.reference, each, call.today),
+            Title(known[each].title, known[each].title),
+        )
+        for each in draft.id.split()
+    )
+    label = call.client.pathway.messages["follow-up"]
+    return SuggestedOrder({}, Title(label, label), parts)
 
 
 def title(draft: Draft, pathway: Pathway, taken: str, record: PatientRecord) -> Title:

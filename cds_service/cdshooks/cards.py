@@ -74,6 +74,7 @@ class SuggestedOrder:
 
     resource: Json
     title: Title
+    parts: tuple[SuggestedOrder, ...] = ()  # of several orders that one suggestion makes: each by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class _Layout:
     def further(self, rest: Sequence[Draft], said: str) -> str:
         """What is not offered as a suggestion, in words; a regimen that the text states already is not stated twice."""
         words = [(draft.kind, readable(self.orders[draft].title.description).strip()) for draft in rest]
-        left = [each.rstrip(".") for kind, each in words if kind == "test" or each not in said]
+        left = [each.rstrip(".") for kind, each in words if kind != "medicine" or each not in said]
         return self.options.further.replace(DRAFTS, "; ".join(left)) if left else ""
 
     def fresh(self, group: Sequence[Advice]) -> tuple[list[Draft], list[Draft]]:
@@ -211,6 +212,13 @@ class _Layout:
     def suggestion(self, row: str, draft: Draft) -> Json:
         """A suggestion and what it does, described in words that stand alone (item 98)."""
         title, resource = self.orders[draft].title, self.orders[draft].resource
+        if parts := self.orders[draft].parts:
+            made = [
+                {"type": "create", "description": part.title.description,
+                 "resource": {**part.resource, "id": self.ids.stable_id("draft", draft.kind, part.title.label)}}
+                for part in parts
+            ]  # fmt: skip
+            return {"label": title.label, "uuid": self.ids.stable_id(row, draft.kind), "actions": made}
         key = (draft.kind, draft.id, draft.replaces) if draft.replaces else (draft.kind, draft.id)
         done = actions(draft, self.options.replacing, title, resource, self.ids.stable_id("draft", *key))
         found: Json = {"label": title.label, "uuid": self.ids.stable_id(row, *key), "actions": done}

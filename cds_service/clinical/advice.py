@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import date
 
 from .case import B12_ANALYTES, MARKERS, Case
 from .findings import Finding
 from .laboratory import why_not
 from .monitoring import deficient_on_treatment
 from .record import LabResult
-from .tables import Choice, FixedCard, Orderable, Pathway, Provenance, Regimen, Row
+from .tables import Choice, FixedCard, FollowUp, Orderable, Pathway, Provenance, Regimen, Row
 
+FOLLOW_UP = "follow-up"  # the kind of a draft of several later orders, whose id names them all
+FOLLOWED = ("course", "treat", "safety")
+INJECTION = "b12-injection"  # drafted for the day on which the next one is due
 TOTAL_B12 = "b12-total"
 TREATING = ("now", "consider")
 NO_MEDICINE = ("no_medicine_draft", "cobalamin_hypersensitivity", "unshown_in_pregnancy")
@@ -24,7 +28,8 @@ MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homoc
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A suggested order: kind "test" with the id of an orderable, or "medicine" with the id of a regimen.
+    """A suggested order: kind "test" with the id of an orderable, "medicine" with the id of a regimen, or "follow-up"
+    with the ids of several later orders, which one suggestion makes together.
 
     `replaces` is the reference of the clinician's own draft in whose place it goes.
     """
@@ -32,6 +37,7 @@ class Draft:
     kind: str
     id: str
     replaces: str = ""
+    due: date | None = field(default=None, compare=False)  # the day for which it is drafted, where that is not today
     recommended: bool = field(default=False, compare=False)  # the content says so; being first does not
 
 
@@ -66,7 +72,7 @@ class Advice:
         return "\n\n".join(each.text for each in self.paragraphs)
 
 
-def matches(row: Row | Choice, found: Collection[str]) -> bool:
+def matches(row: Row | Choice | FollowUp, found: Collection[str]) -> bool:
     """Do all conditions of the row hold?"""
     for name in row.when:
         if name not in found:
@@ -177,7 +183,9 @@ class Writer:
         alone = TOTAL_B12 in wanted and row.table != "safety"  # the safety rows name what goes with it
         if alone and "nitrous_oxide" in self.found and not self.marker_at_hand(wanted):
             wanted["homocysteine"] = None  # with nitrous oxide total B12 alone misleads (6.5, O4)
-        return [Draft("test", each, recommended=each in row.recommended) for each in wanted]
+        due = self.case.course.due
+        days = {INJECTION: max(due, self.case.today)} if due else {}
+        return [Draft("test", each, due=days.get(each), recommended=each in row.recommended) for each in wanted]
 
     def marker_at_hand(self, wanted: Iterable[str]) -> bool:
         """Is MMA or homocysteine wanted anyway, asked for, or measured not long ago?"""
@@ -251,10 +259,21 @@ class Writer:
 
     def medicines(self, row: Row) -> list[Draft]:
         """The regimens to draft."""
-        return [
+        drafts = [
             Draft("medicine", each.id, recommended=each.id in row.recommended)
             for each in self.suitable(row)
             if self.may_draft(each)
+        ]
+        later = " ".join(self.follow_ups()) if drafts and row.table in FOLLOWED else ""
+        return [*drafts, Draft(FOLLOW_UP, later)] if later else drafts
+
+    def follow_ups(self) -> list[str]:
+        """What is to be done after a regimen has begun, and is not ordered yet."""
+        ordered = {each.orderable for each in self.case.record.orders}
+        return [
+            each.id
+            for each in self.pathway.follow_ups.values()
+            if matches(each, self.found) and each.orderable not in ordered
         ]
 
     def may_draft(self, regimen: Regimen) -> bool:

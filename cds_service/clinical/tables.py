@@ -210,6 +210,30 @@ class Orderable:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowUp:
+    """What is to be done later, drafted with a regimen: a test of `orderable`, or a review ("")."""
+
+    id: str
+    title: str
+    after: tuple[int, str]  # 8, "wk"
+    provenance: Provenance
+    orderable: str = ""
+    when: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    any: tuple[str, ...] = ()
+
+    def day(self, today: date) -> date:
+        """The day on which it is due."""
+        number, unit = self.after
+        if unit in DAYS_IN:
+            return today + timedelta(days=number * DAYS_IN[unit])
+        return months_before(today, -number * (12 if unit == "a" else 1))
+
+
+DAYS_IN = {"d": 1, "wk": 7}
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A publication that cards may name."""
 
@@ -255,6 +279,7 @@ class Pathway:
     fixed: dict[str, FixedCard]
     limits: Limits = field(init=False, repr=False, compare=False)  # the thresholds as plain numbers
     compared: tuple[Threshold, ...] = field(init=False, repr=False, compare=False)  # limits that the content adds
+    follow_ups: dict[str, FollowUp] = field(default_factory=dict)
     course: tuple[Row, ...] = ()  # a pathway without one tells nothing of a course
     doses_recorded: bool = True  # False: injections are given and not recorded where this service reads
     site_limits: frozenset[str] = field(default_factory=frozenset)  # "system|code|unit" whose limits a site has set

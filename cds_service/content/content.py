@@ -11,7 +11,7 @@ from datetime import date
 from itertools import product
 from pathlib import Path
 
-from cds_service.clinical.tables import Analyte, Orderable, Pathway, Row, Source, Threshold
+from cds_service.clinical.tables import Analyte, FollowUp, Orderable, Pathway, Row, Source, Threshold
 
 from . import build
 from .check import (
@@ -154,7 +154,7 @@ def remarks(templates: Templates, about: ContentFile) -> tuple[str, ...]:
     return tuple(lines)
 
 
-PARTS = ("pathway", "thresholds", "orderables", "regimens")
+PARTS = ("pathway", "thresholds", "orderables", "regimens", "follow-ups")
 
 
 def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
@@ -181,6 +181,7 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
         messages=own_words(name, "messages", build.messages(about.messages), shared.messages, faults),
         regimens={each.id: build.regimen(each, faults) for each in sound(parts["regimens"])},
         orderables={each.id: built(Orderable, each.shape) for each in sound(parts["orderables"])},
+        follow_ups={each.id: built(FollowUp, each.shape) for each in sound(parts["follow-ups"])},
         fixed={key: build.fixed_card(key, table) for key, table in about.fixed.by_name().items()},
         **tables,
         doses_recorded=shared.site.doses_recorded,

@@ -27,12 +27,13 @@ SHARED_FILES = (
 )  # fmt: skip
 PATHWAY_FILE = "pathway.toml"
 ENTRIES = {  # the files of a pathway that hold [[entries]] of one kind
+    "follow-ups.toml": "follow_up",
     "thresholds.toml": "threshold", "orderables.toml": "orderable", "regimens.toml": "regimen",
     "course.toml": "row",
     "interpret.toml": "row", "treat.toml": "row", "safety.toml": "row", "orders.toml": "row", "notes.toml": "row",
 }  # fmt: skip
 PATHWAY_FILES = (PATHWAY_FILE, *ENTRIES)
-MAY_BE_MISSING = ("course.toml", "orders.toml", "notes.toml", "plain-words.toml", "exclusions.toml")
+MAY_BE_MISSING = ("course.toml", "follow-ups.toml", "orders.toml", "notes.toml", "plain-words.toml", "exclusions.toml")
 PATHWAYS = "pathways"
 HEADER = ["system", "code", "display", "use", "source"]
 
@@ -48,6 +49,7 @@ ADDED = ("accepts", "words", "brands", "negations", "past")  # lists that recogn
 SIGNED = ("source", "evidence", "checked")  # a site's number is not ours any more: it needs its own
 STATES = {"threshold": ("value", ("unit", *SIGNED)), "regimen": ("phase", SIGNED)}
 KEY_OF_NEW = {  # without this key an entry that we do not have is a misspelt one, and no new one
+    "follow_up": "source",
     "threshold": "source", "orderable": "source", "regimen": "source", "row": "source", "sources.toml": "title",
     "analytes.toml": "display", "problems.toml": "display", "medicines.toml": "display",
 }  # fmt: skip

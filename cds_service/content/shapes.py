@@ -296,6 +296,18 @@ class OrderableEntry(Signed, frozen=True, kw_only=True):
         return tuple(each.coding for each in self.further)
 
 
+class FollowUpEntry(Signed, frozen=True, kw_only=True):
+    """What is to be done later."""
+
+    id: Name
+    title: Text
+    after: tuple[Count, Literal["d", "wk", "mo", "a"]]
+    orderable: Name = ""
+    when: SomeTexts = ()
+    unless: SomeTexts = ()
+    any: SomeTexts = ()
+
+
 class PhaseEntry(Shape, frozen=True, kw_only=True):
     """One phase of a regimen; ranges rise."""
 
@@ -494,6 +506,7 @@ LISTED: dict[str, tuple[str, type[Shape]]] = {
     "exclusions.toml": ("exclusion", ExclusionEntry),
     "thresholds.toml": ("threshold", ThresholdEntry),
     "orderables.toml": ("orderable", OrderableEntry),
+    "follow-ups.toml": ("follow_up", FollowUpEntry),
     "regimens.toml": ("regimen", RegimenEntry),
     "course.toml": ("row", CourseRow),
     "interpret.toml": ("row", InterpretRow),

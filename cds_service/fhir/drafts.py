@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ..clinical.tables import Orderable, Pathway, Phase, Regimen
+from ..clinical.tables import FollowUp, Orderable, Pathway, Phase, Regimen
 from ..content.content import Content
 from ..content.faults import ContentError
 from .echo import valid_order
@@ -46,10 +46,10 @@ Json = dict[str, Any]
 class Drafts:
     """Ready templates by orderable and regimen. What is returned may be sent, and must not be changed in place."""
 
-    __slots__ = ("_medicines", "_tests")
+    __slots__ = ("_follow_ups", "_medicines", "_tests")
 
-    def __init__(self, tests: dict[str, Json], medicines: dict[str, Json]):
-        self._tests, self._medicines = tests, medicines
+    def __init__(self, tests: dict[str, Json], medicines: dict[str, Json], follow_ups: dict[str, Json] | None = None):
+        self._tests, self._medicines, self._follow_ups = tests, medicines, follow_ups or {}
 
     def test(self, orderable_id: str, patient_ref: str, draft_id: str, today: date) -> Json:
         """A draft ServiceRequest of that orderable for this patient ("Patient/p1")."""
@@ -58,6 +58,12 @@ class Drafts:
     def medicine(self, regimen_id: str, patient_ref: str, draft_id: str, today: date) -> Json:
         """A draft MedicationRequest of that regimen for this patient ("Patient/p1")."""
         return filled(self._medicines[regimen_id], patient_ref, draft_id, today)
+
+
+    def follow_up(self, follow_up: FollowUp, patient_ref: str, draft_id: str, today: date) -> Json:
+        """A draft ServiceRequest for the day on which the follow-up is due."""
+        template = self._follow_ups[follow_up.id]
+        return filled(template, patient_ref, draft_id, today) | {"occurrenceDateTime": follow_up.day(today).isoformat()}
 
 
 def filled(template: Json, patient_ref: str, draft_id: str, today: date) -> Json:
@@ -74,6 +80,12 @@ def build_drafts(content: Content, pathway: Pathway) -> Drafts:
     for orderable in pathway.orderables.values():
         place = f'{pathway.id}/orderables.toml orderable "{orderable.id}"'
         tests[orderable.id] = validated(service_request(orderable), ServiceRequest.model_validate, place, faults)
+    follow_ups = {}
+    for each in pathway.follow_ups.values():
+        place = f'{pathway.id}/follow-ups.toml follow_up "{each.id}"'
+        ordered = pathway.orderables.get(each.orderable)
+        request = later_request(each, ordered) | {"occurrenceDateTime": SOME_DAY}
+        follow_ups[each.id] = validated(request, ServiceRequest.model_validate, place, faults)
     for regimen in pathway.regimens.values():
         place = f'{pathway.id}/regimens.toml regimen "{regimen.id}"'
         unknown = {phase.route for phase in regimen.phases} - content.route_codings.keys()
@@ -84,7 +96,7 @@ def build_drafts(content: Content, pathway: Pathway) -> Drafts:
         medicines[regimen.id] = validated(template, MedicationRequest.model_validate, place, faults)
     if faults:
         raise ContentError(faults)
-    return Drafts(tests, medicines)
+    return Drafts(tests, medicines, follow_ups)
 
 
 def validated(resource: Json, model: Callable[[Json], Any], place: str, faults: list[str]) -> Json:
@@ -130,6 +142,13 @@ def service_request(orderable: Orderable) -> Json:
         "subject": {"reference": SOMEONE},
         "authoredOn": SOME_DAY,
     }
+
+
+def later_request(follow_up: FollowUp, orderable: Orderable | None) -> Json:
+    """What is to be done later: the codes of its test, where it has one, and its own title."""
+    named = Orderable(follow_up.id, follow_up.title, None, (), 0, follow_up.provenance)
+    found = service_request(orderable or named)
+    return found | {"code": found["code"] | {"text": follow_up.title}}
 
 
 def medication_request(regimen: Regimen, content: Content) -> Json:
