@@ -116,6 +116,7 @@ def _outcome(status: int, issues: Iterable[dict[str, Any]]) -> Response:
 
 # Bodies
 
+STEP = 1_000_000  # bytes of a body that are read at once
 TOO_COSTLY = "the body holds more objects than one call may"
 TOO_MUCH_HELD = "the service is busy with large calls; come again soon"
 MEDIA_TYPES = ("application/json", "application/fhir+json")
@@ -134,8 +135,7 @@ def read_body(held: HeldMemory) -> bytes:
     if length is not None and length > largest:
         raise RequestEntityTooLarge
     with refusing():
-        held.hold(largest if length is None else length)
-        body = received_body(length, largest)
+        body = received_body(length, held)
         held.hold(max(memory_of(body) - held.amount, 0))
     return body
 
@@ -151,37 +151,38 @@ def refusing() -> Iterator[None]:
         raise Refused(503, TOO_MUCH_HELD, headers={"Retry-After": "1"}) from None
 
 
-def received_body(length: int | None, largest: int) -> bytes:
+def received_body(length: int | None, held: HeldMemory) -> bytes:
     """The bytes of the body. Whatever the server cannot read of it (sizes of chunks, line ends, trailers) is the
     client's fault: 400, and the connection ends, for nobody knows where the next request begins."""
     try:
-        return sent_body(length, largest)
-    except (HTTPException, MemoryError):
+        return sent_body(length, held)
+    except ClientDisconnected as error:
+        if isinstance(error.__context__, TimeoutError):
+            raise RequestTimeout from None
+        raise
+    except TimeoutError:
+        raise RequestTimeout from None
+    except (HTTPException, MemoryError, TooCostly, TooMuchHeld):
         raise
     except Exception as error:  # noqa: BLE001  # each server has exceptions of its own for this
         text = f"the body cannot be read as HTTP: {type(error).__name__}"
         raise Refused(400, text, headers={"Connection": "close"}) from None
 
 
-def sent_body(length: int | None, largest: int) -> bytes:
-    """The bytes of the body, not more than may be. One that does not tell its length is cut while it is read."""
-    if length is not None:
-        try:
-            body: bytes = request.environ["wsgi.input"].read(length)  # in one piece, not copied in parts
-        except TimeoutError:
-            raise RequestTimeout from None
-        if len(body) < length:
-            raise ClientDisconnected
-        return body
-    try:
-        body = request.get_data(cache=False)
-    except ClientDisconnected as error:
-        if isinstance(error.__context__, TimeoutError):
-            raise RequestTimeout from None
-        raise
-    if len(body) > largest:
+def sent_body(length: int | None, held: HeldMemory) -> bytes:
+    """The bytes of the body as they arrive, not more than may be: who sends slowly holds only what was sent."""
+    stream = request.stream if length is None else request.environ["wsgi.input"]
+    left = held.limit.largest_body + 1 if length is None else length
+    pieces = []
+    while left > 0 and (piece := stream.read(min(left, STEP))):
+        held.hold(len(piece))
+        pieces.append(piece)
+        left -= len(piece)
+    if length is None and left == 0:
         raise RequestEntityTooLarge
-    return body
+    if length is not None and left:
+        raise ClientDisconnected
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def instance_in(body: bytes) -> dict[str, str]:

@@ -202,8 +202,10 @@ def test_item_34_a_patient_with_another_id_is_412_and_nothing_is_used():
 
 
 def test_item_34_resources_of_another_patient_are_not_used():
-    other = living.b12(subject={"reference": "Patient/pt-2"})
-    assert not living.says_deficient(post(body(prefetch=prefetch(b12=bundle(other)))))
+    other = living.b12(subject={"reference": "Patient/pt-2"}, id="other")
+    high = living.b12(600)
+    assert not living.says_deficient(post(body(prefetch=prefetch(b12=bundle(other, high)))))
+    assert living.missing(post(body(prefetch=prefetch(b12=bundle(other))))) == ["b12"], "a search that brought no other"
 
 
 def test_item_35_long_ids_are_taken():

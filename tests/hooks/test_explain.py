@@ -23,6 +23,8 @@ KEYS = [
     "contentVersion",
     "asOf",
     "label",
+    "course",
+    "due",
     "rows",
     "findings",
     "ignored",
@@ -66,7 +68,7 @@ def test_json_holds_exactly_what_the_issue_lists(saved):
     found = told("--as-of", "2026-01-15", saved(body(prefetch=sent)))
     assert list(found) == KEYS
     assert (found["pathway"], found["asOf"], found["label"]) == ("uk-ng239", "2026-01-15", "confirmed")
-    assert found["rows"] == ["interpret/deficient", "treat/neuro"]
+    assert found["rows"] == ["course/none", "interpret/deficient", "treat/neuro"]
     assert {
         "name": "neuro",
         "because": [{"reference": "Condition/con-91019004", "text": "paraesthesia (16 Dec 2025)"}],
@@ -81,7 +83,7 @@ def test_json_holds_exactly_what_the_issue_lists(saved):
 def test_a_vignette_brings_its_own_day_and_pathway():
     found = told(VIGNETTE)
     assert (found["asOf"], found["label"]) == ("2026-01-15", "confirmed")
-    assert found["rows"] == ["interpret/deficient", "treat/neuro"]
+    assert found["rows"] == ["course/none", "interpret/deficient", "treat/neuro"]
 
 
 def test_another_day_is_another_answer(saved):
@@ -120,7 +122,7 @@ def test_what_the_service_would_answer_with_412_is_exit_3(saved):
 @pytest.mark.parametrize(
     ("request_", "says"),
     [
-        (b"no JSON", "the body is not JSON in UTF-8"),
+        (b"no JSON", "not JSON: line 1, column 1"),
         (body(hook="appointment-book"), "hook: is not the hook of this service"),
         (body(context={"userId": SECRET}), "context.patientId: is missing"),
         (body(prefetch=[SECRET]), "prefetch: is not of type object or null"),
@@ -151,7 +153,9 @@ def test_a_file_that_is_not_there_or_no_vignette_is_exit_2_and_one_line(tmp_path
 
 
 def test_an_unknown_pathway_is_exit_2_and_says_which_there_are():
-    one_line(run("explain", "--pathway", "xx-none", VIGNETTE), "no pathway of that name; allowed: uk-ng239")
+    one_line(
+        run("explain", "--pathway", "xx-none", VIGNETTE), "there is no pathway 'xx-none'; known: uk-ng239, us-aafp"
+    )
 
 
 def test_nothing_is_called_without_fetch(saved):
