@@ -27,6 +27,9 @@ DAYS = {"d": Decimal(1), "wk": WEEK, "mo": Decimal("30.4375"), "a": Decimal("365
 MICROGRAMS = {"mg": Decimal(1000), "microgram": Decimal(1)}
 LIFELONG, PREVENTION = "course/lifelong", "course/bariatric"
 UNCHECKED = "unchecked"
+DOSE_UNCLEAR = "dose-unclear"
+# By injection more than this many times the regimen is a slip; tablets of 1 mg where 50 micrograms are enough are not.
+EXCESS = {True: 4, False: 40}
 
 
 def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
@@ -60,7 +63,7 @@ def note_differences(
     told: dict[str, list[Because]] = {DIFFERS: [], UNSURE: []}
     for each in differing:
         texts = [pathway.messages[f"difference.{key}"] for key in each.keys]
-        name = UNSURE if each.keys == (UNCHECKED,) else DIFFERS
+        name = UNSURE if {*each.keys} <= {UNCHECKED, DOSE_UNCLEAR} else DIFFERS
         told[name] += [Because(each.order.reference, text) for text in texts]
     found.update((name, Finding(name, tuple(because))) for name, because in told.items() if because)
     words = dict.fromkeys(each.text for each in (*told[DIFFERS], *told[UNSURE]))
@@ -177,6 +180,10 @@ def differences(order: Order, alike: list[Regimen], injected: list[Order], fit: 
         return [*found, UNCHECKED]
     if too_little(order, alike[0]):
         found.append("dose")
+    elif too_much(order, alike):
+        found.append("dose-high")
+    elif by_injection(order) and order.phases[0].dose is None:
+        found.append(DOSE_UNCLEAR)
     if by_injection(order):
         found += schedule_differences(order, alike[0].phases[0], injected, fit, limits)
     return found
@@ -226,6 +233,21 @@ def too_little(order: Order, regimen: Regimen) -> bool:
         dose = order.phases[0].dose
         return dose is not None and dose < needed
     return order.per_day is not None and order.per_day < needed / interval(wanted)
+
+
+def too_much(order: Order, regimens: list[Regimen]) -> bool:
+    """Many times what the strongest of the regimens gives in the same time: a slip of the unit or of the timing."""
+    first = order.phases[0]
+    given = first.dose / first.interval if first.dose is not None and first.interval else order.per_day
+    strongest = max(
+        (each.dose_high or each.dose) * MICROGRAMS[each.dose_unit] / interval(each) for each in firsts(regimens)
+    )
+    return given is not None and given > strongest * EXCESS[by_injection(order)]
+
+
+def firsts(regimens: list[Regimen]) -> list[Phase]:
+    """The first phase of each, the one in which most is given."""
+    return [each.phases[0] for each in regimens]
 
 
 def interval(phase: Phase) -> Decimal:

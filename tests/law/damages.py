@@ -107,8 +107,19 @@ def plan_reported(resource: Json) -> None:
 
 def no_medicine(resource: Json) -> None:
     """A dosage of nothing. (A draft without either was just opened.)"""
-    if resource.pop("medicationCodeableConcept", None) is not None:
+    if is_in_force(resource) and resource.pop("medicationCodeableConcept", None) is not None:
         resource.setdefault("dosageInstruction", [{"text": "one daily"}])
+
+
+def local_code(resource: Json) -> None:
+    """A code of the hospital's own, and no word."""
+    if is_in_force(resource):
+        resource["medicationCodeableConcept"] = {"coding": [{"system": "urn:x", "code": "7"}]}
+
+
+def is_in_force(resource: Json) -> bool:
+    """What ended is no order any more: nobody is told that it cannot be understood."""
+    return resource.get("status") in ("active", "draft")
 
 
 def name_in_code(resource: Json) -> None:
@@ -121,14 +132,13 @@ def only_refers(reference: str) -> Change:
     """A reference instead of the medicine's name."""
 
     def change(resource: Json) -> None:
-        if resource.pop("medicationCodeableConcept", None) is not None:
+        if is_in_force(resource) and resource.pop("medicationCodeableConcept", None) is not None:
             resource["medicationReference"] = {"reference": reference}
             resource.setdefault("dosageInstruction", [{"text": "one daily"}])
 
     return change
 
 
-LOCAL_CODE = {"coding": [{"system": "urn:x", "code": "7"}]}
 STATEMENTS = ("MedicationStatement",)
 RESULTS, PROBLEMS, OPERATIONS = ("Observation",), ("Condition",), ("Procedure",)
 ORDERS, MEDICINES = ("MedicationRequest",), ("MedicationRequest", "MedicationStatement", "MedicationAdministration")
@@ -157,7 +167,7 @@ DAMAGES: dict[str, tuple[tuple[str, ...], Change]] = {
     "a sex that is empty": (("Patient",), sets("gender", "")),
     "the medicine as R5 writes it": (MEDICINES, as_r5),
     "no medicine is named": (ORDERS, no_medicine),
-    "only a local code is named": (ORDERS, sets("medicationCodeableConcept", LOCAL_CODE)),
+    "only a local code is named": (ORDERS, local_code),
     "a contained medicine that is missing": (ORDERS, only_refers("#gone")),
     "a Medication that is nowhere": (ORDERS, only_refers("Medication/nowhere")),
     "a plan that is reported": (ORDERS, plan_reported),

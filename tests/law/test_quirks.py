@@ -79,3 +79,35 @@ def test_without_what_is_required_there_is_no_answer(name):
 
 def test_a_double_is_shown_as_the_number_that_it_stands_for():
     assert "B12 150 ng/L" in answered("29-double").cards[0]["summary"]
+
+
+def called(name: str, dosage: dict | None = None) -> Evaluation:
+    """A call as a real client sent it, perhaps with another dosage."""
+    call = json.loads((FIXTURES / "calls" / f"{name}.json").read_bytes())
+    if dosage is not None:
+        call["context"]["draftOrders"]["entry"][0]["resource"]["dosageInstruction"] = [dosage]
+    request = read_request(json.dumps(call).encode(), call["hook"])
+    return evaluate(request, service("uk-ng239"), CallTime(NOW, seconds=NEVER))
+
+
+def test_folic_acid_of_the_sandbox_is_critical():
+    assert [card["indicator"] for card in called("sandbox-folic").cards] == ["critical"]
+
+
+def daily(times: int, dose: dict) -> dict:
+    repeat = {"frequency": times, "period": 1, "periodUnit": "d"}
+    return {"timing": {"repeat": repeat}, "doseAndRate": [{"doseQuantity": dose}]}
+
+
+@pytest.mark.parametrize(
+    ("dosage", "said"),
+    [
+        (None, "Its dose cannot be compared"),
+        (daily(1, {"value": 100, "unit": "mg"}), "many times what the regimen gives"),
+        (daily(4, {"value": 1, "unit": "mg"}), "many times what the regimen gives"),
+    ],
+)
+def test_a_dose_that_is_none_or_far_too_high_is_said(dosage, said):
+    cards = called("sandbox-after-accept", dosage).cards
+    assert said in " ".join(card["detail"] for card in cards)
+    assert "critical" not in {card["indicator"] for card in cards}
