@@ -87,7 +87,8 @@ class Store:
 
     def save_feedback(self, client: str, given: Sequence[FeedbackRecord], at: int) -> None:
         opened, key = self._open(), self._keys.newest
-        opened.writer.wait_for_cards((each.card for each in given), WAIT_FOR_DECISION)
+        if not opened.executor.needs_probe:
+            opened.writer.wait_for_cards((each.card for each in given), WAIT_FOR_DECISION)
         early = opened.executor.run(lambda connection: write_feedback(connection, client, given, key, at), FEEDBACK)
         if early:  # another process may have written the decision in the same moment, and not have seen the feedback
             with suppress(StoreDown):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -63,7 +64,8 @@ def test_only_the_proxy_is_reached_from_outside():
     }
     closed = {name for name, network in COMPOSE["networks"].items() if network.get("internal")}
     assert set(SERVICES["postgres"]["networks"]) == {"store"} <= closed
-    assert {"calls", "metrics", "hapi"} <= closed
+    assert {"calls", "metrics", "hapi", "fhir"} <= closed
+    assert set(SERVICES["service"]["networks"]) <= closed, "the service reaches nobody by itself"
     assert not set(SERVICES["proxy"]["networks"]) & {"store", "metrics", "outside"}
 
 
@@ -93,3 +95,20 @@ def test_the_configuration_files_that_it_names_are_there():
         assert (DEPLOY / config["file"]).is_file()
     build = SERVICES["service"]["build"]
     assert (DEPLOY / build["context"] / build["dockerfile"]).samefile(DEPLOY / "Dockerfile")
+
+
+def test_what_may_be_called_is_named_for_the_way_out_and_in_its_rules():
+    ways = [name for name, service in SERVICES.items() if "outside" in service.get("networks", ())]
+    assert ways == ["egress"]
+    rules = (DEPLOY / "proxy" / "egress.conf").read_text()
+    allowed = re.findall(r"^ +([\w.-]+) +\1:443;$", rules, re.MULTILINE)
+    assert SERVICES["egress"]["networks"]["fhir"]["aliases"] == allowed != []
+    assert re.search(r'default +"";', rules), "whoever asks for another name is ended"
+
+
+def test_the_metrics_are_on_their_own_network_only():
+    address = SERVICES["service"]["networks"]["metrics"]["ipv4_address"]
+    assert SERVICES["service"]["environment"]["CDS_METRICS_HOST"] == address
+    (subnet,) = COMPOSE["networks"]["metrics"]["ipam"]["config"]
+    assert ip_address(address) in ip_network(subnet["subnet"])
+    assert [name for name, each in SERVICES.items() if "metrics" in each.get("networks", ())] == ["service"]

@@ -26,7 +26,7 @@ ENDED_WITHIN = 20.0  # seconds
 class Installation:
     """What runs, and where."""
 
-    postgres: Cluster
+    postgres: Cluster | None
     url: str
     port: int
     service: subprocess.Popen[bytes]
@@ -61,9 +61,10 @@ class Installation:
 
 
 @contextmanager
-def installed(postgres: Cluster, folder: Path, workers: int = 2, **client: Any) -> Iterator[Installation]:
-    """The service, answering. `client` is what its clients.toml says of its one client beside issuer and keys."""
-    port, url = free_port(), postgres.database()
+def installed(postgres: Cluster | None, folder: Path, workers: int = 2, **client: Any) -> Iterator[Installation]:
+    """The service, answering. `client` is what its clients.toml says of its one client beside issuer and keys. Without
+    PostgreSQL its store is a SQLite file in the folder."""
+    port, url = free_port(), postgres.database() if postgres else f"sqlite:///{folder}/store.sqlite"
     said = {"public_base_url": f"http://127.0.0.1:{port}", "jti": "until-exp", "rate": 100_000, **client}
     clients = tokens.write(folder, main=said)
     keys = folder / "store.keys"
