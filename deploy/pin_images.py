@@ -2,8 +2,8 @@
 
 For a maintainer, with Docker and a way to the registries. `python deploy/pin_images.py` asks Docker for the digests and
 writes them behind the tags (`python:3.11-slim@sha256:...`), then builds the image and lists its packages in
-deploy/image-packages.txt. `--check` changes nothing and fails, image by image, where one is not pinned: every release
-with it. Digests are asked for and never made up, so a checkout whose maintainer had no registry names tags only.
+deploy/image-packages.txt. `--check` changes nothing and fails, image by image, where one is not pinned: with it every
+release begins. Digests are asked for and never made up, so a checkout whose maintainer had no registry names tags only.
 """
 
 from __future__ import annotations
