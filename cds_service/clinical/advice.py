@@ -16,6 +16,7 @@ from .laboratory import why_not
 from .monitoring import deficient_on_treatment
 from .record import LabResult
 from .tables import Choice, FixedCard, FollowUp, Orderable, Pathway, Provenance, Regimen, Row
+from .wording import sentence
 
 FOLLOW_UP = "follow-up"  # the kind of a draft of several later orders, whose id names them all
 FOLLOWED = ("course", "treat", "safety")
@@ -135,7 +136,7 @@ class Writer:
         for note in self.notes:
             if belongs(note, row):
                 paragraphs += self.paragraphs(note.detail, values, note.part)
-        summary = row.summary.format_map(values)
+        summary = sentence(row.summary.format_map(values))
         tests = self.tests(row)
         needless = [test for test in tests if self.superfluous(self.pathway.orderables[test.id])]
         drafts = (*(test for test in tests if test not in needless), *self.medicines(row))
@@ -169,7 +170,7 @@ class Writer:
     def fixed(self, card: FixedCard) -> Advice:
         """A card that no row makes."""
         said = (Paragraph("caveat", card.detail.strip().format_map(self.values)),)
-        summary = card.summary.format_map(self.values)
+        summary = sentence(card.summary.format_map(self.values))
         return Advice(f"fixed/{card.id}", card.indicator, summary, said, card.topic, card.provenance)
 
     def tests(self, row: Row) -> list[Draft]:

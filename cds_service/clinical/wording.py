@@ -21,6 +21,7 @@ LONGEST: dict[str, str] = {
     "b12_kind": "active B12",
     "b12_date": "30 Sep 2026",
     "b12_limits": "180 to 350 pmol/L",
+    "b12_threshold": "180 pmol/L",
     "b12_other": "active B12 >=1234.56 pmol/L on 30 Sep 2026",
     "b12_earlier": "active B12 >=1234.56 pmol/L on 30 Sep 2026",
     "old_b12": "active B12 >=1234.56 pmol/L",
@@ -164,6 +165,7 @@ def b12_values(case: Case) -> dict[str, str]:
             "b12_kind": case.display(lab.analyte),
             "b12_date": written(lab.date),
             "b12_limits": grey_band(case, lab),
+            "b12_threshold": threshold(case, lab),
             "b12_range": own_range(lab),
         }
     for name, beside in (("b12_other", case.b12_other), ("b12_earlier", case.b12_earlier)):
@@ -183,6 +185,19 @@ def grey_band(case: Case, lab: LabResult) -> str:
     family, factor = case.base_of(lab, Decimal(1))
     low, high = (plain(case.limits[name] / factor) for name in BOUNDS[lab.analyte, family])
     return f"{low} to {high} {lab.unit}"
+
+
+def threshold(case: Case, lab: LabResult) -> str:
+    """The limit below which the result is deficient, in the unit that was reported."""
+    if not lab.unit:
+        return ""
+    family, factor = case.base_of(lab, Decimal(1))
+    return f"{plain(case.limits[BOUNDS[lab.analyte, family][0]] / factor)} {lab.unit}"
+
+
+def sentence(text: str) -> str:
+    """A text that begins as a sentence does; a name such as eGFR keeps its letters."""
+    return text[:1].upper() + text[1:] if text[1:2].islower() else text
 
 
 def plain(number: Decimal) -> str:
