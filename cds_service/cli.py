@@ -163,14 +163,36 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
 
 @main.command()
 @click.option("--site", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another CDS_SITE_DIR.")
-def check(site: Path | None) -> None:
+@click.option("--html", "as_html", is_flag=True, help="Of a site: the sheet on which it is signed, as an HTML page.")
+def check(site: Path | None, as_html: bool) -> None:
     """Load the content and name every fault in it; of a site's folder, print what it changes and try its limits."""
+    from .commands.approval import approval_sheet
     from .commands.site_check import check_ours, check_site
 
     settings = read_settings()
     folder = site or settings.site_dir
     echo = click.echo
-    sys.exit(check_site(folder, settings, echo, today) if folder else check_ours(echo, today(settings.zone)))
+    if folder is None and as_html:
+        refuse("check: --html is the sheet of a site's folder; name one with --site DIR")
+    if folder is None:
+        sys.exit(check_ours(echo, today(settings.zone)))
+    sys.exit(check_site(folder, settings, echo, today, approval_sheet if as_html else None))
+
+
+@main.command("new-site")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+def new_site(folder: Path) -> None:
+    """Begin the folder of a site (CDS_SITE_DIR): files that change nothing yet, with what may stand in them."""
+    from .commands.approval import begin_site
+
+    try:
+        paths = begin_site(folder, read_content(read_settings()).version)
+    except FileExistsError as error:
+        refuse(f"new-site: {error} is there already; allowed: a folder without it")
+    except OSError as error:
+        refuse(f"new-site: {folder}: {error.strerror}")
+    for path in paths:
+        click.echo(path)
 
 
 @main.command()

@@ -232,9 +232,12 @@ def check_ours(echo: Echo, today: date) -> int:
     return 0
 
 
-def check_site(folder: Path, settings: Settings, echo: Echo, today: Callable[[tzinfo], date]) -> int:
+def check_site(
+    folder: Path, settings: Settings, echo: Echo, today: Callable[[tzinfo], date], write: Write | None = None
+) -> int:
     """Our content and a site's folder over it. The exit code: 0 if it is sound and its limits do what they say.
-    `today` gives the day in a time zone: the site's, where it states one."""
+    `today` gives the day in a time zone: the site's, where it states one. `write` puts the report into another form
+    than lines."""
     ours = loaded(None, echo)
     theirs = loaded(folder, echo) if ours else None
     if ours is None or theirs is None:
@@ -245,6 +248,9 @@ def check_site(folder: Path, settings: Settings, echo: Echo, today: Callable[[tz
     except (ContentError, SettingsError) as error:
         echo(f"b12-cds: {error}", err=True)
         return 1
+    if write is not None:
+        echo(write(ours, theirs, found, day), nl=False)
+        return 0 if found.holds else 1
     for line in report(ours, theirs, found, day):
         echo(printable(line))
     if not found.holds:
@@ -292,6 +298,9 @@ class Tried:
     @property
     def holds(self) -> bool:
         return all(each.holds for each in self.boundaries)
+
+
+Write = Callable[[Content, Content, Tried, date], str]
 
 
 def try_out(ours: Content, theirs: Content, settings: Settings) -> Tried:

@@ -14,6 +14,7 @@ import msgspec
 from markupsafe import Markup
 
 from cds_service.clinical.advice import Writer, belongs, matches, named
+from cds_service.clinical.case import written
 from cds_service.clinical.decide import Decision
 from cds_service.clinical.findings import Assessment
 from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen, Row, Source
@@ -449,6 +450,21 @@ class AnswerView:
     @cached_property
     def course(self) -> Course:
         return course(self.answered.found.assessment.case)
+
+    @property
+    def injections(self) -> str:
+        """Where the course of B12 injections stands: the last dose, and when the next is due; "" without any."""
+        case = self.answered.found.assessment.case
+        found = getattr(case, "course", None)
+        if found is None or found.last is None:
+            return ""
+        ago = (case.today - found.last).days
+        words = f"The last of {len(found.doses)} recorded B12 injections was {ago} days ago ({written(found.last)})"
+        if found.due is None:
+            return f"{words}."
+        late = (case.today - found.due).days
+        when = f"{late} days overdue" if late > 0 else f"in {-late} days" if late < 0 else "today"
+        return f"{words}; the next is due on {written(found.due)} ({when})."
 
     def is_accepted(self, card: Json, suggestion: str) -> bool:
         """Was this suggestion accepted in this visit, as far as the store has it?"""

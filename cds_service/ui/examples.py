@@ -31,6 +31,12 @@ class Example:
     pathway: str
     hook: str
     made_from: Path | Vignette
+    expected: str = ""  # of a vignette: the label, rows and findings that it expects
+
+    @property
+    def searched(self) -> str:
+        """The text in which a search looks."""
+        return f"{self.title} {self.story} {self.name} {self.hook} {self.expected}".casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Examples:
             each
             for each in self.all().values()
             if pathway in ("", each.pathway) and hook in ("", each.hook)
-            if all(word in f"{each.title} {each.story} {each.name}".casefold() for word in wanted)
+            if all(word in each.searched for word in wanted)
         ]
 
 
@@ -81,7 +87,13 @@ def vignettes(pathways: frozenset[str]) -> Iterator[Example]:
     """The vignettes of these pathways that need no site's folder."""
     for name, told in shipped_vignettes().items():
         if not told.overlay and told.pathway in pathways:
-            yield Example(name, told.title, "", TOLD, told.pathway, told.hook, told)
+            yield Example(name, told.title, "", TOLD, told.pathway, told.hook, told, expected_of(told))
+
+
+def expected_of(vignette: Vignette) -> str:
+    """The words and names that a vignette expects, as one text."""
+    values = vignette.expect.values()
+    return " ".join(" ".join(map(str, each)) if isinstance(each, list) else str(each) for each in values)
 
 
 def opened(example: Example, content: Content, today: date) -> Opened:
