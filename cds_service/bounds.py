@@ -27,6 +27,10 @@ class TooCostly(Exception):
     """More than one call may cost, whatever else goes on."""
 
 
+class OutOfTime(Exception):
+    """A record could not be read in the time of its call."""
+
+
 class TooMuchHeld(Exception):
     """The other calls hold too much just now."""
 

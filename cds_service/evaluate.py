@@ -9,6 +9,7 @@ time is an argument. The one branch: orders that do not concern us are answered 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -199,6 +200,7 @@ class Call:
     deadline: float
     optional_deadline: float
     look_up: Callable[[], History] | None
+    read_seconds: float = math.inf  # for reading what was gathered
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,7 @@ def evaluate(
                 fetch=limited,
                 deadline=clock.arrived + seconds,
                 optional_deadline=clock.arrived + seconds / 2,
+                read_seconds=seconds,
                 look_up=None if client.is_silent(clock.now) else look_up,  # what was never shown was not dismissed
             )
         )
@@ -279,7 +282,8 @@ def gather_record(call: Call) -> tuple[PatientRecord, Gathered]:
     if call.fetch is not None:
         fetching = Fetching(call.fetch, call.deadline, call.optional_deadline, request.fhir_base)
     gathered = gather(request.prefetch, client.templates, request.tokens, fetching)
-    record = read_record(gathered, read_for(request, client, call.today))
+    whom = read_for(request, client, call.today)
+    record = read_record(gathered, whom, time.monotonic() + call.read_seconds)
     return record, gathered
 
 

@@ -50,15 +50,15 @@ def not_used(found: Evaluation) -> list[Json]:
     read and could not be judged."""
     case, record = found.assessment.case, found.record
     unmapped = {each.reference for each in record.unmapped}
-    told = [(each.reference, each.reason) for each in record.ignored
+    unused = [(each.reference, each.reason) for each in record.ignored
             if not (each.reference in unmapped and each.reason == reasons.WORDS_ONLY)]  # fmt: skip
-    told += [(each.reference, how_to_map(each, case.pathway.displays)) for each in record.unmapped]
-    named = {reference for reference, _ in told}
+    unused += [(each.reference, how_to_map(each, case.pathway.displays)) for each in record.unmapped]
+    named = {reference for reference, _ in unused}
     for lab in record.labs:
         if lab != case.b12 and lab.reference not in named and (why := why_not(case, lab)):
             sent = f" ({unit!r} was sent)" if why == UNKNOWN_UNIT and (unit := unit_sent(found, lab.reference)) else ""
-            told.append((lab.reference, f"{case.reported(lab)}: {case.pathway.messages[f'doubt.{why}']}{sent}"))
-    return [{"reference": reference, "reason": reason} for reference, reason in sorted(told)]
+            unused.append((lab.reference, f"{case.reported(lab)}: {case.pathway.messages[f'doubt.{why}']}{sent}"))
+    return [{"reference": reference, "reason": reason} for reference, reason in sorted(unused)]
 
 
 def unit_sent(found: Evaluation, reference: str) -> str:

@@ -144,7 +144,7 @@ def start_remarks(settings: Settings, environment: Iterable[str], of_site: str =
         yield "CDS_TIME_ZONE is not set: days are those of UTC, so that 00:30 at +01:00 counts as the day before"
     if settings.store_url == NONE:
         return
-    yield _store_told(settings)
+    yield _store_remark(settings)
     spans = (("OVERRIDE", settings.override_days, "override"), ("ACCEPTED", settings.accepted_days, "acceptance"))
     for name, days, what in spans:
         if 0 < settings.store_days < days:
@@ -172,7 +172,7 @@ def _files(folder: Path | None) -> list[str]:
         return []
 
 
-def _store_told(settings: Settings) -> str:
+def _store_remark(settings: Settings) -> str:
     """Which kind of store is used, and whether somebody chose it."""
     if settings.store_url.startswith("sqlite"):
         return f"the store is SQLite, in the file {settings.store_url.partition('?')[0].rpartition('/')[2]}"

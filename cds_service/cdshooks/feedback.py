@@ -205,9 +205,9 @@ def _suggestions(item: FeedbackItem) -> list[str]:
     return [_id(each) for each in named if each]
 
 
-def _id(told: str) -> str:
+def _id(sent: str) -> str:
     """An id as it is stored: one of ours is a UUID; anything else may be anything, so it is hashed."""
-    return log_name(told.strip().removeprefix("urn:uuid:").lower())
+    return log_name(sent.strip().removeprefix("urn:uuid:").lower())
 
 
 def _moment(raw: msgspec.Raw, now: datetime) -> tuple[int | None, str]:
@@ -243,9 +243,9 @@ def _code(reason: OverrideReason) -> tuple[str, str]:
     return (OTHER, "") if own else ("", "")
 
 
-def _system(told: str) -> str:
+def _system(sent: str) -> str:
     """A code system's address, without the spaces that Epic's documentation has in one; "" if it is none."""
-    pieces = told.split()
+    pieces = sent.split()
     joined = "".join(pieces)
     return joined if len(pieces) <= SPLIT_AT_MOST and SYSTEM.fullmatch(joined) else ""
 
@@ -253,10 +253,10 @@ def _system(told: str) -> str:
 def _text(raw: msgspec.Raw) -> str:
     """A text or a number as text; "" for anything else."""
     try:
-        told = msgspec.json.decode(raw, type=str | int)
+        found = msgspec.json.decode(raw, type=str | int)
     except msgspec.DecodeError:
         return ""
-    return str(told)
+    return str(found)
 
 
 def _fields(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:

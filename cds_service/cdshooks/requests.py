@@ -192,7 +192,7 @@ def too_deep(body: bytes) -> bool:
 
     Whoever nests deep also closes deep: unless brackets close in a long run, or the text is spread over lines, nothing
     is counted. What escapes this look (closing brackets with other members or texts between them) is skipped unread,
-    or exhausts the decoder and is told by `surely_too_deep`.
+    or exhausts the decoder and is found by `surely_too_deep`.
     """
     if b"\n" not in body and not any(run in body for run in RUNS):
         return False

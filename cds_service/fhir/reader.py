@@ -6,12 +6,15 @@ without a word; what is ours and was not used is reported with its reference and
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..bounds import OutOfTime
 from ..clinical.record import Patient, PatientRecord, Results
 from . import reasons
 from .dates import Calendar
@@ -43,18 +46,22 @@ READERS: Mapping[str, Callable[[Resource, Reading], None]] = {
 BASED_ON: msgspec.json.Decoder[list[Reference] | Reference | None] = msgspec.json.Decoder(
     list[Reference] | Reference | None
 )
+LOOK_EVERY = 100  # resources between two looks at the clock
 VERSIONS = {"entered-in-error": 4, "corrected": 3, "amended": 3, "final": 2, "preliminary": 1}
 
 
-def read_record(gathered: Gathered, whom: ReadFor) -> PatientRecord:
-    """Everything that the resources say about the patient of that id, on that day, in that time zone."""
+def read_record(gathered: Gathered, whom: ReadFor, latest: float = math.inf) -> PatientRecord:
+    """Everything that the resources say about the patient of that id, on that day, in that time zone. OutOfTime where
+    that takes beyond `latest`, in seconds of the monotonic clock."""
     born = birth_of(gathered.resources, whom.patient_id, Calendar(whom.zone, whom.today))
     calendar = Calendar(whom.zone, whom.today, born)
     reading = Reading(whom.content, whom.pathway, calendar, gathered.find)
     resources = distinct(gathered.resources, reading) if gathered.versions else gathered.resources
     reading.issued_plans = issued_plans(resources)
     calendar.met_no_date = False  # of two versions of one resource only the one that counts is named
-    for resource in resources:
+    for place, resource in enumerate(resources):
+        if place % LOOK_EVERY == LOOK_EVERY - 1 and time.monotonic() > latest:
+            raise OutOfTime
         read = READERS.get(resource.resource_type)
         if read is None:
             continue

@@ -21,7 +21,7 @@ from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen,
 from cds_service.content.content import Content
 from cds_service.evaluate import ClientConfig, Evaluation
 from cds_service.explanation import not_used
-from cds_service.web.messages import missing, told
+from cds_service.web.messages import missing, response_to
 
 from .charts import Course, course
 from .client import AnsweredCall
@@ -427,7 +427,7 @@ class AnswerView:
 
     @property
     def answer_pretty(self) -> str:
-        return msgspec.json.format(told(self.answered.found).get_data(), indent=2).decode()
+        return msgspec.json.format(response_to(self.answered.found).get_data(), indent=2).decode()
 
     @property
     def discovery_pretty(self) -> str:

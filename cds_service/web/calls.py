@@ -23,7 +23,7 @@ from flask import Flask, Response, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
-from ..bounds import HeldMemory, MemoryLimit, TooCostly, TooMuchHeld, memory_of
+from ..bounds import HeldMemory, MemoryLimit, OutOfTime, TooCostly, TooMuchHeld, memory_of
 from ..cdshooks.faults import TOO_DEEP, BadRequest
 from ..cdshooks.feedback import OTHER, Feedback, read_feedback
 from ..cdshooks.registry import BY_SERVICE_ID, Hook
@@ -34,13 +34,14 @@ from ..http.addresses import leads_here
 from ..metrics import Measures, NotMeasured
 from ..store.records import DecisionStore, FeedbackRecord, StoreBusy, StoreDown
 from .access import Callers, cors_headers, host_name, is_loopback, refusal
-from .messages import JSON, Refused, instance_in, read_body, silence, timing, told
+from .messages import JSON, Refused, instance_in, read_body, response_to, silence, timing
 
 AS_IT_SHOULD_BE = (READY, NONE_PASSED)
 FOR_MACHINES = ("cds-services", "healthz", "readyz", "openapi.json")
 OTHER_HOST = (
     "the pages are answered under a name of public_base_url or CDS_ORIGINS, or on this machine: Host is neither"
 )
+OUT_OF_TIME = "the record that was sent or read holds more than can be read in the time of a call"
 THIS_SERVICE = "the fhirServer is this service"
 
 AT_ONCE = 36
@@ -131,10 +132,10 @@ class Calls:
 
     def discovery(self) -> Response:
         """GET /cds-services"""
-        told = self.site.discovery
+        listed = self.site.discovery
         if self.site.callers is not None:
-            told = self.site.callers.discovery(*self.credentials("/cds-services"), otherwise=told)
-        return Response(told, content_type=JSON)
+            listed = self.site.callers.discovery(*self.credentials("/cds-services"), otherwise=listed)
+        return Response(listed, content_type=JSON)
 
     def call(self, service_id: str) -> Response:
         """POST /cds-services/{id}"""
@@ -160,12 +161,14 @@ class Calls:
             if error.lacks_draft_orders:
                 self.site.log.warning("no-draft-orders", service=service_id)  # to be counted: a scope is not granted
             raise Refused(400, faults=error.faults) from None
+        except OutOfTime:
+            raise Refused(503, OUT_OF_TIME, headers={"Retry-After": COME_AGAIN}) from None
         except RecursionError:
             if not surely_too_deep(body):
                 raise
             raise Refused(400, faults=(TOO_DEEP,)) from None
         silent = client.is_silent(clock.now)
-        response = silence() if silent else told(found, "" if access in AS_IT_SHOULD_BE else access)
+        response = silence() if silent else response_to(found, "" if access in AS_IT_SHOULD_BE else access)
         done = time.monotonic()
         response.headers["Server-Timing"] = timing(read=read - arrived, decide=done - read, total=done - arrived)
         self.site.metrics.call(client.name, hook.id, silent, found, access, done - arrived)

@@ -130,9 +130,9 @@ class Health:
 
     def ready(self) -> Response:
         """GET /readyz: what runs, and what is not as it should be."""
-        return answer(msgspec.json.encode(self.told()))
+        return answer(msgspec.json.encode(self.readiness()))
 
-    def told(self) -> dict[str, Any]:
+    def readiness(self) -> dict[str, Any]:
         """The readiness. `degraded` as soon as something needs the operator."""
         store = None if self.store is None else self.store.state()
         late = overdue(self.loaded.review_by, self.today())

@@ -69,7 +69,7 @@ def uncounted(_status: int) -> None:
 
 
 def add_error_handlers(app: Flask, log: FilteringBoundLogger, count: Callable[[int], None] = uncounted) -> None:
-    """Every error, ours, Flask's or a bug's, becomes an OperationOutcome. `count` is told its status."""
+    """Every error, ours, Flask's or a bug's, becomes an OperationOutcome. `count` gets its status."""
 
     def on_refused(error: Refused) -> Response:
         why = [*error.texts, *(f"{fault.path}: {fault.keyword}" for fault in error.faults)]
@@ -193,7 +193,7 @@ def instance_in(body: bytes) -> dict[str, str]:
         return {}
 
 
-def told(found: Evaluation, access: str = "") -> Response:
+def response_to(found: Evaluation, access: str = "") -> Response:
     """The answer as bytes: cards, or 412 with what is missing. `access`: why the fhirServer was not called, if so."""
     if found.status == 412:
         return refused(Refused(412, *missing(found), *([f"fhirServer: was not called: {access}"] if access else [])))

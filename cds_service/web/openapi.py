@@ -140,10 +140,10 @@ def answers(schema: str | dict[str, Any], headers: dict[str, Any] | None = None)
 
 def error(status: int) -> dict[str, Any]:
     """The answer with an error."""
-    told = answers("OperationOutcome") | {"description": ERRORS[status]}
+    found = answers("OperationOutcome") | {"description": ERRORS[status]}
     if status in COME_AGAIN:
-        told["headers"] = {"Retry-After": {"description": "In seconds.", "schema": {"type": "string"}}}
-    return told
+        found["headers"] = {"Retry-After": {"description": "In seconds.", "schema": {"type": "string"}}}
+    return found
 
 
 def body(schema: str | dict[str, Any]) -> dict[str, Any]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cds_service.app import create_app
-from cds_service.bounds import FACTOR, MEGABYTE, MemoryLimit, TooCostly, TooMuchHeld, memory_of
+from cds_service.bounds import FACTOR, MEGABYTE, MemoryLimit, OutOfTime, TooCostly, TooMuchHeld, memory_of
+from cds_service.cdshooks.requests import read_request
+from cds_service.evaluate import CallTime, evaluate
 from cds_service.fetching import FetchFailed
 from cds_service.settings import Settings
 from cds_service.web.calls import holding
-from tests import golden
-from tests.hooks.calling import Caller, body, one_issue
+from tests import book, golden
+from tests.hooks.calling import Answers, Caller, body, one_issue
+from tests.hooks.living import TODAY, b12, bundle, prefetch
 
 
 def packed(value: Any) -> bytes:
@@ -101,3 +105,14 @@ def test_an_answer_of_a_fhir_server_that_costs_too_much_is_data_that_was_not_rea
 def test_the_largest_body_is_a_setting():
     app = create_app(Settings(demo=True, store_url="none", max_body_mb=7))
     assert app.config["MAX_CONTENT_LENGTH"] == 7 * MEGABYTE + 1
+
+
+def test_a_record_that_cannot_be_read_in_its_time_is_503_and_never_late():
+    sent = body(prefetch=prefetch(b12=bundle(*(b12(150, id=f"b{place}") for place in range(300)))))
+    request = read_request(packed(sent), "patient-view")
+    client = replace(book.service("uk-ng239"), default_seconds=-1.0)
+    with pytest.raises(OutOfTime):
+        evaluate(request, client, CallTime(TODAY))
+    assert evaluate(request, client, CallTime(TODAY, seconds=book.NEVER)).status == 200
+    caller = Caller(Answers(bug=OutOfTime()))
+    assert one_issue(caller.post(sent), 503)["code"] == "transient"

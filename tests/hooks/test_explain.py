@@ -77,7 +77,7 @@ def test_json_holds_exactly_what_the_issue_lists(saved):
     assert ignored["reference"] == "Observation/not-final"
     assert ignored["reason"]
     assert found["unavailable"] == ["family"]
-    assert [card["indicator"] for card in found["cards"]] == ["warning", "warning"]
+    assert [card["indicator"] for card in found["cards"]] == ["warning"], "the regimen stands on the card of the result"
 
 
 def test_a_vignette_brings_its_own_day_and_pathway():
