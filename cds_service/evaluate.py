@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from .cdshooks.cards import (
+    CREATE,
     DELETE_AND_CREATE,
     UPDATE,
     CardIds,
@@ -32,7 +33,7 @@ from .cdshooks.cards import (
 )
 from .cdshooks.registry import HOOKS, discovery
 from .cdshooks.requests import HookRequest, log_name
-from .clinical.advice import FOLLOW_UP, Advice, Draft
+from .clinical.advice import FOLLOW_UP, REMOVAL, Advice, Draft
 from .clinical.decide import Decision, decide, decide_without, incomplete, unavailable, urgency
 from .clinical.decide_orders import decide_orders
 from .clinical.dismissals import Remaining, evidence_of, may_be_suppressed, suppress
@@ -441,17 +442,24 @@ def judge(assessment: Assessment, gathered: Gathered, client: ClientConfig, miss
 
 def cards_for(call: Call, advice: Iterable[Advice], record: PatientRecord) -> Cards:
     """The advice as cards, with what they suggest."""
-    advice, client, request = tuple(advice), call.client, call.request
+    client, request = call.client, call.request
+    advice = tuple(removable(each, client.cards.replacing) for each in advice)
     drafts = list(dict.fromkeys(draft for each in advice for draft in each.drafts))
     resources = suggested_resources(drafts, call, record)
     orders = {
         draft: follow_ups(draft, call, record)
         if draft.kind == FOLLOW_UP
-        else SuggestedOrder(resources[draft], title(draft, client.pathway, client.cards.replacing, record))
+        else SuggestedOrder(resources.get(draft, {}), title(draft, client.pathway, client.cards.replacing, record))
         for draft in drafts
     }
     ids = CardIds(client.name, HOOKS[request.hook].service_id, request.hook_instance)
     return build_cards(advice, orders, ids, client.cards)
+
+
+def removable(advice: Advice, taken: str) -> Advice:
+    """The advice without suggestions to remove an order that this client does not let us name or remove."""
+    drafts = tuple(each for each in advice.drafts if each.kind != REMOVAL or form_of(each, taken) != CREATE)
+    return advice if drafts == advice.drafts else replace(advice, drafts=drafts)
 
 
 def suggested_resources(drafts: list[Draft], call: Call, record: PatientRecord) -> dict[Draft, Json]:
@@ -462,8 +470,8 @@ def suggested_resources(drafts: list[Draft], call: Call, record: PatientRecord) 
     own = received(request.draft_orders, changed) if request.draft_orders is not None else {}
     found = {}
     for draft in drafts:
-        if draft.kind == FOLLOW_UP:
-            continue  # several resources: see follow_ups
+        if draft.kind in (FOLLOW_UP, REMOVAL):
+            continue  # several resources, see follow_ups; and none
         make = templates.test if draft.kind == "test" else templates.medicine
         ours = make(draft.id, record.patient.reference, draft.id, call.today)
         if draft.replaces in changed:
@@ -491,6 +499,9 @@ def title(draft: Draft, pathway: Pathway, taken: str, record: PatientRecord) -> 
     if draft.kind == "test":
         name = pathway.orderables[draft.id].title
         return Title(name, name)
+    if draft.kind == REMOVAL:
+        label = pathway.messages["remove"].format_map({"order": draft.id})
+        return Title(label, label)
     regimen, words = pathway.regimens[draft.id], pathway.messages
     if not draft.replaces:
         return Title(regimen.title, regimen.words)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from cds_service.clinical.advice import Advice, Draft
+from cds_service.clinical.advice import REMOVAL, Advice, Draft
 from cds_service.clinical.decide import SEVERITY
 from cds_service.clinical.dismissals import is_line
 from cds_service.clinical.tables import Pathway, Source
@@ -220,6 +220,9 @@ class _Layout:
             ]  # fmt: skip
             return {"label": title.label, "uuid": self.ids.stable_id(row, draft.kind), "actions": made}
         key = (draft.kind, draft.id, draft.replaces) if draft.replaces else (draft.kind, draft.id)
+        if draft.kind == REMOVAL:
+            gone = {"type": "delete", "description": title.description, "resourceId": draft.replaces}
+            return {"label": title.label, "uuid": self.ids.stable_id(row, *key), "actions": [gone]}
         done = actions(draft, self.options.replacing, title, resource, self.ids.stable_id("draft", *key))
         found: Json = {"label": title.label, "uuid": self.ids.stable_id(row, *key), "actions": done}
         return found | {"isRecommended": True} if draft.recommended else found

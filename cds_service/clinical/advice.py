@@ -20,6 +20,7 @@ from .wording import sentence
 
 FOLLOW_UP = "follow-up"  # the kind of a draft of several later orders, whose id names them all
 FOLLOWED = ("course", "treat", "safety")
+REMOVAL = "removal"  # the kind of a draft that takes the clinician's own order away and puts nothing in its place
 INJECTION = "b12-injection"  # drafted for the day on which the next one is due
 TOTAL_B12 = "b12-total"
 TREATING = ("now", "consider")
@@ -30,7 +31,7 @@ MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homoc
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A suggested order: kind "test" with the id of an orderable, "medicine" with the id of a regimen, or "follow-up"
-    with the ids of several later orders, which one suggestion makes together.
+    with the ids of several later orders, which one suggestion makes together, or "removal" with the name of what goes.
 
     `replaces` is the reference of the clinician's own draft in whose place it goes.
     """

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from .advice import TREATING, Advice, Draft, Writer, first_match, matches, named
+from .advice import REMOVAL, TREATING, Advice, Draft, Writer, first_match, matches, named
 from .case import Because
 from .composing import composed
 from .course import by_injection
@@ -51,6 +51,8 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
     checking = {named(row) for row in rows if DIFFERS in row.when}
     advice = composed(one_regimen(advice))
     advice = [with_replacements(each, differing) if each.row in checking else each for each in advice]
+    removing = {named(row): found[row.removes] for row in rows if row.removes in found}
+    advice = [with_removals(each, removing[each.row]) if each.row in removing else each for each in advice]
     advice = advice or unseen(writer)
     spoken = tuple(sorted(advice, key=urgency))
     return Decision(interpret.label, tuple(named(row) for row in rows), spoken, found, course)
@@ -73,6 +75,12 @@ def note_differences(
 def with_replacements(advice: Advice, differing: list[Difference]) -> Advice:
     """The advice on the regimen, with the drafts that replace the clinician's own."""
     drafts = [Draft("medicine", each.regimen.id, each.order.reference) for each in differing if each.regimen]
+    return replace(advice, drafts=(*advice.drafts, *dict.fromkeys(drafts)))
+
+
+def with_removals(advice: Advice, orders: Finding) -> Advice:
+    """The advice, and a suggestion for each of the clinician's own orders that may go for now."""
+    drafts = [Draft(REMOVAL, each.text, each.reference) for each in orders.because if each.reference]
     return replace(advice, drafts=(*advice.drafts, *dict.fromkeys(drafts)))
 
 

@@ -342,6 +342,18 @@ def folate_order_critical(case: Case) -> Found:
     return case.joined(("folate_order_warning",)) if is_critical else None
 
 
+@finding(
+    "folate_order_removable",
+    "folic acid that matters as above is being ordered, not in pregnancy, before one, or with methotrexate",
+    follows_from="folate_order_matters pregnant pregnancy_planned",
+    medicines="methotrexate",
+    reads=SELECTED,
+)
+def folate_order_removable(case: Case) -> Found:
+    is_needed = case.has("pregnant", "pregnancy_planned") or any(each.active for each in case.medicines("methotrexate"))
+    return by_name(case, case.folic_orders) if case.has("folate_order_matters") and not is_needed else None
+
+
 # --- B12
 
 

@@ -148,6 +148,7 @@ class Row:
     indicator: str = "none"
     raised: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (indicator, any of these findings): the most severe counts
     no_card: tuple[str, ...] = ()  # any of these findings: the row matches, without a card
+    removes: str = ""  # orders only: a finding about the clinician's own orders, which a suggestion removes
     summary: str = ""
     detail: str = ""
     topic: str = ""

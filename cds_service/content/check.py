@@ -166,7 +166,7 @@ def check_thresholds(pathway: Pathway, stated: Iterable[str], words: Vocabulary,
 
 def check_findings(place: str, row: Row, stated: Iterable[str], words: Vocabulary, faults: Faults) -> None:
     """Every condition of the row, of its choices, raises and exceptions is a finding, and has its numbers."""
-    used = [*row.when, *row.any, *row.unless, *row.no_card]
+    used = [*row.when, *row.any, *row.unless, *row.no_card, *([row.removes] if row.removes else ())]
     used += [name for _, names in (*row.raised, *row.treat_when) for name in names]
     used += [name for choice in (*row.tests, *row.regimens) for name in (*choice.when, *choice.any, *choice.unless)]
     for name in dict.fromkeys(used):

@@ -479,6 +479,7 @@ class OrdersRow(SafetyRow, frozen=True, kw_only=True):
     """A row of orders.toml."""
 
     table: ClassVar[str] = "orders"
+    removes: str = ""
 
 
 class NotesRow(RowEntry, frozen=True, kw_only=True):
