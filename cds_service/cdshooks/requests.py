@@ -109,7 +109,7 @@ def _hook_in(body: bytes) -> str:
     """What a body names as its hook; "" for nothing."""
     try:
         return text_of(PARTS.decode(body).get("hook"))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # what is wrong with it is said when it is read
         return ""
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.cdshooks.requests import DEPTH, surely_too_deep, too_deep
+from cds_service.cli import main
 from tests.hooks.calling import LARGEST_BODY, Answers, Caller, body, one_issue
 
 
@@ -59,3 +61,13 @@ def test_the_exact_count_is_exact(value):
     assert not surely_too_deep(wrapped)
     assert not too_deep(wrapped)
     assert surely_too_deep(b"[" + wrapped + b"]")
+
+
+@pytest.mark.parametrize("levels", [100, 100_000])
+def test_a_saved_request_that_is_nested_too_deep_is_one_line_of_explain_and_no_bug(levels, tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_bytes(nested(levels, '{"a":', "}"))
+    found = CliRunner().invoke(main, ["explain", str(path)], env={"CDS_DEMO": "1"})
+    assert found.exit_code == 2
+    assert "nested too deep" in found.stderr
+    assert found.stderr.count("\n") == 1
