@@ -20,7 +20,7 @@ SOME = [each for each in book("uk-ng239") if each.expect.get("indicator") != "no
 def pattern(text: str) -> re.Pattern[str]:
     """What a text of the content may become when its placeholders are filled."""
     filled = re.sub(r"\\\{\w+\\\}", "(?s:.*)", re.escape(text.strip()))
-    return re.compile(filled)
+    return re.compile(filled, re.IGNORECASE)  # a title begins as a sentence
 
 
 def texts(pathway: Pathway) -> list[str]:
