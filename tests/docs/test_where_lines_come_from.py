@@ -29,7 +29,9 @@ def texts(pathway: Pathway) -> list[str]:
     cards = (*rows, *pathway.fixed.values())
     paragraphs = [part for card in cards for part in (card.detail or "").split("\n\n")]
     regimens = [regimen.words for regimen in pathway.regimens.values()]
-    return [*paragraphs, *(card.summary for card in cards if card.summary), *regimens, *pathway.messages.values()]
+    titles = [card.summary for card in cards if card.summary]
+    phrases = [text for phrase in pathway.messages.values() for text in (phrase, "{value}: " + phrase)]
+    return [*paragraphs, *titles, *regimens, *phrases]
 
 
 @pytest.mark.parametrize("vignette", SOME, ids=lambda vignette: vignette.name)
