@@ -42,11 +42,13 @@ REPLACED = "the database file was removed or replaced while the service ran; wha
 class Operation:
     """One kind of work. `seconds`: from being asked to the answer. `writes`: execution options of one transaction that
     writes (`database.WRITES`, `DURABLY`); without it each statement stands alone. `changes`: it writes, either way.
-    `probe`: it is done while the breaker is open too, and its outcome is the database's."""
+    `anyway`: it is done while the breaker is open too. `probe`: it asks how the database is, so that lateness is not
+    put down to load."""
 
     seconds: float
     writes: Mapping[str, bool] = field(default_factory=dict)
     changes: bool = False
+    anyway: bool = False
     probe: bool = False
 
 
@@ -151,6 +153,11 @@ class Task(Generic[T]):
             return self._given_up
 
 
+def late(task: Task[Any]) -> StoreDown:
+    """What it means that work was late: of a probe, that the database is at fault; of other work, nothing yet."""
+    return StoreDown(TOO_LATE) if task.operation.probe else StoreBusy(TOO_LATE)
+
+
 @dataclass(slots=True)
 class Breaker:
     """Open after some failures in a row: then nobody asks. In doubt after work that was late."""
@@ -166,9 +173,7 @@ class Breaker:
 
     def failed(self, error: StoreDown, probe: bool) -> None:
         if isinstance(error, StoreBusy):
-            return
-        if error.why == TOO_LATE and not probe:
-            self.in_doubt = True
+            self.in_doubt = self.in_doubt or error.why == TOO_LATE
             return
         self.failures, self.why = (FAILURES if probe else self.failures + 1), error.why
 
@@ -224,8 +229,9 @@ class Executor:
         return REPLACED if time.monotonic() < self._replaced_until else ""
 
     def run(self, work: Callable[[Connection], T], operation: Operation) -> T:
-        """What the work gives; StoreDown if it fails or takes longer, StoreBusy if it found no thread."""
-        if not operation.probe and (why := self._breaker.open):
+        """What the work gives; StoreDown if it fails, StoreBusy if it found no thread in time, or was late for a reason
+        that is not known (yet)."""
+        if not operation.anyway and (why := self._breaker.open):
             raise StoreDown(why)
         try:
             result = self._in_time(Task(work, operation))
@@ -238,17 +244,17 @@ class Executor:
             if self._breaker.in_doubt and not was_in_doubt:
                 self.doubt()
             raise
-        if operation.probe or not self._breaker.in_doubt:
-            self._breaker.succeeded()
+        self._breaker.succeeded()
         return result
 
     def _in_time(self, task: Task[T]) -> T:
         self._send(task)
         if not task.done.wait(task.operation.seconds):
             task.give_up()
-            raise StoreDown(TOO_LATE) if task.begun else StoreBusy(BUSY)
+            raise late(task) if task.begun else StoreBusy(BUSY)
         if isinstance(task.error, SQLAlchemyError):
-            raise store_down(task.error) from None
+            failed = store_down(task.error)
+            raise late(task) if failed.why == TOO_LATE else failed from None
         if isinstance(task.error, GivenUp):
             raise StoreBusy(BUSY)
         if isinstance(task.error, Stale):

@@ -33,7 +33,7 @@ from .tables import check, seen_token, version_of
 from .writer import RETRY_FOR, Upkeep, Writer
 
 HISTORY = Operation(0.05)
-TOKEN = Operation(0.5, changes=True)
+TOKEN = Operation(1.0, changes=True)
 FEEDBACK = Operation(2.0, DURABLY, changes=True)
 NOTE = Operation(0.5, WRITES, changes=True)
 STATE = Operation(0.2)

@@ -27,8 +27,8 @@ from .rows import DecisionRows
 MOST_WAITING = 2_000  # decisions
 BATCH = 100
 GATHER = 0.05  # seconds in which a batch may grow by one more
-WRITE = Operation(5.0, WRITES, changes=True, probe=True)
-LOOK = Operation(2.0, probe=True)
+WRITE = Operation(5.0, WRITES, changes=True, anyway=True)
+LOOK = Operation(2.0, anyway=True, probe=True)
 TIDY = Operation(5.0, WRITES, changes=True)
 EMPTY_LOG = Operation(1.0)
 RETRY_FOR = 60.0  # seconds from the first failure of a batch until it is lost
@@ -168,6 +168,8 @@ class Writer:
                 break
             except StoreDown as error:
                 self.failing = error.why
+                if self._executor.needs_probe:
+                    self._look()
             if time.monotonic() > given_up or self._closing.wait(PAUSES[min(tries, len(PAUSES) - 1)]):
                 self._lose(batch)
                 break

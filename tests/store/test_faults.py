@@ -237,5 +237,5 @@ def test_what_is_asked_of_a_store_that_is_closing_begins_no_thread(tmp_path):
         assert store.state().ok
     before = threading.enumerate()
     with pytest.raises(StoreDown, match="ending"):
-        executor.run(lambda connection: None, Operation(1.0, probe=True))
+        executor.run(lambda connection: None, Operation(1.0, anyway=True))
     assert {*threading.enumerate()} <= {*before}
