@@ -33,7 +33,7 @@ from .cdshooks.cards import (
 )
 from .cdshooks.registry import HOOKS, discovery
 from .cdshooks.requests import HookRequest, log_name
-from .clinical.advice import FOLLOW_UP, REMOVAL, Advice, Draft
+from .clinical.advice import FOLLOW_UP, PROBLEM, REMOVAL, Advice, Draft
 from .clinical.decide import Decision, decide, decide_without, incomplete, unavailable, urgency
 from .clinical.decide_orders import decide_orders
 from .clinical.dismissals import Remaining, evidence_of, may_be_suppressed, suppress
@@ -43,7 +43,7 @@ from .clinical.record import Patient, PatientRecord
 from .clinical.tables import Pathway
 from .content.content import Content
 from .fetching import Fetch
-from .fhir.drafts import Drafts, patched, received
+from .fhir.drafts import Drafts, as_care_plan, as_task, patched, problem, received
 from .fhir.gather import Fetching, Gathered, KeyState, gather
 from .fhir.orders import Drafted, read_drafted
 from .fhir.reader import read_record
@@ -387,7 +387,8 @@ def answer_judged(call: Call, judged: Judged) -> Evaluation:
     quiet, evidence, remembered = with_history(
         decision, assessment, call.client.content, None if missing else call.look_up
     )
-    cards = cards_for(call, quiet.advice, assessment.case.record)
+    causes = assessment.values["causes"] if "cause_known" in assessment.findings else ""
+    cards = cards_for(call, quiet.advice, assessment.case.record, causes)
     ordered = dict.fromkeys(test for each in quiet.advice for test in each.ordered)  # already, so nothing suggests them
     return replace(
         found,
@@ -440,12 +441,12 @@ def judge(assessment: Assessment, gathered: Gathered, client: ClientConfig, miss
 # What is suggested, as FHIR and in words
 
 
-def cards_for(call: Call, advice: Iterable[Advice], record: PatientRecord) -> Cards:
+def cards_for(call: Call, advice: Iterable[Advice], record: PatientRecord, causes: str = "") -> Cards:
     """The advice as cards, with what they suggest."""
     client, request = call.client, call.request
     advice = tuple(removable(each, client.cards.replacing) for each in advice)
     drafts = list(dict.fromkeys(draft for each in advice for draft in each.drafts))
-    resources = suggested_resources(drafts, call, record)
+    resources = suggested_resources(drafts, call, record, causes)
     orders = {
         draft: follow_ups(draft, call, record)
         if draft.kind == FOLLOW_UP
@@ -462,7 +463,9 @@ def removable(advice: Advice, taken: str) -> Advice:
     return advice if drafts == advice.drafts else replace(advice, drafts=drafts)
 
 
-def suggested_resources(drafts: list[Draft], call: Call, record: PatientRecord) -> dict[Draft, Json]:
+def suggested_resources(
+    drafts: list[Draft], call: Call, record: PatientRecord, causes: str = ""
+) -> dict[Draft, Json]:
     """The resource of each suggestion: a new order, which the card gives the id of this call, or a clinician's own."""
     request, templates = call.request, call.client.drafts
     taken = call.client.cards.replacing
@@ -472,6 +475,9 @@ def suggested_resources(drafts: list[Draft], call: Call, record: PatientRecord) 
     for draft in drafts:
         if draft.kind in (FOLLOW_UP, REMOVAL):
             continue  # several resources, see follow_ups; and none
+        if draft.kind == PROBLEM:
+            found[draft] = problem(record.patient.reference, causes, call.today)
+            continue
         make = templates.test if draft.kind == "test" else templates.medicine
         ours = make(draft.id, record.patient.reference, draft.id, call.today)
         if draft.replaces in changed:
@@ -482,20 +488,24 @@ def suggested_resources(drafts: list[Draft], call: Call, record: PatientRecord) 
 
 def follow_ups(draft: Draft, call: Call, record: PatientRecord) -> SuggestedOrder:
     """Several later orders as one suggestion."""
-    known = call.client.pathway.follow_ups
-    parts = tuple(
-        SuggestedOrder(
-            call.client.drafts.follow_up(known[each], record.patient.reference, each, call.today),
-            Title(known[each].title, known[each].title),
-        )
-        for each in draft.id.split()
-    )
+    known, kind = call.client.pathway.follow_ups, call.client.content.site.follow_up
     label = call.client.pathway.messages["follow-up"]
+    requests = {
+        known[each].title: call.client.drafts.follow_up(known[each], record.patient.reference, each, call.today)
+        for each in draft.id.split()
+    }
+    if kind == "CarePlan":
+        requests = {label: as_care_plan(list(requests.values()))}
+    elif kind == "Task":
+        requests = {title: as_task(request) for title, request in requests.items()}
+    parts = tuple(SuggestedOrder(request, Title(title, title)) for title, request in requests.items())
     return SuggestedOrder({}, Title(label, label), parts)
 
 
 def title(draft: Draft, pathway: Pathway, taken: str, record: PatientRecord) -> Title:
     """A test by its title; a regimen in words, and what becomes of the order in whose place it goes."""
+    if draft.kind == PROBLEM:
+        return Title(pathway.messages["problem-list"], pathway.messages["problem-list"])
     if draft.kind == "test":
         name = pathway.orderables[draft.id].title
         return Title(name, name)

@@ -19,6 +19,8 @@ from .tables import Choice, FixedCard, FollowUp, Orderable, Pathway, Provenance,
 from .wording import sentence
 
 FOLLOW_UP = "follow-up"  # the kind of a draft of several later orders, whose id names them all
+PROBLEM = "problem"  # the kind of a draft of an entry of the problem list
+DEFICIENCY = "b12-deficiency"
 FOLLOWED = ("course", "treat", "safety")
 REMOVAL = "removal"  # the kind of a draft that takes the clinician's own order away and puts nothing in its place
 INJECTION = "b12-injection"  # drafted for the day on which the next one is due

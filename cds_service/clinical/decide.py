@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .advice import TREATING, Advice, Writer, first_match, holding, matches, named, treats
+from .advice import DEFICIENCY, PROBLEM, TREATING, Advice, Draft, Writer, first_match, holding, matches, named, treats
 from .case import Because
 from .composing import composed
 from .findings import Assessment, Finding
@@ -54,7 +54,16 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
     elif any(writer.from_table(row) for row in course):
         rows.append(named(first_match(pathway.treat, found)))
     advice = composed(one_regimen([each for each in advice if each.indicator != "none"]))
+    if pathway.problem_list and (interpret.label == "confirmed" or id_of(course) == "lapsed") and "coded" not in found:
+        advice = with_problem(advice)
     return Decision(interpret.label, tuple(rows), tuple(sorted(advice, key=urgency)), found, id_of(course))
+
+
+def with_problem(advice: list[Advice]) -> list[Advice]:
+    """The deficiency offered for the problem list, on the card that tells of it."""
+    telling = [each for each in advice if each.row.partition("/")[0] in ("interpret", "course")]
+    entry = Draft(PROBLEM, DEFICIENCY)
+    return [replace(each, drafts=(*each.drafts, entry)) if each in telling[:1] else each for each in advice]
 
 
 def state_of(pathway: Pathway, found: dict[str, Finding]) -> list[Row]:

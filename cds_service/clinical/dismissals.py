@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 
-from .advice import FOLLOW_UP, Advice, Draft, Paragraph
+from .advice import FOLLOW_UP, PROBLEM, Advice, Draft, Paragraph
 from .case import Because, written
 from .composing import fitted
 from .decide import Decision
@@ -203,6 +203,8 @@ def without_accepted(advice: Advice, pathway: Pathway, memory: Memory) -> tuple[
 
 def name_of(draft: Draft, pathway: Pathway) -> str:
     """A test or a regimen by its title."""
+    if draft.kind == PROBLEM:
+        return pathway.messages["problem-list"]
     if draft.kind == FOLLOW_UP:
         return ", ".join(pathway.follow_ups[each].title for each in draft.id.split())
     return (pathway.orderables if draft.kind == "test" else pathway.regimens)[draft.id].title

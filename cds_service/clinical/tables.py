@@ -282,6 +282,7 @@ class Pathway:
     compared: tuple[Threshold, ...] = field(init=False, repr=False, compare=False)  # limits that the content adds
     follow_ups: dict[str, FollowUp] = field(default_factory=dict)
     course: tuple[Row, ...] = ()  # a pathway without one tells nothing of a course
+    problem_list: bool = False  # a site wants a deficiency that was found offered for its problem list
     doses_recorded: bool = True  # False: injections are given and not recorded where this service reads
     site_limits: frozenset[str] = field(default_factory=frozenset)  # "system|code|unit" whose limits a site has set
 

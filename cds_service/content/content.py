@@ -184,6 +184,7 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
         follow_ups={each.id: built(FollowUp, each.shape) for each in sound(parts["follow-ups"])},
         fixed={key: build.fixed_card(key, table) for key, table in about.fixed.by_name().items()},
         **tables,
+        problem_list=shared.site.problem_list,
         doses_recorded=shared.site.doses_recorded,
         site_limits=shared.site.limits_for(name),
     )

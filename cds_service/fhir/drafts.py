@@ -37,6 +37,7 @@ MEDICATION_INTENT = (
 )  # fmt: skip
 UNITS_OF_TIME = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}
 DOSE_UNITS = {"mg": "mg", "microgram": "ug"}  # our word -> UCUM code
+DEFICIENCY_CODING = ("http://snomed.info/sct", "190634004", "Vitamin B12 deficiency")
 SOMEONE = "Patient/template"  # stands where each call puts the patient
 SOME_DAY = "2000-01-01"
 
@@ -64,6 +65,55 @@ class Drafts:
         """A draft ServiceRequest for the day on which the follow-up is due."""
         template = self._follow_ups[follow_up.id]
         return filled(template, patient_ref, draft_id, today) | {"occurrenceDateTime": follow_up.day(today).isoformat()}
+
+
+def problem(patient_ref: str, cause: str, today: date) -> Json:
+    """Vitamin B12 deficiency for the problem list, provisional until it is signed."""
+    systems = "http://terminology.hl7.org/CodeSystem/condition-"
+    found: Json = {
+        "resourceType": "Condition",
+        "id": "template",
+        "clinicalStatus": {"coding": [{"system": f"{systems}clinical", "code": "active"}]},
+        "verificationStatus": {"coding": [{"system": f"{systems}ver-status", "code": "provisional"}]},
+        "category": [{"coding": [{"system": f"{systems}category", "code": "problem-list-item"}]}],
+        "code": {"coding": [coding(DEFICIENCY_CODING)], "text": DEFICIENCY_CODING[2]},
+        "subject": {"reference": patient_ref},
+        "recordedDate": today.isoformat(),
+    }
+    return found | ({"note": [{"text": cause}]} if cause else {})
+
+
+def as_task(request: Json) -> Json:
+    """A later order as a Task, for sites that follow up by tasks."""
+    return {
+        "resourceType": "Task",
+        "id": request["id"],
+        "status": STATUS,
+        "intent": INTENT,
+        "code": request["code"],
+        "for": request["subject"],
+        "authoredOn": request["authoredOn"],
+        "restriction": {"period": {"start": request["occurrenceDateTime"]}},
+    }
+
+
+def as_care_plan(requests: list[Json]) -> Json:
+    """Later orders as one CarePlan, for sites that follow up by plans."""
+    details = [
+        {"kind": "ServiceRequest", "code": each["code"], "status": "not-started",
+         "scheduledPeriod": {"start": each["occurrenceDateTime"]}}
+        for each in requests
+    ]  # fmt: skip
+    first = requests[0]
+    return {
+        "resourceType": "CarePlan",
+        "id": first["id"],
+        "status": STATUS,
+        "intent": INTENT,
+        "subject": first["subject"],
+        "created": first["authoredOn"],
+        "activity": [{"detail": each} for each in details],
+    }
 
 
 def filled(template: Json, patient_ref: str, draft_id: str, today: date) -> Json:
