@@ -45,11 +45,11 @@ def test_what_is_not_dismissed_stays_as_it_was_in_its_order_and_every_loss_is_to
     for each in kept:
         before = by_row[each.row]
         assert (each.indicator, each.summary, each.topic) == (before.indicator, before.summary, before.topic)
-        assert each.detail.startswith(before.detail)
+        assert each.paragraphs[: len(before.paragraphs)] == before.paragraphs
         lost = [draft for draft in before.drafts if draft not in each.drafts]
         assert [draft for draft in before.drafts if draft not in lost] == list(each.drafts)
         assert all(f"{draft.kind}:{draft.id}" in gone for draft in lost)
-        assert bool(lost) == (each.detail != before.detail)
+        assert bool(lost) == (each.paragraphs != before.paragraphs)
     assert {each for each in gone if "/" in each} <= notes.rows.keys()
 
 
