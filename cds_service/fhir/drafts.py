@@ -60,7 +60,6 @@ class Drafts:
         """A draft MedicationRequest of that regimen for this patient ("Patient/p1")."""
         return filled(self._medicines[regimen_id], patient_ref, draft_id, today)
 
-
     def follow_up(self, follow_up: FollowUp, patient_ref: str, draft_id: str, today: date) -> Json:
         """A draft ServiceRequest for the day on which the follow-up is due."""
         template = self._follow_ups[follow_up.id]

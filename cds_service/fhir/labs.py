@@ -217,6 +217,11 @@ class UnreadLab:
         )
 
 
+def read_in_full(result: LabResult | UnreadResult) -> LabResult:
+    """The result with its value."""
+    return result if isinstance(result, LabResult) else result.read()
+
+
 def kind_doubt(test: Test, amount: Amount, reading: Reading) -> str:
     """ "wrong-kind": the code promises a mass and the unit is molar, or the reverse, unless a site has settled it."""
     unit = amount[3]

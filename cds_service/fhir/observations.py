@@ -10,21 +10,45 @@ import msgspec
 from ..clinical.record import Problem
 from . import reasons
 from .concepts import NO, UNKNOWN, YES, Concept, Matches, answer, find_codes, in_loinc, interpreted, texts
-from .labs import COUNTS, looks_like, read_result, taken, test_by_words, test_in, unmapped
+from .labs import COUNTS, looks_like, read_in_full, read_result, taken, test_by_words, test_in, unmapped
 from .reading import Reading, Recognition, reference_of, status_of
 from .resources import CodeableConcept, Component, Resource, listed
+
+TWO_VALUES = "two-values"  # a doubt: a key of messages.toml [doubt]
 
 
 def read_observation(resource: Resource, reading: Reading) -> None:
     """Read an Observation, its components, and the Observations that it contains."""
+    read_before = len(reading.labs)
     read_part(resource, resource, reading)
     if resource.component is not None:
         for component in listed(resource.component):
             read_part(component, resource, reading)
+        settle_repeats(read_before, reading)
     if resource.contained is not None:
         for member in resource.contained:
             if member.resource_type == "Observation":
                 read_part(member, inherited(member, resource), reading)
+
+
+def settle_repeats(start: int, reading: Reading) -> None:
+    """Of one test that an Observation gives more than once, in itself and in a component, the same value counts once;
+    values that disagree are in doubt, all of them."""
+    groups: dict[str, list[int]] = {}
+    for place in range(start, len(reading.labs)):
+        groups.setdefault(reading.labs[place].analyte, []).append(place)
+    superfluous: list[int] = []
+    for places in groups.values():
+        if len(places) < 2:
+            continue
+        read = [read_in_full(reading.labs[place]) for place in places]
+        if len({(each.number, each.comparator, each.unit, each.outcome) for each in read}) == 1:
+            superfluous += places[1:]
+            continue
+        for place, each in zip(places, read, strict=True):
+            reading.labs[place] = each._replace(doubt=each.doubt or TWO_VALUES)
+    for place in sorted(superfluous, reverse=True):
+        del reading.labs[place], reading.lab_sources[place]
 
 
 def inherited(member: Resource, panel: Resource) -> Resource:

@@ -209,3 +209,19 @@ def test_members_share_the_specimen_of_the_panel() -> None:
 def test_members_in_the_bundle_are_read_once_each() -> None:
     panel = observation("58410-2", None, name="panel", hasMember=[{"reference": "Observation/o1"}])
     assert len(read(panel, observation(), observation()).labs) == 1
+
+
+def with_component(value: dict) -> dict:
+    """A result that gives its test again, in a component."""
+    given = observation()
+    return {**given, "component": [{"code": given["code"], "valueQuantity": value}]}
+
+
+def test_a_value_and_a_component_that_say_the_same_are_one_result() -> None:
+    given = observation()
+    assert len(read(with_component(given["valueQuantity"])).labs) == 1
+
+
+def test_a_value_and_a_component_that_disagree_are_in_doubt() -> None:
+    given = with_component({"value": 999, "unit": "ng/L"})
+    assert {lab.doubt for lab in read(given).labs} == {"two-values"}
