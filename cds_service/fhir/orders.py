@@ -327,4 +327,4 @@ def orders(drafts: Iterable[Resource], reading: Reading) -> tuple[Order, ...]:
             found += KINDS[resource.resource_type](resource, reading)
         except (ValueError, ArithmeticError):  # data that nobody foresaw; other exceptions are bugs, and stay loud
             reading.ignore(reference_of(resource), reasons.UNREADABLE)
-    return tuple(sorted(found, key=lambda each: (each.reference, each.ingredient, each.orderable)))
+    return tuple(sorted(found, key=lambda each: (each.ingredient, each.orderable, each.route, each.reference)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..bounds import OutOfTime
-from ..clinical.record import Patient, PatientRecord, Results
+from ..clinical.record import Medication, Patient, PatientRecord, Problem, Results
 from . import reasons
 from .dates import Calendar
 from .index import plain_reference
@@ -154,15 +154,25 @@ def read_patient(resources: Iterable[Resource], patient_id: str, reading: Readin
     return Patient(reference_of(found), sex if sex in ("male", "female") else "", born, deceased)
 
 
+def problem_order(each: Problem) -> tuple[str, date, date, str]:
+    """By what it is and since when; by its id only where nothing else tells two apart."""
+    return each.concept, each.onset or date.min, each.recorded or date.min, each.reference
+
+
+def medication_order(each: Medication) -> tuple[str, date, date, str]:
+    """The same of medicines."""
+    return each.ingredient, each.start or date.min, each.last or date.min, each.reference
+
+
 def assembled(reading: Reading, gathered: Gathered, patient: Patient) -> PatientRecord:
     """The record, in an order that does not depend on the order in which things came."""
     return PatientRecord(
         patient=patient,
         labs=Results(reading.labs),
-        problems=tuple(sorted(reading.problems, key=lambda each: (each.reference, each.concept))),
-        medications=tuple(sorted(reading.medications, key=lambda each: (each.reference, each.ingredient))),
-        allergies=tuple(sorted(reading.allergies, key=lambda each: (each.reference, each.substance))),
-        orders=tuple(sorted(reading.orders, key=lambda each: (each.reference, each.orderable))),
+        problems=tuple(sorted(reading.problems, key=problem_order)),
+        medications=tuple(sorted(reading.medications, key=medication_order)),
+        allergies=tuple(sorted(reading.allergies, key=lambda each: (each.substance, each.reference))),
+        orders=tuple(sorted(reading.orders, key=lambda each: (each.orderable, each.reference))),
         ignored=tuple(sorted({*gathered.ignored, *reading.ignored}, key=lambda each: (each.reference, each.reason))),
         unmapped=tuple(sorted(reading.unmapped, key=lambda each: (each.reference, each.analyte, each.code))),
         published=gathered.published,

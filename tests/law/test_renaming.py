@@ -24,7 +24,9 @@ def renamed(case: Case, salt: str) -> dict[str, Any]:
 
     def walk(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: new(key, walk(part)) for key, part in value.items()}
+            changed = {key: new(key, walk(part)) for key, part in value.items()}
+            is_patient = value.get("resourceType") == "Patient" and "id" in value
+            return changed | {"id": value["id"]} if is_patient else changed
         return [new("selections", walk(part)) for part in value] if isinstance(value, list) else value
 
     def new(key: str, value: Any) -> Any:
@@ -32,6 +34,8 @@ def renamed(case: Case, salt: str) -> dict[str, Any]:
             return names[value]
         if key in ("reference", "selections") and isinstance(value, str):
             head, slash, tail = value.rpartition("/")
+            if head.endswith("Patient"):
+                return value
             mark = "#" if tail.startswith("#") else ""
             tail = tail.removeprefix("#")
             return f"{head}{slash}{mark}{names.get(tail, tail)}"
