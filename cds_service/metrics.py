@@ -58,7 +58,7 @@ class About:
 class Measures(Protocol):
     """What the service measures about itself. Thread safe; never raises and never waits."""
 
-    def call(self, client: str, hook: str, silent: bool, found: Evaluation, fhir: str, seconds: float) -> None:
+    def call(self, client: str, hook: str, silent: bool, found: Evaluation, *, fhir: str, seconds: float) -> None:
         """A call that was answered with cards or with 412. `fhir`: how FHIR access stood."""
 
     def parts(self, **seconds: float) -> None:
@@ -77,7 +77,7 @@ class Measures(Protocol):
 class NotMeasured:
     """Nobody asks for metrics: nothing is counted, and the library is not loaded."""
 
-    def call(self, client: str, hook: str, silent: bool, found: Evaluation, fhir: str, seconds: float) -> None: ...
+    def call(self, client: str, hook: str, silent: bool, found: Evaluation, *, fhir: str, seconds: float) -> None: ...
 
     def parts(self, **seconds: float) -> None: ...
 
@@ -148,7 +148,7 @@ class Metrics:
         for key in names.keys:
             self._missing.of(key)
 
-    def call(self, client: str, hook: str, silent: bool, found: Evaluation, fhir: str, seconds: float) -> None:
+    def call(self, client: str, hook: str, silent: bool, found: Evaluation, *, fhir: str, seconds: float) -> None:
         self._calls.of(client, hook, str(found.status), "yes" if silent else "no").inc()
         self._seconds.of(hook).observe(seconds)
         for each in () if silent else found.shown:  # a silent client got none: see `feedback report --silent`

@@ -171,7 +171,7 @@ class Calls:
         response = silence() if silent else response_to(found, "" if access in AS_IT_SHOULD_BE else access)
         done = time.monotonic()
         response.headers["Server-Timing"] = timing(read=read - arrived, decide=done - read, total=done - arrived)
-        self.site.metrics.call(client.name, hook.id, silent, found, access, done - arrived)
+        self.site.metrics.call(client.name, hook.id, silent, found, fhir=access, seconds=done - arrived)
         self.site.metrics.parts(read=read - arrived, decide=done - read)
         self.site.log.info(
             "call",

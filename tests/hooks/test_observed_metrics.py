@@ -80,9 +80,11 @@ def found(row: str = "interpret/deficient", indicator: str = "info", status: int
 
 def test_a_call_is_counted_by_who_which_and_how():
     measures = metrics()
-    measures.call("ward", "patient-view", False, found(), "ready", 0.02)
-    measures.call("ward", "patient-view", True, found(), "none passed", 0.02)
-    measures.call("ward", "patient-view", False, found(status=412, shown=(), missing=("b12",)), "no token", 3.0)
+    measures.call("ward", "patient-view", False, found(), fhir="ready", seconds=0.02)
+    measures.call("ward", "patient-view", True, found(), fhir="none passed", seconds=0.02)
+    measures.call(
+        "ward", "patient-view", False, found(status=412, shown=(), missing=("b12",)), fhir="no token", seconds=3.0
+    )
     told = counted(measures)
     assert told["calls_total", "ward", "patient-view", "no", "200"] == 1
     assert told["calls_total", "ward", "patient-view", "yes", "200"] == 1
@@ -98,7 +100,9 @@ def test_what_was_ignored_is_counted_by_the_reason_and_not_by_what_it_names():
     measures = metrics()
     given_reasons = [reasons.FUTURE, reasons.of_specimen("urine"), "cannot be read: some.path", "made up"]
     ignored = tuple(SimpleNamespace(reference="x", reason=each) for each in given_reasons)
-    measures.call("ward", "patient-view", False, found(record=SimpleNamespace(ignored=ignored)), "ready", 0.1)
+    measures.call(
+        "ward", "patient-view", False, found(record=SimpleNamespace(ignored=ignored)), fhir="ready", seconds=0.1
+    )
     told = {key[1] for key in counted(measures) if key[0] == "ignored_total"}
     assert told == {reasons.FUTURE, "specimen", "cannot be read", "other"}
 
@@ -154,7 +158,7 @@ def test_no_label_can_be_made_up(words, status):
         record=SimpleNamespace(ignored=(SimpleNamespace(reference=row, reason=reason),)),
         gathered=SimpleNamespace(states={key: SimpleNamespace(state=state)}),
     )  # fmt: skip
-    measures.call(client, hook, False, answer, access, 0.1)
+    measures.call(client, hook, False, answer, fhir=access, seconds=0.1)
     measures.refused(status)
     measures.feedback(client, [outcome])
     measures.parts(**{key or "x": 0.1})
