@@ -10,7 +10,7 @@ import pytest
 
 from cds_service.store.records import StoreDown
 from cds_service.store.store import Store
-from cds_service.store.writer import MOST_WAITING
+from cds_service.store.writer import MOST_WAITING, TIDY_EVERY
 from tests.store.databases import (
     AT,
     EVIDENCE,
@@ -79,7 +79,8 @@ def test_while_it_is_stopped_decisions_go_on_and_everything_recovers_by_itself(s
 def test_what_could_not_be_written_for_a_while_is_lost_and_counted(server, database):
     with store_at(database, retry_for=0.2) as store:
         keep(store, decision())
-        time.sleep(3)  # until the writer's thread has tidied up and would do nothing by itself for an hour
+        writer = store._opened_here.writer
+        until(lambda: writer._tidy_at > time.monotonic() + TIDY_EVERY / 2)  # it would do nothing by itself for an hour
         server.end(signal.SIGQUIT)
         try:
             store.save_decision(decision("card-2"))
