@@ -6,7 +6,7 @@ Lines to paste stand alone, unwrapped, as they go into their file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -39,8 +39,6 @@ class ServerFact(Fact):
 
 
 class SetFact(Fact):
-    """Whether a prefetch set works there, and its keys."""
-
     works: str
     keys: list[str]
 
@@ -74,8 +72,6 @@ class CategoryFact(Fact):
 
 
 class CallFact(Fact):
-    """The calls that were timed with one prefetch set."""
-
     prefetch: str
     allowed_ms: float
     calls: int
@@ -170,8 +166,8 @@ class Report(Fact):
 
 def document(report: Report) -> dict[str, Any]:
     """The report as plain values for JSON."""
-    plain_values: dict[str, Any] = msgspec.to_builtins(report)
-    return plain_values
+    values: dict[str, Any] = msgspec.to_builtins(report)
+    return values
 
 
 def report_of(found: Examination, content: Content) -> Report:
@@ -349,8 +345,8 @@ def show(out: Console, report: Report) -> None:
     show_analytes(out, report.analytes)
     show_medicines(out, report.medicines)
     show_dropped(out, report.dropped)
-    show_others(out, report.other_codes)
-    show_medicine_codes(out, report.other_medicine_codes)
+    show_codes(out, "Further local codes of results: none of ours by their name", report.other_codes)
+    show_codes(out, "Local codes of medicines that say nothing to the service", report.other_medicine_codes)
     show_list(out, "Remarks", report.remarks)
     show_list(out, "Questions to the laboratory", report.questions)
     show_overlay(out, report)
@@ -441,13 +437,16 @@ def show_medicines(out: Console, medicines: Iterable[MedicineFact]) -> None:
     out.print(table if table.row_count else Text("none of ours"))
 
 
-def show_others(out: Console, others: list[OtherCodeFact]) -> None:
-    if not others:
+def show_codes(out: Console, heading: str, codes: Sequence[CodeFact]) -> None:
+    """The most frequent codes; with the unit where a result came with one."""
+    if not codes:
         return
-    title(out, "Further local codes of results (none of ours by their name; the most frequent)")
-    table = columns("system", "code", "display", "unit", "results")
-    for each in others[:OTHERS_PRINTED]:
-        row(table, each.system, each.code, each.display, each.unit, each.count)
+    title(out, f"{heading} (the most frequent)")
+    with_unit = isinstance(codes[0], OtherCodeFact)
+    table = columns("system", "code", "display", *(("unit",) if with_unit else ()), "how often")
+    for each in codes[:OTHERS_PRINTED]:
+        unit = (each.unit,) if isinstance(each, OtherCodeFact) else ()
+        row(table, each.system, each.code, each.display, *unit, each.count)
     out.print(table)
 
 
@@ -457,16 +456,6 @@ def show_dropped(out: Console, dropped: list[DroppedFact]) -> None:
     for each in dropped:
         row(table, each.what, each.reason, each.count)
     out.print(table if table.row_count else Text("nothing of what was read"))
-
-
-def show_medicine_codes(out: Console, codes: list[CodeFact]) -> None:
-    if not codes:
-        return
-    title(out, "Local codes of medicines that say nothing to the service (the most frequent)")
-    table = columns("system", "code", "display", "how often")
-    for each in codes[:OTHERS_PRINTED]:
-        row(table, each.system, each.code, each.display, each.count)
-    out.print(table)
 
 
 def show_list(out: Console, heading: str, lines: list[str]) -> None:

@@ -102,13 +102,11 @@ class Strip:
     note: str  # what a reader must know of conversions
     laboratory: bool  # the limit is the laboratory's own
 
+    height: int = HEIGHT
+
     @property
     def newest(self) -> Mark:
         return self.marks[-1]
-
-    @property
-    def height(self) -> int:
-        return HEIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +129,6 @@ class Lane:
     kind: str  # treatment | medicine | problem | pregnancy | order
     words: str
     bars: tuple[Bar, ...]
-
-    @property
-    def treatment(self) -> bool:
-        return self.kind == "treatment"
 
 
 @dataclass(frozen=True, slots=True)
