@@ -163,3 +163,15 @@ def test_no_reason_quotes_what_came():
     gathered = given({"patient": PATIENT, **sent, secret: secret})
     published = [gathered.states[key].reason for key in TEMPLATES]
     assert secret not in " ".join(published + [each.reason for each in gathered.ignored])
+
+
+def test_a_search_that_brings_only_other_peoples_resources_failed():
+    foreign = {**b12(), "subject": {"reference": "Patient/somebody-else"}}
+    assert state(bundle(foreign), "b12") == "failed"
+    assert state(bundle(foreign, {**b12(), "id": "own", "subject": {"reference": "Patient/pt-1"}}), "b12") == "data"
+
+
+def test_a_patient_counts_where_it_only_came_along():
+    sent = bundle(b12())
+    sent["entry"].append({"resource": {"resourceType": "Patient", "id": "pt-1"}, "search": {"mode": "include"}})
+    assert given({"b12": sent}).states["patient"].state == "data"

@@ -223,3 +223,43 @@ def test_a_range_of_a_result_without_a_unit_is_not_kept() -> None:
 )
 def test_the_laboratorys_flag_is_read_from_code_or_text(given: Any, flag: str) -> None:
     assert lab_of(observation(interpretation=given)).flag == flag
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("149.99999999999997", "150"), ("150.1000000000000001", "150.1"), ("150.10", "150.10")]
+)
+def test_a_double_is_the_number_that_it_stands_for(value: str, number: str) -> None:
+    assert lab_of(observation(value=quantity(value))).number == number
+
+
+@pytest.mark.parametrize(
+    ("text", "comparator"),
+    [("150 ng/L", ""), ("150 ng/L (L)", ""), ("less than 150 ng/L", "<"), ("< 150 ng/L", "<"), ("150 pg/mL^^UCUM", "")],
+)
+def test_what_a_text_says_is_read(text: str, comparator: str) -> None:
+    for given in ({"valueString": text}, {"valueCodeableConcept": {"text": text}}):
+        lab = lab_of(observation(value=None, **given))
+        assert (str(lab.value), lab.comparator, lab.doubt) == ("150", comparator, "")
+
+
+@pytest.mark.parametrize(
+    ("unit", "code"), [("/nanoliter", "/nL"), ("10+3/uL", None), ("thou/mcL", None), ("bil/L", None), ("K/uL", None)]
+)
+def test_spellings_of_other_systems_are_units(unit: str, code: str | None) -> None:
+    platelets = {"coding": [{"system": "http://loinc.org", "code": "777-3"}]}
+    value = {"value": 150, "unit": unit} | ({"code": code} if code else {})
+    assert lab_of(observation(code=platelets, value=value)).doubt == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("180 - 900", (180, 900)), ("<900", (None, 900)), ("> 180 ng/L", (180, None)), ("see handbook", (None, None))],
+)
+def test_a_range_in_simple_words_is_read(text: str, expected: tuple) -> None:
+    lab = lab_of(observation(referenceRange=[{"text": text}]))
+    assert (lab.low, lab.high) == expected
+
+
+def test_a_range_that_its_own_text_contradicts_is_none() -> None:
+    lab = lab_of(observation(referenceRange=[{"high": {"value": 90, "unit": "ng/L"}, "text": "180 - 900"}]))
+    assert (lab.low, lab.high) == (None, None)
