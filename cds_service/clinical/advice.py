@@ -117,7 +117,7 @@ def without_regimens(detail: str) -> str:
     for paragraph in detail.strip().split("\n\n"):
         if paragraph.strip() != "{regimens}":
             kept.append(paragraph)
-        elif kept and kept[-1].rstrip().endswith(":"):
+        elif kept and kept[-1].rstrip().rstrip("*").endswith(":"):
             kept.pop()
     return "\n\n".join(kept)
 
@@ -133,7 +133,7 @@ class Writer:
     def advice(self, row: Row, indicator: str) -> Advice:
         """The advice of one row."""
         regimens = self.schedules(row)
-        today = self.pathway.messages["today.allergy" if self.none_fits else "today.start"]
+        today = self.pathway.messages[f"today.{self.urgency()}"]
         values = self.values | {"regimens": regimens, "today": today}
         paragraphs = [*self.paragraphs(row.detail if regimens else without_regimens(row.detail), values)]
         for note in self.notes:
@@ -145,6 +145,12 @@ class Writer:
         drafts = (*(test for test in tests if test not in needless), *self.medicines(row))
         ordered = tuple(test for test in needless if self.is_ordered(test.id))
         return Advice(named(row), indicator, summary, tuple(paragraphs), row.topic, row.provenance, drafts, ordered)
+
+    def urgency(self) -> str:
+        """What a critical title asks for, by a key of [today]: B12 is not begun where none is drafted."""
+        if self.none_fits:
+            return "allergy"
+        return "pregnant" if "unshown_in_pregnancy" in self.found else "start"
 
     def paragraphs(self, text: str, values: dict[str, str], part: str = "") -> list[Paragraph]:
         """A text in its parts: the given one, or what the words say with which each paragraph begins."""

@@ -283,7 +283,8 @@ def loading_values(case: Case) -> dict[str, str]:
     days = (phase.run.last - phase.run.first).days
     enough = phase.run.count >= total
     if case.has("neuro") and not enough:
-        return {"loading_doses": words["loading.doses"].format(n=phase.run.count), "loading_question": ""}
+        key = "loading.one" if phase.run.count == 1 else "loading.doses"
+        return {"loading_doses": words[key].format(n=phase.run.count), "loading_question": ""}
     if enough:
         return {"loading_doses": words["loading.days"].format(n=days), "loading_question": words["loading.question"]}
     return {"loading_doses": words["loading.part"].format(n=phase.run.count, total=total), "loading_question": ""}

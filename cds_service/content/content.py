@@ -218,7 +218,7 @@ Elements = Mapping[str, list[Element]]
 NAMED = ("analytes", "problems", "medicines")
 NEEDED = (
     "accepted-earlier", "b12-begun", "b12-ordered", "folate-later", "name.b12", "name.active-b12", "today.start",
-    "today.allergy",
+    "today.allergy", "today.pregnant",
 )  # fmt: skip
 
 
