@@ -26,10 +26,10 @@ from .auth.clients import Client, Clients, load_clients
 from .auth.tokens import MemoryOfTokens, SeenTokens, TokensInStore
 from .bounds import MEGABYTE, MemoryLimit
 from .cdshooks.cards import card_options
+from .cdshooks.client_config import SECONDS, Access, ClientConfig
 from .cdshooks.registry import HOOKS
 from .content.content import Content, load_content
 from .content.files import cards_folder
-from .evaluate import SECONDS, Access, ClientConfig
 from .fetching import Fetch
 from .fhir.drafts import build_drafts
 from .http.addresses import Policy, parse_base

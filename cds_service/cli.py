@@ -20,8 +20,8 @@ import click
 from . import __version__
 
 if TYPE_CHECKING:
+    from .cdshooks.client_config import ClientConfig
     from .content.content import Content
-    from .evaluate import ClientConfig
     from .settings import Settings
 
 PORT = 8000
@@ -248,8 +248,8 @@ def schema(name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def doctor(url: str, site: Path | None, **options: Any) -> None:
     """Examine a FHIR server before go-live: would the service work there, and which codes are not mapped?"""
+    from .cdshooks.client_config import SECONDS
     from .doctor.command import CannotExamine, Options, run
-    from .evaluate import SECONDS
 
     settings = read_settings(**({"site_dir": site} if site else {}))
     asked = Options(url=url, site=settings.site_dir, **options)

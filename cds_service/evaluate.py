@@ -12,11 +12,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from .cdshooks.cards import (
@@ -24,14 +22,14 @@ from .cdshooks.cards import (
     DELETE_AND_CREATE,
     UPDATE,
     CardIds,
-    CardOptions,
     Cards,
     SuggestedOrder,
     Title,
     build_cards,
     form_of,
 )
-from .cdshooks.registry import HOOKS, discovery
+from .cdshooks.client_config import REQUIRED, ClientConfig
+from .cdshooks.registry import HOOKS
 from .cdshooks.requests import HookRequest, log_name
 from .clinical.advice import FOLLOW_UP, PROBLEM, REMOVAL, Advice, Draft
 from .clinical.decide import Decision, decide, decide_without, incomplete, unavailable, urgency
@@ -43,7 +41,7 @@ from .clinical.record import Patient, PatientRecord
 from .clinical.tables import Pathway
 from .content.content import Content
 from .fetching import Fetch
-from .fhir.drafts import Drafts, as_care_plan, as_task, patched, problem, received
+from .fhir.drafts import as_care_plan, as_task, patched, problem, received
 from .fhir.gather import Fetching, Gathered, KeyState, gather
 from .fhir.orders import Drafted, read_drafted
 from .fhir.reader import read_record
@@ -54,7 +52,7 @@ from .store.records import CallParties, DecisionRecord, History, Offered, Shown,
 
 Json = dict[str, Any]
 
-REQUIRED = ("patient", "b12")
+
 MISSING = ("absent", "failed")
 INCOMPLETE, FAILED = "incomplete", "failed"
 PARTS = {  # type of resource -> part of the record, as messages.toml names it under [prefetch]
@@ -66,17 +64,9 @@ PARTS = {  # type of resource -> part of the record, as messages.toml names it u
 DRAFT_ORDERS = "draftOrders"
 NO_ORDERS = Drafted()
 NOTHING_GATHERED = Gathered((), (), {}, (), lambda _: True, lambda _: None)
-SECONDS = 2.0  # for one call, where the client's settings say nothing
+
 
 ZONE_NOT_STATED = "time-zone-not-stated"  # and a time came with an offset from UTC: its day may be another
-READY, NONE_PASSED = "ready", "none passed"
-UNUSED = {  # warning of a request whose FHIR access is not used -> why, in words for the client and the log
-    "token-for-another-patient": "fhirAuthorization is for another patient",
-    "token-unusable": "fhirAuthorization holds no token that can be used",
-    "token-without-fhir-server": "fhirAuthorization came without it",
-}
-
-Access = tuple[Fetch | None, str]  # a fetch, or None and why there is none
 
 
 class Memory(Protocol):
@@ -87,69 +77,6 @@ class Memory(Protocol):
 
     def save_decision(self, decision: DecisionRecord) -> None:
         """Record the decision, without waiting."""
-
-
-def no_access(base: str, token: str, lifetime: float | None, tenant: str | None) -> Access:
-    """Nothing may be fetched."""
-    return None, "no FHIR server may be called"
-
-
-def unlimited(base: str, fetch: Fetch | None) -> AbstractContextManager[Fetch | None]:
-    """As many calls as there are may be with one FHIR server."""
-    return nullcontext(fetch)
-
-
-@dataclass(frozen=True, slots=True)
-class ClientConfig:
-    """All that one CDS client gets: content, prefetch, layout of cards, time, FHIR servers, silent mode.
-
-    Two clients with equal configurations get equal answers to equal requests, but for the ids that hold their name.
-    """
-
-    name: str
-    content: Content
-    pathway: Pathway
-    drafts: Drafts  # templates of the orders that cards suggest
-    templates: Mapping[str, str]  # prefetch key -> template
-    zone: tzinfo  # whose calendar days count
-    cards: CardOptions
-    on_missing: str = "412"  # 412 | card
-    zone_stated: bool = True  # False: nobody has said which zone that is, and UTC stands in
-    seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # hook -> time for one call
-    default_seconds: float = SECONDS
-    silent: bool = False  # calls are decided and recorded, but no card is sent: a pilot
-    silent_until: date | None = None  # its last day
-    tenant: str | None = None  # of the token that the present call came with
-    access: Callable[[str, str, float | None, str | None], Access] = no_access  # base, token, lifetime, tenant
-    limit: Callable[[str, Fetch | None], AbstractContextManager[Fetch | None]] = unlimited
-
-    def seconds_for(self, hook: str) -> float:
-        """The time for one call, from its arrival."""
-        return self.seconds.get(hook, self.default_seconds)
-
-    def fetch_for(self, request: HookRequest) -> Access:
-        """A fetch from the FHIR server that the request names, and READY; or None, and why there is none."""
-        access = request.fhir_access
-        if access is None:
-            return None, next((UNUSED[warning] for warning in request.warnings if warning in UNUSED), NONE_PASSED)
-        fetch, why = self.access(access.base, access.token, access.lifetime, self.tenant)
-        return fetch, why or READY
-
-    def is_silent(self, now: datetime) -> bool:
-        """Is no card sent at that moment?"""
-        return self.silent and not self.pilot_ended(now)
-
-    def pilot_ended(self, now: datetime) -> bool:
-        """Is the last day of silent mode over?"""
-        return self.silent_until is not None and self.today(now) > self.silent_until
-
-    def today(self, now: datetime) -> date:
-        """The calendar day of a moment where this client is."""
-        return now.astimezone(self.zone).date()
-
-    def discovery(self) -> Json:
-        """The answer of GET /cds-services."""
-        return discovery(self.pathway.title, self.templates, REQUIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,9 +390,7 @@ def removable(advice: Advice, taken: str) -> Advice:
     return advice if drafts == advice.drafts else replace(advice, drafts=drafts)
 
 
-def suggested_resources(
-    drafts: list[Draft], call: Call, record: PatientRecord, causes: str = ""
-) -> dict[Draft, Json]:
+def suggested_resources(drafts: list[Draft], call: Call, record: PatientRecord, causes: str = "") -> dict[Draft, Json]:
     """The resource of each suggestion: a new order, which the card gives the id of this call, or a clinician's own."""
     request, templates = call.request, call.client.drafts
     taken = call.client.cards.replacing

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from .cdshooks.client_config import ClientConfig
 from .clinical.laboratory import why_not
 from .clinical.record import Unmapped
 from .content.files import VALUE_SETS, written_line
-from .evaluate import ClientConfig, Evaluation
+from .evaluate import Evaluation
 from .fhir import reasons
 
 Json = dict[str, Any]

@@ -6,6 +6,7 @@ They import nothing else of it (tests/packaging says so), so that a rename or a 
 from __future__ import annotations
 
 from cds_service.app import client_config, create_app
+from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.cdshooks.registry import HOOKS
 from cds_service.cdshooks.requests import read_request
 from cds_service.cdshooks.schemas import load_schema, schema_of
@@ -31,7 +32,7 @@ from cds_service.clinical.record import (
 from cds_service.clinical.tables import Analyte, Choice, Limits, Pathway, Row, Unit, convert, normalise_unit, to_base
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder
-from cds_service.evaluate import CallTime, ClientConfig, Evaluation, evaluate
+from cds_service.evaluate import CallTime, Evaluation, evaluate
 from cds_service.examples.fixture_patients import read_patient, request_bytes
 from cds_service.examples.vignette_fhir import ENCODER, PATIENT, hook_request
 from cds_service.examples.vignettes import Recollection, Vignette, overlay_folder, read_vignette

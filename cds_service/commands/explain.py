@@ -8,11 +8,12 @@ from datetime import date, datetime
 from datetime import time as time_of_day
 from pathlib import Path
 
+from ..cdshooks.client_config import ClientConfig
 from ..cdshooks.faults import BadRequest
 from ..cdshooks.requests import HookRequest, named_hook, read_request
 from ..content.content import Content
 from ..content.faults import ContentError
-from ..evaluate import CallTime, ClientConfig, Evaluation, Memory, evaluate
+from ..evaluate import CallTime, Evaluation, Memory, evaluate
 from ..examples.vignette_fhir import request_bytes
 from ..examples.vignettes import Recollection, Vignette, VignetteError, overlay_folder, read_vignette
 from ..fetching import Fetch

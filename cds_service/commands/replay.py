@@ -22,10 +22,11 @@ from rich.console import Console
 from rich.progress import track
 
 from ..app import client_config
+from ..cdshooks.client_config import ClientConfig
 from ..content.content import Content, load_content
 from ..content.faults import ContentError
 from ..content.files import cards_folder
-from ..evaluate import ClientConfig, Evaluation
+from ..evaluate import Evaluation
 from ..settings import Settings, SettingsError, load_settings
 from .explain import CannotExplain, Saved, explain, overlay_of, read_saved
 from .site_check import printable

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..app import client_config
+from ..cdshooks.client_config import ClientConfig
 from ..clinical.b12 import BOUNDS
 from ..clinical.decide import SEVERITY
 from ..clinical.findings import REGISTRY
@@ -26,7 +27,7 @@ from ..content.difference import cautions, difference
 from ..content.faults import ContentError
 from ..content.files import VALUE_SETS, cards_folder
 from ..content.site import LIMITS, OwnLimits
-from ..evaluate import ClientConfig, Evaluation
+from ..evaluate import Evaluation
 from ..examples.vignette_fhir import rows_of
 from ..examples.vignettes import DEFAULT_DAY, Vignette, shipped_vignettes
 from ..settings import Settings, SettingsError

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from ..cdshooks.client_config import ClientConfig
 from ..commands.display import console
-from ..evaluate import ClientConfig
 from .examine import QUESTIONS, ExaminationRequest, Progress, examine
 from .fhir_server import BadAddress, CannotExamine, Limits, server_at
 from .report import document, report_of, show

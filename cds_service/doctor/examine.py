@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
+from ..cdshooks.client_config import REQUIRED, ClientConfig
 from ..content.files import VALUE_SETS
-from ..evaluate import REQUIRED, ClientConfig
 from .fhir_server import Capability, NoServer, Server, read_capability
 from .overlay import (
     Lines,

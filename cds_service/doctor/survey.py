@@ -15,11 +15,11 @@ from datetime import date
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
+from ..cdshooks.client_config import ClientConfig
 from ..clinical.record import Results
 from ..clinical.tables import normalise_unit
 from ..content.codes import canonical_system
 from ..content.words import Words
-from ..evaluate import ClientConfig
 from ..fetching import FetchFailed
 from ..fhir.bundles import UnreadableError, decode
 from ..fhir.concepts import Concept, concepts, find_codes, texts

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
 
+from ..cdshooks.client_config import ClientConfig
 from ..cdshooks.faults import BadRequest
 from ..cdshooks.requests import read_request
-from ..evaluate import CallTime, ClientConfig, Evaluation, evaluate
+from ..evaluate import CallTime, Evaluation, evaluate
 from ..fetching import Fetch
 from ..fhir import templates
 from ..fhir.gather import Fetching, Gathered, gather

@@ -15,20 +15,12 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from cds_service.cdshooks.client_config import Access, ClientConfig
 from cds_service.cdshooks.faults import TOO_DEEP, BadRequest
 from cds_service.cdshooks.registry import HOOKS
 from cds_service.cdshooks.requests import HookRequest, named_hook, read_request, surely_too_deep
 from cds_service.clinical.record import PatientRecord
-from cds_service.evaluate import (
-    Access,
-    CallTime,
-    ClientConfig,
-    Evaluation,
-    evaluate,
-    record_of,
-    record_without_fetching,
-    who,
-)
+from cds_service.evaluate import CallTime, Evaluation, evaluate, record_of, record_without_fetching, who
 from cds_service.store.records import CallParties, DecisionRecord, DecisionStore, History, NoHistory
 from cds_service.web.calls import THIS_SERVICE, fetch_for, is_this_service
 from cds_service.web.messages import Refused, timing

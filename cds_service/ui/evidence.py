@@ -13,13 +13,14 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
+from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.clinical.advice import Writer, belongs, matches, named
 from cds_service.clinical.case import written
 from cds_service.clinical.decide import Decision
 from cds_service.clinical.findings import Assessment
 from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen, Row, Source
 from cds_service.content.content import Content
-from cds_service.evaluate import ClientConfig, Evaluation
+from cds_service.evaluate import Evaluation
 from cds_service.explanation import not_used
 from cds_service.web.messages import missing, response_to
 

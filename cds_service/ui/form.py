@@ -15,11 +15,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.clinical.tables import Analyte, normalise_unit
 from cds_service.content.content import Content
 from cds_service.content.files import value_set_files
 from cds_service.content.valuesets import roots
-from cds_service.evaluate import ClientConfig
 from cds_service.examples.vignette_fhir import Build, draft
 from cds_service.examples.vignettes import Vignette
 from cds_service.web.messages import Refused

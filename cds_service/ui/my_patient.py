@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.content.content import Content
-from cds_service.evaluate import ClientConfig
 from cds_service.examples.vignette_fhir import hook_request
 from cds_service.examples.vignettes import Vignette
 

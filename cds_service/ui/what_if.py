@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.clinical.decide import SEVERITY
 from cds_service.clinical.tables import Pathway
-from cds_service.evaluate import ClientConfig
 
 from .charts import SCALES, plain
 from .client import PageCall, PageClient

@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ..auth.admission import Admission, NotAdmitted
 from ..auth.clients import SANDBOX, Clients
-from ..evaluate import ClientConfig
+from ..cdshooks.client_config import ClientConfig
 from .messages import Refused
 
 # The same words whatever was wrong: who guesses at tokens learns nothing (item 124).

@@ -24,11 +24,12 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from ..bounds import HeldMemory, MemoryLimit, OutOfTime, TooCostly, TooMuchHeld, memory_of
+from ..cdshooks.client_config import NONE_PASSED, READY, ClientConfig
 from ..cdshooks.faults import TOO_DEEP, BadRequest
 from ..cdshooks.feedback import OTHER, Feedback, read_feedback
 from ..cdshooks.registry import BY_SERVICE_ID, Hook
 from ..cdshooks.requests import HookRequest, log_name, read_request, surely_too_deep
-from ..evaluate import NONE_PASSED, READY, CallTime, ClientConfig, Evaluation, evaluate, milliseconds
+from ..evaluate import CallTime, Evaluation, evaluate, milliseconds
 from ..fetching import Fetch, FetchFailed
 from ..http.addresses import leads_here
 from ..metrics import Measures, NotMeasured

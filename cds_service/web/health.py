@@ -25,9 +25,10 @@ import msgspec
 from flask import Flask, Response, request
 
 from .. import __version__
+from ..cdshooks.client_config import ClientConfig
 from ..cdshooks.registry import HOOKS
 from ..content.content import overdue
-from ..evaluate import DRAFT_ORDERS, ClientConfig
+from ..evaluate import DRAFT_ORDERS
 from ..metrics import About, Measures, Metrics, NotMeasured, names_of
 from ..store.records import DecisionStore, StoreState
 from .calls import Site

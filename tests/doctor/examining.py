@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from cds_service.app import client_config
+from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.content.content import load_content
 from cds_service.content.files import cards_folder
 from cds_service.doctor.examine import ExaminationRequest, examine
 from cds_service.doctor.fhir_server import Limits, server_at
 from cds_service.doctor.report import document, report_of
-from cds_service.evaluate import ClientConfig
 from cds_service.settings import Settings
 from tests.doctor.small_server import Record, small_server
 from tests.fhir.loopback import Server

@@ -19,11 +19,12 @@ from werkzeug.test import Client, TestResponse
 
 from cds_service.bounds import MemoryLimit
 from cds_service.cdshooks.cards import OVERRIDE_SYSTEM, CardIds, CardOptions, Cards, SuggestedOrder, Title, build_cards
+from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.cdshooks.registry import discovery
 from cds_service.cdshooks.requests import HookRequest, read_request
 from cds_service.clinical.advice import Advice, Draft, Paragraph
 from cds_service.clinical.tables import Provenance, Source
-from cds_service.evaluate import CallTime, ClientConfig
+from cds_service.evaluate import CallTime
 from cds_service.http.client import HttpClient, Policy
 from cds_service.web.calls import Site, add_routes
 from cds_service.web.messages import add_error_handlers

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Any
 
+from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.cdshooks.requests import BadRequest, read_request
-from cds_service.evaluate import CallTime, ClientConfig, Evaluation, evaluate
+from cds_service.evaluate import CallTime, Evaluation, evaluate
 from cds_service.examples.vignette_fhir import ENCODER, hook_request
 from cds_service.examples.vignettes import overlay_folder
 from tests import golden

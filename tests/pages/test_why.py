@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from cds_service.app import client_config
+from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.cdshooks.requests import read_request
 from cds_service.clinical.advice import matches, named
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder
-from cds_service.evaluate import CallTime, ClientConfig, Evaluation, evaluate
+from cds_service.evaluate import CallTime, Evaluation, evaluate
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.examples.vignettes import Vignette, overlay_folder, read_vignette
 from cds_service.settings import Settings
