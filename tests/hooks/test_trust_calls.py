@@ -163,8 +163,8 @@ def test_item_123a_the_memory_is_of_one_issuer_bounded_and_forgets_in_time():
 
 
 def test_item_123a_when_it_cannot_be_told_the_call_is_not_answered(gated, monkeypatch):
-    gate = gated.app.view_functions["call"].__self__.site.callers.gate
-    monkeypatch.setattr(gate, "_seen", MemoryOfTokens(most=1))
+    admission = gated.app.view_functions["call"].__self__.site.callers.admission
+    monkeypatch.setattr(admission, "_seen", MemoryOfTokens(most=1))
     assert gated.post(CALL, signed()).status_code == 200
     refused = gated.post(CALL, signed())
     assert one_issue(refused, 503)["code"] == "transient"
