@@ -32,6 +32,7 @@ from .cdshooks.client_config import REQUIRED, ClientConfig
 from .cdshooks.registry import HOOKS
 from .cdshooks.requests import HookRequest, log_name
 from .clinical.advice import FOLLOW_UP, PROBLEM, REMOVAL, Advice, Draft
+from .clinical.composing import fitted
 from .clinical.decide import Decision, decide, decide_without, incomplete, unavailable, urgency
 from .clinical.decide_orders import decide_orders
 from .clinical.dismissals import Remaining, evidence_of, may_be_suppressed, suppress
@@ -302,7 +303,7 @@ def with_losses_named(decision: Decision, assessment: Assessment, pathway: Pathw
     if not unsaid:
         return decision
     also = incomplete(assessment, pathway, ", ".join(unsaid))
-    return replace(decision, advice=tuple(sorted((*decision.advice, also), key=urgency)))
+    return replace(decision, advice=tuple(fitted(sorted((*decision.advice, also), key=urgency))))
 
 
 def answer_judged(call: Call, judged: Judged) -> Evaluation:
