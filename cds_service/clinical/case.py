@@ -131,8 +131,10 @@ class Case:
 
     def _within(self, analyte: str, days: str) -> Iterator[Measured]:
         for lab in self.labs.get(analyte, ()):
+            if lab.date is not None and not self.limits.within_days(days, lab.date, self.today):
+                return  # newest first: what follows is older still, or has no date
             known = None if lab.doubt or lab.preliminary else measured(lab)
-            if known and self.limits.within_days(days, known.date, self.today) and not implausible(self, known):
+            if known and not implausible(self, known):
                 yield known
 
     def current(self, analyte: str) -> Measured | None:

@@ -116,7 +116,7 @@ def length(advice: Iterable[Advice]) -> int:
 
 def words(text: str) -> int:
     """How many words a text has; a dash or a star is none."""
-    return sum(any(sign.isalnum() for sign in each) for each in text.split())
+    return sum(each.isalnum() or any(map(str.isalnum, each)) for each in text.split())
 
 
 def table(advice: Advice) -> str:
