@@ -65,10 +65,12 @@ def parts_of(found: Evaluation, config: ClientConfig, card: str) -> list[Part]:
 
 
 def added(row: Row, found: Evaluation, pathway: Pathway) -> tuple[Part, ...]:
-    """The notes on the card of a row and the regimens it offers; nothing for a row without a card."""
+    """The notes on the card of a row and the regimens it offers. Of a row that shares the card of another one: the
+    regimens that stand there; nothing for a row without a card."""
     decision = found.decision
     if named(row) not in {each.row for each in decision.advice}:
-        return ()
+        drafted = {draft.id for each in decision.advice for draft in each.drafts}
+        return tuple(each for each in regimens(row, decision, found, pathway) if each.id in drafted)
     return (*notes(row, decision, found, pathway), *regimens(row, decision, found, pathway))
 
 

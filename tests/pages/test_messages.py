@@ -85,7 +85,7 @@ def test_a_bundle_is_explained(tmp_path: Path):
     entries = [{"resource": PATIENT}, {"resource": B12}]
     file.write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
     found = run("explain", file, "--json", "--as-of", "2026-01-10")
-    assert json.loads(found.stdout)["rows"][0] == "interpret/deficient"
+    assert json.loads(found.stdout)["rows"].count("interpret/deficient") == 1
 
 
 def test_a_bundle_without_a_patient_says_what_is_allowed(tmp_path: Path):
