@@ -487,8 +487,13 @@ class NotesRow(RowEntry, frozen=True, kw_only=True):
 
     table: ClassVar[str] = "notes"
     on: SomeTexts
-    part: Literal["act", "urgent", "next", "do-not", "caveat", "context"]
     body: Text = field(name="detail")
+    of_card: Literal["act", "urgent", "next", "do-not", "caveat", "context"] | None = field(name="part", default=None)
+
+    @property
+    def part(self) -> str:
+        """Which part of a card it is; "" leaves that to the words with which it begins."""
+        return self.of_card or ""
 
     @property
     def detail(self) -> str:
