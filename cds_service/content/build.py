@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 
 from cds_service.clinical.tables import Analyte, FixedCard, Plausible, Regimen, Unit, normalise_unit
 
+from .elements import Element, built
 from .faults import Faults, listing
-from .shapes import AnalyteTable, Element, FixedCardTable, Phrases, RegimenEntry, built
+from .shapes import AnalyteTable, FixedCardTable, Phrases, RegimenEntry
 
 
 def analyte(element: Element, faults: Faults) -> Analyte:

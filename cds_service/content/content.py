@@ -26,11 +26,12 @@ from .check import (
     words_of_own,
 )
 from .codes import ROUTE_CODES, SNOMED, Codes
+from .elements import Element, built, sound
+from .elements import elements as read_elements
 from .faults import Faults
 from .files import Files, Toml, read_files
 from .prefetch import KEYS, Templates
-from .shapes import Coding, ContentFile, Element, ExclusionEntry, PathwayFile, RowEntry, SiteFile, built, sound
-from .shapes import elements as read_elements
+from .shapes import Coding, ContentFile, ExclusionEntry, PathwayFile, RowEntry, SiteFile
 from .site import SiteSettings, read_site
 from .valuesets import ALLERGIES, CodeRow, drafted_rows, read_value_sets
 from .words import Words
