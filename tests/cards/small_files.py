@@ -16,7 +16,8 @@ review_by = 2027-05-21
     "sources.toml": '[guide]\ntitle = "A guide"\nurl = "https://guide.example/"\npublished = "2024"\n',
     "messages.toml": 'not-recorded = "not recorded"\naccepted-earlier = "{order} on {date}"\n'
     + 'b12-begun = "begun {date}"\nb12-ordered = "ordered"\nfolate-later = "later"\n'
-    + '[name]\nb12 = "B12"\nactive-b12 = "Active B12"\n[today]\nstart = "start"\nallergy = "allergy"\npregnant = "pregnant"\n'
+    + '[name]\nb12 = "B12"\nactive-b12 = "Active B12"\n[today]\nstart = "start"\n'
+    + 'allergy = "allergy"\npregnant = "pregnant"\n'
     + '[doubt]\nno-unit = "the result has no unit"\n[prefetch]\n'
     + "".join(f'{key} = "our words for {key}"\n' for key in KEYS),
     "plain-words.toml": """[findings]
