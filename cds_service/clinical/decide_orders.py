@@ -206,7 +206,7 @@ def schedule_differences(order: Order, wanted: Phase, injected: list[Order], fit
         if not all(is_comparable(each) for each in injected):
             return [UNCHECKED]
         return ["slow" if fit.neuro else "loading"]
-    if fit.neuro and order in loading and all(is_short(each, limits) for each in loading):
+    if fit.neuro and order in loading and all(is_short(each, wanted, limits) for each in loading):
         return ["limited"]
     return []
 
@@ -222,11 +222,20 @@ def is_often(days: Decimal | None, limits: Limits) -> bool:
     return days is not None and days * limits["loading-doses"] <= WEEK
 
 
-def is_short(order: Order, limits: Limits) -> bool:
-    """Do the loading doses of the order end too soon? A pathway whose own end by themselves states no number for it."""
+def is_short(order: Order, wanted: Phase, limits: Limits) -> bool:
+    """Do the loading doses of the order end too soon? A pathway whose own end by themselves states no number for it;
+    and who orders the loading phase of the regimen that fits ends it no sooner than that does."""
     loading = [phase.days for phase in order.phases if is_often(phase.interval, limits)]
     days = [each for each in loading if each is not None]
-    return "loading-short" in limits and len(days) == len(loading) and sum(days) <= limits["loading-short"]
+    if "loading-short" not in limits or len(days) < len(loading):
+        return False
+    return sum(days) <= limits["loading-short"] and (wanted.duration is None or sum(days) < lasting(wanted.duration))
+
+
+def lasting(duration: tuple[Decimal, str]) -> Decimal:
+    """A duration in days."""
+    number, unit = duration
+    return number * DAYS[unit]
 
 
 def is_injected(regimen: Regimen) -> bool:

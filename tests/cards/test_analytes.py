@@ -50,6 +50,7 @@ NOTE = f"""
 id = "zinc"
 on = ["interpret/deficient"]
 when = ["zinc_low"]
+part = "next"
 detail = "Zinc is low, {{zinc}} on {{zinc_date}}."
 {ORIGIN}"""
 TODAY = date(2026, 1, 15)

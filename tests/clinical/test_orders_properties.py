@@ -51,7 +51,10 @@ def judged(record: PatientRecord, pathway: str, selected: list[Draft], beside: l
 
 
 def severe(decision: Decision) -> list[str]:
-    return [each.row for each in decision.advice if each.indicator in SEVERE]
+    """The rows that warn; but a draft stays beside an allergy to cobalt alone, and S4 and O7 warn of it (6.1)."""
+    cobalt = {("safety/S4", "warning"), ("orders/O7", "warning")} if "cobalt_allergy" in decision.findings else set()
+    warned = [each for each in decision.advice if each.indicator in SEVERE]
+    return [each.row for each in warned if (each.row, each.indicator) not in cobalt]
 
 
 @pytest.mark.parametrize("pathway", PATHWAYS)
@@ -112,7 +115,10 @@ def test_every_order_is_judged_without_a_placeholder_left_or_a_finding_unknown(p
     for advice in decision.advice:
         assert "{" not in advice.summary + advice.detail
         assert len(advice.summary.encode("utf-16-le")) // 2 <= 139
-    allergic = {"cobalamin_hypersensitivity", "cobalt_allergy", "no_medicine_draft"} & set(decision.findings)
+    withheld = {"cobalamin_hypersensitivity", "no_medicine_draft"} | (
+        {"cobalt_allergy"} if pathway == "us-aafp" else set()
+    )
+    allergic = withheld & set(decision.findings)
     medicines = [draft for each in decision.advice for draft in each.drafts if draft.kind == "medicine"]
     assert not (allergic and medicines)
 
