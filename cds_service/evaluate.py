@@ -303,7 +303,11 @@ def with_losses_named(decision: Decision, assessment: Assessment, pathway: Pathw
     if not unsaid:
         return decision
     also = incomplete(assessment, pathway, ", ".join(unsaid))
-    return replace(decision, advice=tuple(fitted(sorted((*decision.advice, also), key=urgency))))
+    others = [each for each in decision.advice if each.row != also.row]
+    if len(others) < len(decision.advice):  # there is such a card: one names all
+        parts = [words for key, words in pathway.messages.items() if key.startswith("prefetch.") and words in said]
+        also = incomplete(assessment, pathway, ", ".join(dict.fromkeys([*parts, *unsaid])))
+    return replace(decision, advice=tuple(fitted(sorted((*others, also), key=urgency))))
 
 
 def answer_judged(call: Call, judged: Judged) -> Evaluation:
