@@ -147,8 +147,8 @@ def test_status_says_which_keys_are_needed(filled, tmp_path):
 
 def test_upgrade_makes_the_tables(empty):
     one = run("store", "upgrade", CDS_STORE_URL=empty)
-    assert one.stdout == "Version of the tables: 0001, before: none\n", one.stderr
-    assert run("store", "upgrade", CDS_STORE_URL=empty).stdout == "Version of the tables: 0001, before: 0001\n"
+    assert one.stdout == "Version of the tables: 0002, before: none\n", one.stderr
+    assert run("store", "upgrade", CDS_STORE_URL=empty).stdout == "Version of the tables: 0002, before: 0002\n"
     assert count(empty, "decision") == 0
 
 
