@@ -212,14 +212,18 @@ class _Layout:
     def suggestion(self, row: str, draft: Draft) -> Json:
         """A suggestion and what it does, described in words that stand alone (item 98)."""
         title, resource = self.orders[draft].title, self.orders[draft].resource
+        own = (draft.kind, draft.id)
         if parts := self.orders[draft].parts:
             made = [
-                {"type": "create", "description": part.title.description,
-                 "resource": {**part.resource, "id": self.ids.stable_id("draft", draft.kind, part.title.label)}}
+                {
+                    "type": "create",
+                    "description": part.title.description,
+                    "resource": {**part.resource, "id": self.ids.stable_id("draft", *own, part.title.label)},
+                }
                 for part in parts
-            ]  # fmt: skip
-            return {"label": title.label, "uuid": self.ids.stable_id(row, draft.kind), "actions": made}
-        key = (draft.kind, draft.id, draft.replaces) if draft.replaces else (draft.kind, draft.id)
+            ]
+            return {"label": title.label, "uuid": self.ids.stable_id(row, *own), "actions": made}
+        key = (draft.kind, draft.id, draft.replaces) if draft.replaces else own
         if draft.kind == REMOVAL:
             gone = {"type": "delete", "description": title.description, "resourceId": draft.replaces}
             return {"label": title.label, "uuid": self.ids.stable_id(row, *key), "actions": [gone]}
