@@ -152,6 +152,10 @@ class WatchedLimits(Limits):
         self.read.add(name)
         return super().within_months(name, day, today)
 
+    def longer_than_months(self, name: str, day: date, today: date) -> bool:
+        self.read.add(name)
+        return super().longer_than_months(name, day, today)
+
 
 def limits_read(each: Told, pathway: Pathway) -> set[str]:
     """The limits that a vignette's decision looks up: no other can change it."""
