@@ -63,8 +63,8 @@ def report() -> str:
         "uk-ng239: total B12 deficient: below 145 ng/L instead of below 180 ng/L. Source: RUH Bath, pathology handbook",
         "uk-ng239: total B12 in ng/L is now deficient below 145, uncertain from 145 to 180, unlikely above 180.",
         "row interpret/untested-symptom has the indicator info instead of none and so makes a card.",
-        "    before: {b12_name} {b12} ({b12_date}) meets the NICE threshold for deficiency\n"
-        "    after:  {b12_name} {b12} ({b12_date}) meets the local threshold for deficiency\n",
+        "    before: {b12_name} {b12} ({b12_date}) meets the NICE threshold for deficiency (below {b12_threshold})\n"
+        "    after:  {b12_name} {b12} ({b12_date}) meets the local threshold for deficiency (below {b12_threshold})\n",
         "B12 (Vitamin B12) of http://hospital.example.org/lab is read as total B12, in mass units. Seen: site.",
         "analytes.toml b12 unit ng/L accepts: also 'nanog/l'.",
         "the draft order 'mma' also carries the code LAB-4711 (Methylmalonic acid, serum) of urn:com.epic.",

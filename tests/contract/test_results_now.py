@@ -14,7 +14,7 @@ from tests.contract.calling import Service
 from tests.contract.hapi import Hapi
 
 pytestmark = pytest.mark.needs("java", "maven")
-DEFICIENT = "meets the NICE threshold for deficiency"
+DEFICIENT = "meets the NICE threshold for deficiency (below 180 ng/L)"
 
 
 def patient(name: str) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def test_a_medicine_that_is_only_a_dead_reference_is_told_as_not_read_from_eithe
     server.load([patient(who), dead, result(who, "b12", 240, 5)])
     sent = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": dead}]}
     fetched, mixed = service.call(who), service.call(who, {"medicationRequests": sent})
-    assert "Could not be read: prescriptions" in fetched.cards[0]["detail"]
+    assert "**Could not be read:** prescriptions" in fetched.cards[0]["detail"]
     assert mixed.body == fetched.body
 
 

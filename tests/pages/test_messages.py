@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cds_service.cli import main
-from cds_service.content.files import cards_folder, shipped_folder
+from cds_service.content.files import cards_folder
+from tests.book import FIXTURES
 
 SETTINGS = ("CDS_DEMO", "CDS_PATHWAY", "CDS_PREFETCH", "CDS_TIME_ZONE", "CDS_FHIR_BASES", "CDS_SITE_DIR")
-VIGNETTES = shipped_folder("fixtures", holding="vignettes") / "vignettes"
+VIGNETTES = FIXTURES / "vignettes"
 PATIENT = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1951-03-09"}
 B12 = {
     "resourceType": "Observation",
