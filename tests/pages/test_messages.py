@@ -133,7 +133,7 @@ def test_412_says_what_to_send(tmp_path: Path):
 
 
 def test_replay_against_the_folder_of_a_site_names_the_option_for_it(tmp_path: Path):
-    site = shipped_folder("fixtures", holding="sites") / "sites" / "ruh-bath"
+    site = FIXTURES / "sites" / "ruh-bath"
     line = refused("replay", VIGNETTES / "us-aafp", "--against", site)
     assert line.rstrip().endswith("is no cards folder; a site's folder is given by --against-site")
     other = tmp_path / "cards"
