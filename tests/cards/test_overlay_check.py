@@ -76,7 +76,8 @@ def report() -> str:
         "us-aafp: no limit is changed here, only in uk-ng239",
         "uk-ng239: b12-deficient-mass: b12_deficient at 144 ng/L yes, at 145 ng/L no, at 146 ng/L no",
         "with the range 145 to 180: b12_above at 179 ng/L no, at 180 ng/L no, at 181 ng/L yes",
-        "- uk-ng239/01-deficient-vegan (Total B12 179 ng/L, fatigue, vegan: deficient, treated by mouth): course/none, interpret/",
+        "- uk-ng239/01-deficient-vegan (Total B12 179 ng/L, fatigue, vegan: deficient, treated by mouth): course/none, "
+        "interpret/",
     ],
 )
 def test_the_report_says_what_changes_in_plain_words(report: str, sentence: str):
