@@ -45,12 +45,12 @@ def test_what_is_not_dismissed_stays_as_it_was_in_its_order_and_every_loss_is_to
     for each in kept:
         before = by_row[each.row]
         assert (each.indicator, each.summary, each.topic) == (before.indicator, before.summary, before.topic)
-        # What is not offered again stands where one reads it, between the card's own paragraphs; of these only context
-        # makes room for it.
+        # What is not offered again stands where one reads it, between the card's own paragraphs; of these only what
+        # the budget may leave out makes room for it.
         still = [part for part in each.paragraphs if part in before.paragraphs]
         left_out = [part for part in before.paragraphs if part not in still]
         assert still == [part for part in before.paragraphs if part in still]
-        assert {part.part for part in left_out} <= {"context"}
+        assert {part.part for part in left_out} <= {"context", "next"}
         lost = [draft for draft in before.drafts if draft not in each.drafts]
         assert [draft for draft in before.drafts if draft not in lost] == list(each.drafts)
         assert all(f"{draft.kind}:{draft.id}" in gone for draft in lost)
