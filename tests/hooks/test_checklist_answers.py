@@ -51,8 +51,8 @@ def test_items_3_to_5_nothing_in_an_answer_is_null_or_empty(answer):
 def test_item_7_embedded_resources_are_fhir(answer):
     for card in answer.json.get("cards", []):
         for each in card.get("suggestions", []):
-            resource = each["actions"][0]["resource"]
-            get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+            for resource in (action["resource"] for action in each["actions"] if action["type"] != "delete"):
+                get_fhir_model_class(resource["resourceType"]).model_validate(resource)
 
 
 # 2.4 Prefetch templates
