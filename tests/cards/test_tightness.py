@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
-from decimal import Decimal
 
 import pytest
 
-from tests.api import Choice, Limits, Pathway, Row
+from tests.api import Choice, Pathway, Row
 from tests.book import PATHWAYS, Told, content, decide_with, faults, told, with_row
+from tests.watched_limits import WatchedLimits
 
 TABLES = ("course", "interpret", "treat", "safety", "orders", "notes")
 
@@ -125,36 +124,6 @@ def takes(row: Row, found: set[str]) -> bool:
     """Does the row hold for whoever has these findings, whatever else is found?"""
     found = found.union(*(IMPLIES.get(name, set()) for name in found))
     return set(row.when) <= found and not row.unless and (not row.any or bool(set(row.any) & found))
-
-
-class WatchedLimits(Limits):
-    """The thresholds of a pathway, and which of them were looked up. What is missed here is a survivor below."""
-
-    __slots__ = ("read",)
-
-    def __init__(self, numbers: Mapping[str, Decimal]):
-        super().__init__(numbers)
-        self.read: set[str] = set()
-
-    def __getitem__(self, name: str) -> Decimal:
-        self.read.add(name)
-        return super().__getitem__(name)
-
-    def days(self, name: str) -> int:
-        self.read.add(name)
-        return super().days(name)
-
-    def within_days(self, name: str, day: date | None, today: date) -> bool:
-        self.read.add(name)
-        return super().within_days(name, day, today)
-
-    def within_months(self, name: str, day: date | None, today: date) -> bool:
-        self.read.add(name)
-        return super().within_months(name, day, today)
-
-    def longer_than_months(self, name: str, day: date, today: date) -> bool:
-        self.read.add(name)
-        return super().longer_than_months(name, day, today)
 
 
 def limits_read(each: Told, pathway: Pathway) -> set[str]:

@@ -51,8 +51,8 @@ def judged(record: PatientRecord, pathway: str, selected: list[Draft], beside: l
 
 
 def severe(decision: Decision) -> list[str]:
-    """The rows that warn; but a draft stays beside an allergy to cobalt alone, and S4 and O7 warn of it (6.1)."""
-    cobalt = {("safety/S4", "warning"), ("orders/O7", "warning")} if "cobalt_allergy" in decision.findings else set()
+    """The rows that warn; but a draft stays beside an allergy to cobalt alone, and S4 warns of it (6.1)."""
+    cobalt = {("safety/S4", "warning")} if "cobalt_allergy" in decision.findings else set()
     warned = [each for each in decision.advice if each.indicator in SEVERE]
     return [each.row for each in warned if (each.row, each.indicator) not in cobalt]
 

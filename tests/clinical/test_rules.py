@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ import pytest
 from cds_service.clinical.case import Case
 from cds_service.clinical.findings import MADE, REGISTRY, RESTS_ON
 from cds_service.clinical.rules import Registry, Rule, RuleError, Rules
-from cds_service.clinical.tables import Limits
 from tests.book import PATHWAYS, content, told
+from tests.watched_limits import WatchedLimits
 
 
 def registry(declare: Callable[[Rules], object]) -> Registry:
@@ -67,36 +66,6 @@ def test_what_rests_on_an_optional_limit_hands_that_on():
     assert "loading-short" not in RESTS_ON["order_differs"]  # it only refines
 
 
-class Watched(Limits):
-    """Limits that note which of them were read."""
-
-    __slots__ = ("read",)
-
-    def __init__(self, limits: Limits) -> None:
-        super().__init__({name: limits[name] for name in REGISTRY.limits if name in limits})
-        self.read: set[str] = set()
-
-    def __getitem__(self, name: str) -> Any:
-        self.read.add(name)
-        return super().__getitem__(name)
-
-    def days(self, name: str) -> int:
-        self.read.add(name)
-        return super().days(name)
-
-    def within_days(self, name: str, day: date | None, today: date) -> bool:
-        self.read.add(name)
-        return super().within_days(name, day, today)
-
-    def within_months(self, name: str, day: date | None, today: date) -> bool:
-        self.read.add(name)
-        return super().within_months(name, day, today)
-
-    def longer_than_months(self, name: str, day: date, today: date) -> bool:
-        self.read.add(name)
-        return super().longer_than_months(name, day, today)
-
-
 class Noting(dict[str, Any]):
     """What was found, noting which findings were asked for."""
 
@@ -117,7 +86,7 @@ class Noting(dict[str, Any]):
         return super().get(name, default)
 
 
-def undeclared(case: Case, limits: Watched, found: Noting, groups: Noting) -> Iterator[str]:
+def undeclared(case: Case, limits: WatchedLimits, found: Noting, groups: Noting) -> Iterator[str]:
     """What each rule reads beside what it, or a step behind it, declares."""
     for rule in MADE:
         if not all(name in limits for name in RESTS_ON.get(rule.name, ())):
@@ -142,7 +111,8 @@ def test_no_rule_reads_what_it_does_not_declare(pathway: str):
     found_undeclared: set[str] = set()
     ours = content().pathways[pathway]
     for each in told(pathway):
-        limits, groups, found = Watched(ours.limits), Noting(), Noting()
+        limits = WatchedLimits({name: ours.limits[name] for name in REGISTRY.limits if name in ours.limits})
+        groups, found = Noting(), Noting()
         for name, members in ours.groups.items():
             dict.__setitem__(groups, name, members)
         watched = replace(ours)
