@@ -35,7 +35,7 @@ def feedback() -> None:
 @click.option("--by", type=click.Choice(["week"]), help="ISO weeks apart.")
 @click.option("--silent", is_flag=True, help="What silent mode would have shown, per 1,000 charts.")
 def report(
-    since: datetime | None, until: datetime | None, client: str, form: str, by: str | None, silent: bool
+    *, since: datetime | None, until: datetime | None, client: str, form: str, by: str | None, silent: bool
 ) -> None:
     """Count, for each row: cards shown, accepted, overridden, without an answer, and why they were overridden."""
     from ..store.report import Asked

@@ -251,10 +251,13 @@ def check_orders(pathway: Pathway, codes: Codes, words: Words, faults: Faults) -
             if not own & {use.concept for use in codes.find(system, code)}:
                 faults.add(place, f"the code {code!r} of {system} is in no value set {' or '.join(sorted(own))}")
     for regimen in pathway.regimens.values():
-        check_regimen(f'{pathway.id}/regimens.toml regimen "{regimen.id}"', regimen, pathway, codes, words, faults)
+        place = f'{pathway.id}/regimens.toml regimen "{regimen.id}"'
+        check_regimen(place, regimen, pathway, faults, codes=codes, words=words)
 
 
-def check_regimen(place: str, regimen: Regimen, pathway: Pathway, codes: Codes, words: Words, faults: Faults) -> None:
+def check_regimen(
+    place: str, regimen: Regimen, pathway: Pathway, faults: Faults, *, codes: Codes, words: Words
+) -> None:
     """The ingredient is known, its name begins the text, and text and codes are recognised as that ingredient."""
     known = {name for members in pathway.groups.values() for name in members} & pathway.displays.keys()
     if regimen.ingredient not in known:

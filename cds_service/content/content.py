@@ -250,7 +250,7 @@ class Shared:
         self._check_recognised()
         about = elements["site.toml"]
         own = about[0].shape if sound(about) else SiteFile()
-        self.site = read_site(site, own, files.theirs, self.analytes, self.codes, faults)
+        self.site = read_site(site, own, files.theirs, faults, analytes=self.analytes, codes=self.codes)
 
     def _check_messages(self) -> None:
         """What a card may have to say is there, and what settles a dismissed warning is a reason that can be given."""

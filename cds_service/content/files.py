@@ -329,7 +329,7 @@ def checked_overlay(place: str, ours: Toml, theirs: Toml, faults: Faults) -> Tom
             faults.add(f"site {place}", f"{key!r} is not a site's to change: it names our content")
     if name in KEY_OF_NEW:
         tables = {key: value for key, value in theirs.items() if isinstance(value, dict)}
-        misspelt = unknown_entries(place, name.removesuffix(".toml"), tables, ours, KEY_OF_NEW[name], faults)
+        misspelt = unknown_entries(place, name.removesuffix(".toml"), tables, ours, faults, needed=KEY_OF_NEW[name])
         return {key: value for key, value in theirs.items() if key not in misspelt}
     if name in PHRASES:
         check_phrases(place, theirs, ours, faults)
@@ -347,7 +347,7 @@ def checked_entries(place: str, kind: str, ours: Any, theirs: Any, faults: Fault
             faults.add(f'site {place} {kind} "{name}"', "the id is used twice")
     own = {identity(entry): entry for entry in ours}
     given = {identity(entry): entry for entry in theirs}
-    misspelt = unknown_entries(place, kind, given, own, KEY_OF_NEW[kind], faults)
+    misspelt = unknown_entries(place, kind, given, own, faults, needed=KEY_OF_NEW[kind])
     for name, entry in given.items():
         if name in own:
             check_stated(f'site {place} {kind} "{name}"', kind, entry, faults)
@@ -355,7 +355,7 @@ def checked_entries(place: str, kind: str, ours: Any, theirs: Any, faults: Fault
 
 
 def unknown_entries(
-    place: str, kind: str, given: Mapping[Any, Toml], own: Iterable[Any], needed: str, faults: Faults
+    place: str, kind: str, given: Mapping[Any, Toml], own: Iterable[Any], faults: Faults, *, needed: str
 ) -> set[Any]:
     """Names that we do not have, of entries that are not complete enough to be new ones: reported."""
     known = [str(name) for name in own]

@@ -65,9 +65,10 @@ def read_site(
     folder: Path | None,
     table: SiteFile,
     theirs: Mapping[str, Toml],
+    faults: Faults,
+    *,
     analytes: Mapping[str, Analyte],
     codes: Codes,
-    faults: Faults,
 ) -> SiteSettings:
     """The settings of site.toml, whose shape is sound. `theirs`: what the site's files say, by place."""
     zone = table.time_zone

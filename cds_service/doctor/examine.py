@@ -237,7 +237,7 @@ def sample_of(server: Server, request: ExaminationRequest) -> Sample:
 
 def timed(server: Server, request: ExaminationRequest, name: str, sample: Sample, now: datetime) -> Timing:
     """Calls with this prefetch set."""
-    return time_calls(server, name, with_set(request.service, name), sample.ids, now, request.call_seconds)
+    return time_calls(server, name, with_set(request.service, name), sample.ids, now, allowed=request.call_seconds)
 
 
 def day_of(request: ExaminationRequest, now: datetime) -> date:

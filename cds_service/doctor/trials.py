@@ -233,7 +233,7 @@ class Timing:
 
 
 def time_calls(
-    server: Server, name: str, service: ClientConfig, patients: Iterable[str], now: datetime, allowed: float
+    server: Server, name: str, service: ClientConfig, patients: Iterable[str], now: datetime, *, allowed: float
 ) -> Timing:
     """One call for each patient, with this prefetch set and connections that are made as in the service."""
     timing = Timing(name, allowed)

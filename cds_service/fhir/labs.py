@@ -101,7 +101,7 @@ def read_result(source: Resource | Component, holder: Resource, test: Test, read
         return
     if when is not None and when.first > reading.today:  # nobody knows when it was taken: in doubt, and said
         when, test = None, test._replace(doubt=IN_FUTURE)
-    unread = UnreadLab(source, holder, test, preliminary, when, reading)
+    unread = UnreadLab(source, holder, test, reading, when=when, preliminary=preliminary)
     found = unread if unread.is_usual else unread.result()
     if found is not None:
         reading.labs.append(found)
@@ -145,9 +145,10 @@ class UnreadLab:
         source: Resource | Component,
         holder: Resource,
         test: Test,
-        preliminary: bool,
-        when: When | None,
         reading: Reading,
+        *,
+        when: When | None,
+        preliminary: bool,
     ) -> None:
         self.reference = f"Observation/{holder.id}" if holder.id else ""
         self.analyte = test.analyte.id
