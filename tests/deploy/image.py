@@ -105,6 +105,8 @@ class Image:
             return
         *sources, target = words
         where = Path(self.real(self.folder)) / target
+        if target.endswith("/"):
+            where.mkdir(parents=True, exist_ok=True)
         for source in (given / name for name in sources):
             if source.is_dir():
                 shutil.copytree(source, where)
