@@ -11,27 +11,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from functools import partial
 from typing import Any, Protocol
 
-from .cdshooks.cards import (
-    CREATE,
-    DELETE_AND_CREATE,
-    UPDATE,
-    CardIds,
-    Cards,
-    SuggestedOrder,
-    Title,
-    build_cards,
-    form_of,
-)
 from .cdshooks.client_config import REQUIRED, ClientConfig
 from .cdshooks.registry import HOOKS
 from .cdshooks.requests import HookRequest, log_name
-from .clinical.advice import FOLLOW_UP, PROBLEM, REMOVAL, Advice, Draft
 from .clinical.composing import fitted
 from .clinical.decide import Decision, decide, decide_without, incomplete, unavailable, urgency
 from .clinical.decide_orders import decide_orders
@@ -42,7 +30,6 @@ from .clinical.record import Patient, PatientRecord
 from .clinical.tables import Pathway
 from .content.content import Content
 from .fetching import Fetch
-from .fhir.drafts import as_care_plan, as_task, patched, problem, received
 from .fhir.gather import Fetching, Gathered, KeyState, gather
 from .fhir.orders import Drafted, read_drafted
 from .fhir.reader import read_record
@@ -50,6 +37,7 @@ from .fhir.reading import ReadFor
 from .fhir.reasons import DAMAGED, NO_DATE
 from .http.addresses import AddressRefused, parse_base
 from .store.records import CallParties, DecisionRecord, History, Offered, Shown, Suppressed
+from .suggestions import Answered, cards_for
 
 Json = dict[str, Any]
 
@@ -320,7 +308,7 @@ def answer_judged(call: Call, judged: Judged) -> Evaluation:
         decision, assessment, call.client.content, None if missing else call.look_up
     )
     causes = assessment.values["causes"] if "cause_known" in assessment.findings else ""
-    cards = cards_for(call, quiet.advice, assessment.case.record, causes)
+    cards = cards_for(Answered(call.request, call.client, assessment.case.record, call.today, causes), quiet.advice)
     ordered = dict.fromkeys(test for each in quiet.advice for test in each.ordered)  # already, so nothing suggests them
     return replace(
         found,
@@ -368,94 +356,6 @@ def judge(assessment: Assessment, gathered: Gathered, client: ClientConfig, miss
     if decision.advice or client.on_missing == "412":
         return decision
     return unavailable(assessment, client.pathway, words)
-
-
-# What is suggested, as FHIR and in words
-
-
-def cards_for(call: Call, advice: Iterable[Advice], record: PatientRecord, causes: str = "") -> Cards:
-    """The advice as cards, with what they suggest."""
-    client, request = call.client, call.request
-    advice = tuple(removable(each, client.cards.replacing) for each in advice)
-    drafts = list(dict.fromkeys(draft for each in advice for draft in each.drafts))
-    resources = suggested_resources(drafts, call, record, causes)
-    orders = {
-        draft: follow_ups(draft, call, record)
-        if draft.kind == FOLLOW_UP
-        else SuggestedOrder(resources.get(draft, {}), title(draft, client.pathway, client.cards.replacing, record))
-        for draft in drafts
-    }
-    ids = CardIds(client.name, HOOKS[request.hook].service_id, request.hook_instance)
-    return build_cards(advice, orders, ids, client.cards)
-
-
-def removable(advice: Advice, taken: str) -> Advice:
-    """The advice without suggestions to remove an order that this client does not let us name or remove."""
-    drafts = tuple(each for each in advice.drafts if each.kind != REMOVAL or form_of(each, taken) != CREATE)
-    return advice if drafts == advice.drafts else replace(advice, drafts=drafts)
-
-
-def suggested_resources(drafts: list[Draft], call: Call, record: PatientRecord, causes: str = "") -> dict[Draft, Json]:
-    """The resource of each suggestion: a new order, which the card gives the id of this call, or a clinician's own."""
-    request, templates = call.request, call.client.drafts
-    taken = call.client.cards.replacing
-    changed = {draft.replaces for draft in drafts if draft.replaces and form_of(draft, taken) == UPDATE}
-    own = received(request.draft_orders, changed) if request.draft_orders is not None else {}
-    found = {}
-    for draft in drafts:
-        if draft.kind in (FOLLOW_UP, REMOVAL):
-            continue  # several resources, see follow_ups; and none
-        if draft.kind == PROBLEM:
-            found[draft] = problem(record.patient.reference, causes, call.today)
-            continue
-        make = templates.test if draft.kind == "test" else templates.medicine
-        ours = make(draft.id, record.patient.reference, draft.id, call.today)
-        if draft.replaces in changed:
-            ours = patched(own.get(draft.replaces) or {"id": draft.replaces.partition("/")[2]}, ours)
-        found[draft] = ours | ({"occurrenceDateTime": draft.due.isoformat()} if draft.due else {})
-    return found
-
-
-def follow_ups(draft: Draft, call: Call, record: PatientRecord) -> SuggestedOrder:
-    """Several later orders as one suggestion."""
-    known, kind = call.client.pathway.follow_ups, call.client.content.site.follow_up
-    label = call.client.pathway.messages["follow-up"]
-    requests = {
-        known[each].title: call.client.drafts.follow_up(known[each], record.patient.reference, each, call.today)
-        for each in draft.id.split()
-    }
-    if kind == "CarePlan":
-        requests = {label: as_care_plan(list(requests.values()))}
-    elif kind == "Task":
-        requests = {title: as_task(request) for title, request in requests.items()}
-    parts = tuple(SuggestedOrder(request, Title(title, title)) for title, request in requests.items())
-    return SuggestedOrder({}, Title(label, label), parts)
-
-
-def title(draft: Draft, pathway: Pathway, taken: str, record: PatientRecord) -> Title:
-    """A test by its title; a regimen in words, and what becomes of the order in whose place it goes."""
-    if draft.kind == PROBLEM:
-        return Title(pathway.messages["problem-list"], pathway.messages["problem-list"])
-    if draft.kind == "test":
-        name = pathway.orderables[draft.id].title
-        return Title(name, name)
-    if draft.kind == REMOVAL:
-        label = pathway.messages["remove"].format_map({"order": draft.id})
-        return Title(label, label)
-    regimen, words = pathway.regimens[draft.id], pathway.messages
-    if not draft.replaces:
-        return Title(regimen.title, regimen.words)
-    named = {"order": replaced(draft, record, pathway.displays), "regimen": regimen.words.strip()}
-    form = form_of(draft, taken)
-    if form == DELETE_AND_CREATE:
-        return Title(regimen.title, regimen.words, words["replace.delete"].format_map(named))
-    return Title(regimen.title, words[f"replace.{form}"].format_map(named))
-
-
-def replaced(draft: Draft, record: PatientRecord, displays: Mapping[str, str]) -> str:
-    """What the clinician's own draft orders, in our words."""
-    ordered = [each.ingredient for each in record.selected if each.reference == draft.replaces]
-    return ", ".join(dict.fromkeys(displays.get(name, name) for name in ordered))
 
 
 # What is recorded

@@ -11,7 +11,7 @@ from cds_service.cdshooks.registry import HOOKS
 from cds_service.cdshooks.requests import read_request
 from cds_service.cdshooks.schemas import load_schema, schema_of
 from cds_service.clinical.advice import Draft, named
-from cds_service.clinical.b12 import doubt
+from cds_service.clinical.bands import doubt
 from cds_service.clinical.course import Interval
 from cds_service.clinical.decide import SEVERITY, Decision, decide
 from cds_service.clinical.decide_orders import decide_orders

@@ -16,8 +16,9 @@ from .record import LabResult, Measured, Medication, Order, PartDate, PatientRec
 from .tables import Pathway, Plausible, normalise_unit
 
 if TYPE_CHECKING:
-    from .course import Course, Ended
-    from .monitoring import Loading
+    from .course import Course
+    from .injections import Ended
+    from .loading import Loading
 
 B12_ANALYTES = ("b12", "active-b12")
 MARKERS = ("mma", "homocysteine")  # the analytes, and the tests that measure them

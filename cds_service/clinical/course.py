@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
-from .case import Because, Case, written
+from .case import Because, Case
 from .record import Medication, Order
 from .rules import Found, Rules
 from .tables import Limits, days_before, months_before
@@ -49,13 +49,9 @@ RULES.limit("interval-neuro", "months", "The interval with neurological signs is
 RULES.limit("interval-diet", "months", "The interval where diet is the only cause is")
 RULES.limit("interval-usual", "months", "The interval otherwise is")
 RULES.limit("switch-gap", "days", "Injections have been replaced by tablets after a gap of more than")
-RULES.limit("due-soon", "days", "The next injection is announced before it is due by")
-RULES.limit("overdue-long", "days", "An overdue injection is a warning after more than")
 RULES.limit("lapsed-within", "months", "Lapsed treatment is asked about for")
 RULES.limit("lapsed-doses", "doses", "Lapsed treatment without a recorded reason counts from")
-RULES.limit("tablets-window", "days", "Tablets that ended count as treatment for")
 RULES.limit("answered-oral", "days", "Tablets answer a result if taken for")
-RULES.limit("no-dose", "months", "Injections begin again with loading after a gap of")
 RULES.limit("oral-dose", "microgram/day", "B12 by mouth is treatment from")
 RULES.limit("oral-stopped", "days", "B12 by mouth that was stopped counts for")
 
@@ -451,152 +447,3 @@ def is_answered(case: Case, day: date) -> bool:
 
 
 ANSWERED_LIMITS = "answered-oral oral-dose"
-
-
-# --- Injections now
-
-
-def dose_evidence(case: Case) -> list[Because]:
-    """The last dose."""
-    return [Because(reference, f"B12 injection on {written(day)}") for day, reference in case.course.doses[-1:]]
-
-
-def order_evidence(case: Case) -> list[Because]:
-    """The first order since the last dose: renewals of a repeat say nothing new."""
-    first = case.course.first_order or next(iter(case.course.orders), None)
-    return [Because(first.reference, f"B12 injections ordered, {written(first.begun)}")] if first else []
-
-
-@finding(
-    "on_im",
-    "B12 is given by injection now: a recent dose, or an order where none is missing yet",
-    follows_from="course",
-)
-def on_im(case: Case) -> Found:
-    if case.course.by_dose:
-        return dose_evidence(case)
-    return order_evidence(case) if case.course.by_order else None
-
-
-@finding("on_im_by_dose", "B12 injections: the last dose still counts as treatment", follows_from="course")
-def on_im_by_dose(case: Case) -> Found:
-    return dose_evidence(case) if case.course.by_dose else None
-
-
-@finding("on_im_by_order", "B12 injections are ordered, and no dose that counts is recorded", follows_from="course")
-def on_im_by_order(case: Case) -> Found:
-    return order_evidence(case) if case.course.by_order else None
-
-
-@finding(
-    "no_dose_recorded",
-    "no dose of B12 by injection is recorded although doses are recorded here",
-    follows_from="course dose_record",
-)
-def no_dose_recorded(case: Case) -> Found:
-    is_missing = not case.course.doses and case.doses_are_recorded
-    return order_evidence(case) or (Because("", "no B12 injection recorded"),) if is_missing else None
-
-
-@finding(
-    "doses_not_recorded",
-    "whether injections were given cannot be told: doses are not recorded or not readable",
-    follows_from="dose_record",
-)
-def doses_not_recorded(case: Case) -> Found:
-    return None if case.doses_are_recorded else (Because("", "doses of B12 are not recorded here"),)
-
-
-@finding(
-    "newly_ordered",
-    "B12 injections were ordered only recently",
-    follows_from="course on_im_by_order",
-    limits="order-new",
-)
-def newly_ordered(case: Case) -> Found:
-    first = case.course.first_order
-    new = first and case.limits.within_days("order-new", first.begun, case.today)
-    return case.joined(("on_im_by_order",)) if new else None
-
-
-@finding("injection_order", "an order for B12 injections stands", follows_from="course", limits="im-order")
-def injection_order(case: Case) -> Found:
-    standing = [each for each in case.course.orders if is_in_force(case, each, case.today)]
-    return [Because(each.reference, f"B12 injections ordered, {written(each.renewed)}") for each in standing]
-
-
-@finding("injection_asked_for", "the next B12 injection is already requested", reads="open orders")
-def injection_asked_for(case: Case) -> Found:
-    return [Because(each.reference, "ordered") for each in case.record.orders if each.orderable == "b12-injection"]
-
-
-@finding("overdue", "the next B12 injection is overdue", follows_from="course on_im_by_dose")
-def overdue(case: Case) -> Found:
-    due = case.course.due
-    return case.joined(("on_im_by_dose",)) if due and due < case.today else None
-
-
-@finding(
-    "overdue_long", "the next B12 injection is overdue for long", follows_from="course overdue", limits="overdue-long"
-)
-def overdue_long(case: Case) -> Found:
-    due = case.course.due
-    late = (case.today - due).days if due else 0
-    return case.joined(("overdue",)) if late > case.limits.days("overdue-long") else None
-
-
-@finding(
-    "due_soon", "the next B12 injection is due today or soon", follows_from="course on_im_by_dose", limits="due-soon"
-)
-def due_soon(case: Case) -> Found:
-    due = case.course.due
-    left = (due - case.today).days if due else -1
-    return case.joined(("on_im_by_dose",)) if 0 <= left <= case.limits.days("due-soon") else None
-
-
-# --- Treatment that ended
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The last treatment that no longer counts: its last day, and for how many days it counted after that."""
-
-    last: date
-    window: int
-    reference: str
-    by_injection: bool
-
-
-@step("ended", follows_from="course on_im on_oral", medicines="cobalamin", limits="tablets-window oral-dose")
-def ended(case: Case) -> None:
-    """LAPSED: doses, or enough B12 by mouth, that have ended; and nothing that counts now."""
-    case.ended = None
-    if case.has("on_im", "on_oral"):
-        return
-    found = [Ended(day, case.course.window, reference, True) for day, reference in case.course.doses[-1:]]
-    for entry in by_mouth(case):
-        last = entry.end or entry.last or entry.start
-        if last and last <= case.today and not entry.active and is_enough(case, entry):
-            found.append(Ended(last, case.limits.days("tablets-window"), entry.reference, False))
-    case.ended = max(found, key=lambda each: (each.last, each.by_injection), default=None)
-
-
-@finding("treatment_ended", "B12 was given before, and has ended", follows_from="ended")
-def treatment_ended(case: Case) -> Found:
-    if case.ended is None:
-        return None
-    words = "B12 injection on" if case.ended.by_injection else "B12 by mouth until"
-    return (Because(case.ended.reference, f"{words} {written(case.ended.last)}"),)
-
-
-@finding("ended_injections", "B12 injections were given before, and have ended", follows_from="ended treatment_ended")
-def ended_injections(case: Case) -> Found:
-    return case.joined(("treatment_ended",)) if case.ended and case.ended.by_injection else None
-
-
-@finding("no_dose_for_a_year", "no B12 injection is recorded for a year", follows_from="course", limits="no-dose")
-def no_dose_for_a_year(case: Case) -> Found:
-    year_ago = months_before(case.today, case.limits.days("no-dose"))
-    if any(day >= year_ago for day, _ in case.course.doses):
-        return None
-    return dose_evidence(case) or (Because("", "no B12 injection recorded"),)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from . import b12, course, laboratory, monitoring, ordered, problems, treatment
+from . import b12, bands, course, injections, laboratory, loading, monitoring, ordered, problems, treatment
 from .case import Because, Case, Evidence, surely_above, surely_below
 from .problems import current, first_seen
 from .record import PatientRecord, measured
@@ -245,7 +245,7 @@ def folate_grey_neuro(case: Case) -> Found:
     "preliminary_deficient",
     "a preliminary B12 result is in the deficient range",
     follows_from="b12_preliminary b12_choice neuro pregnant",
-    limits=b12.EDGES,
+    limits=bands.EDGES,
 )
 def preliminary_deficient(case: Case) -> Found:
     lab = measured(case.b12) if case.b12 and case.has("b12_preliminary") else None
@@ -413,7 +413,18 @@ RULES.decided(
 )
 
 REGISTRY = Registry(
-    (course.RULES, treatment.RULES, problems.RULES, laboratory.RULES, b12.RULES, monitoring.RULES, RULES, ordered.RULES)
+    (
+        course.RULES,
+        injections.RULES,
+        treatment.RULES,
+        problems.RULES,
+        laboratory.RULES,
+        b12.RULES,
+        loading.RULES,
+        monitoring.RULES,
+        RULES,
+        ordered.RULES,
+    )
 )
 NAMES = REGISTRY.names
 RESTS_ON = REGISTRY.rests_on()

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from .b12 import TREATED, doubt
+from .b12 import TREATED
+from .bands import doubt
 from .case import (
     B12_ANALYTES,
     MARKERS,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from .b12 import EDGES, TREATED, driver_of, settled
+from .b12 import TREATED, driver_of, settled
+from .bands import EDGES
 from .case import MARKERS, Because, Case, written
 from .course import PARENTERAL, by_injection, cobalamins, taken_on, treated_on
 from .monitoring import symptoms_since

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-from .b12 import BOUNDS, doubt
+from .bands import BOUNDS, doubt
 from .case import Case, quantity, written
 from .course import Interval
 from .monitoring import answered_result, deficient_on_treatment

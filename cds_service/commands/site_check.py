@@ -17,7 +17,7 @@ from typing import Any
 
 from ..app import client_config
 from ..cdshooks.client_config import ClientConfig
-from ..clinical.b12 import BOUNDS
+from ..clinical.bands import BOUNDS
 from ..clinical.decide import SEVERITY
 from ..clinical.findings import REGISTRY
 from ..clinical.rules import Probe

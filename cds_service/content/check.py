@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cds_service.clinical.b12 import BOUNDS
+from cds_service.clinical.bands import BOUNDS
 from cds_service.clinical.findings import REGISTRY, RESTS_ON
 from cds_service.clinical.tables import Choice, FixedCard, Pathway, Provenance, Regimen, Row, normalise_unit
 from cds_service.clinical.wording import LONGEST, placeholders

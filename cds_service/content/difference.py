@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from cds_service.clinical.b12 import BOUNDS
+from cds_service.clinical.bands import BOUNDS
 from cds_service.clinical.tables import Pathway, Row, Threshold
 
 from .check import PLACEHOLDER, provenances

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from cds_service.clinical.b12 import BOUNDS
+from cds_service.clinical.bands import BOUNDS
 from cds_service.clinical.tables import Analyte, normalise_unit
 
 from .codes import Codes, name_of

@@ -110,24 +110,38 @@ class Lines:
             for identity, seen in by_identity(counter).items():
                 units = units_of(seen)
                 why = TWO_TESTS if claims[identity] > 1 else unlike(seen, analytes[analyte])
-                yield self._of(f"lab-{analyte}", identity, lab_use(analytes[analyte], seen), names(seen), units, why)
+                yield self._of(
+                    f"lab-{analyte}",
+                    identity,
+                    lab_use(analytes[analyte], seen),
+                    codes=names(seen),
+                    units=units,
+                    why=why,
+                )
 
     def of_medicines(self, medicines: MedicineTally) -> Iterator[Unmapped]:
         """Every code of a medicine that is recognised by its name only."""
         for ingredient, codes in medicines.by_words.items():
             for identity, times in together(codes).items():
                 use = medicines.uses.get((ingredient, next(iter(times))), "")
-                yield self._of(f"medicine-{ingredient}", identity, use, times, Counter(), "")
+                yield self._of(f"medicine-{ingredient}", identity, use, codes=times)
 
     def _of(
-        self, concept: str, identity: Identity, use: str, codes: Counter[Code], units: Counter[str], why: str
+        self,
+        concept: str,
+        identity: Identity,
+        use: str,
+        *,
+        codes: Counter[Code],
+        units: Counter[str] | None = None,
+        why: str = "",
     ) -> Unmapped:
         """One code with its line, and the reason why it is not to be pasted as it is, if there is one."""
         show = self._privacy.show
         bad = cannot_be_written(concept, identity, self._privacy)
         display = shown(no_formula(show(codes.most_common(1)[0][0].display))) or shown(identity[1])
         line = "" if bad else written_line(*identity, display, use, self._source)
-        counted = tuple((show(unit), times) for unit, times in units.most_common())
+        counted = tuple((show(unit), times) for unit, times in (units or Counter()).most_common())
         identity_shown = show(identity[0]), shown(identity[1]), display
         return Unmapped(concept, identity, *identity_shown, counted, sum(codes.values()), line, why or bad)
 

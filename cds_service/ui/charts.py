@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from cds_service.clinical.b12 import BOUNDS, band
+from cds_service.clinical.bands import BOUNDS, band
 from cds_service.clinical.case import (
     B12_ANALYTES,
     MARKERS,
