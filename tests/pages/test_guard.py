@@ -139,3 +139,11 @@ def test_without_a_store_no_button_promises_to_keep_anything():
     page = Visitor(app_without_store()).get("/")
     assert page.status_code == 200
     assert 'name="accept"' not in page.text and 'name="override"' not in page.text
+
+
+@pytest.mark.parametrize("path", sorted((PAGES / "templates").glob("*.html")), ids=lambda path: path.name)
+def test_a_script_that_imports_others_is_loaded_as_a_module(path: Path):
+    scripts = re.findall(r"<script[^>]*filename='([^']+)'[^>]*>", path.read_text(encoding="utf-8"))
+    for name in scripts:
+        if "import " in (PAGES / "static" / name).read_text(encoding="utf-8"):
+            assert re.search(rf"filename='{re.escape(name)}'[^>]*type=\"module\"", path.read_text(encoding="utf-8"))
