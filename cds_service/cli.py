@@ -134,8 +134,7 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
     """Explain what the service answers to a saved request (JSON) or a vignette (TOML)."""
     from .cdshooks.schemas import schema_faults
     from .commands.explain import CannotExplain, overlay_of, read_saved
-    from .commands.explain import explain as answer_of
-    from .explanation import explanation
+    from .explanation import answer_saved, explanation
 
     settings = read_settings()
     try:
@@ -148,7 +147,7 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
     service = read_service(settings, content, pathway or saved.pathway)
     day = as_of.date() if as_of else saved.as_of or today(service.zone)
     fetch = fetch_for(saved.request, settings) if fetching else None
-    found = answer_of(saved.request, service, day, fetch, saved.history)
+    found = answer_saved(saved.request, service, day, fetch, saved.history)
     show(explanation(found, service, day), as_json)
     for fault in schema_faults("response", {"cards": found.cards}):
         click.echo(f"explain: a fault of ours, the answer breaks the published schema of CDS Hooks: {fault}", err=True)
@@ -166,7 +165,7 @@ def explain(file: Path, as_of: datetime | None, pathway: str | None, as_json: bo
 @click.option("--html", "as_html", is_flag=True, help="Of a site: the sheet on which it is signed, as an HTML page.")
 def check(site: Path | None, as_html: bool) -> None:
     """Load the content and name every fault in it; of a site's folder, print what it changes and try its limits."""
-    from .commands.approval import approval_sheet
+    from .approval import approval_sheet
     from .commands.site_check import check_ours, check_site
 
     settings = read_settings()
@@ -183,7 +182,7 @@ def check(site: Path | None, as_html: bool) -> None:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
 def new_site(folder: Path) -> None:
     """Begin the folder of a site (CDS_SITE_DIR): files that change nothing yet, with what may stand in them."""
-    from .commands.approval import begin_site
+    from .approval import begin_site
 
     try:
         paths = begin_site(folder, read_content(read_settings()).version)

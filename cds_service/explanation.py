@@ -1,21 +1,59 @@
-"""Everything about an answer as plain values: for `b12-cds explain --json`, and for whoever asks why on a page."""
+"""A saved request answered once more, and everything about an answer as plain values.
+
+For `b12-cds explain --json`, for whoever asks why on a page, and for the trial of a site's folder.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
+from datetime import time as time_of_day
 from typing import Any
 
 from .cdshooks.client_config import ClientConfig
+from .cdshooks.requests import HookRequest, read_request
 from .clinical.laboratory import why_not
 from .clinical.record import Unmapped
+from .content.content import Content
 from .content.files import VALUE_SETS, written_line
-from .evaluate import Evaluation
+from .evaluate import CallTime, Evaluation, Memory, evaluate
+from .examples.vignette_fhir import request_bytes
+from .examples.vignettes import Recollection, Vignette
+from .fetching import Fetch
 from .fhir import reasons
 
 Json = dict[str, Any]
 LONGEST_DISPLAY, LONGEST_UNIT = 100, 40
 UNKNOWN_UNIT = "unit-unknown"
+SECONDS = 30.0  # for all fetches of one saved request: nobody waits for it as for a chart
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A request from a file, and what the file itself says about the day, the pathway, and what is remembered of its
+    reader (a vignette does)."""
+
+    request: HookRequest
+    as_of: date | None = None
+    pathway: str = ""
+    history: Memory | None = None
+
+
+def saved_vignette(vignette: Vignette, content: Content) -> Saved:
+    """The call about a vignette's patient."""
+    request = read_request(request_bytes(vignette, content), vignette.hook)
+    remembered = Recollection(vignette)
+    return Saved(request, vignette.as_of, vignette.pathway, remembered or None)
+
+
+def answer_saved(
+    request: HookRequest, client: ClientConfig, day: date, fetch: Fetch | None = None, history: Memory | None = None
+) -> Evaluation:
+    """The answer that this client would get on that day, at noon; without `history` as to somebody of whom nothing is
+    remembered."""
+    clock = CallTime(datetime.combine(day, time_of_day(12), client.zone), seconds=SECONDS)
+    return evaluate(request, client, clock, fetch, history)
 
 
 def explanation(found: Evaluation, service: ClientConfig, day: date) -> Json:

@@ -1,41 +1,22 @@
-"""Explain: one saved request through the same pipeline, and everything that led to its answer."""
+"""The file given to `b12-cds explain`, read: a hook request, a FHIR Bundle about one patient, or a vignette."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import date, datetime
-from datetime import time as time_of_day
 from pathlib import Path
 
-from ..cdshooks.client_config import ClientConfig
 from ..cdshooks.faults import BadRequest
-from ..cdshooks.requests import HookRequest, named_hook, read_request
+from ..cdshooks.requests import named_hook, read_request
 from ..content.content import Content
 from ..content.faults import ContentError
-from ..evaluate import CallTime, Evaluation, Memory, evaluate
-from ..examples.vignette_fhir import request_bytes
-from ..examples.vignettes import Recollection, Vignette, VignetteError, overlay_folder, read_vignette
-from ..fetching import Fetch
+from ..examples.vignettes import VignetteError, overlay_folder, read_vignette
+from ..explanation import Saved, saved_vignette
 from ..ui.request_json import request_of
 from ..web.messages import Refused
-
-SECONDS = 30.0  # for all fetches of one explanation: nobody waits for it as for a chart
 
 
 class CannotExplain(Exception):
     """The file is no request that can be explained. Its text is one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A request from a file, and what the file itself says about the day, the pathway, and what is remembered of its
-    reader (a vignette does)."""
-
-    request: HookRequest
-    as_of: date | None = None
-    pathway: str = ""
-    history: Memory | None = None
 
 
 def overlay_of(path: Path) -> Path | None:
@@ -94,19 +75,3 @@ def is_bundle(body: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(found, dict) and found.get("resourceType") == "Bundle" and "hook" not in found
-
-
-def saved_vignette(vignette: Vignette, content: Content) -> Saved:
-    """The call about a vignette's patient."""
-    request = read_request(request_bytes(vignette, content), vignette.hook)
-    remembered = Recollection(vignette)
-    return Saved(request, vignette.as_of, vignette.pathway, remembered or None)
-
-
-def explain(
-    request: HookRequest, client: ClientConfig, day: date, fetch: Fetch | None = None, history: Memory | None = None
-) -> Evaluation:
-    """The answer that this client would get on that day, at noon; without `history` as to somebody of whom nothing is
-    remembered."""
-    clock = CallTime(datetime.combine(day, time_of_day(12), client.zone), seconds=SECONDS)
-    return evaluate(request, client, clock, fetch, history)

@@ -27,8 +27,9 @@ from ..content.content import Content, load_content
 from ..content.faults import ContentError
 from ..content.files import cards_folder
 from ..evaluate import Evaluation
+from ..explanation import Saved, answer_saved
 from ..settings import Settings, SettingsError, load_settings
-from .explain import CannotExplain, Saved, explain, overlay_of, read_saved
+from .explain import CannotExplain, overlay_of, read_saved
 from .site_check import printable
 
 Json = dict[str, Any]
@@ -130,7 +131,7 @@ class Replay:
 
 
 def answer_of(saved: Saved, service: ClientConfig, day: date) -> Evaluation:
-    return explain(saved.request, service, day, history=saved.history)
+    return answer_saved(saved.request, service, day, history=saved.history)
 
 
 def requests_in(folder: Path) -> tuple[list[Path], int]:

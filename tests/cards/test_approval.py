@@ -9,14 +9,14 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from cds_service.app import client_config
+from cds_service.approval import approval_sheet
 from cds_service.cli import main
-from cds_service.commands.approval import approval_sheet
-from cds_service.commands.site_check import Tried, answered_otherwise
 from cds_service.content.content import load_content
 from cds_service.content.difference import difference
 from cds_service.content.files import cards_folder, shipped_folder
 from cds_service.examples.vignettes import shipped_vignettes
 from cds_service.settings import Settings
+from cds_service.site_trial import Tried, answered_otherwise
 
 SETTINGS = ("CDS_DEMO", "CDS_PATHWAY", "CDS_PREFETCH", "CDS_TIME_ZONE", "CDS_FHIR_BASES", "CDS_SITE_DIR")
 SAID = (

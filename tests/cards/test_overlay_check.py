@@ -12,11 +12,12 @@ from click.testing import CliRunner, Result
 
 from cds_service.app import client_config
 from cds_service.cli import main
-from cds_service.commands.site_check import PROBES, boundaries, check_site, tried, untried
+from cds_service.commands.site_check import check_site
 from cds_service.content.content import load_content
 from cds_service.content.difference import cautions, difference
 from cds_service.content.files import cards_folder
 from cds_service.settings import Settings
+from cds_service.site_trial import PROBES, boundaries, tried, untried
 from tests.book import FIXTURES, PATHWAYS, content, overlaid, service
 
 BATH = FIXTURES / "sites" / "ruh-bath"

@@ -13,12 +13,12 @@ from click.testing import CliRunner, Result
 
 from cds_service.app import client_config
 from cds_service.cli import main
-from cds_service.commands.site_check import played
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder
 from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.examples.vignettes import DEFAULT_DAY, Vignette
 from cds_service.settings import Settings, SettingsError
+from cds_service.site_trial import played
 from tests.book import FIXTURES, content, overlaid, play, service
 
 BATH = FIXTURES / "sites" / "ruh-bath"

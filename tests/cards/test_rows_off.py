@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from cds_service.app import client_config
-from cds_service.commands.site_check import answered_otherwise, falling_through
 from cds_service.content.content import Content, load_content
 from cds_service.content.difference import cautions, difference
 from cds_service.content.faults import ContentError
 from cds_service.content.files import cards_folder
 from cds_service.examples.vignettes import DEFAULT_DAY, Vignette
 from cds_service.settings import Settings
+from cds_service.site_trial import answered_otherwise, falling_through
 from tests.book import content, play, service
 
 LOW = {"analyte": "b12", "value": "132", "unit": "pmol/L", "days_ago": 3}

@@ -15,11 +15,11 @@ from cds_service.app import client_config
 from cds_service.clinical.case import Case
 from cds_service.clinical.findings import assess
 from cds_service.clinical.record import LabResult, OpenOrder, Patient, PatientRecord, Problem
-from cds_service.commands.explain import explain, saved_vignette
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder, shipped_folder
 from cds_service.evaluate import Evaluation
 from cds_service.examples.vignettes import Vignette, overlay_folder, shipped_vignettes
+from cds_service.explanation import answer_saved, saved_vignette
 from cds_service.settings import Settings
 from cds_service.ui.charts import HEIGHT, Course, Strip, course
 from tests.clinical.patients import KEYS, TODAY, ago, injection, lab, oral
@@ -265,7 +265,7 @@ def evaluated(vignette: Vignette, site: Path | None) -> Evaluation:
     loaded = content(site)
     saved = saved_vignette(vignette, loaded)
     config = answered(site, vignette.pathway)
-    return explain(saved.request, config, vignette.as_of, None, saved.history)
+    return answer_saved(saved.request, config, vignette.as_of, None, saved.history)
 
 
 def contradictions(found: Evaluation) -> list[str]:

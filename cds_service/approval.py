@@ -11,9 +11,9 @@ from datetime import date
 from html import escape
 from pathlib import Path
 
-from ..content.content import Content
-from ..content.difference import cautions, difference
-from .site_check import Changed, Tried, by_kind, falling_through, remarks
+from .content.content import Content, overdue
+from .content.difference import cautions, difference
+from .site_trial import Changed, Tried, by_kind, falling_through
 
 MOST_KINDS, MOST_TITLES, MOST_LINES = 25, 2, 40
 SIGNERS = ("Clinical lead", "Clinical safety officer", "Laboratory", "Pharmacy")
@@ -76,6 +76,12 @@ def approval_sheet(ours: Content, theirs: Content, found: Tried, today: date) ->
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
+
+
+def remarks(content: Content, today: date) -> tuple[str, ...]:
+    """What is no fault, but must not stay unsaid; also that nobody has looked at the content in time."""
+    late = overdue(content.review_by, today)
+    return (*content.remarks, late) if late else content.remarks
 
 
 def whose(ours: Content, theirs: Content, today: date) -> Iterator[str]:
