@@ -163,7 +163,7 @@ def evaluate(
 
 def answer(call: Call) -> Evaluation:
     """The answer to a call, from its orders to the cards."""
-    orders = read_orders(call.request, call.client, call.today, call.fetch, call.optional_deadline)
+    orders = read_orders(call.request, call.client, call.today, fetching_of(call))
     found = answer_with(call, orders)
     warnings = orders.warnings
     if found.record.other_offset and not call.client.zone_stated:
@@ -195,13 +195,17 @@ def answer_with(call: Call, orders: Drafted) -> Evaluation:
 def gather_record(call: Call) -> tuple[PatientRecord, Gathered]:
     """The patient's record, and what it was read from."""
     request, client = call.request, call.client
-    fetching = None
-    if call.fetch is not None:
-        fetching = Fetching(call.fetch, call.deadline, call.optional_deadline, request.fhir_base)
-    gathered = gather(request.prefetch, client.templates, request.tokens, fetching)
+    gathered = gather(request.prefetch, client.templates, request.tokens, fetching_of(call))
     whom = read_for(request, client, call.today)
     record = read_record(gathered, whom, time.monotonic() + call.read_seconds)
     return record, gathered
+
+
+def fetching_of(call: Call) -> Fetching | None:
+    """How this call fetches what was not sent; None where it may not."""
+    if call.fetch is None:
+        return None
+    return Fetching(call.fetch, call.deadline, call.optional_deadline, call.request.fhir_base)
 
 
 def read_for(request: HookRequest, client: ClientConfig, today: date) -> ReadFor:
@@ -213,12 +217,10 @@ def record_without_fetching(request: HookRequest, client: ClientConfig, today: d
     """What the request itself says of the patient, its orders included."""
     call = Call(request, client, today, None, 0.0, 0.0, None)
     record, _ = gather_record(call)
-    return with_orders(record, read_orders(request, client, today, None, 0.0))
+    return with_orders(record, read_orders(request, client, today))
 
 
-def read_orders(
-    request: HookRequest, client: ClientConfig, today: date, fetch: Fetch | None, deadline: float
-) -> Drafted:
+def read_orders(request: HookRequest, client: ClientConfig, today: date, fetching: Fetching | None = None) -> Drafted:
     """The orders of a hook that carries some."""
     if request.draft_orders is None:
         return NO_ORDERS
@@ -226,8 +228,7 @@ def read_orders(
         request.draft_orders,
         request.selections,
         read_for(request, client, today),
-        fetch,
-        deadline,
+        fetching,
     )
 
 

@@ -38,7 +38,7 @@ SETS = {"full": KEYS, "minimal": ("patient", "b12", "bloodCount", "conditions", 
 NEVER_OBSERVED = (*ICD, ICD_10_PCS, OPCS, HCPCS, RXNORM, ATC, NDC)  # of diagnoses, operations and medicines
 STATES = ("pregnancy", "breastfeeding")  # asked for first in `status`
 DENIALS = ("not-pregnant", "not-breastfeeding")
-FURTHER_RESOURCES = ("Medication",)  # read one by one where an order only refers to it
+FURTHER_RESOURCES = ("Medication",)  # read where an order only refers to it: many in one search
 
 
 class Templates:
@@ -136,4 +136,4 @@ def scopes(templates: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
 def v2_rights(resource: str) -> str:
     """Read for what is read by its id, read and search for what is searched."""
-    return "r" if resource in ("Patient", *FURTHER_RESOURCES) else "rs"
+    return "r" if resource == "Patient" else "rs"

@@ -12,9 +12,10 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
@@ -23,6 +24,7 @@ from . import templates
 from .bundles import Decoded, UnreadableError, decode
 from .index import ResourceIndex, can_be_fetched, sort
 from .key_states import ABSENT, FAILED, INCOMPLETE, PATIENT, REQUIRED, KeyReading
+from .resources import Resource
 
 AT_ONCE = 16
 LATE = "no answer in time"
@@ -90,8 +92,11 @@ def _next(running: set[FetchTask], results: Results) -> tuple[FetchTask, bytes |
 
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 RESOURCE_TYPE = re.compile(r"[A-Z][A-Za-z]{2,40}")
+OF_THE_SERVER = re.compile(r"Medication/([A-Za-z0-9.-]{1,64})")
 PAGES = 50  # of one key
-MEDICATIONS = 20  # looked up one by one
+TOGETHER = 50  # Medications that one search asks for: its address stays below 4,000 characters
+SEARCHES = 8  # of Medications, in one look-up
+READS = 20  # of Medications one by one, in one look-up
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,7 @@ class _Tasks:
         self._deadline, self._optional_deadline = fetching.deadline, fetching.optional_deadline
         self._base = fetching.base
         self._pages_read: set[tuple[str, str]] = set()  # prefetch key and address
-        self._looked_up: set[str] = set()  # references of Medications
+        self._look_up = MedicationLookUp(index, fetching.deadline, fetching.base)
 
     def first(self) -> list[FetchTask]:
         """What to fetch after looking at what was sent, required keys first."""
@@ -197,21 +202,72 @@ class _Tasks:
 
     def _medications(self, reading: KeyReading) -> list[FetchTask]:
         """The Medications to look up. Some entries carry nothing but a reference."""
-        tasks = []
-        for reference in reading.medications_missing():
-            full = len(self._looked_up) >= MEDICATIONS
-            if reference not in self._looked_up and not full and can_be_fetched(reference):
-                self._looked_up.add(reference)
-                tasks.append(FetchTask(reference, self._deadline, partial(self._take_medication, reference)))
-        return tasks
+        return self._look_up.tasks(reading.medications_missing())
 
-    def _take_medication(self, reference: str, result: bytes | FetchFailed) -> Iterable[FetchTask]:
-        decoded = _decoded(result)
-        if isinstance(decoded, Decoded):
-            for entry in sort(decoded).own:
-                if entry.resource is not None and entry.resource.resource_type == "Medication":
-                    self._index.include(reference, entry.resource)
+
+class MedicationLookUp:
+    """Reads the Medications that entries only refer to: many in one search, and one by one where that brings nothing.
+
+    There are at most SEARCHES searches and READS reads. What is beyond that stays missing, and its key incomplete.
+    """
+
+    def __init__(self, index: ResourceIndex, deadline: float, base: str = "") -> None:
+        self._index, self._deadline = index, deadline
+        self._own = f"{base.rstrip('/')}/" if base else ""
+        self._asked: set[str] = set()
+        self._searches, self._reads = 0, 0
+
+    def tasks(self, references: Iterable[str]) -> list[FetchTask]:
+        """What to fetch for references that were not asked for before."""
+        new = [each for each in dict.fromkeys(references) if each not in self._asked and can_be_fetched(each)]
+        self._asked.update(new)
+        named: dict[str, list[str]] = {}  # by the id on the server that is asked
+        elsewhere = []
+        for reference in new:
+            found = OF_THE_SERVER.fullmatch(reference.removeprefix(self._own))
+            if found:
+                named.setdefault(found[1], []).append(reference)
+            else:
+                elsewhere.append(reference)
+        return [*self._together(named), *self._one_by_one(elsewhere)]
+
+    def _together(self, named: Mapping[str, Sequence[str]]) -> list[FetchTask]:
+        """Searches for these ids. A single one is read."""
+        ids, tasks = list(named), []
+        while len(ids) > 1 and self._searches < SEARCHES:
+            some, ids = {each: named[each] for each in ids[:TOGETHER]}, ids[TOGETHER:]
+            query = f"Medication?_id={','.join(some)}&_count={TOGETHER}"
+            tasks.append(FetchTask(query, self._deadline, partial(self._take_found, some)))
+            self._searches += 1
+        return tasks + self._one_by_one(reference for each in ids for reference in named[each][:1])
+
+    def _take_found(self, named: Mapping[str, Sequence[str]], result: bytes | FetchFailed) -> list[FetchTask]:
+        """What a search found; what it did not is searched again where it found some (a page may be short)."""
+        found = {each.id: each for each in medications(result) if each.id is not None and each.id in named}
+        for name, resource in found.items():
+            for reference in named[name]:
+                self._index.include(reference, resource)
+        missing = {name: references for name, references in named.items() if name not in found}
+        if found:
+            return self._together(missing)
+        return self._one_by_one(reference for references in missing.values() for reference in references[:1])
+
+    def _one_by_one(self, references: Iterable[str]) -> list[FetchTask]:
+        some = list(islice(references, READS - self._reads))
+        self._reads += len(some)
+        return [FetchTask(each, self._deadline, partial(self._take_read, each)) for each in some]
+
+    def _take_read(self, reference: str, result: bytes | FetchFailed) -> list[FetchTask]:
+        for resource in medications(result):
+            self._index.include(reference, resource)
         return []
+
+
+def medications(result: bytes | FetchFailed) -> list[Resource]:
+    """The Medications in an answer; none in one that failed or cannot be read."""
+    decoded = _decoded(result)
+    own = [] if isinstance(decoded, str) else sort(decoded).resources
+    return [each for each in own if each.resource_type == "Medication"]
 
 
 def under_base(url: str, base: str) -> str | None:

@@ -10,23 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 
 import msgspec
 
 from ..clinical.ordered import concerns
 from ..clinical.record import Ignored, OpenOrder, Order, OrderedPhase
-from ..fetching import Fetch, FetchFailed
 from . import reasons
-from .bundles import UnreadableError, decode
+from .bundles import decode
 from .concepts import concepts, find_codes
 from .dates import Calendar
 from .dosage import days_of, interval_in_words, interval_of_code, interval_of_repeat, positive
-from .fetch import MEDICATIONS, FetchTask, run
+from .fetch import Fetching, MedicationLookUp, run
 from .index import (
     Page,
     ResourceIndex,
-    can_be_fetched,
     is_understood,
     medication_to_look_up,
     names_no_medicine,
@@ -196,8 +193,7 @@ def read_drafted(
     raw: msgspec.Raw,
     selections: Sequence[str] | None,
     whom: ReadFor,
-    fetch: Fetch | None = None,
-    deadline: float = 0.0,
+    fetching: Fetching | None = None,
 ) -> Drafted:
     """The orders in `draftOrders`. Those of `selections` drive; all of them, where a hook has no selections."""
     index = ResourceIndex(whom.patient_id)
@@ -211,14 +207,14 @@ def read_drafted(
     driving = cut(driving, reading)
     names = {id(each) for each in driving}
     others = cut([each for each in drafts if id(each) not in names], reading)
-    look_up(driving, index, fetch, deadline)
+    look_up(driving, index, fetching)
     selected = orders(driving, reading)
     unread = [each for each in driving if is_unread(each, index)]
     for each in unread:
         reading.ignore(reference_of(each), UNREAD)
     relevant = any(concerns(each, whom.pathway) for each in selected)
     if relevant:
-        look_up(others, index, fetch, deadline)
+        look_up(others, index, fetching)
     ignored = tuple(dict.fromkeys((*index.ignored, *reading.ignored)))
     others_read = orders(others, reading) if relevant else ()
     return Drafted(selected, others_read, ignored, bool(unread or page.damaged), relevant, warnings)
@@ -297,26 +293,11 @@ def cut(drafts: list[Resource], reading: Reading) -> list[Resource]:
     return drafts[:DRAFTS]
 
 
-def look_up(drafts: Iterable[Resource], index: ResourceIndex, fetch: Fetch | None, deadline: float) -> None:
-    """Read the Medications of orders that say no more than a reference, a few at most, side by side."""
-    wanted = dict.fromkeys(medication_to_look_up(each, index) for each in drafts)
-    references = [each for each in wanted if each and can_be_fetched(each)][:MEDICATIONS]
-    if fetch is not None and references:
-        run(fetch, [FetchTask(each, deadline, partial(take, index, each)) for each in references])
-
-
-def take(index: ResourceIndex, reference: str, result: bytes | FetchFailed) -> Iterable[FetchTask]:
-    """Put a Medication that was read where its reference finds it."""
-    if isinstance(result, FetchFailed):
-        return []
-    try:
-        entries = sort(decode(result)).own
-    except UnreadableError:
-        return []
-    for entry in entries:
-        if entry.resource is not None and entry.resource.resource_type == "Medication":
-            index.include(reference, entry.resource)
-    return []
+def look_up(drafts: Iterable[Resource], index: ResourceIndex, fetching: Fetching | None) -> None:
+    """Read the Medications of orders that say no more than a reference."""
+    wanted = [each for each in (medication_to_look_up(draft, index) for draft in drafts) if each]
+    if fetching is not None and wanted:
+        run(fetching.fetch, MedicationLookUp(index, fetching.optional_deadline, fetching.base).tasks(wanted))
 
 
 def orders(drafts: Iterable[Resource], reading: Reading) -> tuple[Order, ...]:

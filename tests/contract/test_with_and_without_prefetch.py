@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 import pytest
 
+from cds_service.fhir.gather import Fetching, gather
+from cds_service.http.addresses import Policy
+from cds_service.http.client import HttpClient
 from tests import golden
-from tests.contract.calling import Answer, Service, serving
+from tests.contract.calling import SECONDS, Answer, Service, serving
 from tests.contract.hapi import Hapi
 from tests.hooks.processes import run
 
@@ -83,3 +87,35 @@ def test_explain_reads_the_same_from_the_server(server: Hapi, tmp_path, patient)
     told = msgspec.json.decode(done.stdout)
     assert told["cards"] == msgspec.json.decode(expected(patient))["cards"]
     assert (told["asOf"], told["unavailable"]) == ("2026-01-15", [])
+
+
+def test_medications_that_are_only_referred_to_are_read_together(server: Hapi):
+    """Sixty of them on a server whose largest page has fifty: two searches, and nothing is missing."""
+    who, resources = "refers-to-many", []
+    resources.append({"resourceType": "Patient", "id": who, "gender": "female", "birthDate": "1960-01-01"})
+    for number in range(60):
+        resources.append({"resourceType": "Medication", "id": f"many-{number}", "code": {"text": f"medicine {number}"}})
+        resources.append({
+            "resourceType": "MedicationRequest", "id": f"refers-{number}", "status": "active", "intent": "order",
+            "subject": {"reference": f"Patient/{who}"},
+            "medicationReference": {"reference": f"Medication/many-{number}"},
+        })  # fmt: skip
+    server.load(resources)
+    asked: list[str] = []
+    outgoing = HttpClient(Policy(demo=True))
+    try:
+        fetch, _ = outgoing.fetch_for(server.base)
+        assert fetch is not None
+
+        def noted(target: str, deadline: float) -> bytes:
+            asked.append(target)
+            return fetch(target, deadline)
+
+        late = time.monotonic() + SECONDS
+        templates = {"medicationRequests": "MedicationRequest?patient={{context.patientId}}&_count=50"}
+        found = gather({}, templates, {"patientId": who}, Fetching(noted, late, late, server.base))
+    finally:
+        outgoing.close()
+    assert found.states["medicationRequests"].state == "data"
+    assert len([each for each in asked if each.startswith("Medication?")]) == 2
+    assert not [each for each in asked if each.startswith("Medication/")]

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 from tests.endings import all_ended
 
@@ -114,6 +115,17 @@ def fhir(value: Any, **headers: str) -> Answer:
 def status(code: int, **headers: str) -> Answer:
     outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "processing"}]}
     return body(json.dumps(outcome).encode(), code, **headers)
+
+
+def by_id(resources: Mapping[str, Any], most: int = 1_000) -> Answer:
+    """A search by `_id`: those of these resources that are asked for, `most` of them on the only page."""
+
+    def answer(handler: Handler) -> None:
+        asked = parse_qs(handler.path.partition("?")[2])["_id"][0].split(",")
+        found = [{"resource": resources[each]} for each in asked if each in resources][:most]
+        fhir({"resourceType": "Bundle", "type": "searchset", "entry": found})(handler)
+
+    return answer
 
 
 def in_turn(*answers: Answer) -> Answer:

@@ -53,10 +53,11 @@ def gathered(
     seconds: float = 3,
     optional: float = 2,
     patient_id: str = "pt-1",
+    base: str = "",
 ) -> Gathered:
     raw = msgspec.json.decode(json.dumps(prefetch or {}).encode(), type=dict[str, msgspec.Raw])
     now = time.monotonic()
-    fetching = None if fetch is None else Fetching(fetch, now + seconds, now + optional)
+    fetching = None if fetch is None else Fetching(fetch, now + seconds, now + optional, base)
     return gather(raw, TEMPLATES, {"patientId": patient_id}, fetching)
 
 

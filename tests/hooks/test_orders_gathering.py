@@ -72,18 +72,28 @@ def test_a_medicine_that_is_named_in_the_call_is_not_read(named):
         assert server.paths == []
 
 
-def test_at_most_20_medicines_are_read():
-    orders = [
+def referring(count: int) -> list[dict]:
+    return [
         draft(f"d-{number}", medicationCodeableConcept=..., medicationReference={"reference": f"Medication/m-{number}"})
-        for number in range(25)
+        for number in range(count)
     ]
+
+
+def test_the_medicines_of_many_orders_are_read_together():
+    others = {f"m-{number}": FOLIC_MEDICATION | {"id": f"m-{number}", "code": AMOXICILLIN} for number in range(25)}
+    with loopback.serving(fhir_server() | {"/fhir/Medication": loopback.by_id(others)}) as server:
+        assert cards(sign(drafts(*referring(25)), prefetch=..., fhirServer=server.base)) == []
+        assert len(server.paths) == 1
+
+
+def test_where_they_cannot_be_read_together_at_most_20_are_read():
     answers = {
         f"/fhir/Medication/m-{number}": loopback.fhir(FOLIC_MEDICATION | {"id": f"m-{number}", "code": AMOXICILLIN})
         for number in range(25)
     }
     with loopback.serving(fhir_server() | answers) as server:
-        assert missing(call(sign(drafts(*orders), prefetch=..., fhirServer=server.base))) == ["draftOrders"]
-        assert len(server.paths) == 20
+        assert missing(call(sign(drafts(*referring(25)), prefetch=..., fhirServer=server.base))) == ["draftOrders"]
+        assert len(server.paths) == 21
 
 
 def test_the_medicine_of_an_order_beside_is_read_once_the_selected_one_is_ours():
