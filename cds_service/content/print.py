@@ -12,6 +12,7 @@ from html import escape
 from cds_service.clinical.tables import Pathway, Provenance
 
 from .content import Content
+from .course_picture import edges, picture
 from .review import Entry, Fact, Said, Sheet, sheets
 
 ORIGIN = ("Source", "Evidence", "Checked")
@@ -22,6 +23,7 @@ body{font:7pt/1.2 sans-serif;margin:0}h1{font-size:12pt}h2{font-size:10pt;margin
 p{margin:.2em 0}table{border-collapse:collapse;table-layout:fixed;width:100%;margin:.3em 0 .8em}
 th,td{border:1px solid #999;overflow-wrap:anywhere;padding:.12em .3em;text-align:left;vertical-align:top}
 thead th{background:#eee}thead{display:table-header-group}td p{margin:0 0 .15em;orphans:2;widows:2}
+figure{margin:.5em 0;break-inside:avoid-page}figure svg{max-width:150mm}figure ol{columns:2;margin:.3em 0}
 .id{width:11%}.origin{width:10%}.review{width:9%}.words{color:#333;white-space:pre-line}
 @media screen{body{font-size:10pt;margin:2em auto;max-width:75em}}"""  # noqa: E501
 WHERE_FROM, REVIEWED = "Source, evidence, checked", "Reviewed by, on"
@@ -37,6 +39,8 @@ def as_markdown(content: Content, pathway: Pathway) -> str:
         parts.append("\n".join([markdown_line(head), rule, *(markdown_line(line) for line in lines)]))
         parts += [f"**{entry.id}**\n\n" + "\n".join(f"> {line}".rstrip() for line in text.splitlines())
                   for entry, text in texts_of(sheet)]  # fmt: skip
+        if sheet.id == "course":
+            parts.append("\n".join(f"1. {each.start} to {each.end}: {each.words}" for each in edges(pathway)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -49,7 +53,9 @@ def as_html(content: Content, pathway: Pathway, head: str = "") -> str:
     reviewed a line. Without outside parts, unless `head` links to STYLE as a file."""
     body = [f"<h1>{escape(heading(content, pathway))}</h1>", f"<p>{escape(about(content, pathway))}</p>"]
     for sheet in sheets(content, pathway):
-        body += [f"<h2>{escape(sheet.title)}</h2>", f"<p>{escape(sheet.about)}</p>", *html_table(sheet)]
+        body += [f"<h2>{escape(sheet.title)}</h2>", f"<p>{escape(sheet.about)}</p>"]
+        body += [picture(pathway)] if sheet.id == "course" else []
+        body += html_table(sheet)
     title = escape(heading(content, pathway))
     style = head or f"<style>{STYLE}</style>"
     return (

@@ -11,9 +11,11 @@ from datetime import date
 from typing import Any
 
 from flask import Flask, render_template, request, url_for
+from markupsafe import Markup
 
 from cds_service.clinical.tables import Pathway
 from cds_service.content.content import Content, load_content
+from cds_service.content.course_picture import picture
 from cds_service.content.difference import cautions, difference
 from cds_service.content.files import shipped_folder
 from cds_service.content.print import as_html as on_paper
@@ -114,7 +116,7 @@ class ContentPages:
         if not chosen:
             raise Refused(404, f"there is no such table; known: {', '.join(each.id for each in every)}")
         return self.page("content_tables.html", pathway=pathway, every=every, chosen=chosen, name=name,
-                         evidence=EVIDENCE)  # fmt: skip
+                         evidence=EVIDENCE, picture=Markup(picture(pathway)))  # fmt: skip  # noqa: S704  every word in it is escaped
 
     def value_sets(self) -> str:
         """GET /content/value-sets"""
