@@ -27,7 +27,7 @@ CASES = {
     "dementia": (SNOMED, "52448006", {"problem-dementia"}),
     "B12 level, Read v2": ("http://read.info/readv2", "44Lc.", {"lab-b12"}),
     "injections started, which is no dose": (SNOMED, "170821007", {"problem-b12-injections-started"}),
-    "an injection given": (SNOMED, "308752009", {"problem-b12-injections-recorded"}),
+    "an injection given": (SNOMED, "308752009", {"problem-b12-injections-recorded", "order-b12-injection"}),
     "a referral for gastroscopy": (SNOMED, "306730008", {"problem-look-alike"}),
 }
 

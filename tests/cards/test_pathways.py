@@ -63,7 +63,7 @@ def test_a_third_pathway_is_added_as_a_folder_and_decides_by_its_own_limit(with_
     assert answered("uk-ng239", with_third).decision.label == "indeterminate"
     third = answered(THIRD, with_third)
     assert third.decision.label == "confirmed"
-    assert "200 to 350 ng/L" in third.cards[0]["detail"]
+    assert "(below 200 ng/L)" in third.cards[0]["summary"]
 
 
 def test_the_pathway_is_chosen_by_the_environment(with_third: Content, monkeypatch: pytest.MonkeyPatch):

@@ -73,8 +73,9 @@ def test_another_wording_is_told_by_the_lines_that_go_and_come(saved, other):
     change(other, "interpret.toml", "meets the NICE threshold for deficiency", "is below the NICE threshold")
     told = document(saved, "--against", other)
     (first, *_) = told["changed"][0]["changes"]
-    assert first["what"] == "card interpret/deficient: summary"
-    assert (first["ours"].split()[-1], first["against"].split()[-1]) == ("deficiency", "threshold")
+    assert first["what"] == "card interpret/deficient + treat/dietary: summary"
+    assert "meets the NICE threshold for deficiency (below 180 ng/L)" in first["ours"]
+    assert "is below the NICE threshold (below 180 ng/L)" in first["against"]
 
 
 def test_a_regimen_that_orders_otherwise_under_the_same_words_is_told(saved, other):

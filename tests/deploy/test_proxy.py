@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from cds_service.settings import Settings
 from tests.deploy.manifests import ROOT, compose
 from tests.deploy.proxy import CONF, certificate, configured, proxied, tried
 from tests.endings import SOON, all_ended
@@ -106,11 +107,12 @@ def test_a_call_passes_with_its_token_and_the_inside_stays_inside(tmp_path: Path
     assert "127.0.0.1" not in (tmp_path / "calls.log").read_text()
 
 
-def test_a_body_above_five_megabytes_is_refused_before_it_is_passed_on(tmp_path: Path):
+def test_a_body_above_the_limit_of_the_service_is_refused_before_it_is_passed_on(tmp_path: Path):
+    largest = Settings().max_body_mb * 1024 * 1024
     with served(tmp_path) as (call, seen, *_):
-        assert call("POST", "/cds-services/x", data=b" " * (5 * 1024 * 1024 + 1)).status_code == 413
-        assert call("POST", "/cds-services/x", data=b" " * (5 * 1024 * 1024)).status_code == 200
-    assert [length for *_, length in seen] == [5 * 1024 * 1024]
+        assert call("POST", "/cds-services/x", data=b" " * (largest + 1)).status_code == 413
+        assert call("POST", "/cds-services/x", data=b" " * largest).status_code == 200
+    assert [length for *_, length in seen] == [largest]
 
 
 def test_a_slow_sender_costs_the_service_nothing_until_its_body_is_whole(tmp_path: Path):

@@ -32,12 +32,12 @@ SPEAKS_OF = {
     "dietary": ("confirmed", "treat/dietary"),
     "neuro-metformin": ("confirmed", "treat/neuro"),
     "grey-mma": ("indeterminate-mma-supports", "interpret/grey-mma-raised"),
-    "renal": ("indeterminate", "interpret/grey-mma-unclear"),
+    "renal": ("indeterminate", "interpret/grey-deteriorating"),
     "pregnant": ("indeterminate", "interpret/grey-pregnant"),
-    "on-injections": ("on-treatment", "interpret/on-injections"),
-    "lapsed-pernicious": ("unlikely", "safety/S8"),
+    "on-injections": ("on-treatment", "course/on-time"),
+    "lapsed-pernicious": ("unlikely", "course/lifelong"),
     "nitrous-oxide": ("functional-suspected", "safety/S1"),
-    "bariatric": ("not-tested", "safety/S7"),
+    "bariatric": ("not-tested", "course/bariatric"),
     "severe-anaemia": ("confirmed", "safety/S5"),
 }
 

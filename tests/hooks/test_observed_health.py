@@ -124,12 +124,12 @@ def test_what_calls_really_heard_is_told_whatever_a_probe_hears():
     for number in range(500):
         calls.count(503 if number < 5 else 200)
         moment[0] += 0.01
-    assert health.told()["status"] == "ok", "one in a hundred is told, and nobody is called"
-    assert health.told()["calls"] == {"last_minute": 500, "answered_503": 5}
+    assert health.readiness()["status"] == "ok", "one in a hundred is told, and nobody is called"
+    assert health.readiness()["calls"] == {"last_minute": 500, "answered_503": 5}
     calls.count(503)
-    assert health.told()["why"] == ["calls: of 501 in the last minute 6 were answered 503"]
+    assert health.readiness()["why"] == ["calls: of 501 in the last minute 6 were answered 503"]
     moment[0] += 61
-    assert health.told()["calls"] == {"last_minute": 0, "answered_503": 0}
+    assert health.readiness()["calls"] == {"last_minute": 0, "answered_503": 0}
 
 
 def test_calls_and_feedback_are_counted_and_nothing_else(tmp_path):

@@ -191,7 +191,9 @@ def test_a_test_is_offered_to_such_a_client_too():
     found, suggestions = replaced(
         select(drafts(draft()), prefetch=prefetch(b12=bundle(), conditions=bundle(problem()))), order_details=False
     )
-    assert [each["actions"][0]["resource"]["resourceType"] for each in suggestions] == ["ServiceRequest"] * 2
+    offered = [each["actions"][0] for each in suggestions]
+    assert [each["resource"]["resourceType"] for each in offered[:2]] == ["ServiceRequest"] * 2
+    assert [each["type"] for each in offered[2:]] == ["delete"], "of the folic acid that B12 must come before"
     assert found
 
 
