@@ -23,7 +23,7 @@ from tests.book import NEVER, PATHWAYS, book, service
 
 SERIOUS = ("warning", "critical")
 NAMED = re.compile(
-    r"not judged|not available|could not be (?:read|judged)|cannot be (?:interpreted|judged|compared)|undated",
+    r"not judged|not available|could not be (?:read|judged)|cannot be (?:interpreted|judged|compared)|undated|is not recorded:",
     re.IGNORECASE,
 )
 
