@@ -23,7 +23,8 @@ from tests.book import NEVER, PATHWAYS, book, service
 
 SERIOUS = ("warning", "critical")
 NAMED = re.compile(
-    r"not judged|not available|could not be (?:read|judged)|cannot be (?:interpreted|judged|compared)|undated|is not recorded:",
+    r"not judged|not available|could not be (?:read|judged)|cannot be (?:interpreted|judged|compared)"
+    r"|undated|is not recorded:",
     re.IGNORECASE,
 )
 
