@@ -64,7 +64,8 @@ def test_paper_has_the_tables_and_no_navigation(view: Views):
     with view() as here:
         here.go("/content/pathways/uk-ng239/safety")
         here.page.emulate_media(media="print")
-        expect(here.page.get_by_role("table")).to_be_visible()
+        for each in here.page.get_by_role("table").all():
+            expect(each).to_be_visible()
         for each in here.page.locator("nav").all():
             expect(each).not_to_be_visible()
         assert here.page.evaluate("getComputedStyle(document.querySelector('tbody tr')).breakInside") == "avoid"

@@ -117,9 +117,9 @@ def test_a_result_written_a_moment_ago_decides_at_once(server: Hapi, service: Se
     who = "written-now"
     server.load([patient(who), fatigue(who)])
     assert not any("B12 " in summary for summary in service.call(who).summaries)
-    server.put(result(who, "first", 150, 3))
-    assert f"B12 150 ng/L (15 Jan 2026) {DEFICIENT}" in service.call(who).summaries
-    server.put(result(who, "second", 240, 2))
+    server.put(result(who, "first", 150, 72))
+    assert f"B12 150 ng/L (12 Jan 2026) {DEFICIENT}" in service.call(who).summaries
+    server.put(result(who, "second", 240, 24))
     assert any(summary.startswith("B12 240 ng/L") for summary in service.call(who).summaries)
     server.put(result(who, "third", 140, 1))
     assert f"B12 140 ng/L (15 Jan 2026) {DEFICIENT}" in service.call(who).summaries
