@@ -71,7 +71,8 @@ def run_tests(arguments: list[str]) -> int:
     # -P: the checkout's cds_service stays out of the way of the installed one. A group of its own: what the watchdog
     # sends reaches pytest's workers too.
     covered = ["--cov", "--cov-report=term:skip-covered"] if THOROUGH in arguments else []
-    command = [PYTHON, "-P", "-m", "pytest", *shared(arguments), *covered, *arguments]
+    longest = ["--durations=25", "--durations-min=4"]  # what to look at when the whole takes long
+    command = [PYTHON, "-P", "-m", "pytest", *shared(arguments), *covered, *longest, *arguments]
     tests = subprocess.Popen(command, cwd=ROOT, env=environment(), process_group=0)
     try:
         return tests.wait(AT_MOST)
