@@ -55,6 +55,7 @@ NO_ORDERS = Drafted()
 NOTHING_GATHERED = Gathered((), (), {}, (), lambda _: True, lambda _: None)
 
 
+OTHER_PATIENTS_ONLY = "only-other-patients-resources"  # a search brought nothing else, and so it failed
 ZONE_NOT_STATED = "time-zone-not-stated"  # and a time came with an offset from UTC: its day may be another
 
 
@@ -168,6 +169,8 @@ def answer(call: Call) -> Evaluation:
     warnings = orders.warnings
     if found.record.other_offset and not call.client.zone_stated:
         warnings = (*warnings, ZONE_NOT_STATED)
+    if found.gathered.of_others_only:
+        warnings = (*warnings, OTHER_PATIENTS_ONLY)
     return replace(found, warnings=warnings) if warnings else found
 
 

@@ -29,7 +29,7 @@ ALARMING = ("401", "500", "503")
 INDICATORS = frozenset(["info", "warning", "critical"])
 KEY_STATES = frozenset([ABSENT, NULL, EMPTY, INCOMPLETE, FAILED, DATA])
 OUTCOMES = frozenset(["accepted", "overridden"])
-WARNINGS = ("time-zone-not-stated", "selection-not-among-the-drafts")
+WARNINGS = ("time-zone-not-stated", "selection-not-among-the-drafts", "only-other-patients-resources")
 ACCESS = {"ready": "ready", "none passed": "none passed"}  # any other text says why the server may not be called
 IGNORED = reasons.REASONS | bundles.REASONS | index.REASONS | {MORE_NAMES, "another patient", "specimen"}
 

@@ -26,7 +26,7 @@ from ..fhir.concepts import Concept, concepts, find_codes, texts
 from ..fhir.dates import Calendar
 from ..fhir.gather import Gathered
 from ..fhir.index import ResourceIndex, can_be_fetched, medication_to_look_up, sort
-from ..fhir.labs import B12, NOT_B12, OUTCOMES, test_in
+from ..fhir.labs import ANOTHER, B12, LONGEST_NAME, NOT_B12, OUTCOMES, names_in, test_in
 from ..fhir.observations import has_value
 from ..fhir.products import Product, constituents, product_of
 from ..fhir.reader import READERS
@@ -36,31 +36,6 @@ from ..fhir.values import LONGEST_UNIT, WRITTEN, amount_of
 from .fhir_server import Privacy, Reply, Server
 from .trials import query_of, subjects, without_patient
 
-LONGEST_NAME = 300
-NAMES = {
-    "red-cell-folate": r"\b(red (blood )?cells?|rbc|erythrocytes?|whole blood)\b.{0,12}folate|folate.{0,12}\b(red|rbc)",
-    "folate": r"\bfolate\b|\bfolic acid\b|\bfoliumzuur\b|\bfols[aä]ure\b",
-    "haemoglobin": r"\bha?emoglobine?\b|\bhgb\b|\bhb\b",
-    "neutrophils": r"\bneutrophils?\b|\bneuts?\b",
-    "platelets": r"\bplatelets?\b|\bplts?\b|\bthrombocyt",
-    "reticulocytes": r"\breticulocyt|\bretics?\b",
-    "ferritin": r"\bferritine?\b",
-    "creatinine": r"\bcreatinine?\b|\bkreatinine?\b",
-    "egfr": r"\be-?gfr\b|glomerular filtration",
-    "potassium": r"\bpotassium\b|\bkalium\b",
-    "magnesium": r"\bmagnesium\b",
-}
-PATTERNS = {analyte: re.compile(pattern) for analyte, pattern in NAMES.items()}
-ANOTHER = re.compile(  # another specimen, another quantity, or a test that has the name of ours in its own
-    r"\burin|\bcsf\b|cerebrospinal|\bfluid\b|stool|fa?eces|fa?ecal|sweat|saliva|\bcord\b|dried blood|\b24 ?h|amniotic|"
-    r"\bratio\b|\bindex\b|clearance|excretion|excreted|absorption|binding|saturat|intake|\bdose\b|challenge|post.?load|"
-    r"\ba1c|glycated|glycosyl|\bfree\b|f[oe]?etal|carboxy|oxyha?em|methha?em|electrophor|variant|\bhb ?[acefhs]\b|"
-    r"mean (cell|corpuscular) ha?emoglobin|corpuscular ha?emoglobin|\bmchc?\b|mean platelet|\bmpv\b|\bpdw\b|"
-    r"platelet (antibod|aggreg|function|distribution|volume)|width|kinase|chloride|citrate|"
-    r"ha?emoglobin content|reticulocyte ha?emoglobin|immature|antibod(y|ies) to platelet|comment|request|not done|"
-    r"\b(ur|urn|ua|fld|bld gas|bpu|pheresis)\b|dip.?stick|\bstrip\b|occult|pleural|periton|synovial|ascit|vitreous|"
-    r"hydroxide|\bkoh\b|permanganate|iodide|bicarbonate|gluconate|\bprep\b|smear|stain|transfus|cross.?match|donor"
-)
 QUALITATIVE = re.compile(r"\bql\b|\bqualitative\b|\bpresence\b|\bscreen")  # no number comes of it
 
 
@@ -69,16 +44,10 @@ def suspected(text: str, words: Words) -> str:
     plain = text[:LONGEST_NAME].casefold()
     if ANOTHER.search(plain):
         return ""
-    names = words.find(text[:LONGEST_NAME], "analyte") or by_pattern(plain)
+    names = words.find(text[:LONGEST_NAME], "analyte") or names_in(plain)
     if len(names) != 1 or (names[0] == B12 and NOT_B12.search(plain)):
         return ""
     return "" if names[0] not in OUTCOMES and QUALITATIVE.search(plain) else names[0]
-
-
-def by_pattern(plain: str) -> tuple[str, ...]:
-    """Analytes by the names above; what is in the red cells is not also in the serum."""
-    found = [analyte for analyte, pattern in PATTERNS.items() if pattern.search(plain)]
-    return tuple(found[:1] if found[:1] == ["red-cell-folate"] else found)
 
 
 LONGEST = 300  # characters of a code or system that are used

@@ -24,6 +24,7 @@ from .key_states import (
     FAILED,
     INCOMPLETE,
     NULL,
+    OTHERS_ONLY,
     PATIENT,
     REQUIRED,
     KeyReading,
@@ -61,6 +62,11 @@ class Gathered:
     def incomplete(self) -> frozenset[str]:
         """Published keys of which there is, or may be, more than was read."""
         return self._published_in(INCOMPLETE)
+
+    @property
+    def of_others_only(self) -> frozenset[str]:
+        """Published keys whose search brought only other people's resources: somebody's query or data is wrong."""
+        return frozenset(key for key in self.published if self.states[key].reason.startswith(OTHERS_ONLY))
 
     def answered(self, key: str) -> bool:
         """Whether all there is under this key is known, be it nothing."""

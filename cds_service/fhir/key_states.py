@@ -32,6 +32,7 @@ EMPTY = "empty"  # a Bundle without a match: nothing found
 INCOMPLETE = "incomplete"  # a part was read, or there may be more than what was
 FAILED = "failed"  # an error came instead, or something that is no answer
 DATA = "data"
+OTHERS_ONLY = "it brought only other people's resources"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class KeyReading:
         if not self.pages:
             return (FAILED, self.failure) if self.failure else (ABSENT, "not sent")
         if self.key != PATIENT and self.own and not any(map(self._index.is_own, self.own)):
-            return FAILED, "it brought only other people's resources"
+            return FAILED, OTHERS_ONLY
         unread = self.unread or ("further pages were not read" if self.next_urls else "")
         return judge(self.pages, self.template if template is None else template, unread)
 

@@ -53,6 +53,47 @@ def test_in(matches: Matches, reading: Reading) -> tuple[Test | None, str]:
     return Test(analyte, use.use, name_of(coding.system or "", coding.code or ""), ""), ""
 
 
+# Names of tests whose results count only with a code: without one they are reported as not used.
+NAMES = {
+    "red-cell-folate": r"\b(red (blood )?cells?|rbc|erythrocytes?|whole blood)\b.{0,12}folate|folate.{0,12}\b(red|rbc)",
+    "folate": r"\bfolate\b|\bfolic acid\b|\bfoliumzuur\b|\bfols[aä]ure\b",
+    "haemoglobin": r"\bha?emoglobine?\b|\bhgb\b|\bhb\b",
+    "neutrophils": r"\bneutrophils?\b|\bneuts?\b",
+    "platelets": r"\bplatelets?\b|\bplts?\b|\bthrombocyt",
+    "reticulocytes": r"\breticulocyt|\bretics?\b",
+    "ferritin": r"\bferritine?\b",
+    "creatinine": r"\bcreatinine?\b|\bkreatinine?\b",
+    "egfr": r"\be-?gfr\b|glomerular filtration",
+    "potassium": r"\bpotassium\b|\bkalium\b",
+    "magnesium": r"\bmagnesium\b",
+}
+PATTERNS = {analyte: re.compile(pattern) for analyte, pattern in NAMES.items()}
+ANY_NAME = re.compile("|".join(NAMES.values()))
+LONGEST_NAME = 300
+ANOTHER = re.compile(  # another specimen, another quantity, or a test that has the name of ours in its own
+    r"\burin|\bcsf\b|cerebrospinal|\bfluid\b|stool|fa?eces|fa?ecal|sweat|saliva|\bcord\b|dried blood|\b24 ?h|amniotic|"
+    r"\bratio\b|\bindex\b|clearance|excretion|excreted|absorption|binding|saturat|intake|\bdose\b|challenge|post.?load|"
+    r"\ba1c|glycated|glycosyl|\bfree\b|f[oe]?etal|carboxy|oxyha?em|methha?em|electrophor|variant|\bhb ?[acefhs]\b|"
+    r"mean (cell|corpuscular) ha?emoglobin|corpuscular ha?emoglobin|\bmchc?\b|mean platelet|\bmpv\b|\bpdw\b|"
+    r"platelet (antibod|aggreg|function|distribution|volume)|width|kinase|chloride|citrate|"
+    r"ha?emoglobin content|reticulocyte ha?emoglobin|immature|antibod(y|ies) to platelet|comment|request|not done|"
+    r"\b(ur|urn|ua|fld|bld gas|bpu|pheresis)\b|dip.?stick|\bstrip\b|occult|pleural|periton|synovial|ascit|vitreous|"
+    r"hydroxide|\bkoh\b|permanganate|iodide|bicarbonate|gluconate|\bprep\b|smear|stain|transfus|cross.?match|donor"
+)
+
+
+def names_in(plain: str) -> tuple[str, ...]:
+    """Analytes that a text in lower case names by the patterns above; what is in the red cells is not also in serum."""
+    found = [analyte for analyte, pattern in PATTERNS.items() if pattern.search(plain)]
+    return tuple(found[:1] if found[:1] == ["red-cell-folate"] else found)
+
+
+def is_named(text: str) -> bool:
+    """Does a text name one of our tests by these patterns, and no other?"""
+    plain = text[:LONGEST_NAME].casefold()
+    return bool(ANY_NAME.search(plain)) and not ANOTHER.search(plain)
+
+
 def test_by_words(text: str, names: tuple[str, ...], reading: Reading) -> Test | None:
     """A B12 of which only the name is known: it counts, in doubt. None for any other test."""
     if B12 in names and B12 in reading.analytes and not NOT_B12.search(text.casefold()):

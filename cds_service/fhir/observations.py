@@ -10,7 +10,7 @@ import msgspec
 from ..clinical.record import Problem
 from . import reasons
 from .concepts import NO, UNKNOWN, YES, Concept, Matches, answer, find_codes, in_loinc, interpreted, texts
-from .labs import COUNTS, looks_like, read_in_full, read_result, taken, test_by_words, test_in, unmapped
+from .labs import COUNTS, is_named, looks_like, read_in_full, read_result, taken, test_by_words, test_in, unmapped
 from .reading import Reading, Recognition, reference_of, status_of
 from .resources import CodeableConcept, Component, Resource, listed
 
@@ -72,9 +72,9 @@ def read_part(source: Resource | Component, holder: Resource, reading: Reading) 
     if alike and has_value(source) and (found := unmapped(source, holder, alike, reading)):
         reading.unmapped.append(found)
     if test is None and not reason and not matches:
-        if source.value_quantity is None and source.value_string is None and source.value_integer is None:
-            read_state_by_words(source, holder, reading)
-        elif named:
+        as_number = not (source.value_quantity is None and source.value_string is None and source.value_integer is None)
+        is_state = not as_number and read_state_by_words(source, holder, reading)
+        if named and not is_state and has_value(source):
             reading.ignore(reference_of(holder), reasons.WORDS_ONLY)
     elif source is holder and holder.component is not None and not has_value(source):
         return  # a panel: what it holds is in its components
@@ -122,6 +122,8 @@ def recognise(code: Concept, reading: Reading) -> Recognition:
         if names:
             test = test_by_words(text, names, reading)
             return Recognition(test, "", matches, test is None and not in_loinc(code), looks_like(text, names))
+        if is_named(text):
+            return Recognition(None, "", matches, not in_loinc(code))
     return Recognition(None, "", matches, False)
 
 
@@ -155,22 +157,24 @@ def read_state(source: Resource | Component, holder: Resource, matches: Matches,
             add_state(concept, holder, reading, False)
 
 
-def read_state_by_words(source: Resource | Component, holder: Resource, reading: Reading) -> None:
-    """A symptom of which only the name is known. A code of LOINC names a question about it: its answer is not read."""
+def read_state_by_words(source: Resource | Component, holder: Resource, reading: Reading) -> bool:
+    """A symptom of which only the name is known; False if none is named. A code of LOINC names a question about it:
+    its answer is not read."""
     found: dict[str, None] = {}
     for text in texts(source.code):
         found.update(dict.fromkeys(reading.words.find(text, "problem")))
     found.pop("look-alike", None)
     if not found or in_loinc(source.code):
-        return
+        return False
     if COUNTS.get(status_of(holder)) is None:
         reading.ignore(reference_of(holder), reasons.of_status(status_of(holder)))
-        return
+        return True
     valued = source.value_boolean is not None or source.value_codeable_concept is not None
     said = answer(source, reading.codes) or interpreted(source, reading.codes)
     if said == YES or (said == "" and not valued):
         for name in found:
             add_state(name, holder, reading, True)
+    return True
 
 
 def add_state(concept: str, holder: Resource, reading: Reading, by_words: bool) -> None:

@@ -183,6 +183,8 @@ class Calls:
             ms=round((done - arrived) * 1000, 1),
             fhirAccess=access,
         )
+        if of_others := found.gathered.of_others_only:  # a query not used, or a broken record
+            self.site.log.warning("only other patients' resources", client=client.name, keys=sorted(of_others))
         return response
 
     def feedback(self, service_id: str) -> Response:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from cds_service.fhir.reasons import WORDS_ONLY
+from tests.book import content
 from tests.fhir.records import B12, LOINC, SNOMED, concept, lab_of, observation, quantity, read, reasons
 
 
@@ -225,3 +227,32 @@ def test_a_value_and_a_component_that_say_the_same_are_one_result() -> None:
 def test_a_value_and_a_component_that_disagree_are_in_doubt() -> None:
     given = with_component({"value": 999, "unit": "ng/L"})
     assert {lab.doubt for lab in read(given).labs} == {"two-values"}
+
+
+ANALYTES = sorted(content().pathways["uk-ng239"].analytes)
+IN_WORDS = {  # as records write them beside the names of the tests
+    "haemoglobin": ("Hgb", "Hb", "Hemoglobin"), "creatinine": ("Creatinine level", "S-Kreatinin"),
+    "potassium": ("Serum potassium",), "egfr": ("GFR, glomerular filtration rate",), "platelets": ("Plt",),
+    "red-cell-folate": ("RBC folate",), "neutrophils": ("Neutrophil count",), "reticulocytes": ("Retics",),
+}  # fmt: skip
+NAMED = [(each, "") for each in ANALYTES] + [(each, text) for each, texts in IN_WORDS.items() for text in texts]
+
+
+@pytest.mark.parametrize(("analyte", "text"), NAMED)
+@pytest.mark.parametrize("value", [{"valueString": "5.1"}, {"valueCodeableConcept": {"text": "5.1 g/L"}}, {}])
+def test_a_result_with_a_known_name_and_no_code_is_reported_as_not_used(analyte: str, text: str, value: dict) -> None:
+    text = text or content().pathways["uk-ng239"].analytes[analyte].display
+    given = observation({"text": text}) | (value and {"valueQuantity": None, **value})
+    record = read(given)
+    if analyte == "b12":  # counts, in doubt
+        assert record.labs[0].doubt
+    else:
+        assert not record.labs
+        assert [(each.reference, each.reason) for each in record.ignored] == [("Observation/o1", WORDS_ONLY)]
+
+
+@pytest.mark.parametrize(
+    "text", ["Hgb Ur Ql Strip", "HbA1c", "Haemoglobin A1c", "Potassium hydroxide prep", "Urine creatinine", "MCHC"]
+)
+def test_what_only_has_the_name_of_a_test_in_its_own_is_none(text: str) -> None:
+    assert not reasons(observation({"text": text}))

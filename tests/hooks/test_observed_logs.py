@@ -15,7 +15,7 @@ from cds_service import app as application
 from cds_service.app import create_app
 from cds_service.settings import Settings
 from tests.hooks.calling import ENVIRON, HOOK_INSTANCE, PATH, body
-from tests.hooks.living import TODAY, prefetch
+from tests.hooks.living import TODAY, bundle, prefetch, problem
 from tests.hooks.tokens import Heard, write
 
 SIGN = PATH.replace("patient-view", "order-sign")
@@ -93,3 +93,14 @@ def test_132_a_call_without_a_token_is_noted_with_its_service_and_without_a_clie
     assert (first["event"], second["event"]) == ("not admitted", "refused")
     assert first["service"] == second["service"] == "b12-patient-view"
     assert "client" not in first
+
+
+def test_a_search_that_brought_only_other_peoples_resources_is_one_line_without_a_word_about_a_patient():
+    foreign = {"subject": {"reference": "Patient/pt-2"}}
+    first, second = lines(sent(prefetch=prefetch(conditions=bundle(problem(**foreign)))))
+    assert first["warnings"] == ["only-other-patients-resources"]
+    assert (second["event"], second["level"]) == ("only other patients' resources", "warning")
+    assert (second["keys"], second["hookInstance"]) == (["conditions"], HOOK_INSTANCE)
+    assert "pt-" not in json.dumps([first, second])
+    (line,) = lines(sent(prefetch=prefetch(conditions=bundle(problem(), problem("84229001", **foreign)))))
+    assert line["warnings"] == []
