@@ -107,6 +107,16 @@ def add_what_people_see(app: Flask, settings: Settings, site: Site, content: Con
     )
     add_pages(app, client, site.limit, settings.demo, settings.bases_without_client)
     add_content_pages(app, {"": content, **contents_of(site.callers)}, client.today)
+    if settings.demo or settings.studio:
+        from .ui.studio import Studio, add_studio
+
+        def configured(pathway: str, other: Content) -> ClientConfig:
+            return client_config(settings.model_copy(update={"pathway": pathway}), other)
+
+        def ours() -> Content:
+            return load_content(content.folder) if content.site.folder else content
+
+        add_studio(app, Studio(ours, configured, client.today), site.limit)
 
 
 def visitor(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""`b12-cds new-site DIR` and `check --site DIR --html`: the folder of a site begun, and the sheet to sign for it.
+"""The folder of a site begun (`b12-cds new-site`), and the sheet to sign for it (`check --site --html`, the studio).
 
 The sheet holds on two to four printed pages what a clinical safety officer signs for: what the folder changes, which
 shipped vignettes are answered otherwise because of it, the worst first, what to look at, and the digest of the content.
@@ -23,7 +23,7 @@ h2{font-size:11pt;margin:1em 0 .3em}
 p{margin:.3em 0}table{border-collapse:collapse;table-layout:fixed;width:100%}ul{margin:.2em 0;padding-left:1.2em}
 th,td{border:1px solid #999;overflow-wrap:anywhere;padding:.25em .4em;text-align:left;vertical-align:top}
 th{background:#eee}h2{break-after:avoid}
-tr{break-inside:avoid}.count{width:9%}.sign td{height:2.6em}code{font-size:.9em}"""
+tr{break-inside:avoid}.count{width:9%}.answer{width:35%}.sign td{height:2.6em}code{font-size:.9em}"""
 NEW_SITE = {
     "site.toml": """# What only this site decides. Everything here may be left out.
 # name = "Example Hospital"
@@ -58,11 +58,12 @@ def begin_site(folder: Path, version: str) -> list[Path]:
     return list(paths)
 
 
-def approval_sheet(ours: Content, theirs: Content, found: Tried, today: date) -> str:
-    """The sheet as one HTML page without outside parts."""
+def approval_sheet(ours: Content, theirs: Content, found: Tried, today: date, head: str = "") -> str:
+    """The sheet as one HTML page, without outside parts unless `head` links to STYLE as a file."""
     title = f"Approval of the content of {theirs.site.name or 'a site without a name'}"
-    parts = [f"<h1>{escape(title)}</h1>", *whose(ours, theirs, today)]
-    parts += section("Look at this before you sign", [*cautions(ours, theirs, today), *remarks(theirs, today)])
+    folder = "" if head else f" Folder: <code>{escape(str(theirs.site.folder))}</code>."
+    parts = [f"<h1>{escape(title)}</h1>", *whose(ours, theirs, today, folder)]
+    parts += hazards([*cautions(ours, theirs, today), *remarks(theirs, today)])
     parts += section("Who falls through to another row, worst first", falling_through(ours, theirs, found.otherwise))
     for name, lines in difference(ours, theirs).items():
         parts += section(f"What changes: {name}", lines)
@@ -74,7 +75,7 @@ def approval_sheet(ours: Content, theirs: Content, found: Tried, today: date) ->
     parts += signatures()
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+        f"{head or f'<style>{STYLE}</style>'}</head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 
 
@@ -84,14 +85,29 @@ def remarks(content: Content, today: date) -> tuple[str, ...]:
     return (*content.remarks, late) if late else content.remarks
 
 
-def whose(ours: Content, theirs: Content, today: date) -> Iterator[str]:
+def whose(ours: Content, theirs: Content, today: date, folder: str) -> Iterator[str]:
     """Which content is signed for, to the byte."""
     yield (
-        f"<p>{escape(theirs.title)}, version {escape(theirs.version)}, as of {today}. Folder: "
-        f"<code>{escape(str(theirs.site.folder))}</code>.</p>"
+        f"<p>{escape(theirs.title)}, version {escape(theirs.version)}, as of {today}.{folder}</p>"
         f"<p>Digest with this folder <code>{escape(theirs.digest)}</code>, without it "
-        f"<code>{escape(ours.digest[:16])}…</code>. Open hazards: deploy/safety/hazard-log.md of this version.</p>"
+        f"<code>{escape(ours.digest[:16])}…</code>. The hazards of the service "
+        "itself are those of deploy/safety/hazard-log.md of this version.</p>"
     )
+
+
+def hazards(lines: Iterable[str]) -> Iterator[str]:
+    """What must be answered before somebody signs, each with room for the answer."""
+    found = list(lines)
+    yield "<h2>Open hazards: look at this before you sign</h2>"
+    if not found:
+        yield "<p>The check found none.</p>"
+        return
+    yield '<table class="hazards"><thead><tr><th>Hazard</th><th class="answer">Accepted because, or mended by</th></tr>'
+    yield "</thead><tbody>"
+    yield from (f"<tr><td>{escape(line)}</td><td></td></tr>" for line in found[:MOST_LINES])
+    yield "</tbody></table>"
+    if len(found) > MOST_LINES:
+        yield f"<p>… and {len(found) - MOST_LINES} more: b12-cds check --site prints all.</p>"
 
 
 def section(title: str, lines: Iterable[str]) -> Iterator[str]:

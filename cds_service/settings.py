@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     secrets_dir: Path | None = None  # files named CDS_STORE_URL and so on: what is set in neither place is our default
     clients: Path | None = None
     playground: bool = False  # the pages for people, with real clients too; a demo always has them
+    studio: bool = False  # /content/edit with real clients too, where the pages are shown; a demo always has it
     workers: int = Field(1, ge=1, le=64)
     max_body_mb: int = Field(30, ge=1, le=200)  # of a call, and of a FHIR server's answer
     metrics_port: int = Field(0, ge=0, le=65_535)  # 0: none

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from threading import Lock
 from typing import Any
 
 from .cdshooks.client_config import ClientConfig
@@ -189,14 +190,53 @@ class Changed:
         return f"{patient}: {'; '.join(parts)}" if parts else patient
 
 
-def answered_otherwise(vignettes: Iterable[Vignette], ours: ClientConfig, theirs: ClientConfig) -> list[Changed]:
-    """The vignettes whose one call the two services answer otherwise."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A shipped vignette, its call, and what of the answer a clinician would notice."""
+
+    vignette: Vignette
+    saved: Saved
+    before: Mapping[str, str]
+
+
+class Baseline:
+    """What our own content answers to the shipped vignettes. Each pathway is asked once, and then compared with any
+    number of folders."""
+
+    def __init__(self, ours: Content, configured: Configured) -> None:
+        self.ours, self.configured = ours, configured
+        self._lock = Lock()
+        self._vignettes: dict[str, Vignette] = {}
+        self._answered: dict[str, list[Answered]] = {}
+
+    def vignettes(self, pathway: str) -> list[Vignette]:
+        """Those of a pathway."""
+        with self._lock:
+            self._vignettes = self._vignettes or shipped_vignettes()
+        return shipped(self._vignettes, pathway)
+
+    def answered(self, pathway: str) -> list[Answered]:
+        """Those of a pathway, with our own answers."""
+        vignettes = self.vignettes(pathway)
+        with self._lock:
+            if pathway not in self._answered:
+                self._answered[pathway] = answered_by(vignettes, self.configured(pathway, self.ours))
+            return self._answered[pathway]
+
+
+def answered_by(vignettes: Iterable[Vignette], service: ClientConfig) -> list[Answered]:
+    """The vignettes' calls, and what this service answers."""
+    saved = [(each, saved_vignette(each, service.content)) for each in vignettes]
+    return [Answered(vignette, call, outcome(asked(call, service))) for vignette, call in saved]
+
+
+def answered_otherwise(baseline: Iterable[Answered], theirs: ClientConfig) -> list[Changed]:
+    """The vignettes whose one call the other service answers otherwise."""
     found = []
-    for vignette in vignettes:
-        saved = saved_vignette(vignette, ours.content)
-        before, after = outcome(asked(saved, ours)), outcome(asked(saved, theirs))
-        if before != after:
-            found.append(Changed(vignette, before, after))
+    for each in baseline:
+        after = outcome(asked(each.saved, theirs))
+        if each.before != after:
+            found.append(Changed(each.vignette, each.before, after))
     return found
 
 
@@ -228,17 +268,16 @@ class Tried:
         return all(each.holds for each in self.boundaries)
 
 
-def try_out(ours: Content, theirs: Content, configured: Configured) -> Tried:
+def try_out(baseline: Baseline, theirs: Content) -> Tried:
     """Every pathway at the site's boundaries, and every shipped vignette again."""
     found = Tried()
-    every = shipped_vignettes()
     for name in theirs.pathways:
-        plain, local = (configured(name, content) for content in (ours, theirs))
+        plain, local = (baseline.configured(name, content) for content in (baseline.ours, theirs))
         found.boundaries += boundaries(plain, local)
         found.untried += [f"{name}: {threshold}" for threshold in untried(plain, local)]
-        vignettes = shipped(every, name)
-        found.vignettes += len(vignettes)
-        found.otherwise += answered_otherwise(vignettes, plain, local)
+        answered = baseline.answered(name)
+        found.vignettes += len(answered)
+        found.otherwise += answered_otherwise(answered, local)
     return found
 
 

@@ -14,7 +14,7 @@ from ..content.difference import cautions, difference
 from ..content.faults import ContentError
 from ..content.files import cards_folder
 from ..settings import Settings, SettingsError
-from ..site_trial import Tried, by_kind, falling_through, try_out
+from ..site_trial import Baseline, Tried, by_kind, falling_through, try_out
 
 Echo = Callable[..., None]  # click.echo: a line, on the standard error stream with err=True
 
@@ -42,7 +42,7 @@ def check_site(
         return 1
     try:
         day = today(settings.zone_with(theirs.site.time_zone))
-        found = try_out(ours, theirs, lambda name, content: service(name, content, settings))
+        found = try_out(Baseline(ours, lambda name, content: service(name, content, settings)), theirs)
     except (ContentError, SettingsError) as error:
         echo(f"b12-cds: {error}", err=True)
         return 1

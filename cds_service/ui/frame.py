@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from cds_service.approval import STYLE as SHEET
 from cds_service.content.print import STYLE
 from cds_service.web.calls import CallLimit
 from cds_service.web.messages import Refused
@@ -95,8 +96,10 @@ def add_frame(app: Flask, demo: bool, playground: bool) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     files = {path.name: (path.read_bytes(), TYPES[path.suffix]) for path in (HERE / "static").iterdir()}
     files["print.css"] = (STYLE.encode(), TYPES[".css"])
+    files["sheet.css"] = (SHEET.encode(), TYPES[".css"])
     app.add_url_rule("/static/<filename>", "static", Static(files).send, methods=["GET"])
     app.jinja_env.globals["navigation"] = navigation
+    app.jinja_env.globals["has_page"] = has_page
     app.jinja_env.globals["banner"] = (DEMO if demo else BESIDE_CLIENTS) if playground else ""
     app.after_request(harden)
 
@@ -104,6 +107,11 @@ def add_frame(app: Flask, demo: bool, playground: bool) -> None:
 def navigation() -> list[tuple[str, str, str]]:
     """The pages that this service has."""
     return [each for each in PAGES if each[1] in current_app.view_functions]
+
+
+def has_page(endpoint: str) -> bool:
+    """Does this service have the page, to be linked to?"""
+    return endpoint in current_app.view_functions
 
 
 def harden(response: Response) -> Response:

@@ -16,11 +16,11 @@ from cds_service.content.difference import difference
 from cds_service.content.files import cards_folder, shipped_folder
 from cds_service.examples.vignettes import shipped_vignettes
 from cds_service.settings import Settings
-from cds_service.site_trial import Tried, answered_otherwise
+from cds_service.site_trial import Tried, answered_by, answered_otherwise
 
 SETTINGS = ("CDS_DEMO", "CDS_PATHWAY", "CDS_PREFETCH", "CDS_TIME_ZONE", "CDS_FHIR_BASES", "CDS_SITE_DIR")
 SAID = (
-    "Look at this before you sign",
+    "look at this before you sign",
     "What changes: Limits",
     "What moves: ",
     " → ",
@@ -48,7 +48,7 @@ def test_the_sheet_to_sign_says_what_changes_what_moves_and_has_lines_for_names(
     ours, theirs = load_content(cards_folder()), load_content(cards_folder(), site)
     some = list(islice((each for each in shipped_vignettes().values() if each.pathway == "uk-ng239"), 60))
     plain, local = (client_config(Settings(), each) for each in (ours, theirs))
-    found = Tried(otherwise=answered_otherwise(some, plain, local), vignettes=len(some))
+    found = Tried(otherwise=answered_otherwise(answered_by(some, plain), local), vignettes=len(some))
     page = approval_sheet(ours, theirs, found, date(2026, 11, 28))
     assert page.startswith("<!doctype html>")
     assert [each for each in SAID if each not in page] == []

@@ -15,7 +15,7 @@ from cds_service.content.faults import ContentError
 from cds_service.content.files import cards_folder
 from cds_service.examples.vignettes import DEFAULT_DAY, Vignette
 from cds_service.settings import Settings
-from cds_service.site_trial import answered_otherwise, falling_through
+from cds_service.site_trial import answered_by, answered_otherwise, falling_through
 from tests.book import content, play, service
 
 LOW = {"analyte": "b12", "value": "132", "unit": "pmol/L", "days_ago": 3}
@@ -62,7 +62,7 @@ def test_a_row_that_is_off_gives_its_label_and_no_card_and_nobody_falls_into_the
 def test_falling_through_is_a_word_of_its_own_and_check_says_who_goes_where(tmp_path: Path):
     gone = at_site(tmp_path, "treat", '[[row]]\nid = "neuro"\nfall_through = true\n')
     theirs = client_config(Settings(demo=True, pathway="uk-ng239"), gone)
-    otherwise = answered_otherwise([told(LOW, TINGLING)], service("uk-ng239"), theirs)
+    otherwise = answered_otherwise(answered_by([told(LOW, TINGLING)], service("uk-ng239")), theirs)
     (line,) = falling_through(content(), gone, otherwise)
     assert line.startswith("uk-ng239: 1 vignette of treat/neuro now go to treat/")
     assert "hydroxocobalamin-neuro" in line

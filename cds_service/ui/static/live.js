@@ -1,6 +1,6 @@
 /* Forms answered in place: the page that the server would have sent is fetched, and only what changes is exchanged. */
 const PARTS = ["answer", "rest"];
-const IN_PLACE = new Set(["/", "/feedback", "/tray"]);
+const IN_PLACE = new Set(["/", "/feedback", "/tray", "/content/edit"]);
 const PAUSE = 150; // ms after the last key
 let running = null;
 let timer = 0;
@@ -18,7 +18,7 @@ export function live(prepared) {
   for (const kind of ["input", "change"]) {
     document.addEventListener(kind, (event) => {
       const form = event.target.form;
-      if (!form || !form.hasAttribute("data-live")) return;
+      if (!form || !form.hasAttribute("data-live") || event.target.hasAttribute("data-waits")) return;
       clearTimeout(timer);
       timer = setTimeout(() => answered(form, null, prepared, false), kind === "change" ? 0 : PAUSE);
     });
@@ -43,7 +43,7 @@ export async function answered(form, button, prepared, asked) {
   }
   place?.removeAttribute("aria-busy");
   const fault = page.querySelector("[role=alert]");
-  const whole = !PARTS.every((id) => document.getElementById(id) && page.getElementById(id));
+  const whole = button?.hasAttribute("data-whole") || !PARTS.every((id) => document.getElementById(id) && page.getElementById(id));
   if (whole && (asked || !fault)) {
     document.title = page.title;
     document.querySelector("main").replaceWith(page.querySelector("main"));
@@ -52,7 +52,7 @@ export async function answered(form, button, prepared, asked) {
   } else {
     document.title = page.title;
     for (const id of PARTS) document.getElementById(id).replaceWith(page.getElementById(id));
-    if (asked && form.matches(".patient")) document.querySelector(".values").replaceWith(page.querySelector(".values"));
+    if (asked && form.matches(".patient, .studio")) document.querySelector(".values").replaceWith(page.querySelector(".values"));
   }
   prepared(document);
   if (asked) document.getElementById(action.hash.slice(1) === "history" ? "tray" : "cards")?.focus();

@@ -4,11 +4,13 @@ import { live } from "./live.js";
 import { link } from "./link.js";
 import { whatIf } from "./whatif.js";
 import { tabs } from "./tabs.js";
+import { studio } from "./studio.js";
 
 const prepared = (part) => { copyButtons(part); tabs(part); };
 prepared(document);
 live(prepared);
 link();
 whatIf();
+studio();
 const fold = document.querySelector("details[data-fold]");
 if (fold && document.querySelector("article.card") && matchMedia("(max-width: 61.9rem)").matches) fold.open = false;
