@@ -131,6 +131,9 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
     for row, wanted in expect.get("indicators", {}).items():
         if levels.get(row, "none") != wanted:
             found.append(f"indicators: {row}: expected {wanted}, got {levels.get(row, 'none')}")
+    later = {name for draft in drafts if draft.kind == "follow-up" for name in draft.id.split()}
+    found += [f"has_follow_ups: {each} is missing" for each in expect.get("has_follow_ups", ()) if each not in later]
+    found += [f"no_follow_ups: {each} is drafted" for each in expect.get("no_follow_ups", ()) if each in later]
     found += [f"has_tests: {name} is missing in {tests}" for name in expect.get("has_tests", ()) if name not in tests]
     found += [
         f"says: {text!r} is missing in:\n{said}"

@@ -227,12 +227,12 @@ class Writer:
         return all(self.measured(analyte, orderable.current_days) for analyte in orderable.measures)
 
     def is_ordered(self, orderable: str) -> bool:
-        """Is there an open order of this test, or a draft of it in the call?"""
+        """Is there an open order of this test, or a draft in the call? Of an injection, for the one that is due."""
         record = self.case.record
-        asked = {each.orderable for each in record.orders} | {
-            each.orderable for each in record.selected + record.beside
-        }
-        return orderable in asked
+        drafted = {each.orderable for each in record.selected + record.beside}
+        if orderable == INJECTION:
+            return orderable in drafted or "injection_asked_for" in self.found
+        return orderable in drafted or any(each.orderable == orderable for each in record.orders)
 
     def measured(self, analyte: str, days: int) -> bool:
         """Is there a result that is young enough and that could be judged?"""
@@ -253,11 +253,17 @@ class Writer:
         if self.from_table(row):
             table = first_match(self.pathway.treat, self.found).regimens
             choices += [choice for choice in table if matches(choice, self.found)]
-        regimens = [self.pathway.regimens[each] for each in dict.fromkeys(choice.id for choice in choices)]
+        regimens = [self.by_route(each) for each in dict.fromkeys(choice.id for choice in choices)]
         if self.none_fits:
             return []
         cyano = self.pathway.groups.get("cyanocobalamin", frozenset()) if "leber" in self.found else frozenset()
         return [each for each in regimens if each.ingredient not in cyano]
+
+    def by_route(self, name: str) -> Regimen:
+        """The regimen; where a muscle may bleed, the one under the skin that the pathway has in its place."""
+        regimen = self.pathway.regimens[name]
+        deep = regimen.under_skin if "muscle_bleeds" in self.found else ""
+        return self.pathway.regimens[deep] if deep else regimen
 
     def from_table(self, row: Row) -> bool:
         """Does a row of another table take its regimen from the treatment table?"""
@@ -278,13 +284,17 @@ class Writer:
         return [*drafts, Draft(FOLLOW_UP, later)] if later else drafts
 
     def follow_ups(self) -> list[str]:
-        """What is to be done after a regimen has begun, and is not ordered yet."""
-        ordered = {each.orderable for each in self.case.record.orders}
-        return [
-            each.id
-            for each in self.pathway.follow_ups.values()
-            if matches(each, self.found) and each.orderable not in ordered
-        ]
+        """What is to be done after a regimen has begun, and is not ordered yet for about that day."""
+        due = [each for each in self.pathway.follow_ups.values() if matches(each, self.found)]
+        return [each.id for each in due if not self.is_planned(each)]
+
+    def is_planned(self, follow_up: FollowUp) -> bool:
+        """Is its test ordered for about the day of the follow-up? An order that names no day is for the day it was
+        written on."""
+        case, day = self.case, follow_up.day(self.case.today)
+        asked = [each.planned or each.written for each in case.record.orders if each.orderable == follow_up.orderable]
+        near = case.limits.days("order-near")
+        return any(planned is not None and abs((planned - day).days) <= near for planned in asked)
 
     def may_draft(self, regimen: Regimen) -> bool:
         """Not with medicines unknown or an allergy; no intramuscular injection with very low platelets."""

@@ -15,6 +15,7 @@ from .tables import Pathway, Row
 
 SEVERITY = {"none": 0, "info": 1, "warning": 2, "critical": 3}
 ORDER = ("safety", "course")
+ON_TREATMENT = "on-treatment"  # the label of a patient whose course is told instead
 ACT_FIRST = ("S1", "S1b")  # the safety rows that act before any result is there
 REGIMEN_FIRST = ("safety/S1", "safety/S1b", "safety/S1c", "treat", "course")  # whose regimen an answer carries
 
@@ -28,6 +29,7 @@ class Decision:
     advice: tuple[Advice, ...]
     findings: dict[str, Finding]
     course: str = ""  # the id of the course row; "" where the pathway tells of no course
+    treat: str = "none"  # how far the interpretation goes: none | after (when the test is back) | consider | now
 
 
 def decide(assessment: Assessment, pathway: Pathway) -> Decision:
@@ -56,7 +58,7 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
     advice = composed(one_regimen([each for each in advice if each.indicator != "none"]))
     if pathway.problem_list and (interpret.label == "confirmed" or id_of(course) == "lapsed") and "coded" not in found:
         advice = with_problem(advice)
-    return Decision(interpret.label, tuple(rows), tuple(sorted(advice, key=urgency)), found, id_of(course))
+    return Decision(interpret.label, tuple(rows), tuple(sorted(advice, key=urgency)), found, id_of(course), treat)
 
 
 def with_problem(advice: list[Advice]) -> list[Advice]:
@@ -128,8 +130,10 @@ def treatment(row: Row, found: dict[str, Finding]) -> str:
 
 
 def note_staleness(row: Row, found: dict[str, Finding]) -> None:
-    """Was one of the results that chose this row stale? Then it is repeated before anything else is done."""
-    chose = {each for name in holding(row, found) for each in found[name].because}
+    """Was one of the results that chose this row stale? Then it is repeated before anything else is done. The B12 that
+    is judged chose it in any case: by its band, or because it is not deficient."""
+    names = [*holding(row, found), *(("b12_stale",) if "b12_stale" in found and row.label != ON_TREATMENT else ())]
+    chose = {each for name in names for each in found[name].because}
     stale = [each for name in ("b12_stale", "marker_stale") if name in found for each in found[name].because]
     because = tuple(each for each in stale if each in chose)
     if not because or "stale_exempt" in found:

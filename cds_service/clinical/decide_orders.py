@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 
 from .advice import REMOVAL, TREATING, Advice, Draft, Writer, first_match, matches, named
 from .case import Because
@@ -21,15 +22,14 @@ from .ordered import of_group
 from .record import Order
 from .tables import Limits, Pathway, Phase, Regimen
 
-DIFFERS, UNSURE = "order_differs", "order_unchecked"
+DIFFERS, UNSURE, SECOND = "order_differs", "order_unchecked", "order_second_choice"
 WEEK = Decimal(7)
 DAYS = {"d": Decimal(1), "wk": WEEK, "mo": Decimal("30.4375"), "a": Decimal("365.25")}
 MICROGRAMS = {"mg": Decimal(1000), "microgram": Decimal(1)}
 LIFELONG, PREVENTION = "course/lifelong", "course/bariatric"
 UNCHECKED = "unchecked"
 DOSE_UNCLEAR = "dose-unclear"
-# By injection more than this many times the regimen is a slip; tablets of 1 mg where 50 micrograms are enough are not.
-EXCESS = {True: 4, False: 40}
+BY_MOUTH_ALONE = "by-mouth-alone"  # it fits, and an injection that fits comes first
 
 
 def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
@@ -48,9 +48,14 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
     writer = Writer(assessment.case, pathway, found, values)
     rows = [row for row in pathway.orders if matches(row, found)]
     advice = [each for each in (writer.advice(row, level(row, found)) for row in rows) if each.indicator != "none"]
-    checking = {named(row) for row in rows if DIFFERS in row.when}
+    checking = {named(row): name for row in rows for name in (DIFFERS, SECOND) if name in row.when}
     advice = composed(one_regimen(advice))
-    advice = [with_replacements(each, differing) if each.row in checking else each for each in advice]
+    advice = [
+        with_replacements(each, [one for one in differing if finding_of(one) == checking[each.row]])
+        if each.row in checking
+        else each
+        for each in advice
+    ]
     removing = {named(row): found[row.removes] for row in rows if row.removes in found}
     advice = [with_removals(each, removing[each.row]) if each.row in removing else each for each in advice]
     advice = advice or unseen(writer)
@@ -61,15 +66,21 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
 def note_differences(
     differing: list[Difference], found: dict[str, Finding], values: dict[str, str], pathway: Pathway
 ) -> None:
-    """Findings order_differs and order_unchecked, and the words of {differences}."""
-    told: dict[str, list[Because]] = {DIFFERS: [], UNSURE: []}
+    """Findings order_differs, order_unchecked and order_second_choice, and the words of {differences}."""
+    told: dict[str, list[Because]] = {DIFFERS: [], UNSURE: [], SECOND: []}
     for each in differing:
         texts = [pathway.messages[f"difference.{key}"] for key in each.keys]
-        name = UNSURE if {*each.keys} <= {UNCHECKED, DOSE_UNCLEAR} else DIFFERS
-        told[name] += [Because(each.order.reference, text) for text in texts]
+        told[finding_of(each)] += [Because(each.order.reference, text) for text in texts]
     found.update((name, Finding(name, tuple(because))) for name, because in told.items() if because)
-    words = dict.fromkeys(each.text for each in (*told[DIFFERS], *told[UNSURE]))
+    words = dict.fromkeys(each.text for because in told.values() for each in because)
     values["differences"] = "\n".join(f"- {text}" for text in words)
+
+
+def finding_of(difference: Difference) -> str:
+    """The finding that a difference makes."""
+    if difference.keys == (BY_MOUTH_ALONE,):
+        return SECOND
+    return UNSURE if {*difference.keys} <= {UNCHECKED, DOSE_UNCLEAR} else DIFFERS
 
 
 def with_replacements(advice: Advice, differing: list[Difference]) -> Advice:
@@ -159,12 +170,21 @@ def check_orders(writer: Writer, fit: Fit) -> list[Difference]:
     differing = []
     for order in orders:
         alike = [each for each in fit.regimens if is_injected(each) == by_injection(order)]
-        if keys := differences(order, alike, injected, fit, limits):
+        keys = differences(order, alike, injected, fit, limits)
+        if not keys and alone(order, alike, injected, fit):
+            first = fit.regimens[0]
+            differing.append(Difference(order, (BY_MOUTH_ALONE,), first if writer.may_draft(first) else None))
+        elif keys:
             regimen = next((each for each in (*alike, *fit.regimens) if writer.may_draft(each)), None)
             superfluous = regimen is not None and is_drafted(regimen, plan, injected, fit, limits)
             offered = None if fit.on_injections or keys == [UNCHECKED] or superfluous else regimen
             differing.append(Difference(order, tuple(keys), offered))
     return differing
+
+
+def alone(order: Order, alike: list[Regimen], injected: list[Order], fit: Fit) -> bool:
+    """Is the order by mouth, the only one, and the first of the regimens that fit an injection?"""
+    return is_injected(fit.regimens[0]) and bool(alike) and not by_injection(order) and not injected
 
 
 def is_drafted(regimen: Regimen, plan: list[Order], injected: list[Order], fit: Fit, limits: Limits) -> bool:
@@ -188,7 +208,7 @@ def differences(order: Order, alike: list[Regimen], injected: list[Order], fit: 
         return [*found, UNCHECKED]
     if too_little(order, alike[0]):
         found.append("dose")
-    elif too_much(order, alike):
+    elif too_much(order, alike, limits):
         found.append("dose-high")
     elif by_injection(order) and order.phases[0].dose is None:
         found.append(DOSE_UNCLEAR)
@@ -252,14 +272,19 @@ def too_little(order: Order, regimen: Regimen) -> bool:
     return order.per_day is not None and order.per_day < needed / interval(wanted)
 
 
-def too_much(order: Order, regimens: list[Regimen]) -> bool:
-    """Many times what the strongest of the regimens gives in the same time: a slip of the unit or of the timing."""
+def too_much(order: Order, regimens: list[Regimen], limits: Limits) -> bool:
+    """Many times what the strongest of the regimens gives in the same time: a slip of the unit or of the timing. By
+    mouth many more: 1 mg where 50 micrograms are enough is none."""
+    most = "excess-injected" if by_injection(order) else "excess-by-mouth"
     first = order.phases[0]
-    given = first.dose / first.interval if first.dose is not None and first.interval else order.per_day
+    given = None if order.per_day is None else Fraction(order.per_day)
+    if first.dose is not None and first.interval:
+        given = Fraction(first.dose) / Fraction(first.interval)
     strongest = max(
-        (each.dose_high or each.dose) * MICROGRAMS[each.dose_unit] / interval(each) for each in firsts(regimens)
+        Fraction(each.dose_high or each.dose) * Fraction(MICROGRAMS[each.dose_unit]) / Fraction(interval(each))
+        for each in firsts(regimens)
     )
-    return given is not None and given > strongest * EXCESS[by_injection(order)]
+    return most in limits and given is not None and given > strongest * Fraction(limits[most])
 
 
 def firsts(regimens: list[Regimen]) -> list[Phase]:

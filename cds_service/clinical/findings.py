@@ -386,6 +386,8 @@ def record_incomplete(case: Case) -> Found:
 
 RULES.limit("loading-doses", "doses a week", "Loading doses are at least", optional=True)
 RULES.limit("loading-short", "days", "A loading phase is too short up to", optional=True, refines=True)
+RULES.limit("excess-injected", "times", "An injection is far too much above", optional=True, refines=True)
+RULES.limit("excess-by-mouth", "times", "B12 by mouth is far too much above", optional=True, refines=True)
 RULES.decided(
     "repeat_first", "the result that this rests on is too old: repeat it first", "b12_stale marker_stale stale_exempt"
 )
@@ -403,13 +405,19 @@ RULES.decided(
     "order_differs",
     "the B12 order differs from the regimen that fits this patient",
     "cobalamin_ordered",
-    "loading-doses loading-short",
+    "loading-doses loading-short excess-injected excess-by-mouth",
 )
 RULES.decided(
     "order_unchecked",
     "the B12 order could not be compared with the regimen that fits this patient",
     "cobalamin_ordered",
-    "loading-doses loading-short",
+    "loading-doses loading-short excess-injected excess-by-mouth",
+)
+RULES.decided(
+    "order_second_choice",
+    "only B12 by mouth is ordered, and of the regimens that fit an injection comes first",
+    "cobalamin_ordered",
+    "loading-doses loading-short excess-injected excess-by-mouth",
 )
 
 REGISTRY = Registry(

@@ -7,6 +7,7 @@ from datetime import date
 
 from .case import Because, Case, written
 from .course import by_mouth, is_enough, is_in_force
+from .record import OpenOrder
 from .rules import Found, Rules
 from .tables import months_before
 
@@ -14,6 +15,7 @@ RULES = Rules()
 finding, step = RULES.finding, RULES.step
 
 RULES.limit("due-soon", "days", "The next injection is announced before it is due by")
+RULES.limit("order-near", "days", "An order is for the same thing if its day differs by at most")
 RULES.limit("overdue-long", "days", "An overdue injection is a warning after more than")
 RULES.limit("tablets-window", "days", "Tablets that ended count as treatment for")
 RULES.limit("no-dose", "months", "Injections begin again with loading after a gap of")
@@ -91,9 +93,26 @@ def injection_order(case: Case) -> Found:
     return [Because(each.reference, f"B12 injections ordered, {written(each.renewed)}") for each in standing]
 
 
-@finding("injection_asked_for", "the next B12 injection is already requested", reads="open orders")
+@finding(
+    "injection_asked_for",
+    "the next B12 injection is already requested",
+    follows_from="course",
+    limits="order-near",
+    reads="open orders",
+)
 def injection_asked_for(case: Case) -> Found:
-    return [Because(each.reference, "ordered") for each in case.record.orders if each.orderable == "b12-injection"]
+    """For about the day on which it is due; one without a day, if it was written since the last dose."""
+    due, last = case.course.due, case.course.last
+    day = max(due, case.today) if due else case.today
+    asked = [each for each in case.record.orders if each.orderable == "b12-injection"]
+    return [Because(each.reference, "ordered") for each in asked if is_about(case, each, day, last)]
+
+
+def is_about(case: Case, order: OpenOrder, day: date, since: date | None) -> bool:
+    """Is the order for about that day? One that names none, if it was not written before `since`."""
+    if order.planned is not None:
+        return abs((order.planned - day).days) <= case.limits.days("order-near")
+    return since is None or order.written is None or order.written >= since
 
 
 @finding("overdue", "the next B12 injection is overdue", follows_from="course on_im_by_dose")

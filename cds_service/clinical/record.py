@@ -219,6 +219,7 @@ class OpenOrder:
     reference: str
     orderable: str  # an id of orderables.toml
     written: date | None = None
+    planned: date | None = None  # the day for which it is asked, where that is said
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ class Phase:
     dose: Decimal
     dose_high: Decimal | None  # an upper dose where the source gives a range
     dose_unit: str  # mg | microgram
-    route: str  # im | oral
+    route: str  # im | sc | oral
     frequency: int
     period: Decimal
     period_high: Decimal | None
@@ -195,6 +195,7 @@ class Regimen:
     codings: tuple[tuple[str, str, str], ...] = ()  # (system, code, display)
     also: tuple[str, ...] = ()  # ingredients that a clinician's own order may have instead
     least_dose: Decimal | None = None  # the first dose of another recognised schedule, in the phase's unit
+    under_skin: str = ""  # the regimen that takes its place where an injection into a muscle may bleed
 
 
 @dataclass(frozen=True, slots=True)

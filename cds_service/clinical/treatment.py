@@ -200,6 +200,14 @@ def anticoagulant(case: Case) -> Found:
     return named(case, [entry for entry in case.medicines("anticoagulant") if entry.active])
 
 
+any_of(
+    "muscle_bleeds",
+    "an injection into a muscle may bleed: an anticoagulant, or platelets below their limit",
+    "anticoagulant",
+    "platelets_below_im",
+)
+
+
 @finding(
     "nitrous_oxide",
     "recreational nitrous oxide is recorded, now or recently",

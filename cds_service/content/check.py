@@ -128,6 +128,7 @@ def provenances(pathway: Pathway) -> Iterable[tuple[str, Provenance]]:
         ("thresholds", pathway.thresholds),
         ("orderables", pathway.orderables),
         ("regimens", pathway.regimens),
+        ("follow-ups", pathway.follow_ups),
     ):
         for item in items.values():
             yield f'{pathway.id}/{file}.toml {file[:-1]} "{item.id}"', item.provenance
@@ -266,6 +267,8 @@ def check_regimen(
     for other in regimen.also:
         if other not in known:
             faults.unknown(place, "ingredient", other, known)
+    if regimen.under_skin and regimen.under_skin not in pathway.regimens:
+        faults.unknown(place, "regimen", regimen.under_skin, pathway.regimens)
     if not regimen.text.lower().startswith(pathway.displays[regimen.ingredient].lower()):
         faults.add(place, f"text must begin with the ingredient, {pathway.displays[regimen.ingredient]!r}")
     if words.find(regimen.text, "medicine") != (regimen.ingredient,):

@@ -136,7 +136,7 @@ def done(pathway: Pathway, choice: Choice) -> tuple[str, Findings]:
     if regimen is None:
         return "", NOTHING  # a test changes nothing until its result is there
     first = regimen.phases[0]
-    if first.route != "im":
+    if first.route == "oral":
         return "B12 by mouth is begun", TABLETS | {"on_oral_high"}
     loads = first.count is not None or first.duration is not None
     return ("loading is begun", LOADING) if loads else ("the injection is given", DOSE)

@@ -56,7 +56,7 @@ KEYS = {"thresholds": "Threshold", "regimens": "Regimen", "orderables": "Test", 
         "placeholders": "Placeholder", "sources": "Source"}  # fmt: skip
 TITLED = {"thresholds": "In words", "analytes": "Name"}
 LIFELONG = "lifelong"
-ROUTES = {"im": "into a muscle", "oral": "by mouth"}
+ROUTES = {"im": "into a muscle", "sc": "deep under the skin", "oral": "by mouth"}
 PERIODS = {"d": "day", "wk": "week", "mo": "month", "a": "year"}
 
 
@@ -165,7 +165,8 @@ def regimen_entry(regimen: Regimen) -> Entry:
     """A regimen: its medicine, and its phases in sequence."""
     codes = (Said(written_coding(coding)) for coding in regimen.codings)
     phases = tuple(Said(phase_in_words(phase)) for phase in regimen.phases)
-    facts = (Fact("Medicine", (Said(regimen.text), *codes)), Fact("Phases", phases))
+    deep = plain(("Where a muscle may bleed", regimen.under_skin))
+    facts = (Fact("Medicine", (Said(regimen.text), *codes)), Fact("Phases", phases), *deep)
     texts = (("In the words of a card", regimen.words),)
     return Entry(regimen.id, regimen.title, facts, regimen.provenance, texts)
 

@@ -310,7 +310,7 @@ class PhaseEntry(Shape, frozen=True, kw_only=True):
     id: Literal["loading", "maintenance", "treatment", "prophylaxis"]
     dose: Decimal
     dose_unit: Literal["mg", "microgram"]
-    route: Literal["im", "oral"]
+    route: Literal["im", "sc", "oral"]
     frequency: Count
     period: Decimal
     period_unit: PeriodUnit
@@ -356,6 +356,7 @@ class RegimenEntry(Signed, frozen=True, kw_only=True):
     coded: tuple[CodingTable, ...] = field(name="codings", default=())
     also: Annotated[tuple[Name, ...], Meta(min_length=1)] = ()
     least_dose: Decimal | None = None
+    under_skin: Name = ""
     note: Text = ""
 
     @property

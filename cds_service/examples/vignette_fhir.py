@@ -214,6 +214,7 @@ class Build:
         orderable = self.orderable(told["orderable"])
         code = coded(orderable)
         found = self.begin("ServiceRequest", told, status="active", intent="order", code=code)
+        dated(found, "occurrenceDateTime", self.day(told, "planned"))
         return dated(found, "authoredOn", self.day(told))
 
     def orderable(self, name: str) -> Orderable:

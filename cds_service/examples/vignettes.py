@@ -30,7 +30,7 @@ KEYS = {
     "medicine": {"ingredient", "as", "status", "route", "dose", "every", "ended_days_ago", "ended", "text", "id",
                  "ampoules", "supply", "on", "phases"},
     "allergy": {"substance"},
-    "order": {"orderable"},
+    "order": {"orderable", "planned", "planned_days_ago"},
     "selected": DRAFT,
     "beside": DRAFT,
     "remembered": {"row", "reason", "test", "medicine"},

@@ -55,7 +55,9 @@ def read_order(resource: Resource, reading: Reading) -> None:
     elif reading.calendar.ahead(written):
         reading.ignore(reference, reasons.FUTURE)
     else:
-        reading.orders += [OpenOrder(reference, name, written) for name in ordered]
+        period = resource.occurrence_period
+        planned = reading.calendar.day(resource.occurrence_date_time or (period.start if period else None))
+        reading.orders += [OpenOrder(reference, name, written, planned) for name in ordered]
 
 
 def orderables(resource: Resource, reading: Reading) -> list[str]:

@@ -28,6 +28,12 @@ def lab(analyte: str, value: object, unit: str, days: int = 5, **fields: object)
     return LabResult(analyte=analyte, date=ago(days), value=number, number=str(value), unit=unit, **fields)
 
 
+def antibody(outcome: str, days: int = 5) -> LabResult:
+    """A result of the intrinsic factor antibody: "positive" or "negative"."""
+    reference = f"Observation/antibody-{outcome}-{days}"
+    return LabResult(reference, "intrinsic-factor-antibody", ago(days), outcome=outcome)
+
+
 def problem(concept: str, days: int | None = 30, **fields: object) -> Problem:
     """An active problem recorded so many days ago; None: undated."""
     return Problem(f"Condition/{concept}", concept, recorded=None if days is None else ago(days), **fields)
@@ -76,9 +82,10 @@ def record(*parts: object, sex: str = "female", **fields: object) -> PatientReco
 
 CONCEPTS = (
     "fatigue paraesthesia neuropathy ataxia sacd optic-neuropathy myelopathy vegan coeliac pernicious-anaemia "
-    "bariatric gastrectomy-total nitrous-oxide pregnancy breastfeeding leber dialysis"
+    "bariatric gastrectomy-total nitrous-oxide pregnancy breastfeeding leber dialysis numbness gait-problem "
+    "atrophic-gastritis neuropathy-other-cause alcohol b12-deficiency"
 ).split()
-INGREDIENTS = ("metformin", "omeprazole", "oestrogen-contraceptive", "folic-acid", "anticoagulant")
+INGREDIENTS = ("metformin", "omeprazole", "oestrogen-contraceptive", "folic-acid", "anticoagulant", "methotrexate")
 
 days = st.integers(0, 800)
 b12_results = st.one_of(
@@ -93,6 +100,9 @@ other_results = st.one_of(
     st.builds(lambda value, when: lab("mcv", value, "fL", when), st.integers(70, 125), days),
     st.builds(lambda value, when: lab("haemoglobin", value, "g/L", when), st.integers(50, 160), days),
     st.builds(lambda value, when: lab("platelets", value, "10*9/L", when), st.integers(20, 400), days),
+    st.builds(lambda value, when: lab("ferritin", value, "ug/L", when), st.integers(5, 90), days),
+    st.builds(lambda value, when: lab("folate", value, "ug/L", when), st.integers(1, 12), days),
+    st.builds(lambda outcome, when: antibody(outcome, when), st.sampled_from(("positive", "negative")), days),
     st.builds(lambda value, when: lab("egfr", value, "mL/min/1.73 m2", when), st.integers(5, 110), days),
 )
 problems = st.builds(problem, st.sampled_from(CONCEPTS), st.one_of(st.none(), days))

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.api import (
@@ -61,13 +61,28 @@ def test_no_card_leaves_a_placeholder_unfilled_or_a_summary_too_long(pathway, re
         assert len(advice.summary.encode("utf-16-le")) // 2 <= 139
 
 
-@given(records(untreated), st.integers(0, 300), st.integers(0, 360))
-def test_lowering_the_b12_of_an_untreated_patient_never_lowers_the_worst_indicator(pathway, record, lower, when):
-    higher = lower + 1 + (when * 7) % 900
-    assume(not any(each.analyte in ("b12", "active-b12") for each in record.labs))
-    with_low = replace(record, labs=(*record.labs, lab("b12", max(lower, 20), "ng/L", when)))
-    with_high = replace(record, labs=(*record.labs, lab("b12", max(higher, 21), "ng/L", when)))
+TREATS = ("none", "after", "consider", "now")
+
+
+def treat(record: PatientRecord, pathway: Pathway) -> int:
+    """How far the interpretation goes towards treatment."""
+    return TREATS.index(decide(assess(record, pathway, TODAY), pathway).treat)
+
+
+RESULTS = st.sampled_from((20, 95, 99, 100, 120, 170, 179, 180, 240, 350, 351, 420, 900))
+
+
+@given(records(untreated), RESULTS, RESULTS, st.integers(0, 364))
+def test_lowering_the_b12_of_an_untreated_patient_lowers_neither_indicator_nor_treatment(
+    pathway, record, one, other, when
+):
+    lower, higher = sorted((one, other))
+    others = [each for each in record.labs if each.analyte != "b12"]
+    with_low, with_high = (
+        replace(record, labs=(*others, lab("b12", value, "ng/L", when))) for value in (lower, higher)
+    )
     assert worst(with_low, pathway) >= worst(with_high, pathway)
+    assert treat(with_low, pathway) >= treat(with_high, pathway)
 
 
 @given(records(), st.data())
