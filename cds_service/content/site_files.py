@@ -161,7 +161,7 @@ def with_entry(files: SiteFiles, place: str, kind: str, name: str, values: Mappi
         if left:
             document[kind] = tomlkit.aot()
             for each in left:
-                document[kind].append(each)  # type: ignore[union-attr]  # set in the line above
+                document[kind].append(each)
     return {**files, place: tomlkit.dumps(document)}
 
 

@@ -24,7 +24,7 @@ from cds_service.content.valuesets import KINDS, USES_IN_WORDS, unchanged, value
 from cds_service.web.messages import Refused
 
 from .findings_sheet import findings_sheet
-from .frame import as_html, as_one_line, shown
+from .frame import as_html, as_one_line, linked_head, shown
 
 EXAMPLE, EXAMPLE_FOLDER = "example", "ruh-bath"
 
@@ -105,9 +105,7 @@ class ContentPages:
 
     def paper(self, pathway: str) -> str:
         """GET /content/pathways/{id}/print: the whole pathway as it goes on paper, for review and signature."""
-        links = (("stylesheet", "print.css"), ("icon", "icon.svg"))
-        head = "".join(f'<link rel="{kind}" href="{url_for("static", filename=name)}">' for kind, name in links)
-        return on_paper(self.content(), self.found(pathway), head)
+        return on_paper(self.content(), self.found(pathway), linked_head("print.css"))
 
     def tables(self, pathway: Pathway, name: str | None) -> str:
         """Every sheet of the pathway, or the one of that name."""

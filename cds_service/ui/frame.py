@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, make_response, render_template, request
+from flask import Flask, Response, current_app, make_response, render_template, request, url_for
 from jinja2 import FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
@@ -112,6 +112,12 @@ def navigation() -> list[tuple[str, str, str]]:
 def has_page(endpoint: str) -> bool:
     """Does this service have the page, to be linked to?"""
     return endpoint in current_app.view_functions
+
+
+def linked_head(style: str) -> str:
+    """The links of a page for paper that is not made from our templates: its style as a file, and the icon."""
+    links = (("stylesheet", style), ("icon", "icon.svg"))
+    return "".join(f'<link rel="{kind}" href="{url_for("static", filename=name)}">' for kind, name in links)
 
 
 def harden(response: Response) -> Response:

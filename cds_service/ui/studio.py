@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, make_response, render_template, request, url_for
+from flask import Flask, Response, make_response, render_template, request
 from markupsafe import Markup, escape
 
 from cds_service.approval import NEW_SITE, approval_sheet, remarks
@@ -59,10 +59,10 @@ from cds_service.site_trial import (
 from cds_service.web.calls import CallLimit
 from cds_service.web.messages import Refused
 
-from .frame import limited, sent_form
+from .frame import limited, linked_head, sent_form
 from .frame import shown as show
 
-PATIENTS, MOST_TRIED = 3, 60
+PATIENTS, MOST_TITLES = 3, 2
 LONGEST_TEXT, LONGEST_LINE = 4_000, 300
 WORDS, STATES = ("summary", "detail"), {"on": {}, "off": {"off": True}, "through": {"fall_through": True}}
 SIGNED = ("source", "evidence", "checked")
@@ -116,12 +116,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Patients that go from one label to another: how many, what is suggested to the worst, and who they are."""
+    """Patients that go from one label to another: how many, what the worst loses and gets of the suggestions, and who
+    they are."""
 
     count: int
     labels: str
-    before: str
-    after: str
+    lost: str
+    new: str
     titles: tuple[str, ...]
     is_worse: bool
 
@@ -195,8 +196,7 @@ class Studio:
                 found = try_out(self.baseline, theirs)
             except (ContentError, SettingsError) as error:
                 raise Refused(400, "; ".join(faults or [str(error)])) from None
-            link = url_for("static", filename="sheet.css")
-            return approval_sheet(self.ours, theirs, found, self.today(), f'<link rel="stylesheet" href="{link}">')
+            return approval_sheet(self.ours, theirs, found, self.today(), linked_head("sheet.css"))
 
     def sent(self) -> tuple[Form, SiteFiles, list[str]]:
         """The form, the folder with what the form changes, and what of the form could not be taken."""
@@ -444,7 +444,7 @@ def limits_of(
 ) -> Iterator[LimitField]:
     """Every limit of the pathway, with those on which the row rests."""
     row, place = row_of(pathway, chosen), f"{chosen.pathway}/thresholds.toml"
-    near = limits_behind_names(("b12_deficient" if "deficient" in chosen.row else "", *row.when, *row.any, *row.unless))
+    near = limits_behind_names((*row.when, *row.any))
     shipped = {str(each["id"]): str(each["value"]) for each in ours[place]["threshold"]}
     for each in theirs[place]["threshold"]:
         name = str(each["id"])
@@ -453,16 +453,10 @@ def limits_of(
 
 
 def limits_behind_names(findings: Iterable[str]) -> set[str]:
-    """The limits that these findings declare, and those that they follow from."""
-    found: set[str] = set()
-    todo, seen = [name for name in findings if name in REGISTRY.rules], set()
-    while todo:
-        rule = REGISTRY.rules[todo.pop()]
-        if rule.name not in seen:
-            seen.add(rule.name)
-            found.update(rule.limits)
-            todo += [name for name in rule.follows_from if name in REGISTRY.rules]
-    return found
+    """The limits that these findings declare, and those that they directly follow from."""
+    rules = [REGISTRY.rules[name] for name in findings if name in REGISTRY.rules]
+    rules += [REGISTRY.rules[name] for rule in rules for name in rule.follows_from if name in REGISTRY.rules]
+    return {limit for rule in rules for limit in rule.limits}
 
 
 def row_of(pathway: Pathway, chosen: Chosen) -> Row:
@@ -512,6 +506,12 @@ def joined(tokens: Iterable[str]) -> str:
 def move(kind: str, changed: list[Changed]) -> Move:
     """One line of the table: label to label."""
     worst = max(changed, key=lambda each: each.drop)
-    titles = tuple(each.vignette.title for each in changed[:PATIENTS])
-    suggested = [each["suggestions"] for each in (worst.before, worst.after)]
-    return Move(len(changed), kind.replace(" -> ", " → "), *suggested, titles, worst.drop > 0)
+    before, after = (each["suggestions"].split(", ") for each in (worst.before, worst.after))
+    return Move(
+        count=len(changed),
+        labels=kind.replace(" -> ", " → "),
+        lost=", ".join(each for each in before if each not in after and each != "none"),
+        new=", ".join(each for each in after if each not in before and each != "none"),
+        titles=tuple(each.vignette.title for each in sorted(changed, key=lambda each: -each.drop)[:MOST_TITLES]),
+        is_worse=worst.drop > 0,
+    )

@@ -90,6 +90,7 @@ PAGES = {
     "content-value-set": at("/content/value-sets/lab-b12"),
     "content-difference": at("/content/difference?site=example"),
     "content-changes": at("/content/changes"),
+    "content-studio": at("/content/edit?row=interpret/deficient"),
 }
 
 
