@@ -18,6 +18,7 @@ from .rules import Found, Rules
 from .tables import Limits, days_before, months_before
 
 PARENTERAL = ("im", "sc", "iv", "injection")
+MICROGRAMS_IN_MG = Decimal(1000)
 MONTH = Decimal("30.4375")  # days, as the reader of dosages counts them
 
 RULES = Rules()
@@ -163,7 +164,17 @@ def on_oral(case: Case) -> Found:
 
 
 def by_mouth_evidence(case: Case, entries: Iterable[Medication]) -> list[Because]:
-    return [Because(entry.reference, f"{case.display(entry.ingredient)} by mouth") for entry in entries]
+    return [Because(entry.reference, by_mouth_in_words(case, entry)) for entry in entries]
+
+
+def by_mouth_in_words(case: Case, entry: Medication) -> str:
+    """ "cyanocobalamin 50 micrograms a day by mouth"; without the dose where it is not known."""
+    medicine, words = case.display(entry.ingredient), case.pathway.messages
+    if entry.per_day is None:
+        return words["oral.no-dose"].format(medicine=medicine)
+    whole = entry.per_day >= MICROGRAMS_IN_MG
+    number = (entry.per_day / MICROGRAMS_IN_MG if whole else entry.per_day).normalize()
+    return words["oral.mg" if whole else "oral.micrograms"].format(medicine=medicine, n=f"{number:f}")
 
 
 def oral_start(case: Case) -> date | None:

@@ -2,7 +2,8 @@
 
 Pure. It only ever takes away: no other advice is raised, lowered or given the drafts of one that went. Nothing goes
 while a neurological sign is recorded, or while nobody can tell because the part of the record that would hold it
-could not be read; no critical advice goes, and no card that says what could not be judged.
+could not be read; no critical advice goes, and no card that says what could not be judged. The review of alternate-day
+loading is for patients with such signs: alone it may go, until that loading is another one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ ABOUT_ACCESS = frozenset(  # whether something could be read: it may differ from
 
 
 RENEWED = frozenset(("injection_order",))  # an order that is renewed is no news
+REVIEW = [["course/loading-neuro", "info"]]  # the rows of a call that only asks whether loading still helps
 DUE = ("course/due-soon", "course/overdue")  # the next due date speaks again
 
 
@@ -89,13 +91,21 @@ def evidence_of(decision: Decision, assessment: Assessment, content: str) -> str
     """
     ignored = ABOUT_ACCESS | RENEWED
     found = {name: pieces(each.because) for name, each in decision.findings.items() if name not in ignored}
-    rows = sorted([each.row, each.indicator] for each in decision.advice if not each.row.startswith(FIXED))
+    rows = speaking(decision)
     orders = sorted((ordered(each) for each in assessment.case.record.selected), key=json.dumps)
     pathway = assessment.case.pathway
     told = {"content": content, "findings": found, "orders": orders, "pathway": pathway.id, "rows": rows}
     if any(row in DUE for row, _ in rows):
         told["due"] = str(assessment.case.course.due)
+    run = assessment.case.course.run
+    if rows == REVIEW and run:
+        told = {"content": content, "pathway": pathway.id, "rows": rows, "first": str(run.first)}
     return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def speaking(decision: Decision) -> list[list[str]]:
+    """The rows that speak, each with its indicator."""
+    return sorted([each.row, each.indicator] for each in decision.advice if not each.row.startswith(FIXED))
 
 
 def pieces(because: Iterable[Because]) -> list[list[str]]:
@@ -113,7 +123,7 @@ def ordered(order: Order) -> list[Any]:
 def may_be_suppressed(decision: Decision, assessment: Assessment) -> bool:
     """Is there anything that may go at all? Without it nobody need ask what is remembered."""
     record = assessment.case.record
-    if any(name in decision.findings for name in NEUROLOGICAL):
+    if any(name in decision.findings for name in NEUROLOGICAL) and speaking(decision) != REVIEW:
         return False
     if SIGNS_STAND_IN & record.published & (record.unavailable | record.incomplete):
         return False

@@ -75,12 +75,13 @@ LONGEST: dict[str, str] = {
     "dose_count": "12",
     "loading_doses": "4 of 6 doses",
     "loading_question": ": had improvement stopped?",
+    "oral_verdict": "and a positive intrinsic factor antibody: are injections needed?",
     "due": "30 Sep 2026",
     "interval": "2 to 3 months",
     "since_dose": "impaired proprioception (30 Sep 2026)",
     "macro_causes": "alcohol dependence (30 Sep 2026), hydroxycarbamide",
     "new_signs": "impaired proprioception (30 Sep 2026)",
-    "oral_now": "cyanocobalamin 50 microgram by mouth",
+    "oral_now": "cyanocobalamin 50 micrograms a day by mouth",
     "absorption": "resection of the terminal ileum (30 Sep 2026)",
     "ended": "B12 injection on 30 Sep 2026",
     "answered": "active B12 >=1234.56 pmol/L on 30 Sep 2026",
@@ -270,6 +271,8 @@ def course_values(case: Case) -> dict[str, str]:
         ("stomach", ("stomach_signs", "stomach_iron")),
     ):
         told[name] = listed(case, *findings)
+    surely = case.has("must_im_disease", "oral_insufficient")
+    told["oral_verdict"] = case.pathway.messages["oral.disease" if surely else "oral.antibody"]
     told["hb_action"] = case.pathway.messages["hb.same-day" if case.has("hb_same_day") else "hb.severe"]
     return told | loading_values(case)
 

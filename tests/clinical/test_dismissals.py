@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.api import LINE, Remaining, may_be_suppressed
-from tests.clinical.patients import ago, lab, problem, record
+from tests.clinical.patients import ago, injection, lab, problem, record
 from tests.clinical.remembered import (
     DAY,
     DEFICIENT,
@@ -28,8 +28,31 @@ def test_no_critical_advice_and_none_of_a_patient_with_neurological_signs_is_eve
     decision, quiet = less(told, notes, pathway)
     critical = [each for each in decision.advice if each.indicator == "critical"]
     assert [each for each in quiet.advice if each.indicator == "critical"] == critical
-    if {"neuro", "cord", "gait"} & decision.findings.keys():
+    only_review = [each.row for each in decision.advice] == ["course/loading-neuro"]
+    if {"neuro", "cord", "gait"} & decision.findings.keys() and not only_review:
         assert quiet == Remaining(decision.advice, ())
+
+
+def test_a_review_of_loading_that_was_answered_comes_again_with_the_next_loading_and_not_with_the_next_dose():
+    sign = problem("paraesthesia", 40)
+    loading = record(sign, *(injection(days) for days in range(0, 24, 2)))
+    (card,) = judged(loading)[0].advice
+    assert (card.row, card.indicator) == ("course/loading-neuro", "info")
+    answered = Notes({card.row: ""}, evidence=evidence(loading))
+    _, quiet = less(loading, answered)
+    assert not quiet.advice
+    later = record(sign, *(injection(days) for days in range(1, 23, 2)), injection(0), injection(23))
+    assert evidence(later) != evidence(loading)  # it began on another day
+    more = record(sign, *(injection(days) for days in (*range(0, 24, 2), 1)))
+    assert evidence(more) == evidence(loading)
+
+
+def test_a_cord_sign_on_loading_is_said_whatever_was_answered_of_its_review():
+    doses = tuple(injection(days) for days in range(0, 24, 2))
+    loading = record(problem("paraesthesia", 40), *doses)
+    answered = Notes({"course/loading-neuro": ""}, evidence=evidence(loading))
+    _, quiet = less(record(problem("paraesthesia", 40), problem("sacd", 2), *doses), answered)
+    assert [each.indicator for each in quiet.advice][:1] == ["critical"]
 
 
 @given(st.data())
@@ -93,9 +116,7 @@ def test_where_a_neurological_sign_could_not_be_seen_nothing_is_left_out(key, ho
 
 
 def test_the_line_says_untreated_only_of_the_treatment_that_is_due_and_missing():
-    rows = Notes(
-        dict.fromkeys(("interpret/deficient", "treat/unknown", "course/bariatric", "course/oral-failing"), "")
-    )
+    rows = Notes(dict.fromkeys(("interpret/deficient", "treat/unknown", "course/bariatric", "course/oral-failing"), ""))
     _, quiet = less(record(*DEFICIENT), rows)
     assert ["still untreated" in each.summary for each in quiet.advice] == [True]
     _, quiet = less(record(problem("bariatric"), problem("fatigue")), rows)
