@@ -271,7 +271,7 @@ of_driver(
 )
 
 
-@finding("never_measured", "no B12 result of any age is recorded", analytes="b12 active-b12")
+@finding("never_measured", "no B12 result of any age is recorded", analytes="b12 active-b12", of_nothing=True)
 def never_measured(case: Case) -> Found:
     known = any(lab.doubt != "pending" for analyte in B12_ANALYTES for lab in case.labs.get(analyte, ()))
     return None if known else (Because("", "no B12 result of any age"),)

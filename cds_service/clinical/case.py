@@ -6,11 +6,10 @@ it, plausible or not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .record import LabResult, Measured, Medication, Order, PartDate, PatientRecord, Problem, Results, measured
 from .tables import Pathway, Plausible, normalise_unit
@@ -25,8 +24,7 @@ MARKERS = ("mma", "homocysteine")  # the analytes, and the tests that measure th
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-@dataclass(frozen=True, slots=True)
-class Because:
+class Because(NamedTuple):
     """One piece of evidence: the resource it came from ("" where none stands for it) and what it says."""
 
     reference: str
@@ -83,10 +81,16 @@ class Case:
         self.found: dict[str, Evidence] = {}
         self._newest: dict[str, Measured | None] = {}
         labs = record.labs if isinstance(record.labs, Results) else Results(record.labs)
-        self.labs: Mapping[str, Sequence[LabResult]] = labs.by_analyte()
+        self.labs: Mapping[str, Results] = labs.by_analyte()
         self.problems: dict[str, list[Problem]] = {}
         for problem in record.problems:
             self.problems.setdefault(problem.concept, []).append(problem)
+
+    def recorded(self) -> set[str]:
+        """The analytes, and the groups of problems and medicines, of which anything is recorded."""
+        names = {*self.problems, *(each.ingredient for each in self.record.medications)}
+        groups = (group for group, members in self.pathway.groups.items() if not members.isdisjoint(names))
+        return {*self.labs, *groups}
 
     def add(self, name: str, evidence: Iterable[Because] | None) -> None:
         """Record a finding, unless there is no evidence for it."""
@@ -127,15 +131,22 @@ class Case:
     def newest(self, analyte: str, days: str) -> Measured | None:
         """The newest result with a number that counts and lies within the named number of days."""
         if analyte not in self._newest:
-            self._newest[analyte] = worse_of_the_day(self, self._within(analyte, days))
+            results = self.labs.get(analyte)
+            self._newest[analyte] = worse_of_the_day(self, self._within(results, days)) if results else None
         return self._newest[analyte]
 
-    def _within(self, analyte: str, days: str) -> Iterator[Measured]:
-        for lab in self.labs.get(analyte, ()):
-            if lab.date is not None and not self.limits.within_days(days, lab.date, self.today):
+    def _within(self, results: Results, days: str) -> Iterator[Measured]:
+        """Those of the newest day that has any. What is older need not be read."""
+        chosen: date | None = None
+        for place, day in enumerate(results.days()):
+            if chosen and day != chosen:
+                return
+            if day is not None and not self.limits.within_days(days, day, self.today):
                 return  # newest first: what follows is older still, or has no date
+            lab = results[place]
             known = None if lab.doubt or lab.preliminary else measured(lab)
             if known and not implausible(self, known):
+                chosen = known.date
                 yield known
 
     def current(self, analyte: str) -> Measured | None:

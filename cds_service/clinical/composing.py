@@ -7,7 +7,7 @@ than its budget, context goes first; what stands on no card stands in the eviden
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from .advice import Advice, Paragraph
@@ -98,25 +98,31 @@ def in_order(advice: Advice) -> Advice:
 def fitted(advice: list[Advice]) -> list[Advice]:
     """Within the budget: of the last cards first, context before what comes next; the rest is never left out. The first
     context of a card, what was found, stays as long as the answer is not too long."""
+    size = {text: words(text) for each in advice for text in (each.summary, *(p.text for p in each.paragraphs))}
+    details = [
+        detail_size(each, size) for each in advice
+    ]  # each text is counted once: counting costs more than fitting
+    titles = sum(size[each.summary] + CLOSING for each in advice)
     for part, most, kept in (("context", USUAL, 1), ("context", MOST, 0), ("next", MOST, 0)):
         for place in range(len(advice) - 1, -1, -1):
             for paragraph in [p for p in advice[place].paragraphs if p.part == part][kept:][::-1]:
-                too_long = length(advice) > most or words(advice[place].detail) > MOST_ON_A_CARD - CLOSING
+                too_long = titles + sum(details) > most or details[place] > MOST_ON_A_CARD - CLOSING
                 rest = tuple(p for p in advice[place].paragraphs if p is not paragraph)
                 if too_long and rest:
                     more = (paragraph, *advice[place].left_out)
                     advice[place] = replace(advice[place], paragraphs=rest, left_out=more)
+                    details[place] = detail_size(advice[place], size)
     return advice
 
 
-def length(advice: Iterable[Advice]) -> int:
-    """The words of an answer: what stands on its cards, without the labels of suggestions."""
-    return sum(words(each.summary) + words(each.detail) + CLOSING for each in advice)
+def detail_size(advice: Advice, size: Mapping[str, int]) -> int:
+    """The words of the text of a card: those of its paragraphs."""
+    return sum(size[each.text] for each in advice.paragraphs)
 
 
 def words(text: str) -> int:
     """How many words a text has; a dash or a star is none."""
-    return sum(each.isalnum() or any(map(str.isalnum, each)) for each in text.split())
+    return sum(1 for each in text.split() if each[0].isalnum() or any(map(str.isalnum, each)))
 
 
 def table(advice: Advice) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from . import b12, bands, course, injections, laboratory, loading, monitoring, ordered, problems, treatment
 from .case import Because, Case, Evidence, surely_above, surely_below
 from .problems import current, first_seen
 from .record import PatientRecord, measured
-from .rules import Found, Registry, Rules
+from .rules import Found, Registry, Rule, Rules
 from .tables import Pathway, Threshold, normalise_unit
 from .wording import values
 
@@ -439,6 +440,12 @@ RESTS_ON = REGISTRY.rests_on()
 MADE = REGISTRY.made
 
 
+@lru_cache(maxsize=16)
+def made_with(limits: frozenset[str]) -> tuple[tuple[Rule, frozenset[str]], ...]:
+    """The rules of a pathway that states these limits, each with what it needs: worked out once, not at every call."""
+    return tuple((rule, rule.needs) for rule in REGISTRY.made_with(limits))
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A named fact and the references and values that made it true."""
@@ -469,11 +476,21 @@ def compared_with(threshold: Threshold, case: Case) -> Found:
 
 
 def assess(record: PatientRecord, pathway: Pathway, today: date) -> Assessment:
-    """Every finding of the record on that day."""
+    """Every finding of the record on that day.
+
+    Most rules are about what this patient does not have. They are not even asked, by what they declare to be drawn
+    from: `there` holds what they could find something in.
+    """
     case = Case(record, pathway, today)
-    for rule in MADE:
-        if all(name in pathway.limits for name in RESTS_ON.get(rule.name, ())):
-            case.add(rule.name, rule.make(case))
+    there = case.recorded()
+    for rule, needs in made_with(pathway.limits.names):
+        if needs and there.isdisjoint(needs):
+            if rule.is_step:
+                rule.make(case)  # what it works out is read, be it that there is nothing
+            continue
+        case.add(rule.name, rule.make(case))
+        if rule.is_step or rule.name in case.found:
+            there.add(rule.name)
     for threshold in pathway.compared:
         case.add(threshold.makes, compared_with(threshold, case))
     findings = {name: Finding(name, because) for name, because in case.found.items()}

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
 Day = date  # inside a class that has an attribute `date`
+Age = tuple[date, float, str]  # of a result: day, moment of that day, reference
 
 
 class PartDate(date):
@@ -83,6 +85,11 @@ class LabResult(NamedTuple):
     doubt: str = ""  # why the reader could not take it at face value: a key of cards/messages.toml [doubt]
     code: str = ""  # "system|code" by which it was recognised
 
+    @property
+    def age(self) -> Age:
+        """Orders results by when they were taken; undated ones come first."""
+        return self.date or Day.min, self.moment, self.reference
+
 
 class UnreadResult(Protocol):
     """A result of which the value is not read yet; the rest is as in LabResult."""
@@ -94,7 +101,7 @@ class UnreadResult(Protocol):
     @property
     def date(self) -> Day | None: ...
     @property
-    def moment(self) -> float: ...
+    def age(self) -> Age: ...
 
     def read(self) -> LabResult:
         """Read the result in full."""
@@ -129,16 +136,19 @@ class Results(Sequence[LabResult]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
+    def days(self) -> list[Day | None]:
+        """The day of each result, in their order; no result is read for it."""
+        return [each.date for each in self._results]
+
     def by_analyte(self) -> dict[str, Results]:
         """The results of each analyte, the newest first; undated ones last."""
         found: dict[str, list[LabResult | UnreadResult]] = {}
         for each in self._results:
             found.setdefault(each.analyte, []).append(each)
-        return {analyte: Results(sorted(results, key=_age, reverse=True)) for analyte, results in found.items()}
+        return {analyte: Results(sorted(results, key=AGE, reverse=True)) for analyte, results in found.items()}
 
 
-def _age(result: LabResult | UnreadResult) -> tuple[Day, float, str]:
-    return result.date or Day.min, result.moment, result.reference
+AGE = attrgetter("age")
 
 
 class Measured(LabResult):
@@ -157,6 +167,8 @@ class Measured(LabResult):
 
 def measured(lab: LabResult) -> Measured | None:
     """The result as one that may be used; None where the number, the unit or the date is missing."""
+    if isinstance(lab, Measured):
+        return lab
     return Measured._make(lab) if lab.value is not None and lab.unit and lab.date is not None else None
 
 

@@ -42,6 +42,7 @@ class Rule:
     `follows_from` names findings and steps. `problems` and `medicines` are groups, `analytes` tests that are read
     directly, `reads` says in plain words what else of the record is read. `form` says how the parts are joined, where
     that is all there is to it: "any of" or "all of"; "below" or "above" where one result is compared with one limit.
+    `of_nothing`: the finding may say that something is not recorded.
     """
 
     name: str
@@ -56,6 +57,15 @@ class Rule:
     form: str = ""
     is_step: bool = False
     is_decided: bool = False  # made by the decision, once it knows the rows that hold
+    of_nothing: bool = False
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The findings, steps, groups and analytes of which one must be there, or else the rule finds nothing. Empty:
+        it reads something else too, or may find that nothing is there."""
+        if self.reads or self.of_nothing:
+            return frozenset()
+        return frozenset((*self.follows_from, *self.problems, *self.medicines, *self.analytes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +135,13 @@ class Rules:
 
     def opposed(self, case: Case, analyte: str) -> LabResult | None:
         """The newest result of an analyte, where it passes a limit and the laboratory's flag says otherwise."""
+        lab = case.newest(analyte, self.counts_for[analyte]) if analyte in self.counts_for else None
+        if lab is None or not lab.flag:
+            return None
         for probe in self.probes:
-            if probe.analyte != analyte or analyte not in self.counts_for or probe.side == "from":
+            if probe.analyte != analyte or probe.side == "from" or not flag_opposes(lab, probe.side):
                 continue
-            lab = case.newest(analyte, self.counts_for[analyte])
             compared = surely_below if probe.side == "below" else surely_above
-            if lab is None or not flag_opposes(lab, probe.side):
-                continue
             if compared(lab, in_limit_unit(case, lab), case.limits[probe.limit]):
                 return lab
         return None
@@ -159,6 +169,7 @@ class Rules:
         medicines: str = "",
         analytes: str = "",
         reads: str = "",
+        of_nothing: bool = False,
     ) -> Callable[[Make], Make]:
         """A finding that a function makes: it returns the evidence, or nothing where the finding does not hold."""
 
@@ -174,6 +185,7 @@ class Rules:
                     tuple(medicines.split()),
                     tuple(analytes.split()),
                     reads,
+                    of_nothing=of_nothing,
                 )
             )
             return make
@@ -243,6 +255,11 @@ class Registry:
     def made(self) -> tuple[Rule, ...]:
         """The rules that are made from the record, in their order."""
         return tuple(each for each in self.order if not each.is_decided)
+
+    def made_with(self, limits: frozenset[str]) -> tuple[Rule, ...]:
+        """Those of them that a pathway which states these limits makes: what rests on an optional limit needs it."""
+        rests_on = self.rests_on()
+        return tuple(each for each in self.made if limits.issuperset(rests_on.get(each.name, ())))
 
     @property
     def words(self) -> dict[str, str]:

@@ -20,9 +20,10 @@ MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u", "\u039c": "u"})  # micro si
 class Limits:
     """The thresholds of a pathway as plain numbers, looked up by name."""
 
-    __slots__ = ("_numbers", "_whole")
+    __slots__ = ("names", "_numbers", "_whole")
 
     def __init__(self, numbers: Mapping[str, Decimal]):
+        self.names = frozenset(numbers)
         self._numbers = dict(numbers)
         self._whole = {name: int(value) for name, value in self._numbers.items()}
 

@@ -25,6 +25,7 @@ class Page(NamedTuple):
     kind: str
     own: Sequence[Entry]
     resources: Sequence[Resource]  # those of `own`
+    kinds: frozenset[str]  # the types of these: most questions about an answer need not go through all of it
     included: Sequence[Entry]
     outcomes: frozenset[str]  # of the weights below
     next_urls: Sequence[str]
@@ -66,7 +67,19 @@ def sort(decoded: Decoded) -> Page:
     included, outcomes, remarks = _others(others) if others else _NO_OTHERS
     next_urls, self_urls = (_urls(links, "next"), _urls(links, "self")) if links else ((), ())
     self_url = self_urls[0] if self_urls else ""
-    return Page(kind, own, resources, included, outcomes, next_urls, self_url, total, damaged, (*ignored, *remarks))
+    return Page(
+        kind,
+        own,
+        resources,
+        frozenset({resource.resource_type for resource in resources}),
+        included,
+        outcomes,
+        next_urls,
+        self_url,
+        total,
+        damaged,
+        (*ignored, *remarks),
+    )
 
 
 _NO_OTHERS: tuple[Sequence[Entry], frozenset[str], Sequence[Ignored]] = ((), frozenset(), ())
@@ -162,7 +175,9 @@ class ResourceIndex:
         repeated = len(ids) < len(page.resources) or not ids.isdisjoint(self._ids)
         self._ids |= ids
         new = self._new(page.resources) if repeated else page.resources
-        self.resources += [each for each in new if each.resource_type != "Patient" or self._is_the_patient(each)]
+        if "Patient" in page.kinds:
+            new = [each for each in new if each.resource_type != "Patient" or self._is_the_patient(each)]
+        self.resources += new
         for entry in page.included:
             if entry.resource is None:
                 continue

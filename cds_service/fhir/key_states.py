@@ -51,29 +51,29 @@ def judge(pages: Sequence[Page], template: str, unread: str) -> tuple[str, str]:
 
     `template` is "" for a key that is the client's own.
     """
-    own = [resource for page in pages for resource in page.resources]
+    count = sum(len(page.resources) for page in pages)
     kind = templates.resource_type(template)
-    if failure := _failure(pages, own):
+    if failure := _failure(pages, count):
         return FAILED, failure
-    if template and own and all(resource.resource_type != kind for resource in own):
+    if template and count and all(kind not in page.kinds for page in pages):
         return FAILED, f"other resources than {kind}"
-    if not own and template and templates.is_read(template):
+    if not count and template and templates.is_read(template):
         return FAILED, f"no {kind} came"
     if pages[0].kind == "null":
         return NULL, "nothing was found"
-    if missing := unread or _missing(pages, template, len(own)):
+    if missing := unread or _missing(pages, template, count):
         return INCOMPLETE, missing
-    return (DATA, "") if own else (EMPTY, "nothing was found")
+    return (DATA, "") if count else (EMPTY, "nothing was found")
 
 
-def _failure(pages: Sequence[Page], own: Sequence[Resource]) -> str:
-    """Why this is no answer at all, or ""."""
+def _failure(pages: Sequence[Page], count: int) -> str:
+    """Why this is no answer at all, or "". `count`: how many resources came."""
     if pages[0].kind == "other":
         return "not FHIR"
     outcomes = _outcomes(pages)
     if ERROR in outcomes:
         return "the server reported an error"
-    if pages[0].kind == "resource" and not own and not (outcomes and outcomes <= {NOTHING_FOUND, ROUTINE}):
+    if pages[0].kind == "resource" and not count and not (outcomes and outcomes <= {NOTHING_FOUND, ROUTINE}):
         return "the server reported a fault" if outcomes else "a resource that cannot be read"
     return ""
 
@@ -108,6 +108,7 @@ def _ignored_parameters(template: str, self_url: str) -> frozenset[str]:
 
 PATIENT = "patient"
 TAKEN = ("MedicationRequest", "MedicationStatement")
+RESULTS = frozenset(("Observation",))  # nearly all of a call, and none of them names a medicine
 REQUIRED = (PATIENT, "b12")
 
 
@@ -154,12 +155,16 @@ class KeyReading:
 
     def medications_missing(self) -> list[str]:
         """References of the Medications without which an entry of this key names no medicine."""
+        if all(page.kinds <= RESULTS for page in self.pages):
+            return []
         entries = [each for each in self.own if each.medication_reference or each.medication]
         missing = [medication_to_look_up(resource, self._index) for resource in entries]
         return [reference for reference in dict.fromkeys(missing) if reference]
 
     def medicine_not_understood(self) -> bool:
         """Is there an order or a statement in force of which nobody can say what medicine it is about?"""
+        if all(page.kinds.isdisjoint(TAKEN) for page in self.pages):
+            return False
         return any(
             each.resource_type in TAKEN and is_in_force(each) and names_no_medicine(each, self._index)
             for each in self.own
@@ -213,11 +218,13 @@ def state_by_other_keys(key: str, readings: Mapping[str, KeyReading]) -> KeyStat
 
 def _has_another_name(reading: KeyReading) -> bool:
     kind = templates.resource_type(reading.template)
-    return not reading.template or all(resource.resource_type != kind for resource in reading.own)
+    return not reading.template or all(kind not in page.kinds for page in reading.pages)
 
 
 def _count(reading: KeyReading, kind: str, codes: frozenset[str]) -> int:
     """How many resources of a reading are of this kind and, if there are any, of these codes."""
+    if all(kind not in page.kinds for page in reading.pages):
+        return 0
     of_kind = [resource for resource in reading.own if resource.resource_type == kind]
     return len([resource for resource in of_kind if not codes or codes & _codes_of(resource)])
 

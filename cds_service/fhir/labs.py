@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator
+from datetime import date
 from decimal import Decimal
 
-from ..clinical.record import LabResult, Unmapped, UnreadResult
+from ..clinical.record import Age, LabResult, Measured, Unmapped, UnreadResult
 from ..content.codes import CodeUse, name_of
 from . import reasons
 from .concepts import NO, YES, Matches, answer, concepts, interpreted, texts
@@ -154,6 +155,10 @@ def read_result(source: Resource | Component, holder: Resource, test: Test, read
 def taken(holder: Resource, reading: Reading) -> When | None:
     """When the sample was taken: effective[x], else issued. A bare date, month or year is completed by an `issued`
     that lies within it, which then orders the results of one day."""
+    text = holder.effective_date_time
+    when = reading.calendar.read(text) if text is not None else None
+    if when is not None and when.timed:  # nearly always
+        return when
     when = sampled(holder, reading)
     if (when is not None and when.timed) or holder.issued is None:
         return when
@@ -179,7 +184,7 @@ def sampled(holder: Resource, reading: Reading) -> When | None:
 class UnreadLab:
     """A laboratory result of which the value is not read yet. Most never are: the newest of each test decide."""
 
-    __slots__ = ("reference", "analyte", "date", "moment", "preliminary", "_source", "_test", "_reading")
+    __slots__ = ("reference", "analyte", "date", "moment", "age", "preliminary", "_source", "_test", "_reading")
 
     def __init__(
         self,
@@ -195,6 +200,7 @@ class UnreadLab:
         self.analyte = test.analyte.id
         self.date = None if when is None else reading.calendar.day_of_result(when)
         self.moment = 0.0 if self.date is None or when is None else when.seconds
+        self.age: Age = self.date or date.min, self.moment, self.reference
         self.preliminary = preliminary
         self._source, self._test, self._reading = source, test, reading
 
@@ -239,7 +245,8 @@ class UnreadLab:
                 reading.ignore(self.reference, reasons.NUMBER)
         if unit is None:
             low, high = NO_RANGE
-        return LabResult(
+        made = LabResult if value is None or unit is None or self.date is None else Measured
+        return made(
             self.reference,
             self.analyte,
             self.date,

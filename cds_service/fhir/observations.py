@@ -9,16 +9,20 @@ import msgspec
 
 from ..clinical.record import Problem
 from . import reasons
-from .concepts import NO, UNKNOWN, YES, Concept, Matches, answer, find_codes, in_loinc, interpreted, texts
+from .concepts import NO, NOTHING, UNKNOWN, YES, Concept, Matches, answer, find_codes, in_loinc, interpreted, texts
 from .labs import COUNTS, is_named, looks_like, read_in_full, read_result, taken, test_by_words, test_in, unmapped
-from .reading import Reading, Recognition, reference_of, status_of
+from .reading import Reading, Recognition, reference_of, remember, status_of
 from .resources import CodeableConcept, Component, Resource, listed
 
+OTHER = Recognition(None, "", NOTHING, False)  # most of a chart: known by what it is, before anything of it is read
 TWO_VALUES = "two-values"  # a doubt: a key of messages.toml [doubt]
 
 
 def read_observation(resource: Resource, reading: Reading) -> None:
     """Read an Observation, its components, and the Observations that it contains."""
+    if resource.component is None and resource.contained is None:  # nearly all
+        read_part(resource, resource, reading)
+        return
     read_before = len(reading.labs)
     read_part(resource, resource, reading)
     if resource.component is not None:
@@ -68,7 +72,10 @@ def inherited(member: Resource, panel: Resource) -> Resource:
 
 def read_part(source: Resource | Component, holder: Resource, reading: Reading) -> None:
     """One code with its value: by its codes, else by its words."""
-    test, reason, matches, named, alike = recognised(source.code, reading)
+    found_code = recognised(source.code, reading)
+    if found_code is OTHER and source.value_quantity is not None:
+        return
+    test, reason, matches, named, alike = found_code
     if alike and has_value(source) and (found := unmapped(source, holder, alike, reading)):
         reading.unmapped.append(found)
     if test is None and not reason and not matches:
@@ -100,13 +107,14 @@ def has_value(source: Resource | Component) -> bool:
 
 
 def recognised(code: Concept, reading: Reading) -> Recognition:
-    """What a code stands for. Results repeat their codes, so what was found for one is remembered for the call."""
+    """What a code stands for. Results repeat their codes, so what was found for one is remembered."""
     if type(code) is CodeableConcept and type(code.coding) is list and len(code.coding) == 1:
         coding = code.coding[0]
         key = (coding.system, coding.code, coding.display, code.text)
-        known = reading.recognised.get(key)
+        known = reading.recognised.tests.get(key)
         if known is None:
-            known = reading.recognised[key] = recognise(code, reading)
+            found = recognise(code, reading)
+            known = remember(reading.recognised.tests, key, OTHER if found.is_other else found)
         return known
     return recognise(code, reading)
 

@@ -59,11 +59,14 @@ def read_record(gathered: Gathered, whom: ReadFor, latest: float = math.inf) -> 
     resources = distinct(gathered.resources, reading) if gathered.versions else gathered.resources
     reading.issued_plans = issued_plans(resources)
     calendar.met_no_date = False  # of two versions of one resource only the one that counts is named
+    patients = []
     for place, resource in enumerate(resources):
         if place % LOOK_EVERY == LOOK_EVERY - 1 and time.monotonic() > latest:
             raise OutOfTime
         read = READERS.get(resource.resource_type)
         if read is None:
+            if resource.resource_type == "Patient":
+                patients.append(resource)
             continue
         if not gathered.is_own(resource):
             reading.ignore(reference_of(resource), reasons.ANOTHER_PATIENT)
@@ -77,7 +80,7 @@ def read_record(gathered: Gathered, whom: ReadFor, latest: float = math.inf) -> 
             reading.ignore(reference_of(resource), reasons.NO_DATE)
     apply_corrections(reading)
     close_ended(reading)
-    return assembled(reading, gathered, read_patient(resources, whom.patient_id, reading))
+    return assembled(reading, gathered, read_patient(patients, whom.patient_id, reading))
 
 
 def issued_plans(resources: Iterable[Resource]) -> frozenset[str]:
@@ -134,12 +137,10 @@ def has_died(patient: Resource, reading: Reading) -> bool:
     return death is not None
 
 
-def read_patient(resources: Iterable[Resource], patient_id: str, reading: Reading) -> Patient:
-    """The patient of the context; another Patient among the resources is reported."""
+def read_patient(patients: Iterable[Resource], patient_id: str, reading: Reading) -> Patient:
+    """The patient of the context; another Patient is reported."""
     found: Resource | None = None
-    for resource in resources:
-        if resource.resource_type != "Patient":
-            continue
+    for resource in patients:
         if resource.id != patient_id:
             reading.ignore(reference_of(resource), reasons.ANOTHER_PATIENT)
         elif found is None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, tzinfo
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..clinical.record import Allergy, Ignored, LabResult, Medication, OpenOrder, Problem, Unmapped, UnreadResult
-from ..clinical.tables import Analyte, Pathway, Unit
+from ..clinical.tables import Analyte, Limits, Pathway, Unit
+from ..content.codes import Codes
+from ..content.words import Words
 from .concepts import Matches
 from .dates import Calendar
 from .index import MOST_CONTAINED
@@ -16,6 +19,8 @@ from .resources import Resource
 
 if TYPE_CHECKING:
     from ..content.content import Content
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,43 @@ class Recognition(NamedTuple):
     named: bool  # no code is ours, but the name is that of one of our tests
     looks_like: str = ""  # the analyte, if that test is one of those that decide
 
+    @property
+    def is_other(self) -> bool:
+        """Is it something else, so that a number of it says nothing here?"""
+        return self.test is None and not (self.reason or self.matches or self.named or self.looks_like)
+
 
 CodeKey = tuple[str | None, str | None, str | None, str | None]
+MOST_REMEMBERED, LONGEST_REMEMBERED = 2048, 400  # texts, and their length: the caller is not trusted
+
+
+class Recognised:
+    """What codes and units were found to stand for, remembered over calls: laboratories and shops have few of them.
+
+    What is remembered follows from the content alone, and is nothing that is about a patient.
+    """
+
+    __slots__ = ("tests", "units", "other_medicines")
+
+    def __init__(self) -> None:
+        self.tests: dict[CodeKey, Recognition] = {}  # by system, code, display and text
+        self.units: dict[CodeKey, tuple[Unit | None, str]] = {}  # by analyte, unit, code and system
+        self.other_medicines: dict[CodeKey, bool] = {}  # by system, code, display and text: those that are none of ours
+
+
+def remember(known: dict[CodeKey, Found], key: CodeKey, found: Found) -> Found:
+    """Keep what was found, if the texts are not too long; when there are too many, begin anew."""
+    if sum(len(each) for each in key if each) <= LONGEST_REMEMBERED:
+        if len(known) >= MOST_REMEMBERED:
+            known.clear()
+        known[key] = found
+    return found
+
+
+@lru_cache(maxsize=32)
+def recognised_with(codes: Codes, words: Words, limits: Limits) -> Recognised:
+    """What is remembered for one pathway of one content. Each pathway has limits of its own: they stand for it here."""
+    return Recognised()
 
 
 class Reading:
@@ -56,7 +96,7 @@ class Reading:
 
     __slots__ = (
         "codes", "find", "words", "analytes", "groups", "orderables", "site_limits", "calendar", "today",
-        "find_resource", "units", "recognised", "specimens", "labs", "lab_sources", "corrected", "problems", "ended",
+        "find_resource", "recognised", "specimens", "labs", "lab_sources", "corrected", "problems", "ended",
         "medications", "allergies", "orders", "issued_plans", "ignored", "unmapped",
     )  # fmt: skip
 
@@ -73,10 +113,8 @@ class Reading:
         self.orderables, self.site_limits = pathway.orderables, pathway.site_limits
         self.calendar, self.today = calendar, calendar.today
         self.find_resource = find_resource
-        # results repeat their units, specimens and codes: what was found for one is remembered for the call
-        self.units: dict[CodeKey, tuple[Unit | None, str]] = {}  # by analyte, unit, code and system
+        self.recognised = recognised_with(content.codes, content.words, pathway.limits)
         self.specimens: dict[str, str] = {}  # reference or text -> what is wrong with the specimen, or ""
-        self.recognised: dict[CodeKey, Recognition] = {}  # by system, code, display and text
         self.labs: list[LabResult | UnreadResult] = []
         self.lab_sources: list[Resource] = []  # as `labs`: the resource of each
         self.corrected = False  # is any of them amended or corrected?

@@ -11,7 +11,7 @@ from decimal import Context, Decimal
 
 from ..clinical.tables import Analyte, Unit, convert, normalise_unit
 from .concepts import find_codes, texts
-from .reading import Reading
+from .reading import Reading, remember
 from .resources import CodeableConcept, Component, Quantity, Reference, ReferenceRange, Resource, listed
 
 MOST_DIGITS = 15  # more than that a computer's number does not hold
@@ -167,10 +167,8 @@ def announced(reason: CodeableConcept | None) -> bool:
 def unit_of(quantity: Quantity, analyte: Analyte, reading: Reading) -> tuple[Unit | None, str]:
     """The unit, or None and the doubt."""
     key = (analyte.id, quantity.unit, quantity.code, quantity.system)
-    known = reading.units.get(key)
-    if known is None:
-        known = reading.units[key] = read_unit(quantity, analyte, reading)
-    return known
+    known = reading.recognised.units.get(key)
+    return known or remember(reading.recognised.units, key, read_unit(quantity, analyte, reading))
 
 
 def read_unit(quantity: Quantity, analyte: Analyte, reading: Reading) -> tuple[Unit | None, str]:

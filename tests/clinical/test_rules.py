@@ -7,11 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from cds_service.clinical.case import Case
-from cds_service.clinical.findings import MADE, REGISTRY, RESTS_ON
+from cds_service.clinical.findings import MADE, REGISTRY, RESTS_ON, assess
+from cds_service.clinical.record import Patient, PatientRecord
 from cds_service.clinical.rules import Registry, Rule, RuleError, Rules
+from cds_service.clinical.tables import Pathway
 from tests.book import PATHWAYS, content, told
+from tests.clinical.patients import TODAY, records
 from tests.watched_limits import WatchedLimits
 
 
@@ -122,3 +126,47 @@ def test_no_rule_reads_what_it_does_not_declare(pathway: str):
         case.found = found
         found_undeclared.update(undeclared(case, limits, found, groups))
     assert sorted(found_undeclared) == []
+
+
+# Rules of which nothing is recorded are not asked: what they say they are drawn from must be all that they find in
+
+
+def every_finding(case: Case) -> dict[str, Any]:
+    """The findings of a case when every rule is asked, whatever it needs."""
+    for rule in REGISTRY.made_with(case.limits.names):
+        case.add(rule.name, rule.make(case))
+    return case.found
+
+
+@pytest.mark.parametrize("pathway", PATHWAYS)
+def test_no_rule_that_is_not_asked_would_have_found_anything(pathway: str):
+    ours, not_asked = content().pathways[pathway], 0
+    for each in told(pathway):
+        found = assess(each.record, ours, each.vignette.as_of).case
+        every = every_finding(Case(each.record, ours, each.vignette.as_of))
+        added = {threshold.makes for threshold in ours.compared}
+        assert {name: found.found[name] for name in found.found if name not in added} == every
+        not_asked += sum(rule.needs.isdisjoint(found.recorded() | every.keys()) for rule in MADE if rule.needs)
+    assert not_asked
+
+
+@given(records())
+def test_the_same_of_thousands_of_patients(pathway: Pathway, told_of: PatientRecord):
+    assert assess(told_of, pathway, TODAY).case.found == every_finding(Case(told_of, pathway, TODAY))
+
+
+class NothingFound(dict[str, Any]):
+    """What was found, where nothing ever is."""
+
+    def __setitem__(self, name: str, evidence: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("pathway", PATHWAYS)
+def test_a_rule_that_needs_something_finds_nothing_in_an_empty_record(pathway: str):
+    case = Case(PatientRecord(Patient("Patient/p")), content().pathways[pathway], TODAY)
+    case.found = NothingFound()
+    steps = {rule.name for rule in MADE if rule.is_step}
+    for rule in REGISTRY.made_with(case.limits.names):
+        evidence = tuple(rule.make(case) or ())
+        assert not evidence or not rule.needs or steps & rule.needs, rule.name
