@@ -98,10 +98,9 @@ def in_order(advice: Advice) -> Advice:
 def fitted(advice: list[Advice]) -> list[Advice]:
     """Within the budget: of the last cards first, context before what comes next; the rest is never left out. The first
     context of a card, what was found, stays as long as the answer is not too long."""
+    # each text is counted once: counting costs more than fitting
     size = {text: words(text) for each in advice for text in (each.summary, *(p.text for p in each.paragraphs))}
-    details = [
-        detail_size(each, size) for each in advice
-    ]  # each text is counted once: counting costs more than fitting
+    details = [detail_size(each, size) for each in advice]
     titles = sum(size[each.summary] + CLOSING for each in advice)
     for part, most, kept in (("context", USUAL, 1), ("context", MOST, 0), ("next", MOST, 0)):
         for place in range(len(advice) - 1, -1, -1):
