@@ -95,11 +95,16 @@ class Told:
 def told(pathway: str) -> list[Told]:
     """Every vignette of a pathway that has its required data, with its record; an example site's has other numbers.
 
-    Of an order that is none of our business nothing was read: there is nothing to decide again.
+    Of an order that is none of our business nothing was read: there is nothing to decide again. Where a card names what
+    was lost (fixed/incomplete) it is not the tables that speak.
     """
     answers = [(vignette, play(vignette)) for vignette in book(pathway) if not vignette.overlay]
     answers = [(vignette, played) for vignette, played in answers if not played.missing and played.record.published]
-    return [Told(vignette, played.record, played.assessment) for vignette, played in answers]
+    return [
+        Told(vignette, played.record, played.assessment)
+        for vignette, played in answers
+        if not any(each.row == "fixed/incomplete" for each in played.decision.advice)
+    ]
 
 
 def faults(decision: Decision, vignette: Vignette) -> list[str]:
