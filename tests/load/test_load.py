@@ -49,6 +49,6 @@ def test_whatever_a_fhir_server_does_the_answer_is_cards_or_a_412_that_says_what
     outcomes = {each.name: each for each in tried(postgres, tmp_path)}
     assert list(outcomes) == list(FAULTS)
     answered = {name for name, each in outcomes.items() if each.status == "200"}
-    assert answered == {"is well", "answers after 0.5 s"}, "another patient's results are none, and a search that failed"
+    assert answered == {"is well", "answers after 0.5 s"}, "a search that brings only another's results failed"
     assert {each.status for name, each in outcomes.items() if name not in answered} == {"412"}
     assert "120 ng/L" in outcomes["is well"].says
