@@ -115,7 +115,7 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
     tests = [draft.id for draft in drafts if draft.kind == "test"]
     medicines = [draft.id for draft in drafts if draft.kind == "medicine"]
     cards = "\n".join(f"{advice.summary}\n{advice.detail}" for advice in decision.advice)
-    # What holds as well and finds no room on a card stands in the evidence: the row says it all the same.
+    # What holds as well and finds no room on a card stands in the evidence.
     said = "\n".join((cards, *(each.text for advice in decision.advice for each in advice.left_out)))
     for name, actual in (
         ("label", decision.label),
@@ -141,14 +141,14 @@ def faults(decision: Decision, vignette: Vignette) -> list[str]:
     found += [f"no_follow_ups: {each} is drafted" for each in expect.get("no_follow_ups", ()) if each in later]
     found += [f"has_tests: {name} is missing in {tests}" for name in expect.get("has_tests", ()) if name not in tests]
     found += [
-        f"says: {text!r} is missing in:\n{said}"
+        f"says: {text!r} is missing in:\n{cards}"
         for text in expect.get("says", ())
-        if text.casefold() not in said.casefold()
+        if text.casefold() not in cards.casefold()
     ]
     found += [
-        f"card_says: {text!r} is missing in:\n{cards}"
-        for text in expect.get("card_says", ())
-        if text.casefold() not in cards.casefold()
+        f"evidence_says: {text!r} is missing in:\n{said}"
+        for text in expect.get("evidence_says", ())
+        if text.casefold() not in said.casefold()
     ]
     found += [
         f"never: {text!r} is in:\n{said}" for text in expect.get("never", ()) if text.casefold() in said.casefold()

@@ -75,6 +75,7 @@ LONGEST: dict[str, str] = {
     "dose_count": "12",
     "loading_doses": "4 of 6 doses",
     "loading_question": ": had improvement stopped?",
+    "folate_b12": "active B12 is 130.55 pmol/L (uncertain): B12 first or together with it",
     "oral_verdict": "and a positive intrinsic factor antibody: are injections needed?",
     "due": "30 Sep 2026",
     "interval": "2 to 3 months",
@@ -306,7 +307,17 @@ def interval_in_words(case: Case, interval: Interval) -> str:
 
 
 def folate_values(case: Case) -> dict[str, str]:
-    """Folic acid is ordered with B12: when B12 was begun, if it was, and from when folic acid may follow."""
+    """What B12 is where folic acid is given; and if B12 is ordered with it, when it was begun, and from when folic acid
+    may follow."""
+    words = case.pathway.messages
+    band = next((name for name in ("deficient", "grey") if case.has(f"b12_{name}")), "unknown")
+    name = words[f"name.{case.b12.analyte}"] if case.b12 else words["name.b12"]
+    told = {"folate_b12": words[f"folate.{band}"].format(b12_name=name, b12=shown(case.b12))}
+    return told | folate_after_b12(case)
+
+
+def folate_after_b12(case: Case) -> dict[str, str]:
+    """When B12 was begun that is ordered with folic acid, and from when that may follow."""
     if not case.has("folate_order_after_b12"):
         return {}
     words, days = case.pathway.messages, [day for day, _ in begun_days(case)]
