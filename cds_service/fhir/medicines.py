@@ -11,7 +11,7 @@ from ..clinical.record import Medication
 from . import reasons
 from .dosage import MILLILITRES, PIECES, amount_in, days_of, in_pieces, interval_of, micrograms, positive, units_of
 from .index import is_reported
-from .products import Constituent, constituents, is_dosed, product_of, route_of
+from .products import Constituent, described, is_dosed, route_of
 from .reading import CodeKey, Reading, reference_of, remember, status_of
 from .resources import Dosage, Quantity, Resource, listed, medicine_of
 
@@ -90,8 +90,8 @@ def read_medicine(resource: Resource, reading: Reading) -> None:
     key = name_of(resource)
     if key is not None and key in reading.recognised.other_medicines:
         return
-    product = product_of(resource, reading)
-    found = constituents(product, reading)
+    medicine = described(resource, reading)
+    found = medicine.constituents
     if not found:
         if key is not None:
             remember(reading.recognised.other_medicines, key, True)
@@ -105,7 +105,7 @@ def read_medicine(resource: Resource, reading: Reading) -> None:
     cobalamins = reading.groups.get("cobalamin", frozenset())
     if use.last is None and any(each.ingredient in cobalamins for each in found):  # of its dates a course is made
         reading.ignore(reference, reasons.UNDATED)
-    route = route_of(use.dosages, product, reading)
+    route = route_of(use.dosages, medicine, reading)
     for content in found:
         amount = amounts(use.dosages, content, use.source, reading)
         reading.medications.append(

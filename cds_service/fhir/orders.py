@@ -7,7 +7,7 @@ reported. A Medication is read from the FHIR server only for an order that says 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -31,7 +31,7 @@ from .index import (
     sort,
 )
 from .medicines import amounts, dose_of
-from .products import Constituent, constituents, is_dosed, product_of, route_of
+from .products import Constituent, described, is_dosed, route_of
 from .reading import ReadFor, Reading, reference_of, status_of
 from .resources import Dosage, Repeat, Resource, listed, medicine_of
 
@@ -93,12 +93,12 @@ def test_orders(resource: Resource, reading: Reading) -> list[Order]:
 
 def medicine_orders(resource: Resource, reading: Reading) -> list[Order]:
     """One Order per ingredient of ours."""
-    product = product_of(by_its_own_words(resource), reading)
-    found = constituents(product, reading)
+    medicine = described(by_its_own_words(resource), reading)
+    found = medicine.constituents
     if not found:
         return []
     dosages = sorted(listed(resource.dosage_instruction), key=lambda each: each.sequence or Decimal(0))
-    route = route_of(dosages, product, reading)
+    route = route_of(dosages, medicine, reading)
     return [
         Order(
             named(resource),
@@ -262,25 +262,26 @@ def chosen(
     names nothing that is there: which of them is meant is then not known."""
     if not selections:
         return drafts, ()
-    named = [named_by(selection, page, index) for selection in selections]
+    by_id: dict[str, list[Resource]] = {}
+    for entry in page.own:
+        if entry.resource is not None:
+            for name in {entry.resource.id or "", last_part(entry.full_url or "")}:
+                by_id.setdefault(name, []).append(entry.resource)
+    named = [named_by(selection, by_id, index) for selection in selections]
     if not all(named):
         return drafts, (SELECTION_UNKNOWN,)
     names = {id(each) for found in named for each in found}
     return [each for each in drafts if id(each) in names], ()
 
 
-def named_by(selection: str, page: Page, index: ResourceIndex) -> list[Resource]:
+def named_by(selection: str, by_id: Mapping[str, list[Resource]], index: ResourceIndex) -> list[Resource]:
     """The resources that a selection names: by reference, by address, by id alone, with a slash too many."""
     name = selection.strip().lstrip("/")
     found = index.find(name)
     if found is not None:
         return [found]
     last = name.rpartition("/")[2]
-    return [
-        entry.resource
-        for entry in page.own
-        if entry.resource is not None and last and last in (entry.resource.id, last_part(entry.full_url or ""))
-    ]
+    return by_id.get(last, []) if last else []
 
 
 def last_part(address: str) -> str:

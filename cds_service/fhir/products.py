@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from ..content.codes import ATC, NDC, canonical_system
 from .concepts import CUT, concepts, find_bare_ndc, find_codes, texts
@@ -50,6 +50,32 @@ class Product(NamedTuple):
     ingredients: list[Ingredient]
 
 
+class Described(NamedTuple):
+    """A medicine with what was found in its description."""
+
+    product: Product
+    constituents: list[Constituent]
+    route: str  # that its form or its name allows, or ""
+
+
+def described(resource: Resource, reading: Reading) -> Described:
+    """The medicine of an entry. A Medication is read once in a call, however many entries refer to it."""
+    concept, reference = medicine_of(resource)
+    if concept is not None or reference is None:
+        return describe(resource, reading)
+    key = id(reading.resolve(reference.reference, resource)), reference.display or ""
+    if key not in reading.described:
+        reading.described[key] = describe(resource, reading)
+    return cast(Described, reading.described[key])  # the record's reader stands below this module, and only keeps it
+
+
+def describe(resource: Resource, reading: Reading) -> Described:
+    product = product_of(resource, reading)
+    found = constituents(product, reading)
+    texts_of_form = (*texts(product.form), *product.texts) if found else ()
+    return Described(product, found, next(filter(None, map(form_in, texts_of_form)), ""))
+
+
 def product_of(resource: Resource, reading: Reading) -> Product:
     """The description of the medicine, from wherever it stands."""
     concept, reference = medicine_of(resource)
@@ -72,7 +98,7 @@ def product_of(resource: Resource, reading: Reading) -> Product:
 
 
 def has_too_many_parts(medication: Resource) -> bool:
-    """Has a Medication more parts than any real one? Each order that refers to it would read them all again."""
+    """Has a Medication more parts than any real one?"""
     codings = [coding for concept in concepts(medication.code) for coding in listed(concept.coding)]
     return max(len(codings), len(listed(medication.ingredient)), len(listed(medication.identifier))) > MOST_PARTS
 
@@ -228,7 +254,7 @@ BY_FORM = (
 )
 
 
-def route_of(dosages: list[Dosage], product: Product, reading: Reading) -> str:
+def route_of(dosages: list[Dosage], medicine: Described, reading: Reading) -> str:
     """The route, or "" where nothing says it."""
     for dosage in dosages:
         found = route_of_concept(dosage.route, reading) if dosage.route is not None else ""
@@ -238,7 +264,7 @@ def route_of(dosages: list[Dosage], product: Product, reading: Reading) -> str:
         found = route_in_words(dosage.text)
         if found:
             return found
-    return route_of_form(product, dosages)
+    return medicine.route or route_by_unit(dosages)
 
 
 def route_of_concept(route: CodeableConcept, reading: Reading) -> str:
@@ -260,18 +286,15 @@ def route_in_words(text: str | None) -> str:
     return next((route for route, pattern in WRITTEN if pattern.search(plain)), "") if plain else ""
 
 
-def route_of_form(product: Product, dosages: list[Dosage]) -> str:
-    """What the form of the product allows: tablets are swallowed, an injection is given by one of several routes."""
+def route_by_unit(dosages: list[Dosage]) -> str:
+    """What the unit of a dose allows: tablets are swallowed, an injection is given by one of several routes."""
     units = [
         each.dose_quantity.unit or each.dose_quantity.code or ""
         for dosage in dosages
         for each in listed(dosage.dose_and_rate)
         if each.dose_quantity is not None
     ]
-    for text in (*texts(product.form), *product.texts, *units):
-        if found := form_in(text):
-            return found
-    return ""
+    return next(filter(None, map(form_in, units)), "")
 
 
 def form_in(text: str) -> str:

@@ -97,7 +97,7 @@ class Reading:
     __slots__ = (
         "codes", "find", "words", "analytes", "groups", "orderables", "site_limits", "calendar", "today",
         "find_resource", "recognised", "specimens", "labs", "lab_sources", "corrected", "problems", "ended",
-        "medications", "allergies", "orders", "issued_plans", "ignored", "unmapped",
+        "medications", "allergies", "described", "orders", "issued_plans", "ignored", "unmapped",
     )  # fmt: skip
 
     def __init__(
@@ -115,6 +115,7 @@ class Reading:
         self.find_resource = find_resource
         self.recognised = recognised_with(content.codes, content.words, pathway.limits)
         self.specimens: dict[str, str] = {}  # reference or text -> what is wrong with the specimen, or ""
+        self.described: dict[tuple[int, str], object] = {}  # of `products.described`, by Medication and display
         self.labs: list[LabResult | UnreadResult] = []
         self.lab_sources: list[Resource] = []  # as `labs`: the resource of each
         self.corrected = False  # is any of them amended or corrected?
