@@ -28,7 +28,7 @@ from .charts import Course, course
 from .client import AnsweredCall
 from .examples import Example
 from .frame import MARKDOWN
-from .limits_behind import Limit, is_too_large, limits_behind
+from .limits_behind import Limit, compared_with, is_too_large, limits_behind
 from .patient import Subject, subject_of
 from .tray import OrderDraft
 
@@ -328,9 +328,9 @@ class Phrases:
     def reason(self, condition: Condition, known: Mapping[str, Fact]) -> str:
         """A condition that holds, in words, with the newest evidence and the number it was compared with."""
         fact = known.get(condition.name)
-        texts = [one.text for one in fact.because if one.text][:MOST_EVIDENCE] if fact else []
-        limits = [f"limit {each.words}" for each in fact.limits if not each.is_period][:1] if fact else []
-        detail = ", ".join((*texts, *limits))
+        shown = [one for one in fact.because if one.text][:MOST_EVIDENCE] if fact else []
+        limits = compared_with(shown, fact.limits) if fact else []
+        detail = ", ".join((*(one.text for one in shown), *limits))
         return f"{condition.words} ({detail})" if detail and detail != condition.words else condition.words
 
     def condition(self, name: str, findings: Collection[str]) -> Condition:

@@ -7,12 +7,12 @@ and homocysteine, which counts before ours.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from cds_service.clinical.case import Case
+from cds_service.clinical.case import Because, Case
 from cds_service.clinical.findings import REGISTRY, Assessment, assess
 from cds_service.clinical.record import LabResult
 from cds_service.clinical.tables import Limits, Pathway, Provenance, Source
@@ -153,3 +153,22 @@ def moved_by_laboratory(case: Case, pathway: Pathway) -> Iterator[tuple[Limit, s
 def with_high(case: Case, pathway: Pathway, lab: LabResult, high: Decimal) -> set[str]:
     labs = tuple(each._replace(high=high) if each == lab else each for each in case.record.labs)
     return set(assess(replace(case.record, labs=labs), pathway, case.today).findings)
+
+
+def compared_with(shown: Sequence[Because], limits: Iterable[Limit]) -> list[str]:
+    """The limits with which what is shown was compared, in words: those in its own unit, or sent with that result.
+
+    A finding hangs on others too (red cells, kidneys), which would be read as limits of this number.
+    """
+    own = [each.words for each in limits if not each.id and each.reference in {one.reference for one in shown}]
+    ours = [each for each in limits if each.id and not each.is_period]
+    fitting = [each.words for each in ours if any(is_in_unit(one, each) for one in shown)]
+    if own or not fitting:
+        return own
+    return [f"limit {fitting[0]}"] if len(fitting) == 1 else [f"limits {' and '.join(fitting)}"]
+
+
+def is_in_unit(shown: Because, limit: Limit) -> bool:
+    """Does the evidence state a number in the unit of the limit?"""
+    unit = limit.words.partition(" ")[2]
+    return bool(unit) and f" {unit} " in f"{shown.text} "

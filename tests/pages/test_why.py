@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from cds_service.examples.vignette_fhir import request_bytes
 from cds_service.examples.vignettes import Vignette, overlay_folder, read_vignette
 from cds_service.settings import Settings
 from cds_service.ui.evidence import Why, why
+from tests import golden
 from tests.book import FIXTURES
 
 FOLDER = FIXTURES / "vignettes"
@@ -127,3 +129,28 @@ def only_read(found: Evaluation) -> set[str]:
     silent = "out_of_scope" in found.decision.findings or found.decision.label == "not-assessable"
     pathway = found.assessment.case.pathway
     return {named(row) for row in (*pathway.interpret, *pathway.course)} if silent else set()
+
+
+BESIDE = re.compile(r"\(([^()]*), limits? ([^()]*)\)")
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_limit_stands_only_beside_a_number_in_its_own_unit(part: int):
+    """"Haemoglobin 121 g/L, limit 80 fL" would be read as the limit of haemoglobin."""
+    compared = 0
+    for path in PATHS[part::40]:
+        for reason in why(*answered(read_vignette(path))).reasons:
+            for evidence, limits in BESIDE.findall(reason.sentence):
+                unit = limits.split()[-1]
+                assert f" {unit} " in f"{evidence} ", (path.name, reason.sentence)
+                compared += 1
+    assert compared
+
+
+@pytest.mark.parametrize("patient", ["renal", "grey-mma", "nitrous-oxide"])
+def test_no_reason_names_a_limit_of_something_else(patient: str):
+    call = read_request(golden.request_of(patient), "patient-view")
+    found = evaluate(call, service("uk-ng239"), CallTime(golden.NOW, seconds=LATER))
+    said = [each.sentence for each in why(found, service("uk-ng239")).reasons]
+    assert said
+    assert not [each for each in said if "limit 80 fL" in each or "limit 60 mL" in each or "limit the lab" in each]
