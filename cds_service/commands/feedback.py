@@ -37,7 +37,7 @@ def feedback() -> None:
 def report(
     *, since: datetime | None, until: datetime | None, client: str, form: str, by: str | None, silent: bool
 ) -> None:
-    """Count, for each row: cards shown, accepted, overridden, without an answer, and why they were overridden."""
+    """Count, for each row: cards shown, accepted (and then closed), overridden, without an answer, and why not."""
     from ..store.report import Asked
 
     settings = read_settings()
@@ -144,6 +144,8 @@ def show_feedback(out: Console, document: Json) -> None:
                 shown=cards["shown"], **parts
             )
         )
+        if closed := cards["accepted_then_closed"]:
+            out.print(f"Accepted, then closed: {closed}. They count as accepted.")
         out.print("A card that showed several rows counts for each of them below.")
         lines = [
             (
@@ -151,14 +153,16 @@ def show_feedback(out: Console, document: Json) -> None:
                 row["row"],
                 f"{row['pathway']} {row['content']}",
                 row["shown"],
-                *(share(row, name) for name in ("accepted", "overridden", "no_answer")),
+                share(row, "accepted"),
+                row["accepted_then_closed"],
+                *(share(row, name) for name in ("overridden", "no_answer")),
                 reasons_text(row["reasons"], TOP_REASONS),
             )
             for row in document["rows"]
         ]
         weeks = ["Week"] if document["by"] else []
-        heads = [*weeks, "Row", "Content", "Shown", "Accepted", "Overridden", "No answer", "Why overridden"]
-        show_table(out, heads, lines)
+        heads = ["Row", "Content", "Shown", "Accepted", "Then closed", "Overridden", "No answer", "Why overridden"]
+        show_table(out, [*weeks, *heads], lines)
     unknown = document["unknown_cards"]
     if unknown["cards"]:
         out.print(

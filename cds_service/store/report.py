@@ -1,7 +1,9 @@
 """Reports: what users did with the cards that they were shown, and what silent mode would have shown.
 
 Feedback counts only where its client is the one that was sent the card; of several answers to one card the latest
-counts. A card that showed several rows counts for each of them. A card that was sent twice under one id is one card.
+counts. What closes a card without a reason does not take back that its suggestion was accepted: it is counted as
+"accepted, then closed". A card that showed several rows counts for each of them. A card that was sent twice under one
+id is one card.
 
 In silent mode a chart is a patient-view call, also one that was answered 412; a call that was repeated under its
 hookInstance is one call. Orders are distinguished by their rows, and counted per 1,000 charts too.
@@ -20,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Subquery, case, distinct, false, func, select, true
+from sqlalchemy import Connection, Row, Select, Subquery, and_, case, distinct, false, func, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
 from .history import answered_at
@@ -66,6 +68,7 @@ class Tally:
 
     shown: int = 0
     accepted: int = 0
+    closed: int = 0  # of those accepted: closed afterwards
     overridden: int = 0
     commented: int = 0
     reasons: Counter[str] = field(default_factory=Counter)  # codes of the overrides; "" where none was given
@@ -74,13 +77,15 @@ class Tally:
     def no_answer(self) -> int:
         return self.shown - self.accepted - self.overridden
 
-    def add(self, outcome: str | None, reason: str | None, commented: bool | None) -> None:
+    def add(self, card: Row[tuple[object, ...]]) -> None:
+        """Count a card with its answer, if there is one."""
         self.shown += 1
-        self.accepted += outcome == ACCEPTED
-        self.overridden += outcome == OVERRIDDEN
-        self.commented += bool(commented)
-        if outcome == OVERRIDDEN:
-            self.reasons[reason or ""] += 1
+        self.accepted += card.outcome == ACCEPTED
+        self.closed += card.outcome == ACCEPTED and card.last == OVERRIDDEN
+        self.overridden += card.outcome == OVERRIDDEN
+        self.commented += bool(card.commented)
+        if card.outcome == OVERRIDDEN:
+            self.reasons[card.reason or ""] += 1
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -118,11 +123,11 @@ def feedback_report(connection: Connection, asked: Asked) -> FeedbackReport:
     """What came back on the cards that were sent in a period, whenever it came back."""
     cards, rows = Tally(), defaultdict[Of, Tally](Tally)
     for each in connection.execute(_answered(asked), execution_options=AT_ONCE):
-        cards.add(each.outcome, each.reason, each.commented)
+        cards.add(each)
     by_row = _answered(asked, shown.c.row, decision.c.pathway, decision.c.content)
     for each in connection.execute(by_row, execution_options=AT_ONCE):
         place = Of(asked.week(each.at), each.row, each.pathway, each.content)
-        rows[place].add(each.outcome, each.reason, each.commented)
+        rows[place].add(each)
     unknown = [_unknown(each) for each in connection.execute(_strangers(asked))]
     return FeedbackReport(
         cards=cards,
@@ -134,11 +139,15 @@ def feedback_report(connection: Connection, asked: Asked) -> FeedbackReport:
 
 
 def _latest() -> Subquery:
-    """The answers to cards, numbered from the latest. A card is a client's own: ids of two never mix."""
+    """The answers to cards, numbered from the one that counts, each with the outcome of the last. A card is a client's
+    own: ids of two never mix."""
     newest_first = (answered_at().desc(), feedback.c.id.desc())
-    place = func.row_number().over(partition_by=(feedback.c.client, feedback.c.card), order_by=newest_first)
-    columns = (feedback.c.client, feedback.c.card, feedback.c.outcome, feedback.c.reason, feedback.c.commented)
-    return select(*columns, place.label("place")).subquery("latest")
+    only_closes = case((and_(feedback.c.outcome == OVERRIDDEN, feedback.c.reason == ""), 1), else_=0)
+    card = (feedback.c.client, feedback.c.card)
+    place = func.row_number().over(partition_by=card, order_by=(only_closes, *newest_first))
+    last = func.first_value(feedback.c.outcome).over(partition_by=card, order_by=newest_first)
+    columns = (*card, feedback.c.outcome, feedback.c.reason, feedback.c.commented)
+    return select(*columns, place.label("place"), last.label("last")).subquery("latest")
 
 
 def _answered(asked: Asked, *columns: ColumnElement[str]) -> Select[tuple[object, ...]]:
@@ -153,7 +162,7 @@ def _answered(asked: Asked, *columns: ColumnElement[str]) -> Select[tuple[object
     )
     latest = _latest()
     same = (latest.c.client == sent.c.client) & (latest.c.card == sent.c.card) & (latest.c.place == 1)
-    told = (latest.c.outcome, latest.c.reason, latest.c.commented)
+    told = (latest.c.outcome, latest.c.reason, latest.c.commented, latest.c.last)
     return select(sent, *told).outerjoin(latest, same)
 
 
@@ -243,8 +252,8 @@ def _with_cards(calls: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]
 Json = dict[str, Any]
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would reckon with
 NO_REASON, OTHER = "no reason given", "another reason, without a code"
-FEEDBACK_COLUMNS = ("week", "row", "pathway", "content", "shown", "accepted", "overridden", "no_answer", "commented",
-                    "reasons")  # fmt: skip
+FEEDBACK_COLUMNS = ("week", "row", "pathway", "content", "shown", "accepted", "accepted_then_closed", "overridden",
+                    "no_answer", "commented", "reasons")  # fmt: skip
 SILENT_COLUMNS = ("week", "what", "name", "indicator", "calls", "per_1000_charts")
 
 
@@ -319,6 +328,7 @@ def _tally(tally: Tally, words: Mapping[str, str]) -> Json:
     return {
         "shown": tally.shown,
         "accepted": tally.accepted,
+        "accepted_then_closed": tally.closed,
         "overridden": tally.overridden,
         "no_answer": tally.no_answer,
         "commented": tally.commented,

@@ -11,12 +11,13 @@ import atexit
 import math
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import URL, Connection, bindparam
@@ -39,6 +40,7 @@ NOTE = Operation(0.5, WRITES, changes=True)
 STATE = Operation(0.2)
 RECORDS = Operation(1.0)
 WAIT_FOR_DECISION = 0.3  # seconds for a decision of this process to be written before feedback to it
+PAUSES = (0.0, 0.05, 0.2)  # before the decision of another process is looked for again; then `catch_up` finds both
 WRITES_NO_MORE = "nothing is written any more until the service is started again: a fault of ours, see the log"
 NOBODY = CallParties("", None, "", "", "")
 
@@ -90,9 +92,12 @@ class Store:
         if not opened.executor.needs_probe:
             opened.writer.wait_for_cards((each.card for each in given), WAIT_FOR_DECISION)
         early = opened.executor.run(lambda connection: write_feedback(connection, client, given, key, at), FEEDBACK)
-        if early:  # another process may have written the decision in the same moment, and not have seen the feedback
+        for pause in PAUSES:  # another process may write the decision in this moment, and not see the feedback
+            if not early:
+                break
+            time.sleep(pause)
             with suppress(StoreDown):
-                opened.executor.run(lambda connection: note_answers(connection, early), NOTE)
+                early = opened.executor.run(partial(note_answers, ids=early), NOTE)
 
     def history(self, who: CallParties, now: int, zone: tzinfo = UTC) -> History:
         query = self._history

@@ -26,7 +26,7 @@ from .rows import DecisionRows
 
 MOST_WAITING = 2_000  # decisions
 BATCH = 100
-GATHER = 0.05  # seconds in which a batch may grow by one more
+GATHER = 0.05  # seconds in which a batch may grow, from its first decision on
 WRITE = Operation(5.0, WRITES, changes=True, anyway=True)
 LOOK = Operation(2.0, anyway=True, probe=True)
 TIDY = Operation(5.0, WRITES, changes=True)
@@ -143,7 +143,7 @@ class Writer:
     def _next(self) -> list[DecisionRecord]:
         """The next batch; empty after a second without any, or when woken up."""
         found: list[DecisionRecord] = []
-        wait = 1.0
+        wait, ends = 1.0, 0.0
         while len(found) < BATCH:
             try:
                 each = self._queue.get(timeout=wait)
@@ -152,7 +152,8 @@ class Writer:
             if each is not None:
                 found.append(each)
                 self._under_way = len(found)
-            wait = 0.0 if self._closing.is_set() else GATHER
+            ends = ends or time.monotonic() + GATHER
+            wait = 0.0 if self._closing.is_set() else max(ends - time.monotonic(), 0.0)
         return found
 
     def _write(self, batch: list[DecisionRecord]) -> None:

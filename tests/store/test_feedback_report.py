@@ -103,12 +103,36 @@ def test_the_latest_answer_to_a_card_counts_by_when_it_was_given(written):
     written.answer("2026-01-07", "c1", "overridden", at=at("2026-01-05", 13))
     written.answer("2026-01-06", "c1", "accepted", at=at("2026-01-05", 14))
     assert counts(told(written)) == [("interpret/deficient", 1, 1, 0, 0)]
-    written.answer("2026-01-05", "c1", "overridden", at=None)
+    written.answer("2026-01-05", "c1", "overridden", "x", at=None)
     assert counts(told(written)) == [("interpret/deficient", 1, 1, 0, 0)], "received before the other was given"
-    written.answer("2026-01-08", "c1", "overridden", at=None)
+    written.answer("2026-01-08", "c1", "overridden", "x", at=None)
     assert counts(told(written)) == [("interpret/deficient", 1, 0, 1, 0)]
     written.answer("2026-01-07", "c1", "accepted", at=at("2026-02-01"))
     assert counts(told(written)) == [("interpret/deficient", 1, 0, 1, 0)], "no answer is given later than it comes"
+
+
+@pytest.mark.parametrize(
+    ("answers", "counted"),
+    [
+        ("accept close", (1, 1, 0)),
+        ("accept close close", (1, 1, 0)),
+        ("close accept", (1, 0, 0)),
+        ("accept reason", (0, 0, 1)),
+        ("accept reason close", (0, 0, 1)),
+        ("accept close reason", (0, 0, 1)),
+        ("reason accept close", (1, 1, 0)),
+        ("close", (0, 0, 1)),
+    ],
+)
+def test_what_is_accepted_stays_so_when_its_card_is_closed_and_is_counted_apart(written, answers, counted):
+    written.call("2026-01-05", ("c1", *SURE))
+    meant = {"accept": ("accepted",), "close": ("overridden",), "reason": ("overridden", "patient-refuses")}
+    for hour, each in enumerate(answers.split()):
+        written.answer("2026-01-06", "c1", *meant[each], at=at("2026-01-05", 12 + hour))
+    found = told(written)
+    for each in (found["cards"], *found["rows"]):
+        assert (each["accepted"], each["accepted_then_closed"], each["overridden"]) == counted
+        assert each["no_answer"] == 0
 
 
 def test_a_card_that_was_sent_twice_is_one_card(written):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, date, timedelta
 from zoneinfo import ZoneInfo
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cds_service.store.records import Shown
+from cds_service.store.writer import BATCH
 from tests.store.databases import (
     AT,
     DAY,
@@ -16,11 +18,13 @@ from tests.store.databases import (
     ROW,
     WHO,
     accepted,
+    count,
     decision,
     keep,
     overridden,
     recalled,
     store_at,
+    until,
 )
 
 LATER = AT + 10_000
@@ -215,3 +219,29 @@ def test_an_override_of_a_card_with_a_critical_row_hides_nothing_that_shares_the
     keep(store, decision("card-2", shown=(Shown("card-3", "safety/S5", "critical"), Shown("card-2", ROW, "warning"))))
     store.save_feedback("main", [overridden("card-2")], AT + 2)
     assert dismissed(store), "on a card of its own it is dismissed"
+
+
+def test_feedback_counts_for_the_very_next_call_of_every_process(url):
+    """Each of two processes answers a call, the other takes the feedback to it at once."""
+    with store_at(url) as one, store_at(url) as other:
+        for number in range(5):
+            for answering, hearing in ((one, other), (other, one)):
+                who = replace(WHO, patient=f"{number} {answering is one}")
+                card = f"card-{number}-{answering is one}"
+                answering.save_decision(decision(card, who=who))
+                hearing.save_feedback("main", [overridden(card)], AT + 1)
+                until(lambda answering=answering: not answering.state().waiting)  # the one thing that it may wait for
+                assert dismissed(one, who=who) is not None
+                assert dismissed(other, who=who) is not None
+
+
+def test_a_decision_is_written_soon_however_steadily_others_come(url):
+    """Feedback to one that is not written yet counts only from then on."""
+    with store_at(url) as store:
+        store.start()
+        for number in range(BATCH):
+            store.save_decision(decision(f"card-{number}"))
+            time.sleep(0.03)  # shorter than a batch may grow: each comes while the one before it waits
+            if count(url, "decision"):
+                return
+    raise AssertionError("a batch grew until it was full")
