@@ -1,10 +1,14 @@
 """How a run is shared among pytest-xdist's workers: a file of tests stays whole, and so does what shares one server.
 
+A page in all its widths and schemes is a unit of its own: there are many, and each worker has its browser anyway.
+
 Files that share a server (a session's HAPI, PostgreSQL, or built image) go to one worker, so that it is started once.
 What takes long is begun first, so that no worker is left with it at the end.
 """
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -16,6 +20,7 @@ SHARED = {
     "tests/deploy/test_image": "image",
     "tests/deploy/test_together": "image",
 }
+PAGE = re.compile(r"(tests/browser/test_every_page\.py::\w+\[.+)-\d+-(?:light|dark)\]$")
 # Begun first, in this order: what waits for programs that start, then what computes longest.
 LONGEST = (
     "tests/contract/", "tests/deploy/test_image", "tests/deploy/test_together", "tests/store/", "tests/load/",
@@ -27,6 +32,8 @@ LONGEST = (
 
 def unit(nodeid: str) -> str:
     """What is run by one worker, in one piece: a shared server's tests, or a file."""
+    if page := PAGE.search(nodeid):
+        return page[1]
     file = nodeid.partition("::")[0]
     return next((shared for part, shared in SHARED.items() if part in file), file)
 
