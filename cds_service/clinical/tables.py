@@ -124,7 +124,7 @@ class Choice:
     any: tuple[str, ...] = ()  # empty: nothing is asked
 
 
-PARTS = ("act", "urgent", "next", "do-not", "caveat", "context")  # of a card, in the order in which one reads them
+PARTS = ("first", "act", "urgent", "next", "do-not", "caveat", "context")  # of a card, in the order of reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ LONGEST: dict[str, str] = {
     "dose_count": "12",
     "loading_doses": "4 of 6 doses",
     "loading_question": ": had improvement stopped?",
-    "folate_b12": "active B12 is 130.55 pmol/L (uncertain): B12 first or together with it",
+    "folate_b12": ", and active B12 is 130.55 pmol/L (uncertain): B12 first or together with it",
     "oral_verdict": "and a positive intrinsic factor antibody: are injections needed?",
     "due": "30 Sep 2026",
     "interval": "2 to 3 months",

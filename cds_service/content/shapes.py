@@ -482,7 +482,7 @@ class NotesRow(RowEntry, frozen=True, kw_only=True):
     table: ClassVar[str] = "notes"
     on: SomeTexts
     body: Text = field(name="detail")
-    of_card: Literal["act", "urgent", "next", "do-not", "caveat", "context"] | None = field(name="part", default=None)
+    of_card: Literal["first", "act", "urgent", "next", "do-not", "caveat", "context"] | None = field(name="part", default=None)
 
     @property
     def part(self) -> str:
