@@ -27,12 +27,12 @@ def load_once() -> None:
     read = loading.load_content
 
     @cache
-    def shared(site: Path | None, _states: tuple[State, State]) -> Content:
-        return read(cards_folder(), site)
+    def shared(site: Path | None, language: str, _states: tuple[State, State]) -> Content:
+        return read(cards_folder(), site, language=language)
 
-    def load_content(folder: Path, site: Path | None = None, *others: object) -> Content:
+    def load_content(folder: Path, site: Path | None = None, *others: object, language: str = "") -> Content:
         if others or folder != cards_folder():
-            return read(folder, site, *others)
-        return shared(site, (state(folder), state(site) if site else ()))
+            return read(folder, site, *others, language=language)
+        return shared(site, language, (state(folder), state(site) if site else ()))
 
     loading.load_content = load_content

@@ -274,7 +274,7 @@ of_driver(
 @finding("never_measured", "no B12 result of any age is recorded", analytes="b12 active-b12", of_nothing=True)
 def never_measured(case: Case) -> Found:
     known = any(lab.doubt != "pending" for analyte in B12_ANALYTES for lab in case.labs.get(analyte, ()))
-    return None if known else (Because("", "no B12 result of any age"),)
+    return None if known else (Because("", case.words("no-b12-ever")),)
 
 
 @finding(
@@ -331,7 +331,7 @@ def b12_earlier_differs(case: Case) -> Found:
 
 @finding("b12_untested", "there is no B12 result that is recent enough", follows_from="b12_choice")
 def b12_untested(case: Case) -> Found:
-    return (Because("", "no total or active B12 result found"),) if case.b12_state == "untested" else None
+    return (Because("", case.words("no-b12")),) if case.b12_state == "untested" else None
 
 
 @finding("b12_preliminary", "there is only a preliminary B12 result", follows_from="b12_choice")
@@ -394,7 +394,7 @@ def was_deficient(case: Case) -> Found:
 
 @finding("b12_incomplete", "not all B12 results could be read", reads="whether all B12 results could be read")
 def b12_incomplete(case: Case) -> Found:
-    return (Because("", "not all B12 results could be read"),) if "b12" in case.record.incomplete else None
+    return (Because("", case.words("b12-in-part")),) if "b12" in case.record.incomplete else None
 
 
 any_of(

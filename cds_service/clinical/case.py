@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from .record import LabResult, Measured, Medication, Order, PartDate, PatientRecord, Problem, Results, measured
-from .tables import Pathway, Plausible, normalise_unit
+from .tables import DateWords, Pathway, Plausible, normalise_unit
 
 if TYPE_CHECKING:
     from .course import Course
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
 B12_ANALYTES = ("b12", "active-b12")
 MARKERS = ("mma", "homocysteine")  # the analytes, and the tests that measure them
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+EVIDENCE = tuple(
+    f"evidence.{name}"
+    for name in (
+        "on-day range range-from injection injections-ordered no-injection doses-elsewhere ordered by-mouth-until "
+        "no-b12-ever no-b12 no-b12-in-a-year b12-in-part b12-begun kidneys-unknown doses aged deceased no-birth "
+        "chloramphenicol cobalamin-allergy cobalt-allergy no-medicine-list no-list no-allergies "
+        "positive negative"
+    ).split()
+)  # the phrases of messages.toml with which evidence is said
 
 
 class Because(NamedTuple):
@@ -34,11 +43,14 @@ class Because(NamedTuple):
 Evidence = tuple[Because, ...]
 
 
-def written(day: date | None) -> str:
+def written(day: date | None, words: DateWords) -> str:
     """A day as a clinician reads it, "10 Jan 2026"; the month or year that is known; "undated" when none is."""
-    if isinstance(day, PartDate):
-        return str(day.year) if day.whole_year else f"{MONTHS[day.month - 1]} {day.year}"
-    return f"{day.day} {MONTHS[day.month - 1]} {day.year}" if day else "undated"
+    if day is None:
+        return words.undated
+    if isinstance(day, PartDate) and day.whole_year:
+        return str(day.year)
+    template = words.month if isinstance(day, PartDate) else words.day
+    return template.format(day=day.day, month=words.months[day.month - 1], year=day.year)
 
 
 class Case:
@@ -91,6 +103,18 @@ class Case:
         names = {*self.problems, *(each.ingredient for each in self.record.medications)}
         groups = (group for group, members in self.pathway.groups.items() if not members.isdisjoint(names))
         return {*self.labs, *groups}
+
+    def written(self, day: date | None) -> str:
+        """A day as a clinician reads it."""
+        return written(day, self.pathway.dates)
+
+    def on_day(self, what: str, day: date | None) -> str:
+        """ "B12 150 ng/L on 10 Jan 2026"."""
+        return self.words("on-day", what=what, date=self.written(day))
+
+    def words(self, key: str, **values: object) -> str:
+        """One of our short phrases, [evidence] in messages.toml, filled in."""
+        return self.pathway.messages[f"evidence.{key}"].format(**values)
 
     def add(self, name: str, evidence: Iterable[Because] | None) -> None:
         """Record a finding, unless there is no evidence for it."""
@@ -163,11 +187,16 @@ class Case:
 
     def because(self, *labs: LabResult | None) -> Evidence:
         """The evidence of laboratory results: what was measured, the number as reported, and when."""
-        return tuple(Because(lab.reference, f"{self.reported(lab)} on {written(lab.date)}") for lab in labs if lab)
+        return tuple(Because(lab.reference, self.on_day(self.reported(lab), lab.date)) for lab in labs if lab)
 
     def reported(self, lab: LabResult) -> str:
         """A result as the laboratory reported it, with our spelling of its unit: "total B12 150.10 ng/L"."""
-        return f"{self.display(lab.analyte)} {quantity(lab)}".rstrip()
+        shown = quantity(lab) if lab.value is not None else self.outcome(lab)
+        return f"{self.display(lab.analyte)} {shown}".rstrip()
+
+    def outcome(self, lab: LabResult) -> str:
+        """The outcome of a qualitative test in our words; "" where there is none."""
+        return self.words(lab.outcome) if lab.outcome else ""
 
 
 HIGHER_IS_WORSE = ("mma", "homocysteine", "creatinine", "mcv")

@@ -169,7 +169,7 @@ def line_for(advice: Advice, on: date, decision: Decision, assessment: Assessmen
     treating = any(row.startswith("treat/") for row in decision.rows) and not {"on_im", "on_oral"} & found.keys()
     untreated = treating and advice.row.startswith(("treat/", "interpret/"))
     card = pathway.fixed["dismissed-untreated" if untreated else "dismissed"]
-    values = assessment.values | {"dismissed_on": written(on), "dismissed": advice.summary}
+    values = assessment.values | {"dismissed_on": written(on, pathway.dates), "dismissed": advice.summary}
     return Advice(
         row=f"{LINE}{advice.row}",
         indicator=card.indicator,
@@ -201,7 +201,8 @@ def without_accepted(advice: Advice, pathway: Pathway, memory: Memory) -> tuple[
     for draft, day in accepted.items():
         days_of.setdefault(day, []).append(name_of(draft, pathway))
     words = [
-        said.replace("{order}", ", ".join(names)).replace("{date}", written(day)) for day, names in days_of.items()
+        said.replace("{order}", ", ".join(names)).replace("{date}", written(day, pathway.dates))
+        for day, names in days_of.items()
     ]
     less = replace(
         advice,

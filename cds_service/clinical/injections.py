@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from .case import Because, Case, written
+from .case import Because, Case
 from .course import by_mouth, is_enough, is_in_force
 from .record import OpenOrder
 from .rules import Found, Rules
@@ -26,13 +26,15 @@ RULES.limit("no-dose", "months", "Injections begin again with loading after a ga
 
 def dose_evidence(case: Case) -> list[Because]:
     """The last dose."""
-    return [Because(reference, f"B12 injection on {written(day)}") for day, reference in case.course.doses[-1:]]
+    return [
+        Because(reference, case.words("injection", date=case.written(day))) for day, reference in case.course.doses[-1:]
+    ]
 
 
 def order_evidence(case: Case) -> list[Because]:
     """The first order since the last dose: renewals of a repeat say nothing new."""
     first = case.course.first_order or next(iter(case.course.orders), None)
-    return [Because(first.reference, f"B12 injections ordered, {written(first.begun)}")] if first else []
+    return [Because(first.reference, case.words("injections-ordered", date=case.written(first.begun)))] if first else []
 
 
 @finding(
@@ -63,7 +65,7 @@ def on_im_by_order(case: Case) -> Found:
 )
 def no_dose_recorded(case: Case) -> Found:
     is_missing = not case.course.doses and case.doses_are_recorded
-    return order_evidence(case) or (Because("", "no B12 injection recorded"),) if is_missing else None
+    return order_evidence(case) or (Because("", case.words("no-injection")),) if is_missing else None
 
 
 @finding(
@@ -72,7 +74,7 @@ def no_dose_recorded(case: Case) -> Found:
     follows_from="dose_record",
 )
 def doses_not_recorded(case: Case) -> Found:
-    return None if case.doses_are_recorded else (Because("", "doses of B12 are not recorded here"),)
+    return None if case.doses_are_recorded else (Because("", case.words("doses-elsewhere")),)
 
 
 @finding(
@@ -90,7 +92,9 @@ def newly_ordered(case: Case) -> Found:
 @finding("injection_order", "an order for B12 injections stands", follows_from="course", limits="im-order")
 def injection_order(case: Case) -> Found:
     standing = [each for each in case.course.orders if is_in_force(case, each, case.today)]
-    return [Because(each.reference, f"B12 injections ordered, {written(each.renewed)}") for each in standing]
+    return [
+        Because(each.reference, case.words("injections-ordered", date=case.written(each.renewed))) for each in standing
+    ]
 
 
 @finding(
@@ -105,7 +109,7 @@ def injection_asked_for(case: Case) -> Found:
     due, last = case.course.due, case.course.last
     day = max(due, case.today) if due else case.today
     asked = [each for each in case.record.orders if each.orderable == "b12-injection"]
-    return [Because(each.reference, "ordered") for each in asked if is_about(case, each, day, last)]
+    return [Because(each.reference, case.words("ordered")) for each in asked if is_about(case, each, day, last)]
 
 
 def is_about(case: Case, order: OpenOrder, day: date, since: date | None) -> bool:
@@ -170,8 +174,8 @@ def ended(case: Case) -> None:
 def treatment_ended(case: Case) -> Found:
     if case.ended is None:
         return None
-    words = "B12 injection on" if case.ended.by_injection else "B12 by mouth until"
-    return (Because(case.ended.reference, f"{words} {written(case.ended.last)}"),)
+    key = "injection" if case.ended.by_injection else "by-mouth-until"
+    return (Because(case.ended.reference, case.words(key, date=case.written(case.ended.last))),)
 
 
 @finding("ended_injections", "B12 injections were given before, and have ended", follows_from="ended treatment_ended")
@@ -184,4 +188,4 @@ def no_dose_for_a_year(case: Case) -> Found:
     year_ago = months_before(case.today, case.limits.days("no-dose"))
     if any(day >= year_ago for day, _ in case.course.doses):
         return None
-    return dose_evidence(case) or (Because("", "no B12 injection recorded"),)
+    return dose_evidence(case) or (Because("", case.words("no-injection")),)

@@ -18,7 +18,6 @@ from .case import (
     surely_above,
     surely_below,
     worse_of_the_day,
-    written,
 )
 from .course import treated_on
 from .record import LabResult, Measured, measured
@@ -382,7 +381,7 @@ def mma_by_homocysteine(case: Case) -> Found:
 def mma_egfr_unknown(case: Case) -> Found:
     unknown = not case.has("egfr_reduced") and case.current("egfr") is None
     is_there = case.mma is not None and unknown and is_raised(case, case.mma, "mma-upper")
-    return (Because("", "kidney function is not known"),) if is_there else None
+    return (Because("", case.words("kidneys-unknown")),) if is_there else None
 
 
 @finding(
@@ -469,7 +468,7 @@ def unjudged_results(case: Case) -> list[str]:
 
 def in_doubt(case: Case, lab: LabResult, why: str) -> Because:
     """A result and why it is not judged."""
-    text = f"{case.reported(lab)} on {written(lab.date)}" if lab.date else case.reported(lab)
+    text = case.on_day(case.reported(lab), lab.date) if lab.date else case.reported(lab)
     return Because(lab.reference, f"{text} ({case.pathway.messages[f'doubt.{why}']})")
 
 

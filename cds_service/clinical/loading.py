@@ -165,4 +165,4 @@ def loading_incomplete_ever(case: Case) -> Found:
     begun = [each for each in every if each.count >= 2]
     if not begun or any(is_complete(case, each) for each in begun):
         return None
-    return (Because(case.course.doses[-1][1], f"{begun[-1].count} doses"),)
+    return (Because(case.course.doses[-1][1], case.words("doses", n=begun[-1].count)),)

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from .b12 import TREATED, driver_of, settled
 from .bands import EDGES
-from .case import MARKERS, Because, Case, written
+from .case import MARKERS, Because, Case
 from .course import PARENTERAL, by_injection, cobalamins, taken_on, treated_on
 from .monitoring import symptoms_since
 from .problems import NEURO_PARTS, first_seen
@@ -128,7 +128,7 @@ def marker_at_hand(case: Case) -> Found:
     asked += [each.reference for each in case.record.orders if each.orderable in MARKERS]
     both = [lab for lab in (case.mma, case.homocysteine) if lab]
     measured = [lab for lab in both if case.limits.within_days("result-current", lab.date, case.today)]
-    return [*case.because(*measured), *(Because(reference, "ordered") for reference in asked)]
+    return [*case.because(*measured), *(Because(reference, case.words("ordered")) for reference in asked)]
 
 
 def b12_asked_for(case: Case) -> bool:
@@ -149,7 +149,7 @@ def b12_not_measured_for_a_year(case: Case) -> Found:
     measured = case.labs_within("b12", "active-b12", days="result-background")
     if not case.has("box2_ordered") or measured or b12_asked_for(case):
         return None
-    return (Because("", "no B12 result in the past year"),)
+    return (Because("", case.words("no-b12-in-a-year")),)
 
 
 @finding(
@@ -281,7 +281,9 @@ def begun(case: Case) -> None:
         case.b12_begun = []
         return
     drafted = by_name(case, of_group(case.pathway, "cobalamin", case.record.selected + case.record.beside))
-    case.b12_begun = drafted + [Because(ref, f"B12 begun on {written(day)}") for day, ref in begun_days(case)]
+    case.b12_begun = drafted + [
+        Because(ref, case.words("b12-begun", date=case.written(day))) for day, ref in begun_days(case)
+    ]
 
 
 def folic_is_severe(case: Case) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from .case import Because, Case, written
+from .case import Because, Case
 from .course import treated_since
 from .record import Problem
 from .rules import Found, Rules
@@ -38,7 +38,9 @@ def first_seen(problem: Problem) -> date | None:
 
 def evidence(case: Case, problems: list[Problem]) -> list[Because]:
     """Each problem in our own words, with its date."""
-    return [Because(each.reference, f"{case.display(each.concept)} ({written(latest(each))})") for each in problems]
+    return [
+        Because(each.reference, f"{case.display(each.concept)} ({case.written(latest(each))})") for each in problems
+    ]
 
 
 def each_once(because: list[Because]) -> list[Because]:
@@ -65,14 +67,14 @@ def out_of_scope(case: Case) -> Found:
     if patient.born is not None:
         age = age_in_years(patient.born, case.today)
         if age < case.limits.days("adult-age"):
-            return (Because(patient.reference, f"aged {age}"),)
-    return (Because(patient.reference, "recorded as deceased"),) if patient.deceased else None
+            return (Because(patient.reference, case.words("aged", age=age)),)
+    return (Because(patient.reference, case.words("deceased")),) if patient.deceased else None
 
 
 @finding("age_unknown", "no date of birth is recorded", reads="the date of birth")
 def age_unknown(case: Case) -> Found:
     patient = case.record.patient
-    return (Because(patient.reference, "no date of birth"),) if patient.born is None else None
+    return (Because(patient.reference, case.words("no-birth")),) if patient.born is None else None
 
 
 @finding(
@@ -84,7 +86,9 @@ def age_unknown(case: Case) -> Found:
 def older_age(case: Case) -> Found:
     patient = case.record.patient
     age = age_in_years(patient.born, case.today) if patient.born else 0
-    return (Because(patient.reference, f"aged {age}"),) if age > case.limits.days("high-risk-age") else None
+    return (
+        (Because(patient.reference, case.words("aged", age=age)),) if age > case.limits.days("high-risk-age") else None
+    )
 
 
 # --- Symptoms and signs

@@ -259,6 +259,22 @@ class FixedCard:
 
 
 @dataclass(frozen=True, slots=True)
+class DateWords:
+    """How a day is written: the names of the months, and where day, month and year stand."""
+
+    months: tuple[str, ...]
+    day: str = "{day} {month} {year}"
+    month: str = "{month} {year}"
+    undated: str = ""
+
+    @classmethod
+    def of(cls, messages: Mapping[str, str]) -> DateWords:
+        """As the content says it; what it does not say is a fault of the content, which is reported when it loads."""
+        day, month, undated = (messages.get(name, "") for name in ("date.day", "date.month", "undated"))
+        return cls(tuple(messages.get("date.months", "").split(" | ")), day, month, undated)
+
+
+@dataclass(frozen=True, slots=True)
 class Pathway:
     """One pathway, complete: everything that decides and everything that is said."""
 
@@ -282,6 +298,7 @@ class Pathway:
     fixed: dict[str, FixedCard]
     limits: Limits = field(init=False, repr=False, compare=False)  # the thresholds as plain numbers
     compared: tuple[Threshold, ...] = field(init=False, repr=False, compare=False)  # limits that the content adds
+    dates: DateWords = field(init=False, repr=False, compare=False)
     follow_ups: dict[str, FollowUp] = field(default_factory=dict)
     course: tuple[Row, ...] = ()  # a pathway without one tells nothing of a course
     problem_list: bool = False  # a site wants a deficiency that was found offered for its problem list
@@ -291,6 +308,7 @@ class Pathway:
     def __post_init__(self) -> None:
         numbers = {name: threshold.value for name, threshold in self.thresholds.items()}
         object.__setattr__(self, "limits", Limits(numbers))
+        object.__setattr__(self, "dates", DateWords.of(self.messages))
         object.__setattr__(self, "compared", tuple(each for each in self.thresholds.values() if each.makes))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from .case import Because, Case, written
+from .case import Because, Case
 from .course import PARENTERAL, by_mouth_evidence
 from .record import Medication
 from .rules import Found, Rules
@@ -92,21 +92,21 @@ def chloramphenicol_with_cobalamin(case: Case) -> Found:
     if not case.has("cobalamin_taken"):
         return None
     injected = [each for each in case.medicines("chloramphenicol") if each.active and each.route in PARENTERAL]
-    return [Because(each.reference, "chloramphenicol by injection") for each in injected]
+    return [Because(each.reference, case.words("chloramphenicol")) for each in injected]
 
 
-def allergies_to(case: Case, substance: str, words: str) -> list[Because]:
-    return [Because(each.reference, words) for each in case.record.allergies if each.substance == substance]
+def allergies_to(case: Case, substance: str, key: str) -> list[Because]:
+    return [Because(each.reference, case.words(key)) for each in case.record.allergies if each.substance == substance]
 
 
 @finding("cobalamin_hypersensitivity", "hypersensitivity to a form of B12 is recorded", reads="the allergies")
 def cobalamin_hypersensitivity(case: Case) -> Found:
-    return allergies_to(case, "cobalamin", "hypersensitivity to a cobalamin")
+    return allergies_to(case, "cobalamin", "cobalamin-allergy")
 
 
 @finding("cobalt_allergy", "an allergy to cobalt is recorded", reads="the allergies")
 def cobalt_allergy(case: Case) -> Found:
-    return allergies_to(case, "cobalt", "allergy to cobalt")
+    return allergies_to(case, "cobalt", "cobalt-allergy")
 
 
 # --- Medicines that lower B12, and others that matter
@@ -122,7 +122,7 @@ def exposed(case: Case, entry: Medication) -> bool:
 def since(case: Case, entry: Medication) -> str:
     """The medicine and for how long, or that the record does not say."""
     words = case.pathway.messages
-    text = words["since"].format(date=written(entry.start)) if entry.start else words["start-not-recorded"]
+    text = words["since"].format(date=case.written(entry.start)) if entry.start else words["start-not-recorded"]
     return f"{case.display(entry.ingredient)} ({text})"
 
 
@@ -253,7 +253,7 @@ def long_use(case: Case, limit: str, groups: tuple[str, ...]) -> tuple[list[Beca
     begun = used_since(case, entries, current)
     is_long = begun is not None and case.limits.longer_than_months(limit, begun, case.today)
     if begun is not None and is_long:
-        words = case.pathway.messages["since"].format(date=written(begun))
+        words = case.pathway.messages["since"].format(date=case.written(begun))
     else:
         words = case.pathway.messages["start-not-recorded"]
         current = [entry for entry in current if not entry.start]
@@ -371,7 +371,7 @@ def homocysteine_raising(case: Case) -> Found:
 def medicines_unknown(case: Case) -> Found:
     seen = case.record.published - case.record.unavailable
     known = seen & {"medications", "medicationRequests"}
-    return None if known else (Because("", "neither medicine list could be read"),)
+    return None if known else (Because("", case.words("no-medicine-list")),)
 
 
 @finding(
@@ -383,10 +383,10 @@ def treatment_unreadable(case: Case) -> Found:
     """Then nothing can be said of a course."""
     keys = {"medications", "medicationRequests", "administrations", "dispenses"}
     seen = (case.record.published - case.record.unavailable) & keys
-    return None if seen else (Because("", "no list of medicines could be read"),)
+    return None if seen else (Because("", case.words("no-list")),)
 
 
 @finding("allergies_unknown", "the allergies could not be read", reads="whether the allergies could be read")
 def allergies_unknown(case: Case) -> Found:
     seen = case.record.published - case.record.unavailable
-    return None if "allergies" in seen else (Because("", "allergies could not be read"),)
+    return None if "allergies" in seen else (Because("", case.words("no-allergies")),)

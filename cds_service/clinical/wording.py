@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 
 from .bands import BOUNDS, doubt
-from .case import Case, quantity, written
+from .case import Case, quantity
 from .course import Interval
 from .monitoring import answered_result, deficient_on_treatment
 from .ordered import begun_days
@@ -102,7 +103,7 @@ def values(case: Case) -> dict[str, str]:
     for analyte in {each.analyte for each in case.pathway.compared}:
         lab = case.newest(analyte, case.pathway.analytes[analyte].current)
         name, day = placeholders(analyte)
-        found |= {name: shown(lab), day: written(lab.date) if lab else ""}
+        found |= {name: shown(lab), day: case.written(lab.date) if lab else ""}
     found.update(b12_values(case))
     found.update(marker_values(case))
     found.update(course_values(case))
@@ -131,7 +132,7 @@ def values(case: Case) -> dict[str, str]:
     found["undated_medicines"] = listed(case, "durations_unknown")
     blood = case.found.get("blood", ())
     found["signs"] = joined(case, [each.text for each in case.found.get("symptoms", ()) if each not in blood])
-    found["injection_date"] = written(case.course.last) if case.course.last else ""
+    found["injection_date"] = case.written(case.course.last) if case.course.last else ""
     absent = case.pathway.messages["not-recorded"]
     found = {name: value if value or name in MAY_BE_EMPTY else absent for name, value in found.items()}
     if not case.has("symptoms"):
@@ -165,16 +166,16 @@ def b12_values(case: Case) -> dict[str, str]:
             "b12_name": case.pathway.messages[f"name.{lab.analyte}"],
             "b12": quantity(lab),
             "b12_kind": case.display(lab.analyte),
-            "b12_date": written(lab.date),
+            "b12_date": case.written(lab.date),
             "b12_limits": grey_band(case, lab),
             "b12_threshold": threshold(case, lab),
-            "b12_range": own_range(lab),
+            "b12_range": own_range(case, lab),
         }
     for name, beside in (("b12_other", case.b12_other), ("b12_earlier", case.b12_earlier)):
         if beside:
-            found[name] = f"{case.reported(beside)} on {written(beside.date)}"
+            found[name] = case.on_day(case.reported(beside), beside.date)
     if case.old_b12:
-        found |= {"old_b12": case.reported(case.old_b12), "old_b12_date": written(case.old_b12.date)}
+        found |= {"old_b12": case.reported(case.old_b12), "old_b12_date": case.written(case.old_b12.date)}
     if case.doubtful_b12:
         found["doubt"] = case.pathway.messages[f"doubt.{doubt(case, case.doubtful_b12) or 'pending'}"]
     return found
@@ -186,7 +187,7 @@ def grey_band(case: Case, lab: LabResult) -> str:
         return ""
     family, factor = case.base_of(lab, Decimal(1))
     low, high = (plain(case.limits[name] / factor) for name in BOUNDS[lab.analyte, family])
-    return f"{low} to {high} {lab.unit}"
+    return case.words("range", low=low, high=high, unit=lab.unit)
 
 
 def threshold(case: Case, lab: LabResult) -> str:
@@ -207,11 +208,11 @@ def plain(number: Decimal) -> str:
     return f"{number.normalize():f}"
 
 
-def own_range(lab: LabResult) -> str:
+def own_range(case: Case, lab: LabResult) -> str:
     """The laboratory's own range of a result."""
     if lab.low is None or lab.high is None:
-        return f"from {plain(lab.low)} {lab.unit}" if lab.low is not None else ""
-    return f"{plain(lab.low)} to {plain(lab.high)} {lab.unit}"
+        return case.words("range-from", low=plain(lab.low), unit=lab.unit) if lab.low is not None else ""
+    return case.words("range", low=plain(lab.low), high=plain(lab.high), unit=lab.unit)
 
 
 def marker_values(case: Case) -> dict[str, str]:
@@ -226,11 +227,11 @@ def marker_values(case: Case) -> dict[str, str]:
         if not lab:
             continue
         limit = f"{plain(lab.high)} {lab.unit}" if lab.high is not None else default_limit(case, default, lab)
-        found |= {name: quantity(lab), f"{name}_date": written(lab.date)}
+        found |= {name: quantity(lab), f"{name}_date": case.written(lab.date)}
         if name == "mma":
             found["mma_limit"] = limit
         if name == "homocysteine" or not suffices:
-            found |= {"marker": case.reported(lab), "marker_date": written(lab.date), "marker_limit": limit}
+            found |= {"marker": case.reported(lab), "marker_date": case.written(lab.date), "marker_limit": limit}
     return found
 
 
@@ -249,14 +250,14 @@ def course_values(case: Case) -> dict[str, str]:
     answered, first = answered_result(case), course.first_order
     told = {
         "low_b12": case.reported(low) if low else "",
-        "low_b12_date": written(low.date) if low else "",
-        "order_date": written(first.begun) if first and first.begun else "",
-        "first_dose": written(run.first) if run else "",
-        "course_start": written(course.start) if course.start else "",
+        "low_b12_date": case.written(low.date) if low else "",
+        "order_date": case.written(first.begun) if first and first.begun else "",
+        "first_dose": case.written(run.first) if run else "",
+        "course_start": case.written(course.start) if course.start else "",
         "dose_count": str(run.count) if run else "",
-        "due": written(course.due) if course.due else "",
+        "due": case.written(course.due) if course.due else "",
         "interval": interval_in_words(case, course.interval),
-        "answered": f"{case.reported(answered)} on {written(answered.date)}" if answered else "",
+        "answered": case.on_day(case.reported(answered), answered.date) if answered else "",
     }
     for name, findings in (
         ("since_dose", ("symptoms_since_dose",)),
@@ -290,8 +291,22 @@ def loading_values(case: Case) -> dict[str, str]:
         key = "loading.one" if phase.run.count == 1 else "loading.doses"
         return {"loading_doses": words[key].format(n=phase.run.count), "loading_question": ""}
     if enough:
-        return {"loading_doses": words["loading.days"].format(n=days), "loading_question": words["loading.question"]}
+        return {"loading_doses": counted(words, "loading.days", days), "loading_question": words["loading.question"]}
     return {"loading_doses": words["loading.part"].format(n=phase.run.count, total=total), "loading_question": ""}
+
+
+PLURALS: dict[str, Callable[[int], int]] = {  # which of a phrase's forms ("{n} day | {n} days") goes with a number
+    "one-other": lambda n: int(n != 1),
+    "none": lambda n: 0,
+    "one-few-many": lambda n: 0 if n == 1 else 1 if n % 10 in (2, 3, 4) and n % 100 not in (12, 13, 14) else 2,
+}
+
+
+def counted(words: Mapping[str, str], key: str, n: int, **more: object) -> str:
+    """A phrase with a number, in the form that the language has for it."""
+    forms = words[key].split(" | ")
+    chosen = PLURALS[words.get("plural", "one-other")](n)
+    return forms[min(chosen, len(forms) - 1)].format(n=n, **more)
 
 
 def interval_in_words(case: Case, interval: Interval) -> str:
@@ -300,10 +315,10 @@ def interval_in_words(case: Case, interval: Interval) -> str:
     if interval.in_months and interval.length == 1:
         return words["interval.month"]
     if interval.in_months:
-        return words["interval.months"].format(n=interval.length)
+        return counted(words, "interval.months", interval.length)
     if interval.length % 7 == 0:
-        return words["interval.weeks"].format(n=interval.length // 7)
-    return words["interval.days"].format(n=interval.length)
+        return counted(words, "interval.weeks", interval.length // 7)
+    return counted(words, "interval.days", interval.length)
 
 
 def folate_values(case: Case) -> dict[str, str]:
@@ -323,8 +338,8 @@ def folate_after_b12(case: Case) -> dict[str, str]:
     words, days = case.pathway.messages, [day for day, _ in begun_days(case)]
     if not days:
         return {"b12_first": words["b12-ordered"], "folate_from": words["folate-later"]}
-    begun = words["b12-begun"].format(date=written(min(days)))
-    return {"b12_first": begun, "folate_from": written(min(days) + timedelta(days=1))}
+    begun = words["b12-begun"].format(date=case.written(min(days)))
+    return {"b12_first": begun, "folate_from": case.written(min(days) + timedelta(days=1))}
 
 
 def listed(case: Case, *findings: str) -> str:

@@ -13,6 +13,7 @@ from ..content.content import Content, load_content
 from ..content.difference import cautions, difference
 from ..content.faults import ContentError
 from ..content.files import cards_folder
+from ..content.language import languages
 from ..settings import Settings, SettingsError
 from ..site_trial import Baseline, Tried, by_kind, falling_through, try_out
 
@@ -26,6 +27,13 @@ def check_ours(echo: Echo, today: date) -> int:
         return 1
     for remark in remarks(content, today):
         echo(f"note: {remark}")
+    for name in languages(cards_folder()):
+        spoken = loaded(None, echo, name)
+        if spoken is None:
+            return 1
+        for remark in spoken.remarks:
+            if remark not in content.remarks:
+                echo(f"note: {printable(remark)}")
     echo(sound(content))
     return 0
 
@@ -36,8 +44,8 @@ def check_site(
     """Our content and a site's folder over it. The exit code: 0 if it is sound and its limits do what they say.
     `today` gives the day in a time zone: the site's, where it states one. `write` puts the report into another form
     than lines."""
-    ours = loaded(None, echo)
-    theirs = loaded(folder, echo) if ours else None
+    theirs = loaded(folder, echo)
+    ours = loaded(None, echo, theirs.language.id) if theirs else None
     if ours is None or theirs is None:
         return 1
     try:
@@ -58,10 +66,10 @@ def check_site(
     return 0
 
 
-def loaded(site: Path | None, echo: Echo) -> Content | None:
+def loaded(site: Path | None, echo: Echo, language: str = "") -> Content | None:
     """The content, or None once its faults are printed."""
     try:
-        return load_content(cards_folder(), site)
+        return load_content(cards_folder(), site, language=language)
     except ContentError as error:
         for fault in error.faults:
             echo(printable(fault), err=True)

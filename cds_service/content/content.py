@@ -11,6 +11,7 @@ from datetime import date
 from itertools import product
 from pathlib import Path
 
+from cds_service.clinical.case import EVIDENCE
 from cds_service.clinical.tables import Analyte, FollowUp, Orderable, Pathway, Row, Source, Threshold
 
 from . import build
@@ -30,6 +31,7 @@ from .elements import Element, built, sound
 from .elements import elements as read_elements
 from .faults import Faults
 from .files import Files, Toml, read_files
+from .language import ENGLISH, Coverage, Language, coverage
 from .prefetch import KEYS, Templates
 from .shapes import Coding, ContentFile, ExclusionEntry, PathwayFile, RowEntry, SiteFile
 from .site import SiteSettings, read_site
@@ -64,6 +66,8 @@ class Content:
     exclusions: tuple[ExclusionEntry, ...]  # sentences that no answer may hold together
     remarks: tuple[str, ...]  # no faults, but a reader of `check` should know
     site: SiteSettings = field(default_factory=SiteSettings)
+    language: Language = ENGLISH
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)  # pathway -> how much of it the language says
 
     @property
     def is_approved(self) -> bool:
@@ -76,11 +80,14 @@ def overdue(review_by: date, today: date) -> str:
     return f"the content was to be reviewed by {review_by}, and that day has passed" if today > review_by else ""
 
 
-def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary | None = None) -> Content:
-    """Load and check the content. Raises ContentError with every fault that was found."""
+def load_content(
+    folder: Path, site: Path | None = None, vocabulary: Vocabulary | None = None, language: str = ""
+) -> Content:
+    """Load and check the content, in the language that the site chooses, or in this one. Raises ContentError with every
+    fault that was found."""
     words_known = vocabulary or clinical_vocabulary()
     faults = Faults()
-    files = read_files(folder, site, faults)
+    files = read_files(folder, site, faults, language)
     elements = {place: read_elements(place, table, faults) for place, table in files.tables.items()}
     shared = Shared(files, elements, words_known, faults, site)
     check_approval(elements["content.toml"], faults)
@@ -91,6 +98,8 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
     faults.inherit(files.inherited)
     faults.raise_any()
     about: ContentFile = elements["content.toml"][0].shape
+    spoken = files.language.id
+    covered = {name: coverage(name, files.english, files.language) for name in files.pathways} if spoken else {}
     templates = Templates(shared.rows, shared.groups, every_orderable(pathways.values()), shared.analytes.values())
     return Content(
         folder=folder,
@@ -114,8 +123,10 @@ def load_content(folder: Path, site: Path | None = None, vocabulary: Vocabulary 
         prefetch=templates.sets,
         route_codings=shared.route_codings(),
         exclusions=tuple(each.shape for each in sound(elements["exclusions.toml"])),
-        remarks=remarks(templates, about),
+        remarks=(*remarks(templates, about), *language_remarks(files.language, covered)),
         site=shared.site,
+        language=files.language,
+        coverage=covered,
     )
 
 
@@ -155,6 +166,22 @@ def remarks(templates: Templates, about: ContentFile) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def language_remarks(language: Language, covered: Mapping[str, Coverage]) -> Iterator[str]:
+    """How much of the cards the language says, what is still English, and whether a clinician has approved it."""
+    if not language.id:
+        return
+    place = f"lang/{language.id} ({language.name})"
+    if not language.is_approved:
+        yield (f"{place}: NO CLINICIAN HAS APPROVED THIS TRANSLATION. One who works in that language must read it "
+               f"beside the English before it is used, and then states in language.toml approver, approved and "
+               f'approved_texts = "{language.digest}"')  # fmt: skip
+    for name, each in covered.items():
+        yield f"{place}: {name}: {each.per_cent} % of {each.total} texts; what is missing stays English"
+        if each.per_cent >= MOSTLY:
+            yield from (f"{place}: {name}: not translated: {text}" for text in each.missing)
+
+
+MOSTLY = 90  # per cent: of a pathway that is meant to be in the language each missing text is named
 PARTS = ("pathway", "thresholds", "orderables", "regimens", "follow-ups")
 
 
@@ -219,7 +246,7 @@ Elements = Mapping[str, list[Element]]
 NAMED = ("analytes", "problems", "medicines")
 NEEDED = (
     "accepted-earlier", "b12-begun", "b12-ordered", "folate-later", "name.b12", "name.active-b12", "today.start",
-    "today.allergy", "today.pregnant",
+    "today.allergy", "today.pregnant", "undated", "date.day", "date.month", "date.months", *EVIDENCE,
 )  # fmt: skip
 
 

@@ -157,6 +157,10 @@ def approval(ours: Content, theirs: Content) -> list[str]:
 
 def settings(theirs: Content) -> list[str]:
     site, lines = theirs.site, []
+    if theirs.language.id:
+        shares = ", ".join(f"{name} {each.per_cent} %" for name, each in theirs.coverage.items())
+        language = f"{theirs.language.name} ({theirs.language.id})"
+        lines.append(f"Cards speak {language}: {shares} of the texts; the rest stays English.")
     if site.time_zone:
         lines.append(f"A day begins and ends by the clock of {site.time_zone}.")
     for name, words in (
@@ -242,7 +246,6 @@ def prefetch(ours: Content, theirs: Content) -> list[str]:
 OTHER_KIND = {"mass": "molar", "molar": "mass"}
 DECIDING = ("course", "interpret", "treat", "safety", "orders")
 FAR = Decimal("0.3")  # of the shipped limit
-DO_NOT = re.compile(r"\bdo not\b[^.;]*", re.IGNORECASE)
 GUIDELINE = re.compile(r"\b(NICE|NG239|AAFP)\b[^.]{0,30}\bthreshold|\bthresholds?[^.]{0,20}\b(NICE|NG239|AAFP)\b")
 
 
@@ -250,11 +253,15 @@ def cautions(ours: Content, theirs: Content, today: date | None = None) -> list[
     """Sentences, each naming its pathway. Dates in the future are named where the day is known."""
     found: dict[str, None] = dict.fromkeys(ahead(theirs, today) if today else ())
     elsewhere = [name for name, each in theirs.pathways.items() if each.thresholds != ours.pathways[name].thresholds]
+    if ours.language.id != theirs.language.id:
+        found["the words of the site's rows are not compared with ours: they are in two languages"] = None
     for name, pathway in theirs.pathways.items():
         before = ours.pathways[name]
         changed = {key for key, each in before.thresholds.items() if each.value != pathway.thresholds[key].value}
         lines = [*half_changed(pathway, changed), *guideline_named(pathway, changed), *switched_off(before, pathway)]
-        lines += [*far_off(before, pathway), *lost_words(before, pathway)]
+        lines += far_off(before, pathway)
+        if ours.language.id == theirs.language.id:
+            lines += lost_words(before, pathway)
         lines += looks_molar(pathway, theirs)
         if not changed and elsewhere:
             lines.append(f"no limit is changed here, only in {', '.join(elsewhere)}")
@@ -315,6 +322,7 @@ def far_off(before: Pathway, after: Pathway) -> Iterator[str]:
 
 def lost_words(before: Pathway, after: Pathway) -> Iterator[str]:
     """What a reworded row no longer says: a "do not", or a value of the patient."""
+    do_not = opening_of_do_not(before)
     for table in (*DECIDING, "notes"):
         now = {row.id: f"{row.summary}\n{row.detail}" for row in getattr(after, table)}
         for row in getattr(before, table):
@@ -322,11 +330,18 @@ def lost_words(before: Pathway, after: Pathway) -> Iterator[str]:
             if new is None or new == old:
                 continue
             kept = " ".join(new.casefold().split())
-            for sentence in DO_NOT.findall(old):
+            for sentence in do_not.findall(old):
                 if " ".join(sentence.casefold().split()) not in kept:
                     yield f'row {table}/{row.id} no longer says: "{" ".join(sentence.split())}"'
             if lost := sorted(set(PLACEHOLDER.findall(old)) - set(PLACEHOLDER.findall(new))):
                 yield f"row {table}/{row.id} no longer shows {listing('{' + name + '}' for name in lost)}"
+
+
+def opening_of_do_not(pathway: Pathway) -> re.Pattern[str]:
+    """A sentence that says what not to do, by the words with which the content begins one in its language."""
+    words = [each.strip("* ") for each in pathway.messages.get("part.do-not", "").split("|")]
+    either = "|".join(re.escape(each) for each in words if each)
+    return re.compile(rf"\b(?:{either})\b[^.;]*" if either else r"(?!)", re.IGNORECASE)
 
 
 def ahead(content: Content, today: date) -> Iterator[str]:

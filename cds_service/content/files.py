@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .faults import ContentError, Faults, listing, nearest
+from .language import ENGLISH, LANG, Language, check_parts, language, languages, translated
 
 SHARED_FILES = (
     "content.toml", "sources.toml", "analytes.toml", "problems.toml", "medicines.toml", "messages.toml",
@@ -75,16 +76,19 @@ class Files:
     """Everything that was read: TOML by its short place ("uk-ng239/interpret.toml"), value sets by their name."""
 
     tables: dict[str, Toml]  # ours, each pathway complete, with the site's laid over them; and site.toml
-    ours: dict[str, Toml]  # the same without the site
+    ours: dict[str, Toml]  # the same without the site, in the language that is chosen
+    english: dict[str, Toml]  # the same in English
     theirs: dict[str, Toml]  # what the site's files say by themselves
     inherited: dict[str, str]  # place of an entry that a pathway has from the one it extends -> its place there
     value_sets: dict[str, tuple[tuple[Path, bool], ...]]  # ours, then the site's (True)
     pathways: tuple[str, ...]
+    language: Language  # ENGLISH where none is chosen
     digest: str  # sha256 over every TOML and CSV file, names included, in sorted order
 
 
-def read_files(folder: Path, site: Path | None, faults: Faults) -> Files:
-    """Read the content folder and, laid over it, the site's. Missing and unreadable files are faults."""
+def read_files(folder: Path, site: Path | None, faults: Faults, spoken: str = "") -> Files:
+    """Read the content folder and, laid over it, a language and the site's folder. The site chooses the language,
+    unless `spoken` names one. Missing and unreadable files are faults."""
     pathways = tuple(sorted(path.name for path in (folder / PATHWAYS).glob("*") if path.is_dir()))
     if not pathways:
         faults.add(PATHWAYS, "there is no pathway; each is a folder with " + listing(PATHWAY_FILES))
@@ -103,13 +107,31 @@ def read_files(folder: Path, site: Path | None, faults: Faults) -> Files:
         present_too = (path.relative_to(folder).as_posix() for path in content_files(folder))
         check_site_names([*names.values(), *present_too], site, faults)
         theirs = read_theirs(site, {**names, SITE_FILE: SITE_FILE}, faults)
+    english, chosen = ours, chosen_language(folder, spoken or theirs.get(SITE_FILE, {}).get("language", ""), faults)
+    if chosen.id:
+        check_parts(english, chosen, faults)
+        ours = {place: translated(place, table, chosen) for place, table in english.items()}
     tables = {
         place: lay_over(table, checked_overlay(place, table, theirs[place], faults)) if place in theirs else table
         for place, table in ours.items()
     }
-    roots = [folder] if site is None else [folder, site]
+    roots = [folder, *([folder / LANG / chosen.id] if chosen.id else []), *([] if site is None else [site])]
     tables[SITE_FILE] = theirs.get(SITE_FILE, {})
-    return Files(tables, ours, theirs, inherited, value_set_files(roots), pathways, digest(roots))
+    sets = value_set_files([folder] if site is None else [folder, site])
+    return Files(tables, ours, english, theirs, inherited, sets, pathways, chosen, digest(roots))
+
+
+def chosen_language(folder: Path, name: object, faults: Faults) -> Language:
+    """The language of that name, read; English for none, and for one that we do not have."""
+    known = languages(folder)
+    if not name:
+        return ENGLISH
+    if name not in known:
+        faults.unknown(f"{SITE_FILE} language", "language", str(name), known)
+        return ENGLISH
+    paths = sorted((folder / LANG / str(name)).glob("*.toml"))
+    tables = {path.name: read_toml(path, f"{LANG}/{name}/{path.name}", faults) for path in paths}
+    return language(str(name), tables, faults)
 
 
 def value_set_files(roots: list[Path]) -> dict[str, tuple[tuple[Path, bool], ...]]:
@@ -153,6 +175,7 @@ def content_files(folder: Path) -> list[Path]:
         path
         for path in folder.rglob("*")
         if path.suffix in READ and path.is_file() and inside(folder, path) and not hidden(path.relative_to(folder))
+        if path.relative_to(folder).parts[0] != LANG  # a language is read where it is chosen
     )
 
 

@@ -101,6 +101,7 @@ class SiteFile(Shape, frozen=True, kw_only=True):
     """site.toml."""
 
     name: Text = ""
+    language: Text = ""
     time_zone: Text = ""
     cards: SiteCards = SiteCards()
     own_limits: tuple[OwnLimitsEntry, ...] = ()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from .codes import ATC, DISPLAYABLE, ICD, KNOWN_SYSTEMS, LOINC, SNOMED, UNLESS_WORDS, bare, canonical_system
 from .faults import Faults, listing, nearest
 from .files import VALUE_SETS, CodeLine, Files, code_lines, digest, value_set_files
+from .language import LANG
 from .shapes import Coding
 
 if TYPE_CHECKING:
@@ -227,13 +228,13 @@ class ValueSet:
 
 def value_sets(content: Content) -> dict[str, ValueSet]:
     """Every value set by its name, without its lines."""
-    files = value_set_files(roots(content))
+    files = value_set_files(value_roots(content))
     return {name: counted(content, name, lines_of(name, files[name])) for name in sorted(files)}
 
 
 def value_set(content: Content, name: str) -> ValueSet | None:
     """One value set with its lines, or None if there is none of that name."""
-    files = value_set_files(roots(content))
+    files = value_set_files(value_roots(content))
     return counted(content, name, lines_of(name, files[name]), keep=True) if name in files else None
 
 
@@ -250,7 +251,13 @@ def lines_of(name: str, paths: tuple[tuple[Path, bool], ...]) -> tuple[CodeLine,
 
 
 def roots(content: Content) -> list[Path]:
-    """Our folder, and the site's that was laid over it."""
+    """Our folder, that of the language, and the site's that was laid over them."""
+    first, *site = value_roots(content)
+    return [first, *([content.folder / LANG / content.language.id] if content.language.id else []), *site]
+
+
+def value_roots(content: Content) -> list[Path]:
+    """The folders that hold value sets: ours, and then the site's."""
     return [content.folder, *([content.site.folder] if content.site.folder else [])]
 
 

@@ -23,11 +23,12 @@ from cds_service.clinical.case import (
     quantity,
     surely_above,
     surely_below,
-    written,
 )
 from cds_service.clinical.laboratory import is_raised, upper_limit, why_not
 from cds_service.clinical.record import LabResult, Measured, Medication, Problem, measured
 from cds_service.clinical.tables import Analyte, Unit, convert, days_before, unit_named
+
+from .frame import written
 
 ANALYTES = (*B12_ANALYTES, *MARKERS, "mcv", "haemoglobin")
 HEIGHT, TOP, BOTTOM = 132, 8, 8  # of the plot of one test

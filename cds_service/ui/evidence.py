@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.clinical.advice import Writer, belongs, matches, named
-from cds_service.clinical.case import written
 from cds_service.clinical.decide import Decision
 from cds_service.clinical.findings import Assessment
 from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen, Row, Source
@@ -27,7 +26,7 @@ from cds_service.web.messages import missing, response_to
 from .charts import Course, course
 from .client import AnsweredCall
 from .examples import Example
-from .frame import MARKDOWN
+from .frame import MARKDOWN, written
 from .limits_behind import Limit, compared_with, is_too_large, limits_behind
 from .patient import Subject, subject_of
 from .tray import OrderDraft

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from cds_service.approval import STYLE as SHEET
+from cds_service.clinical.case import written as dated
+from cds_service.clinical.tables import DateWords
 from cds_service.content.print import STYLE
 from cds_service.web.calls import CallLimit
 from cds_service.web.messages import Refused
@@ -28,6 +31,14 @@ from cds_service.web.messages import Refused
 # In a card's wording no heading, image or HTML is allowed; js-default lets none through, and checks link addresses.
 MARKDOWN = MarkdownIt("js-default", {"linkify": False, "typographer": False}).disable("image")
 PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+
+
+ENGLISH = DateWords(tuple("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()), undated="undated")
+
+
+def written(day: date | None) -> str:
+    """A day on a page, whose language is English whatever that of the cards."""
+    return dated(day, ENGLISH)
 
 
 def as_html(text: str) -> Markup:

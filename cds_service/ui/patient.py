@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from cds_service.clinical.case import quantity, written
+from cds_service.clinical.case import quantity
 from cds_service.clinical.record import LabResult, Medication, PartDate, PatientRecord, Problem
 from cds_service.clinical.tables import Analyte, Pathway
 
 from .charts import SOURCES
 from .client import AnsweredCall
 from .examples import Example, opened
+from .frame import written
 from .request_json import Json, Tree
 
 FIRST = ("b12", "active-b12", "mma", "homocysteine", "mcv", "haemoglobin")

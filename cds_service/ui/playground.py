@@ -21,7 +21,6 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from cds_service.cdshooks.registry import HOOKS
 from cds_service.cdshooks.requests import log_name
-from cds_service.clinical.case import written
 from cds_service.store.records import StoreDown
 from cds_service.web.calls import CallLimit, FeedbackStore
 from cds_service.web.messages import Refused
@@ -32,7 +31,7 @@ from .evidence import AnswerView, indicator, markdown
 from .examples import Example, Examples, opened
 from .fhir_page import FhirPage
 from .form import ADDABLE, KEEP, Entered, Form, WrongField, add, builder, choices, choose_order, day_of, edit
-from .frame import add_frame, limited, sent_form, shown
+from .frame import add_frame, limited, sent_form, shown, written
 from .my_patient import BLANK, is_mine, offered, request_of_form
 from .patient import Rows, rows_of
 from .request_json import Tree, json_loads, request_of

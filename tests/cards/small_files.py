@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from cds_service.content.files import cards_folder
 from cds_service.content.prefetch import KEYS
+
+
+def evidence_phrases() -> str:
+    """The section of our own messages: what evidence is said with does not differ here."""
+    text = (cards_folder() / "messages.toml").read_text(encoding="utf-8")
+    return "[evidence]" + text.partition("[evidence]")[2].partition("\n[")[0] + "\n"
+
 
 ORIGIN = 'source = "guide"\nevidence = "secondary"\nchecked = 2026-11-21\n'
 FILES = {
@@ -14,10 +22,13 @@ approver = ""
 review_by = 2027-05-21
 """,
     "sources.toml": '[guide]\ntitle = "A guide"\nurl = "https://guide.example/"\npublished = "2024"\n',
-    "messages.toml": 'not-recorded = "not recorded"\naccepted-earlier = "{order} on {date}"\n'
+    "messages.toml": 'not-recorded = "not recorded"\nundated = "undated"\naccepted-earlier = "{order} on {date}"\n'
     + 'b12-begun = "begun {date}"\nb12-ordered = "ordered"\nfolate-later = "later"\n'
     + '[name]\nb12 = "B12"\nactive-b12 = "Active B12"\n[today]\nstart = "start"\n'
     + 'allergy = "allergy"\npregnant = "pregnant"\n'
+    + '[date]\nday = "{day} {month} {year}"\nmonth = "{month} {year}"\n'
+    + 'months = "Jan | Feb | Mar | Apr | May | Jun | Jul | Aug | Sep | Oct | Nov | Dec"\n'
+    + evidence_phrases()
     + '[doubt]\nno-unit = "the result has no unit"\n[prefetch]\n'
     + "".join(f'{key} = "our words for {key}"\n' for key in KEYS),
     "plain-words.toml": """[findings]
