@@ -6,6 +6,7 @@ pages show the content with which the service runs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -32,6 +33,7 @@ class Example:
     hook: str
     made_from: Path | Vignette
     expected: str = ""  # of a vignette: the label, rows and findings that it expects
+    label: str = ""  # the label that it expects
 
     @property
     def searched(self) -> str:
@@ -64,15 +66,22 @@ class Examples:
     def find(self, name: str) -> Example | None:
         return self.records.get(name) or self.all().get(name)
 
-    def search(self, words: str, pathway: str, hook: str) -> list[Example]:
-        """Examples whose title, story or name holds every word; of that pathway and hook, where one is given."""
-        wanted = words.casefold().split()
+    def search(self, words: str, **facets: str) -> list[Example]:
+        """Examples whose title, story, name or expectation holds every word, and that are of each facet that is given:
+        pathway, hook, label."""
+        wanted, given = words.casefold().split(), {name: value for name, value in facets.items() if value}
         return [
             each
             for each in self.all().values()
-            if pathway in ("", each.pathway) and hook in ("", each.hook)
+            if all(getattr(each, name) == value for name, value in given.items())
             if all(word in each.searched for word in wanted)
         ]
+
+    def facet(self, name: str, words: str, **facets: str) -> list[tuple[str, int]]:
+        """The values of a facet among what the words and the other facets find, each with how many there are."""
+        others = {each: value for each, value in facets.items() if each != name}
+        values = Counter(getattr(each, name) for each in self.search(words, **others))
+        return sorted((value, count) for value, count in values.items() if value)
 
 
 def records(pathway: str) -> Iterator[Example]:
@@ -87,7 +96,8 @@ def vignettes(pathways: frozenset[str]) -> Iterator[Example]:
     """The vignettes of these pathways that need no site's folder."""
     for name, told in shipped_vignettes().items():
         if not told.overlay and told.pathway in pathways:
-            yield Example(name, told.title, "", TOLD, told.pathway, told.hook, told, expected_of(told))
+            label = str(told.expect.get("label", ""))
+            yield Example(name, told.title, "", TOLD, told.pathway, told.hook, told, expected_of(told), label)
 
 
 def expected_of(vignette: Vignette) -> str:

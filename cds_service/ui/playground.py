@@ -77,6 +77,7 @@ def reason(card: Json, code: str) -> Json:
 DEFAULT = "neuro-metformin"
 SECONDS_FOR_STORE, PAUSE = 1.5, 0.05
 MOST_FOUND = 100
+FACETS = ("pathway", "hook", "label")  # by which examples are narrowed down
 MOST_ORDERS, LONGEST_FIELDS = 20, 20_000
 
 
@@ -227,13 +228,15 @@ class Playground:
         return Response(body, headers=headers, content_type="application/json")
 
     def search(self) -> str | BaseResponse:
-        """GET /examples: every example patient, by words, pathway and hook."""
-        words, pathway, hook = (request.args.get(name, "")[:100] for name in ("words", "pathway", "hook"))
-        found = self.examples.search(words, pathway, hook)
+        """GET /examples: every example patient, by words, pathway, hook and label."""
+        words, *given = (request.args.get(name, "")[:100] for name in ("words", *FACETS))
+        facets = dict(zip(FACETS, given, strict=True))
+        found = self.examples.search(words, **facets)
         if request.args.get("only") and len(found) == 1:
             return redirect(url_for("playground", patient=found[0].name))
+        offered_facets = {name: self.examples.facet(name, words, **facets) for name in FACETS}
         return render_template("examples.html", found=found[:MOST_FOUND], count=len(found), words=words,
-                               pathway=pathway, hook=hook, pathways=self.client.pathways, here="examples")  # fmt: skip
+                               facets=offered_facets, chosen=facets, here="examples")  # fmt: skip
 
     def again(self, form: Form) -> AnsweredCall:
         """The same call as the form was made of, neither remembered nor noted once more."""

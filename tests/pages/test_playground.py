@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
+from itertools import pairwise
 
 import pytest
 from werkzeug.test import TestResponse
 
-from cds_service.examples.fixture_patients import patients_folder
+from cds_service.examples.fixture_patients import patients_folder, read_patient, resources
 from tests.pages.visiting import AT_180, Visitor, fields, label, summaries
 
 RECORDS = sorted(path.stem for path in patients_folder().glob("*.json"))
@@ -159,3 +161,48 @@ def test_data_that_cannot_be_had_is_said_and_is_no_empty_list(visitor: Visitor):
     page = visitor.post("/", {"pasted": json.dumps(request)})
     assert "required data is missing" in page.text
     assert "status 412" in page.text
+
+
+@pytest.mark.parametrize(
+    "query, found",
+    [
+        ("words=interpret/deficient&pathway=uk-ng239", "uk-ng239/01-deficient-vegan"),
+        ("words=nitrous&label=functional-suspected", "uk-ng239/"),
+        ("hook=order-sign&words=S2", "order-sign"),
+        ("words=years of results", "renal"),
+    ],
+)
+def test_examples_are_found_by_row_label_hook_and_story(visitor: Visitor, query: str, found: str):
+    page = visitor.get(f"/examples?{query}")
+    assert page.status_code == 200
+    assert found in page.text.partition('<ul class="found">')[2]
+
+
+def test_a_facet_says_how_many_there_are(visitor: Visitor):
+    page = visitor.get("/examples?words=pernicious&pathway=uk-ng239")
+    offered = re.findall(r'<option value="([a-z-]+)">[a-z-]+ \((\d+)\)</option>', page.text)
+    assert len(offered) >= 4
+    for value, count in offered:
+        if value == "on-treatment":
+            narrowed = visitor.get(f"/examples?words=pernicious&pathway=uk-ng239&label={value}")
+            assert f"{count} found" in narrowed.text
+
+
+def given_on(resource: dict) -> date | None:
+    """The day of an injection, or None for what is none."""
+    text = resource.get("effectiveDateTime") or resource.get("effectivePeriod", {}).get("start", "")
+    return date.fromisoformat(text[:10]) if resource["resourceType"] == "MedicationAdministration" else None
+
+
+def test_at_least_four_of_the_ten_records_have_years_of_results_injections_and_a_lapse():
+    """Injections months apart, then a gap of more than half a year, and results over years."""
+    found = []
+    for path in sorted(patients_folder().glob("*.json")):
+        every = list(resources(read_patient(path, date(2026, 1, 15))))
+        doses = sorted(given_on(each) for each in every if "Hydroxocobalamin" in str(each) and given_on(each))
+        tests = [each.get("effectiveDateTime", "")[:10] for each in every if "haemoglobin" in each["id"]]
+        gap = max(((b - a).days for a, b in pairwise([*doses, date(2026, 1, 15)])), default=0)
+        span = (date.fromisoformat(max(tests)) - date.fromisoformat(min(tests))).days if any(tests) else 0
+        if len(doses) >= 9 and gap > 183 and span > 2.5 * 365:
+            found.append(path.stem)
+    assert len(found) >= 4, found
