@@ -331,6 +331,11 @@ def is_in_force(resource: Resource) -> bool:
     return status in ("active", "") and (intent not in ("proposal", "plan") or is_reported(resource))
 
 
+def is_void(resource: Resource) -> bool:
+    """Was it never meant, or withdrawn? Then nobody need know what it was about."""
+    return (resource.status or "").strip().lower() in ("entered-in-error", "cancelled")
+
+
 def is_reported(resource: Resource) -> bool:
     """Is it no order but what somebody says is taken? US Core writes such a medicine as a plan that is reported."""
     return bool(resource.reported_boolean or resource.reported_reference or resource.reported)

@@ -20,6 +20,7 @@ from .index import (
     Page,
     ResourceIndex,
     is_in_force,
+    is_void,
     medication_to_look_up,
     names_no_medicine,
     sort,
@@ -157,7 +158,7 @@ class KeyReading:
         """References of the Medications without which an entry of this key names no medicine."""
         if all(page.kinds <= RESULTS for page in self.pages):
             return []
-        entries = [each for each in self.own if each.medication_reference or each.medication]
+        entries = [each for each in self.own if (each.medication_reference or each.medication) and not is_void(each)]
         missing = [medication_to_look_up(resource, self._index) for resource in entries]
         return [reference for reference in dict.fromkeys(missing) if reference]
 

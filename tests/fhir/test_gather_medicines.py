@@ -129,3 +129,28 @@ def test_a_medicine_that_cannot_be_had_leaves_its_key_incomplete(server, fetch, 
     server.answers[QUERIES["medicationRequests"]] = fhir(bundle(medication_request(1, reference="Medication/m1")))
     server.answers["/fhir/Medication/m1"] = answer
     assert states(gathered(fetch, seconds=0.6, optional=0.5)) == ALL_WELL | {"medicationRequests": "incomplete"}
+
+
+def an_order(status: str, reference: str) -> dict[str, Any]:
+    return {"resourceType": "MedicationRequest", "id": "r1", "status": status, "intent": "order",
+            "medicationReference": {"reference": reference}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "reference", "state"),
+    [
+        ("active", "#gone", "incomplete"),
+        ("", "#gone", "incomplete"),
+        *((ended, "#gone", "data") for ended in ("stopped", "completed", "cancelled", "on-hold", "entered-in-error")),
+        ("active", "Medication/gone", "incomplete"),
+        ("stopped", "Medication/gone", "incomplete"),  # it may be the course that lapsed
+        ("cancelled", "Medication/gone", "data"),
+        ("entered-in-error", "Medication/gone", "data"),
+    ],
+)
+def test_what_is_not_in_force_is_not_announced_for_a_contained_medicine_that_is_missing(
+    server, fetch, status, reference, state
+):
+    server.answers[QUERIES["medicationRequests"]] = fhir(bundle(an_order(status, reference)))
+    assert states(gathered(fetch))["medicationRequests"] == state
+    assert len(asked(server)) == (1 if reference == "Medication/gone" and state == "incomplete" else 0)
