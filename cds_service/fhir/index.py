@@ -136,7 +136,7 @@ def weigh(issue: Issue) -> str:
 
 
 def _urls(links: Sequence[Link], relation: str) -> tuple[str, ...]:
-    return tuple(link.url for link in links if link.url and (link.relation or "").lower() == relation)
+    return tuple(link.url for link in links if link.url and (link.relation or link.rel or "").lower() == relation)
 
 
 def reference_of(resource: Resource) -> str:

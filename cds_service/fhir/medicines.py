@@ -66,6 +66,7 @@ def dose_of(dosage: Dosage, content: Constituent) -> Decimal | None:
 
 
 ORDERS = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order", ""))
+STATUSES = frozenset(("active", "recorded", "completed", "stopped", "on-hold", "ended"))  # that say what is the case
 PAUSED = ("stopped", "on-hold")  # adherence, in R5
 LONGEST_DAYS = 36500  # a supply or course beyond a hundred years is a slip of the pen
 
@@ -102,6 +103,8 @@ def read_medicine(resource: Resource, reading: Reading) -> None:
     if reason:
         reading.ignore(reference, reason)
         return
+    if use.source in ("order", "statement") and status_of(resource) not in STATUSES:
+        reading.ignore(reference, reasons.NO_STATUS)  # it counts as used on its day: whether it is used now, who knows
     cobalamins = reading.groups.get("cobalamin", frozenset())
     if use.last is None and any(each.ingredient in cobalamins for each in found):  # of its dates a course is made
         reading.ignore(reference, reasons.UNDATED)

@@ -96,20 +96,33 @@ def issued_plans(resources: Iterable[Resource]) -> frozenset[str]:
     return frozenset(found)
 
 
+Version = tuple[int, float, bytes]
+
+
 def distinct(resources: Iterable[Resource], reading: Reading) -> list[Resource]:
-    """Each resource once: the same may come under several keys. Of two versions the later one, as far as they say."""
+    """Each resource once: the same may come under several keys. Of two versions the later one, as far as they say.
+
+    Of results neither of which says that it is the later one both stay: the worse of them will drive.
+    """
     chosen: dict[object, Resource] = {}
-    versions: dict[object, tuple[int, float, bytes]] = {}  # of those chosen, where there are several: encoded once
+    versions: dict[object, Version] = {}  # of those chosen, where there are several: encoded once
+    equals: dict[object, dict[bytes, Resource]] = {}  # results beside the one chosen, by what they say
     for resource in resources:
         key = (resource.resource_type, resource.id) if resource.id else id(resource)
         other = chosen.setdefault(key, resource)
-        if other is not resource and other != resource:
-            known, new = versions.get(key) or version(other, reading), version(resource, reading)
-            chosen[key], versions[key] = (resource, new) if new > known else (other, known)
-    return list(chosen.values())
+        if other is resource or other == resource:
+            continue
+        known, new = versions.get(key) or version(other, reading), version(resource, reading)
+        chosen[key], versions[key] = (resource, new) if new > known else (other, known)
+        if new[:2] == known[:2] and resource.resource_type == "Observation":
+            lesser, said = (other, known[2]) if new > known else (resource, new[2])
+            equals.setdefault(key, {})[said] = lesser
+        elif new > known:
+            equals.pop(key, None)
+    return [*chosen.values(), *(each for others in equals.values() for each in others.values())]
 
 
-def version(resource: Resource, reading: Reading) -> tuple[int, float, bytes]:
+def version(resource: Resource, reading: Reading) -> Version:
     """Orders two versions of one resource: by what the status says, by when it was written, else in a fixed order."""
     when = reading.calendar.read(resource.issued or resource.recorded_date or resource.authored_on)
     refuted = msgspec.json.encode(resource.verification_status).count(b"entered-in-error")

@@ -273,6 +273,7 @@ class Entry(Fhir):
 
 class Link(Fhir):
     relation: str | None = None
+    rel: str | None = None  # as other formats call it, and some servers too
     url: str | None = None
 
 

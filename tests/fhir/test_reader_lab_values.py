@@ -263,3 +263,12 @@ def test_a_range_in_simple_words_is_read(text: str, expected: tuple) -> None:
 def test_a_range_that_its_own_text_contradicts_is_none() -> None:
     lab = lab_of(observation(referenceRange=[{"high": {"value": 90, "unit": "ng/L"}, "text": "180 - 900"}]))
     assert (lab.low, lab.high) == (None, None)
+
+
+def test_two_versions_of_one_id_that_do_not_say_which_is_the_later_both_stay() -> None:
+    """The worse one drives; an amended one takes the place of the other."""
+    first, second = observation(value=600), observation(value=150)
+    for both in ((first, second), (second, first), (first, second, first, second)):
+        assert sorted(each.number for each in read(*both).labs) == ["150", "600"]
+    amended = observation(value=150) | {"status": "amended"}
+    assert [each.number for each in read(first, second, amended).labs] == ["150"]

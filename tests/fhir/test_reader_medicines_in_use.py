@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from cds_service.fhir.reasons import NO_STATUS
 from tests.fhir.records import (
     METFORMIN,
     dispensed,
@@ -190,3 +191,12 @@ def test_a_supply_lasts_as_long_as_it_says(fields: dict, start: date, end: date 
 def test_a_supply_that_was_not_handed_over_is_listed(status: str) -> None:
     assert not read(dispensed(status=status)).medications
     assert not read(dispensed(status="unknown", whenHandedOver=None, whenPrepared="2025-12-18")).medications
+
+
+@pytest.mark.parametrize("status", ["", "unknown", "surprise"])
+@pytest.mark.parametrize("made", [order, statement])
+def test_a_medicine_of_an_unknown_status_is_reported_and_stays_evidence_of_use(made, status):
+    sent = made(METFORMIN, status=status)
+    assert not medication_of(sent).active
+    assert reasons(sent)[f"{sent['resourceType']}/{sent['id']}"] == NO_STATUS
+    assert NO_STATUS not in reasons(made(METFORMIN, status="active")).values()

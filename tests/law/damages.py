@@ -182,7 +182,8 @@ DAMAGES: dict[str, tuple[tuple[str, ...], Change]] = {
     "objects in lists": (ANY, as_lists),
     "an entry that cannot be read": (ANY, spoiled),
     "a resource without its type": (ANY, drops("resourceType")),
-    "an empty status": (RESULTS, sets("status", "")),
+    "an empty status": ((*RESULTS, *MEDICINES), sets("status", "")),
+    "a status that says unknown": ((*RESULTS, *MEDICINES), sets("status", "unknown")),
     "a subject that is empty": (ANY, sets("subject", {})),
     "an id that is empty": (ANY, sets("id", "")),
 }  # fmt: skip
