@@ -66,6 +66,7 @@ def explanation(found: Evaluation, service: ClientConfig, day: date) -> Json:
         "course": found.decision.course,
         "due": due.isoformat() if (due := found.assessment.case.course.due) else None,
         "rows": list(found.decision.rows),
+        "notes": list(dict.fromkeys(p.note for each in found.decision.advice for p in each.paragraphs if p.note)),
         "findings": [
             {
                 "name": finding.name,

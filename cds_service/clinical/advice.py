@@ -47,11 +47,13 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A part of what a row says: "act", "context" ... (tables.PARTS). `is_regimen`: it prints or announces one."""
+    """A part of what a row says: "act", "context" ... (tables.PARTS). `is_regimen`: it prints or announces one. `note`:
+    the note ("notes/treat-now") that added it to the row's own."""
 
     part: str
     text: str
     is_regimen: bool = False
+    note: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Writer:
         paragraphs = [*self.paragraphs(row.detail if regimens else without_regimens(row.detail), values)]
         for note in self.notes:
             if belongs(note, row):
-                paragraphs += self.paragraphs(note.detail, values, note.part)
+                paragraphs += self.paragraphs(note.detail, values, note.part, named(note))
         summary = sentence(row.summary.format_map(values))
         tests = self.tests(row)
         needless = [test for test in tests if self.superfluous(self.pathway.orderables[test.id])]
@@ -152,15 +154,15 @@ class Writer:
             return "allergy"
         return "pregnant" if "unshown_in_pregnancy" in self.found else "start"
 
-    def paragraphs(self, text: str, values: dict[str, str], part: str = "") -> list[Paragraph]:
-        """A text in its parts: the given one, or what the words say with which each paragraph begins."""
+    def paragraphs(self, text: str, values: dict[str, str], part: str = "", note: str = "") -> list[Paragraph]:
+        """A text in its parts: the given one, or what the words say with which each paragraph begins. `note`: whose."""
         found: list[Paragraph] = []
         for template in (each.strip() for each in text.split("\n\n") if each.strip()):
             is_regimen = "{regimens}" in template
             if is_regimen and found and found[-1].text.rstrip("*").endswith(":"):
-                found[-1] = Paragraph("act", found[-1].text, is_regimen=True)
+                found[-1] = Paragraph("act", found[-1].text, is_regimen=True, note=note)
             chosen = part or ("act" if is_regimen else self.part_of(template))
-            found.append(Paragraph(chosen, template.format_map(values), is_regimen))
+            found.append(Paragraph(chosen, template.format_map(values), is_regimen, note))
         return found
 
     def part_of(self, template: str) -> str:
@@ -270,8 +272,10 @@ class Writer:
         return row.table in ("course", "safety", "orders") and treats(row, self.found) in TREATING
 
     def schedules(self, row: Row) -> str:
-        """The suitable regimens in words, one item each."""
-        return "\n".join(f"- {each.words.strip()}" for each in self.suitable(row))
+        """The suitable regimens in words, one item each: one or another of them, never all."""
+        first, *others = [each.words.strip() for each in self.suitable(row)] or [""]
+        items = [first, *(self.pathway.messages["or"] + each[:1].lower() + each[1:] for each in others)]
+        return "\n".join(f"- {each}" for each in items) if first else ""
 
     def medicines(self, row: Row) -> list[Draft]:
         """The regimens to draft."""

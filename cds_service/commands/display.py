@@ -68,6 +68,7 @@ def show_explanation(out: Console, explained: Json) -> None:
         ("As of", explained["asOf"]),
         ("Label", explained["label"]),
         ("Rows", "\n".join(explained["rows"]) or "none"),
+        ("Notes", "\n".join(explained["notes"]) or "none"),
         ("Not available", ", ".join(explained["unavailable"]) or "nothing"),
     ):
         facts.add_row(name, plain(text))

@@ -26,6 +26,7 @@ KEYS = [
     "course",
     "due",
     "rows",
+    "notes",
     "findings",
     "ignored",
     "unavailable",
