@@ -144,6 +144,7 @@ class Answers:
             record=SimpleNamespace(unavailable=frozenset(self.missing), incomplete=frozenset(), ignored=()),
             gathered=SimpleNamespace(
                 wrong_patient=self.wrong_patient,
+                of_others_only=(),
                 states={key: SimpleNamespace(reason=self.reasons.get(key, "")) for key in self.missing},
             ),
         )
