@@ -11,10 +11,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
+PATIENCE = 120_000  # ms: every wait is for a condition, and a busy machine is no fault
+expect.set_options(timeout=PATIENCE)
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
@@ -114,7 +116,7 @@ def viewed(browser: Browser, base: str, width: int = 1440, scheme: str = "light"
 
 
 def watched(context: BrowserContext, base: str) -> View:
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE)
     view = View(context.new_page(), base)
     context.expose_binding("reportViolation", lambda _, told: view.faults.append(f"the policy forbade {told}"))
     context.add_init_script(REPORT_VIOLATIONS)

@@ -59,7 +59,7 @@ def test_what_if_shows_the_axis_and_the_slider_moves_the_value(view: Views):
         expect(here.page.locator("article.card").first).to_contain_text("150 ng/L")
         here.page.get_by_role("button", name="another B12").click()
         strip = here.page.locator("#what-if-strip")
-        expect(strip.locator("rect.loud").nth(1)).to_be_attached(timeout=20_000)
+        expect(strip.locator("rect.loud").nth(1)).to_be_attached()
         slider = strip.get_by_role("slider")
         slider.fill("240")
         expect(here.page.locator("#b12-value")).to_have_value("240")

@@ -14,17 +14,14 @@ from tests.browser.conftest import Views
 
 pytestmark = pytest.mark.needs("chromium")
 
-SLOW = 120_000  # ms: all shipped patients are asked, and the machine may be busy
-
 
 def test_a_limit_is_typed_and_what_is_taken_home_is_what_is_signed(view: Views):
     with view() as here:
-        here.page.set_default_timeout(SLOW)
         here.go("/content/edit?row=interpret/deficient")
         here.page.get_by_label("A publication of your own (title)").fill("Laboratory handbook 2026")
         here.page.locator("#limit-b12-deficient-mass").fill("145")
-        expect(here.page.locator(".guard")).to_contain_text("b12-grey-mass was not", timeout=SLOW)
-        expect(here.page.locator("table.moves")).to_contain_text("confirmed, warning → indeterminate", timeout=SLOW)
+        expect(here.page.locator(".guard")).to_contain_text("b12-grey-mass was not")
+        expect(here.page.locator("table.moves")).to_contain_text("confirmed, warning → indeterminate")
         first = here.page.locator("table.moves tbody tr").first
         expect(first).to_have_class("worse")
         expect(here.page.locator("#limit-b12-deficient-mass")).to_have_value("145")
@@ -43,14 +40,13 @@ def test_a_limit_is_typed_and_what_is_taken_home_is_what_is_signed(view: Views):
 
 def test_a_fault_is_said_where_one_types_and_the_row_changes_by_keyboard(view: Views):
     with view(320) as here:
-        here.page.set_default_timeout(SLOW)
         here.go("/content/edit?row=interpret/deficient")
         here.page.locator("#limit-b12-deficient-mass").fill("9000")
-        expect(here.page.get_by_role("alert")).to_contain_text("lies above", timeout=SLOW)
+        expect(here.page.get_by_role("alert")).to_contain_text("lies above")
         here.page.locator("#limit-b12-deficient-mass").fill("180")
-        expect(here.page.get_by_role("alert")).to_have_count(0, timeout=SLOW)
+        expect(here.page.get_by_role("alert")).to_have_count(0)
         here.page.locator("#row").select_option("safety/S1")
         here.page.locator("#row").press("Tab")
         here.page.keyboard.press("Enter")
-        expect(here.page.get_by_role("heading", name="safety/S1")).to_be_visible(timeout=SLOW)
+        expect(here.page.get_by_role("heading", name="safety/S1")).to_be_visible()
         here.fits()
