@@ -99,7 +99,8 @@ def about(content: Content, pathway: Pathway) -> str:
     source = pathway.sources[pathway.card_source]
     return (
         f"{content.title}, version {content.version}, to be reviewed by {content.review_by}. {approval} "
-        f"Content digest {content.digest[:12]}. Cards name: {source.title}. {content.intended_use}"
+        f"Content digest {content.digest[:12]}. A card names its row's own source and links: {source.title}. "
+        f"{content.intended_use}"
     )
 
 
