@@ -277,10 +277,11 @@ def lost_parts(gathered: Gathered, assessment: Assessment, *, has_advice: bool) 
         if key in gathered.published and key != "patient"
     }
     keys = [key for key, is_lost in lost.items() if is_lost]
-    treated = assessment.case.has("on_im", "on_oral")  # then it matters when a symptom was first recorded
+    treated = assessment.case.has("on_im", "on_oral")  # then it matters of every symptom when it was first recorded
     reasons = DAMAGED if has_advice else (*DAMAGED, NO_DATE)  # what counts without its date is on a card then
     keys += [PARTS.get(each.reference.partition("/")[0], "") for each in record.ignored if each.reason in reasons]
-    if treated and any(each.active and not (each.onset or each.recorded) for each in record.problems):
+    dated = record.problems if treated else assessment.case.in_group("cord-recent")
+    if any(each.active and not (each.onset or each.recorded) for each in dated):
         keys.append("conditions")
     words = [messages[f"prefetch.{key}"] for key in dict.fromkeys(keys) if f"prefetch.{key}" in messages]
     return [*words, *unjudged_results(assessment.case)]
