@@ -477,13 +477,16 @@ class OrdersRow(SafetyRow, frozen=True, kw_only=True):
     removes: str = ""
 
 
+PartOfCard = Literal["first", "act", "urgent", "next", "do-not", "caveat", "context"]
+
+
 class NotesRow(RowEntry, frozen=True, kw_only=True):
     """A row of notes.toml."""
 
     table: ClassVar[str] = "notes"
     on: SomeTexts
     body: Text = field(name="detail")
-    of_card: Literal["first", "act", "urgent", "next", "do-not", "caveat", "context"] | None = field(name="part", default=None)
+    of_card: PartOfCard | None = field(name="part", default=None)
 
     @property
     def part(self) -> str:
