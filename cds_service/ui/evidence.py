@@ -397,7 +397,7 @@ class AnswerView:
 
     @property
     def missing(self) -> list[str]:
-        return missing(self.answered.found)
+        return missing(self.answered.found, self.answered.config.templates)
 
     @property
     def endpoint(self) -> str:
@@ -429,7 +429,8 @@ class AnswerView:
 
     @property
     def answer_pretty(self) -> str:
-        return msgspec.json.format(response_to(self.answered.found).get_data(), indent=2).decode()
+        answer = response_to(self.answered.found, self.answered.config.templates)
+        return msgspec.json.format(answer.get_data(), indent=2).decode()
 
     @property
     def discovery_pretty(self) -> str:

@@ -169,7 +169,8 @@ class Calls:
                 raise
             raise Refused(400, faults=(TOO_DEEP,)) from None
         silent = client.is_silent(clock.now)
-        response = silence() if silent else response_to(found, "" if access in AS_IT_SHOULD_BE else access)
+        why = "" if access in AS_IT_SHOULD_BE else access
+        response = silence() if silent else response_to(found, client.templates, why)
         done = time.monotonic()
         response.headers["Server-Timing"] = timing(read=read - arrived, decide=done - read, total=done - arrived)
         self.site.metrics.call(client.name, hook.id, silent, found, fhir=access, seconds=done - arrived)

@@ -193,10 +193,12 @@ def instance_in(body: bytes) -> dict[str, str]:
         return {}
 
 
-def response_to(found: Evaluation, access: str = "") -> Response:
-    """The answer as bytes: cards, or 412 with what is missing. `access`: why the fhirServer was not called, if so."""
+def response_to(found: Evaluation, templates: Mapping[str, str], access: str = "") -> Response:
+    """The answer as bytes: cards, or 412 with what is missing and, by the prefetch `templates`, what to send. `access`:
+    why the fhirServer was not called, if so."""
     if found.status == 412:
-        return refused(Refused(412, *missing(found), *([f"fhirServer: was not called: {access}"] if access else [])))
+        not_called = [f"fhirServer: was not called: {access}"] if access else []
+        return refused(Refused(412, *missing(found, templates), *not_called))
     body = ENCODER.encode({"cards": found.cards})
     return Response(body, 200, {"Cache-Control": "no-store"}, content_type=JSON)
 
@@ -206,12 +208,22 @@ def silence() -> Response:
     return Response(b'{"cards":[]}', 200, {"Cache-Control": "no-store"}, content_type=JSON)
 
 
-def missing(found: Evaluation) -> list[str]:
-    """What could not be had, key by key, and why."""
+def missing(found: Evaluation, templates: Mapping[str, str]) -> list[str]:
+    """What could not be had, key by key, and why; of what was not sent, what to send."""
     if found.gathered.wrong_patient:
         return [WRONG_PATIENT]
     states = found.gathered.states
-    return [f"{key}: {states[key].reason or 'was not sent'}" for key in found.missing]
+    return [f"{key}: {states[key].reason or not_sent(key, templates.get(key, ''))}" for key in found.missing]
+
+
+def not_sent(key: str, template: str) -> str:
+    """What a client sends so that this key can be read: the template as it stands in discovery, never filled in."""
+    if not template:
+        return f"was not sent; send it under prefetch.{key}"
+    return (
+        f"was not sent; send what the FHIR server answers to {template} under prefetch.{key}, or a fhirServer with "
+        "fhirAuthorization that this service may read"
+    )
 
 
 def timing(**seconds: float) -> str:

@@ -16,7 +16,7 @@ from cds_service.cdshooks.faults import BadRequest
 from cds_service.cdshooks.registry import HOOKS
 from cds_service.cdshooks.requests import read_request
 from cds_service.cdshooks.schemas import schema_of
-from tests.hooks.calling import CONTEXT, LARGEST_BODY, PATH, SECRET, Answers, Caller, body, one_issue, outcome
+from tests.hooks.calling import CONTEXT, LARGEST_BODY, PATH, SECRET, Answers, Caller, body, config, one_issue, outcome
 
 NOT_JSON = {
     "nothing": b"",
@@ -159,10 +159,17 @@ def test_missing_data_is_412_with_what_is_missing_and_why():
     answers = Answers(missing=("patient", "b12"), reasons={"b12": "the FHIR server does not give access"})
     response = Caller(answers).post(body())
     assert response.status_code == 412
-    assert [issue["details"]["text"] for issue in outcome(response)] == [
-        "patient: was not sent",
-        "b12: the FHIR server does not give access",
-    ]
+    patient, b12 = (issue["details"]["text"] for issue in outcome(response))
+    assert patient.startswith("patient: was not sent; send ")
+    assert b12 == "b12: the FHIR server does not give access"
+
+
+def test_412_says_what_to_send_as_discovery_asks_for_it():
+    response = Caller(Answers(missing=("patient", "b12"))).post(body())
+    discovered = config().templates
+    for key, issue in zip(("patient", "b12"), outcome(response), strict=True):
+        assert f"answers to {discovered[key]} under prefetch.{key}, or a fhirServer" in issue["details"]["text"]
+        assert "{{context.patientId}}" in issue["details"]["text"], "the id of a patient is never repeated"
 
 
 JSON_VALUES = st.recursive(
