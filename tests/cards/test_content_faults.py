@@ -72,7 +72,7 @@ SHAPES = {
     "an unknown indicator": (INTERPRET, '"warning"', '"hard-stop"', "Allowed: none, info, warning, critical"),
     "an unknown treatment": (INTERPRET, 'treat = "now"', 'treat = "soon"', "Allowed: now, consider, after, none"),
     "a review that is no duration": (INTERPRET, '"P3M"', '"3 months"', "'review' is '3 months'; it must match"),
-    "an unknown route": ("regimens.toml", 'route = "im"', 'route = "iv"', "Allowed: im, oral"),
+    "an unknown route": ("regimens.toml", 'route = "im"', 'route = "iv"', "Allowed: im, sc, oral"),
     "a period unit of another notation": ("regimens.toml", '"wk"', '"week"', "Allowed: s, min, h, d, wk, mo, a"),
     "a regimen without phase": ("regimens.toml", '[[regimen.phase]]\nid = "treatment"', "[regimen.x]", "'phase'"),
     "a false spelling of the array": ("thresholds.toml", "[[threshold]]", "[[thresholds]]", "unknown key 'thresholds'"),

@@ -52,9 +52,14 @@ def test_blood_counts_and_a_review_each_with_its_day():
     assert [each["occurrenceDateTime"] for each in made] == ["2026-01-23", "2026-03-12", "2026-04-15"]
 
 
-def test_a_blood_count_that_is_ordered_is_not_drafted_again():
-    made = suggestion(play(told(order=[{"orderable": "fbc", "days_ago": 1}])), LABEL)
-    assert [each["code"]["text"] for each in made] == ["Review of B12 treatment, 3 months after it began"]
+def test_a_blood_count_that_is_ordered_for_about_its_day_is_not_drafted_again():
+    """One that names no day is for the day on which it was written; a count eight weeks later is another one."""
+    now = {"orderable": "fbc", "days_ago": 1}
+    later = {"orderable": "fbc", "days_ago": 1, "planned_days_ago": -60}
+    texts = [each["code"]["text"] for each in suggestion(play(told(order=[now])), LABEL)]
+    assert texts == ["Full blood count: response to B12", "Review of B12 treatment, 3 months after it began"]
+    texts = [each["code"]["text"] for each in suggestion(play(told(order=[now, later])), LABEL)]
+    assert texts == ["Review of B12 treatment, 3 months after it began"]
 
 
 @pytest.mark.parametrize(("kind", "count"), [("Task", 3), ("CarePlan", 1)])
