@@ -96,14 +96,19 @@ def told(pathway: str) -> list[Told]:
     """Every vignette of a pathway that has its required data, with its record; an example site's has other numbers.
 
     Of an order that is none of our business nothing was read: there is nothing to decide again. Where a card names what
-    was lost (fixed/incomplete) it is not the tables that speak.
+    was lost (fixed/incomplete) and the vignette speaks of it, it is not the tables that answer.
     """
     answers = [(vignette, play(vignette)) for vignette in book(pathway) if not vignette.overlay]
     answers = [(vignette, played) for vignette, played in answers if not played.missing and played.record.published]
-    return [
-        Told(vignette, played.record, played.assessment)
+    tellings = [
+        (Told(vignette, played.record, played.assessment), [each.row for each in played.decision.advice])
         for vignette, played in answers
-        if not any(each.row == "fixed/incomplete" for each in played.decision.advice)
+    ]
+    tables = content().pathways[pathway]
+    return [
+        each
+        for each, rows in tellings
+        if "fixed/incomplete" not in rows or not faults(decide_with(each, tables), each.vignette)
     ]
 
 

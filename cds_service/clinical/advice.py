@@ -26,7 +26,8 @@ REMOVAL = "removal"  # the kind of a draft that takes the clinician's own order 
 INJECTION = "b12-injection"  # drafted for the day on which the next one is due
 TOTAL_B12 = "b12-total"
 TREATING = ("now", "consider")
-NO_MEDICINE = ("no_medicine_draft", "cobalamin_hypersensitivity", "unshown_in_pregnancy")
+NO_MEDICINE = ("no_medicine_draft", "cobalamin_hypersensitivity")
+UNSHOWN = "unshown_in_pregnancy"  # megaloblastic anaemia in pregnancy: neither drafted nor announced
 MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homocysteine": "homocysteine"}
 
 
@@ -152,7 +153,7 @@ class Writer:
         """What a critical title asks for, by a key of [today]: B12 is not begun where none is drafted."""
         if self.none_fits:
             return "allergy"
-        return "pregnant" if "unshown_in_pregnancy" in self.found else "start"
+        return "pregnant" if UNSHOWN in self.found else "start"
 
     def paragraphs(self, text: str, values: dict[str, str], part: str = "", note: str = "") -> list[Paragraph]:
         """A text in its parts: the given one, or what the words say with which each paragraph begins. `note`: whose."""
@@ -250,13 +251,14 @@ class Writer:
         )
 
     def suitable(self, row: Row) -> list[Regimen]:
-        """The row's regimens for this patient: none where the treat table has none, no cyanocobalamin with Leber's."""
+        """The row's regimens for this patient: none where the treat table has none or B12 must first be shown in
+        pregnancy, no cyanocobalamin with Leber's."""
         choices = [choice for choice in row.regimens if matches(choice, self.found)]
         if self.from_table(row):
             table = first_match(self.pathway.treat, self.found).regimens
             choices += [choice for choice in table if matches(choice, self.found)]
         regimens = [self.by_route(each) for each in dict.fromkeys(choice.id for choice in choices)]
-        if self.none_fits:
+        if self.none_fits or UNSHOWN in self.found:
             return []
         cyano = self.pathway.groups.get("cyanocobalamin", frozenset()) if "leber" in self.found else frozenset()
         return [each for each in regimens if each.ingredient not in cyano]

@@ -83,7 +83,29 @@ EXCLUSIVE = (
     {"b12_deficient", "b12_grey", "b12_above", "b12_unusable", "b12_preliminary", "b12_untested"},
     {"deficient_by_total_only", "b12_grey", "b12_above"},
     {"mma_raised", "mma_normal", "mma_unclear"},
+    {"total_low_active_high", "pregnant"},  # in pregnancy active B12 drives where both were taken together (6.1)
 )
+IMPLIES: tuple[tuple[set[str], set[str]], ...] = (  # whoever has all of these has those too: by the definitions (6.1)
+    ({"gait"}, {"symptoms"}),
+    ({"anaemia_not_iron"}, {"symptoms"}),
+    ({"severe"}, {"symptoms"}),
+    ({"megaloblastic_signs"}, {"symptoms"}),
+    ({"high_risk"}, {"lasting_risk"}),
+    ({"low_in_context"}, {"b12_deficient", "deficient_by_total_only"}),
+    ({"pregnant"}, {"pregnant_or_breastfeeding"}),
+    ({"new_cord"}, {"neuro"}),
+    ({"discordant"}, {"b12_above"}),
+    ({"b12_above", "mma_raised", "neuro"}, {"discordant"}),
+    ({"b12_above", "mma_raised", "megaloblastic"}, {"discordant"}),
+    ({"b12_above", "ifab_positive", "megaloblastic"}, {"discordant"}),
+)
+
+
+def with_implied(found: set[str]) -> set[str]:
+    """These findings, and those that they imply."""
+    while more := set().union(*(then for given, then in IMPLIES if given <= found)) - found:
+        found = found | more
+    return found
 
 
 def ways(row: Row) -> list[set[str]]:
@@ -94,7 +116,8 @@ def ways(row: Row) -> list[set[str]]:
 def disjoint(first: Row, second: Row) -> bool:
     """Can no patient match both? By a condition that the other excludes, or by findings that exclude each other."""
     return all(
-        bool(one & set(second.unless) or other & set(first.unless)) or exclusive(one | other)
+        bool(with_implied(one) & set(second.unless) or with_implied(other) & set(first.unless))
+        or exclusive(one | other)
         for one in ways(first)
         for other in ways(second)
     )
@@ -102,13 +125,7 @@ def disjoint(first: Row, second: Row) -> bool:
 
 def exclusive(found: set[str]) -> bool:
     """Do two of these findings exclude each other?"""
-    return any(len(group & found) > 1 for group in EXCLUSIVE)
-
-
-IMPLIES = {  # disturbed gait, cord signs and anaemia are symptoms (6.1)
-    **{name: {"symptoms"} for name in ("gait", "cord", "anaemia_not_iron")},
-    "high_risk": {"lasting_risk"},
-}
+    return any(len(group & with_implied(found)) > 1 for group in EXCLUSIVE)
 
 
 def taken_before(earlier: tuple[Row, ...], first: Row, second: Row) -> bool:
@@ -122,7 +139,7 @@ def taken_before(earlier: tuple[Row, ...], first: Row, second: Row) -> bool:
 
 def takes(row: Row, found: set[str]) -> bool:
     """Does the row hold for whoever has these findings, whatever else is found?"""
-    found = found.union(*(IMPLIES.get(name, set()) for name in found))
+    found = with_implied(found)
     return set(row.when) <= found and not row.unless and (not row.any or bool(set(row.any) & found))
 
 
@@ -195,6 +212,13 @@ def survivors(mutants: Iterator[tuple[str, Pathway]], tellings: list[Told], path
 @pytest.fixture(scope="module", params=PATHWAYS)
 def tellings(request):
     return request.param, told(request.param)
+
+
+def test_what_the_findings_are_said_to_imply_or_exclude_holds_of_every_vignette(tellings):
+    for each in tellings[1]:
+        found = set(each.assessment.findings)
+        assert with_implied(found) == found, each.vignette.name
+        assert not exclusive(found), each.vignette.name
 
 
 @pytest.mark.parametrize("change", [moved_thresholds, without_conditions, swapped], ids=lambda change: change.__name__)
