@@ -84,6 +84,9 @@ EXCLUSIVE = (
     {"deficient_by_total_only", "b12_grey", "b12_above"},
     {"mma_raised", "mma_normal", "mma_unclear"},
     {"total_low_active_high", "pregnant"},  # in pregnancy active B12 drives where both were taken together (6.1)
+    {"on_im_by_dose", "on_im_by_order"},
+    {"loading_now", "loading_stopped"},
+    {"response_iron", "response_blood"},  # a count without recovery is one without iron deficiency
 )
 IMPLIES: tuple[tuple[set[str], set[str]], ...] = (  # whoever has all of these has those too: by the definitions (6.1)
     ({"gait"}, {"symptoms"}),
@@ -93,6 +96,9 @@ IMPLIES: tuple[tuple[set[str], set[str]], ...] = (  # whoever has all of these h
     ({"high_risk"}, {"lasting_risk"}),
     ({"low_in_context"}, {"b12_deficient", "deficient_by_total_only"}),
     ({"pregnant"}, {"pregnant_or_breastfeeding"}),
+    ({"must_im_disease"}, {"must_im"}),
+    ({"loading_now"}, {"on_im_by_dose"}),
+    ({"loading_unfinished"}, {"loading_now"}),
     ({"new_cord"}, {"neuro"}),
     ({"discordant"}, {"b12_above"}),
     ({"b12_above", "mma_raised", "neuro"}, {"discordant"}),
