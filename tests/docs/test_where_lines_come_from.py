@@ -31,7 +31,9 @@ def texts(pathway: Pathway) -> list[str]:
     regimens = [regimen.words for regimen in pathway.regimens.values()]
     titles = [card.summary for card in cards if card.summary]
     phrases = [text for phrase in pathway.messages.values() for text in (phrase, "{value}: " + phrase)]
-    return [*paragraphs, *titles, *regimens, *phrases]
+    # The title of tablets that are too little is two phrases: what is taken, and what is wrong with it.
+    verdicts = ["{oral_now} " + phrase for name, phrase in pathway.messages.items() if name.startswith("oral.")]
+    return [*paragraphs, *titles, *regimens, *phrases, *verdicts]
 
 
 @pytest.mark.parametrize("vignette", SOME, ids=lambda vignette: vignette.name)
