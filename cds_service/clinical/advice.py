@@ -16,7 +16,7 @@ from .laboratory import why_not
 from .monitoring import deficient_on_treatment
 from .record import LabResult
 from .tables import Choice, FixedCard, FollowUp, Orderable, Pathway, Provenance, Regimen, Row
-from .wording import sentence
+from .wording import Values, sentence
 
 FOLLOW_UP = "follow-up"  # the kind of a draft of several later orders, whose id names them all
 PROBLEM = "problem"  # the kind of a draft of an entry of the problem list
@@ -128,7 +128,7 @@ def without_regimens(detail: str) -> str:
 class Writer:
     """Turns matched rows into advice: wording with the record's values, notes, and the drafts that are allowed."""
 
-    def __init__(self, case: Case, pathway: Pathway, found: dict[str, Finding], values: dict[str, str]):
+    def __init__(self, case: Case, pathway: Pathway, found: dict[str, Finding], values: Values):
         self.case, self.pathway, self.found, self.values = case, pathway, found, values
         self.notes = [note for note in pathway.notes if matches(note, found)]
         self.none_fits = not first_match(pathway.treat, found).regimens
@@ -137,7 +137,7 @@ class Writer:
         """The advice of one row."""
         regimens = self.schedules(row)
         today = self.pathway.messages[f"today.{self.urgency()}"]
-        values = self.values | {"regimens": regimens, "today": today}
+        values = self.values.also(regimens=regimens, today=today)
         paragraphs = [*self.paragraphs(row.detail if regimens else without_regimens(row.detail), values)]
         for note in self.notes:
             if belongs(note, row):
@@ -155,7 +155,7 @@ class Writer:
             return "allergy"
         return "pregnant" if UNSHOWN in self.found else "start"
 
-    def paragraphs(self, text: str, values: dict[str, str], part: str = "", note: str = "") -> list[Paragraph]:
+    def paragraphs(self, text: str, values: Values, part: str = "", note: str = "") -> list[Paragraph]:
         """A text in its parts: the given one, or what the words say with which each paragraph begins. `note`: whose."""
         found: list[Paragraph] = []
         for template in (each.strip() for each in text.split("\n\n") if each.strip()):

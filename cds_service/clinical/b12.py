@@ -90,7 +90,7 @@ TREATED = "im-order order-doses order-new oral-dose oral-stopped"
     medicines="cobalamin",
     analytes="b12 active-b12",
 )
-def choose(case: Case) -> None:
+def choose(case: Case) -> bool:
     """The result that drives: untreated ones, or any while B12 is taken by mouth; then total against active."""
     results = [lab for analyte in B12_ANALYTES for lab in case.labs.get(analyte, ())]
     case.usable_b12 = usable = usable_results(case, results)
@@ -107,6 +107,7 @@ def choose(case: Case) -> None:
     if driver:
         note_newer(case, results, driver)
     case.old_b12 = background(case, results)
+    return bool(results)
 
 
 def without_answered(case: Case, usable: list[Measured]) -> list[Measured]:
@@ -329,7 +330,7 @@ def b12_earlier_differs(case: Case) -> Found:
     return case.because(case.b12_earlier)
 
 
-@finding("b12_untested", "there is no B12 result that is recent enough", follows_from="b12_choice")
+@finding("b12_untested", "there is no B12 result that is recent enough", follows_from="b12_choice", of_nothing=True)
 def b12_untested(case: Case) -> Found:
     return (Because("", case.words("no-b12")),) if case.b12_state == "untested" else None
 

@@ -153,9 +153,10 @@ def by_mouth(case: Case) -> list[Medication]:
 
 
 @step("oral", medicines="cobalamin", limits="oral-dose oral-stopped")
-def oral(case: Case) -> None:
+def oral(case: Case) -> bool:
     """Enough B12 by mouth (or of no stated dose), in use or stopped only recently."""
     case.oral = [entry for entry in by_mouth(case) if taken_on(case, entry, case.today)]
+    return bool(case.oral)
 
 
 @finding("on_oral", "B12 is taken by mouth in a dose that counts as treatment", follows_from="oral")
@@ -202,12 +203,13 @@ RECORDS = frozenset(("administrations", "medications", "dispenses"))  # prefetch
 
 
 @step("dose_record", medicines="cobalamin", reads="whether the site records doses, and whether they could be read")
-def dose_record(case: Case) -> None:
+def dose_record(case: Case) -> bool:
     """Does a missing dose mean anything? Not where injections are not recorded, or their record could not be read."""
     record = case.record
     readable = RECORDS & (record.published - record.unavailable - record.incomplete)
     known = bool(given_days(case)) or any(each.source == "dispense" for each in injections(case))
     case.doses_are_recorded = case.pathway.doses_recorded and (known or bool(readable))
+    return case.doses_are_recorded
 
 
 def supplied(case: Case) -> tuple[list[tuple[date, Medication]], list[Medication]]:
@@ -354,7 +356,7 @@ COURSE_LIMITS = (
     limits=COURSE_LIMITS,
     reads="injections recorded as a procedure or code",
 )
-def course(case: Case) -> None:
+def course(case: Case) -> bool:
     """Everything about injections that depends on no laboratory result."""
     supplies, opened = supplied(case)
     doses = each_day_once([*given_days(case), *((day, entry.reference) for day, entry in supplies)])
@@ -387,6 +389,7 @@ def course(case: Case) -> None:
         by_order,
         first_order,
     )
+    return bool(doses or orders)
 
 
 def switched(case: Case, run: Run | None, orders: tuple[OrderDay, ...]) -> bool:

@@ -85,7 +85,7 @@ def decide_without(assessment: Assessment, pathway: Pathway, missing: str) -> De
     """
     found = dict(assessment.findings)
     found["no_medicine_draft"] = Finding("no_medicine_draft", (Because("", missing),))
-    writer = Writer(assessment.case, pathway, found, assessment.values | {"missing": missing})
+    writer = Writer(assessment.case, pathway, found, assessment.values.also(missing=missing))
     table = pathway.orders if assessment.case.record.selected else pathway.safety
     chosen = [row for row in table if row.speaks_alone and matches(row, found)]
     advice = composed(one_regimen([writer.advice(row, level(row, found)) for row in chosen]))
@@ -98,7 +98,7 @@ def decide_without(assessment: Assessment, pathway: Pathway, missing: str) -> De
 def unavailable(assessment: Assessment, pathway: Pathway, missing: str) -> Decision:
     """The one card of a client that wants a card where others get 412: nothing could be judged, and why."""
     found = dict(assessment.findings)
-    writer = Writer(assessment.case, pathway, found, assessment.values | {"missing": missing})
+    writer = Writer(assessment.case, pathway, found, assessment.values.also(missing=missing))
     card = writer.fixed(pathway.fixed["unavailable"])
     return Decision("not-assessable", ("fixed/unavailable",), (card,), found)
 
@@ -106,7 +106,7 @@ def unavailable(assessment: Assessment, pathway: Pathway, missing: str) -> Decis
 def incomplete(assessment: Assessment, pathway: Pathway, missing: str) -> Advice:
     """The card that names parts of the record that could not be used."""
     found = dict(assessment.findings)
-    writer = Writer(assessment.case, pathway, found, assessment.values | {"missing": missing})
+    writer = Writer(assessment.case, pathway, found, assessment.values.also(missing=missing))
     return writer.fixed(pathway.fixed["incomplete"])
 
 

@@ -21,6 +21,7 @@ from .findings import RESTS_ON, Assessment, Finding
 from .ordered import of_group
 from .record import Order
 from .tables import Limits, Pathway, Phase, Regimen
+from .wording import Values
 
 DIFFERS, UNSURE, SECOND = "order_differs", "order_unchecked", "order_second_choice"
 WEEK = Decimal(7)
@@ -34,7 +35,7 @@ BY_MOUTH_ALONE = "by-mouth-alone"  # it fits, and an injection that fits comes f
 
 def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
     """All rows of the orders table that hold; the label is that of the interpretation."""
-    found, values = dict(assessment.findings), dict(assessment.values)
+    found, values = dict(assessment.findings), assessment.values.also()
     interpret = first_match(pathway.interpret, found)
     note_staleness(interpret, found)
     course = id_of(state_of(pathway, found))
@@ -64,7 +65,7 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
 
 
 def note_differences(
-    differing: list[Difference], found: dict[str, Finding], values: dict[str, str], pathway: Pathway
+    differing: list[Difference], found: dict[str, Finding], values: Values, pathway: Pathway
 ) -> None:
     """Findings order_differs, order_unchecked and order_second_choice, and the words of {differences}."""
     told: dict[str, list[Because]] = {DIFFERS: [], UNSURE: [], SECOND: []}
@@ -103,7 +104,7 @@ def unseen(writer: Writer) -> list[Advice]:
         missing.append(writer.pathway.messages["prefetch.allergies"])
     if not missing:
         return []
-    writer.values = writer.values | {"missing": ", ".join(missing)}
+    writer.values = writer.values.also(missing=", ".join(missing))
     return [writer.fixed(writer.pathway.fixed["incomplete"])]
 
 

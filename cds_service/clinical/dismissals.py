@@ -169,7 +169,7 @@ def line_for(advice: Advice, on: date, decision: Decision, assessment: Assessmen
     treating = any(row.startswith("treat/") for row in decision.rows) and not {"on_im", "on_oral"} & found.keys()
     untreated = treating and advice.row.startswith(("treat/", "interpret/"))
     card = pathway.fixed["dismissed-untreated" if untreated else "dismissed"]
-    values = assessment.values | {"dismissed_on": written(on, pathway.dates), "dismissed": advice.summary}
+    values = assessment.values.also(dismissed_on=written(on, pathway.dates), dismissed=advice.summary)
     return Advice(
         row=f"{LINE}{advice.row}",
         indicator=card.indicator,

@@ -6,7 +6,7 @@ a pathway must state, the review sheet. Here too are the findings that follow fr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 
@@ -16,7 +16,7 @@ from .problems import current, first_seen
 from .record import PatientRecord, measured
 from .rules import Found, Registry, Rule, Rules
 from .tables import Pathway, Threshold, normalise_unit
-from .wording import values
+from .wording import Values
 
 RULES = Rules()
 finding, any_of, all_of = RULES.finding, RULES.any_of, RULES.all_of
@@ -459,7 +459,7 @@ class Assessment:
     """All findings of one patient on one day, and the values that wording needs. `case` is what they rest on."""
 
     findings: dict[str, Finding]
-    values: dict[str, str]
+    values: Values = field(compare=False)
     case: Case
 
 
@@ -484,14 +484,14 @@ def assess(record: PatientRecord, pathway: Pathway, today: date) -> Assessment:
     case = Case(record, pathway, today)
     there = case.recorded()
     for rule, needs in made_with(pathway.limits.names):
-        if needs and there.isdisjoint(needs):
-            if rule.is_step:
-                rule.make(case)  # what it works out is read, be it that there is nothing
-            continue
-        case.add(rule.name, rule.make(case))
-        if rule.is_step or rule.name in case.found:
-            there.add(rule.name)
+        if rule.is_step:  # what it works out is read, be it that there is nothing
+            if rule.make(case):
+                there.add(rule.name)
+        elif not (needs and there.isdisjoint(needs)):
+            case.add(rule.name, rule.make(case))
+            if rule.name in case.found:
+                there.add(rule.name)
     for threshold in pathway.compared:
         case.add(threshold.makes, compared_with(threshold, case))
     findings = {name: Finding(name, because) for name, because in case.found.items()}
-    return Assessment(findings, values(case), case)
+    return Assessment(findings, Values(case), case)

@@ -62,6 +62,7 @@ def on_im_by_order(case: Case) -> Found:
     "no_dose_recorded",
     "no dose of B12 by injection is recorded although doses are recorded here",
     follows_from="course dose_record",
+    of_nothing=True,
 )
 def no_dose_recorded(case: Case) -> Found:
     is_missing = not case.course.doses and case.doses_are_recorded
@@ -72,6 +73,7 @@ def no_dose_recorded(case: Case) -> Found:
     "doses_not_recorded",
     "whether injections were given cannot be told: doses are not recorded or not readable",
     follows_from="dose_record",
+    of_nothing=True,
 )
 def doses_not_recorded(case: Case) -> Found:
     return None if case.doses_are_recorded else (Because("", case.words("doses-elsewhere")),)
@@ -157,17 +159,18 @@ class Ended:
 
 
 @step("ended", follows_from="course on_im on_oral", medicines="cobalamin", limits="tablets-window oral-dose")
-def ended(case: Case) -> None:
+def ended(case: Case) -> bool:
     """LAPSED: doses, or enough B12 by mouth, that have ended; and nothing that counts now."""
     case.ended = None
     if case.has("on_im", "on_oral"):
-        return
+        return False
     found = [Ended(day, case.course.window, reference, True) for day, reference in case.course.doses[-1:]]
     for entry in by_mouth(case):
         last = entry.end or entry.last or entry.start
         if last and last <= case.today and not entry.active and is_enough(case, entry):
             found.append(Ended(last, case.limits.days("tablets-window"), entry.reference, False))
     case.ended = max(found, key=lambda each: (each.last, each.by_injection), default=None)
+    return case.ended is not None
 
 
 @finding("treatment_ended", "B12 was given before, and has ended", follows_from="ended")
@@ -183,7 +186,13 @@ def ended_injections(case: Case) -> Found:
     return case.joined(("treatment_ended",)) if case.ended and case.ended.by_injection else None
 
 
-@finding("no_dose_for_a_year", "no B12 injection is recorded for a year", follows_from="course", limits="no-dose")
+@finding(
+    "no_dose_for_a_year",
+    "no B12 injection is recorded for a year",
+    follows_from="course",
+    limits="no-dose",
+    of_nothing=True,
+)
 def no_dose_for_a_year(case: Case) -> Found:
     year_ago = months_before(case.today, case.limits.days("no-dose"))
     if any(day >= year_ago for day, _ in case.course.doses):

@@ -267,9 +267,10 @@ def anaemia_ifab_not_negative(case: Case) -> Found:
     medicines="cobalamin",
     limits=f"result-background mma-upper {TREATED}",
 )
-def markers(case: Case) -> None:
+def markers(case: Case) -> bool:
     """The newest usable results."""
     case.mma, case.homocysteine = newest_marker(case, "mma"), newest_marker(case, "homocysteine")
+    return case.mma is not None or case.homocysteine is not None
 
 
 def newest_marker(case: Case, analyte: str) -> Measured | None:
@@ -411,7 +412,7 @@ def homocysteine_raised(case: Case) -> Found:
     limits="blood-count-current result-background ferritin-current folate-current potassium-current egfr-current"
     " range-molar-low range-molar-high range-mass-high",
 )
-def unjudged(case: Case) -> None:
+def unjudged(case: Case) -> bool:
     case.unjudged = {}
     added = {each.analyte: case.pathway.analytes[each.analyte].current for each in case.pathway.compared}
     for analyte, days in (RULES.counts_for | added).items():
@@ -421,6 +422,7 @@ def unjudged(case: Case) -> None:
             case.unjudged[analyte] = because
         elif analyte not in MARKERS and (lab := RULES.opposed(case, analyte)):  # theirs is a doubt of its own
             case.unjudged[analyte] = in_doubt(case, lab, "flag-opposes-limit")
+    return bool(case.unjudged)
 
 
 @finding(

@@ -35,14 +35,15 @@ class Loading:
     problems=f"coded must-im {NEURO_PARTS}",
     medicines="cobalamin",
 )
-def loading_phase(case: Case) -> None:
+def loading_phase(case: Case) -> bool:
     run = case.course.run
     case.loading = None
     if run is None or not case.has("on_im_by_dose"):
-        return
+        return False
     is_meant = meant_by_result(case, run) or meant_by_signs(case, run) or meant_by_order(case, run)
     if run.count >= 2 or (run.first == case.course.start and is_meant):
         case.loading = Loading(run, is_meant, is_complete(case, run))
+    return case.loading is not None
 
 
 def is_complete(case: Case, run: Run) -> bool:

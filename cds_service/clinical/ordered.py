@@ -273,17 +273,18 @@ def begun_days(case: Case) -> list[tuple[date, str]]:
     limits=f"b12-begun folic-treatment {TREATED}",
     reads=SELECTED,
 )
-def begun(case: Case) -> None:
+def begun(case: Case) -> bool:
     """Folic acid at treatment dose that is selected; and B12 drafted with it, or begun today or yesterday."""
     folic = of_group(case.pathway, "folic", case.record.selected)
     case.folic_orders = [each for each in folic if is_treatment(case.pathway, each)]
     if not case.folic_orders:
         case.b12_begun = []
-        return
+        return False
     drafted = by_name(case, of_group(case.pathway, "cobalamin", case.record.selected + case.record.beside))
     case.b12_begun = drafted + [
         Because(ref, case.words("b12-begun", date=case.written(day))) for day, ref in begun_days(case)
     ]
+    return True
 
 
 def folic_is_severe(case: Case) -> bool:

@@ -16,8 +16,9 @@ from .record import LabResult
 
 Found = Iterable[Because] | None
 Make = Callable[[Case], Found]
-Step = Callable[[Case], None]
+Step = Callable[[Case], bool]
 Declared = TypeVar("Declared", "Rule", "LimitRule")
+SOMETHING = (Because("", "found by a step"),)  # what a step returns that found anything: it is no finding
 
 
 class RuleError(Exception):
@@ -47,7 +48,7 @@ class Rule:
 
     name: str
     words: str
-    make: Callable[[Case], Found]
+    make: Make  # of a step: the step itself
     follows_from: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -203,12 +204,12 @@ class Rules:
         analytes: str = "",
         reads: str = "",
     ) -> Callable[[Step], Step]:
-        """What several findings read, worked out once: the function sets attributes of the case."""
+        """What several findings read, worked out once: the function sets attributes of the case, and says whether
+        there is anything in them; where there is not, findings that follow from the step alone are not made."""
 
         def declare(work: Step) -> Step:
             def make(case: Case) -> Found:
-                work(case)
-                return None
+                return SOMETHING if work(case) else None
 
             self.declared.append(
                 Rule(

@@ -97,47 +97,101 @@ LONGEST: dict[str, str] = {
 }  # fmt: skip
 
 
-def values(case: Case) -> dict[str, str]:
-    """Every placeholder with its value; what is not there reads "not recorded"."""
-    found = dict.fromkeys(LONGEST, "")
+BLOOD = {
+    "hb": "haemoglobin", "egfr": "egfr", "mcv": "mcv", "neutrophils": "neutrophils", "platelets": "platelets",
+    "potassium": "potassium", "ferritin": "ferritin",
+}  # fmt: skip
+LISTS: dict[str, tuple[str, ...]] = {  # the findings whose evidence a placeholder lists
+    "symptoms": ("symptoms",),
+    "medicines": ("box2_medicine",),
+    "missing": ("record_incomplete",),
+    "unjudged": ("results_unjudged",),
+    "ordered_b12": ("cobalamin_ordered",),
+    "ordered_box2": ("box2_ordered",),
+    "risks": ("risk_factor",),
+    "lasting_risks": ("lasting_risk",),
+    "recognised_causes": ("recognised_cause",),
+    "causes": ("cause_known",),
+    "allergies": ("cobalamin_hypersensitivity", "cobalt_allergy"),
+    "undated_medicines": ("durations_unknown",),
+    "since_dose": ("symptoms_since_dose",),
+    "macro_causes": ("macro_other",),
+    "new_signs": ("new_symptoms",),
+    "oral_now": ("on_oral",),
+    "absorption": ("malabsorption", "bariatric", "aig_suspected"),
+    "ended": ("treatment_ended",),
+    "coded": ("coded", "ifab_positive"),
+    "resection": ("resection",),
+    "cause_named": ("neuro_possible",),
+    "short_medicines": ("short_medicine",),
+    "stomach": ("stomach_signs", "stomach_iron"),
+}
+
+
+class Values(dict[str, str]):
+    """Every placeholder with its value; what is not there reads "not recorded".
+
+    A card names some ten of them, so each is worked out when a text first asks for it.
+    """
+
+    __slots__ = ("_base", "_case", "_groups")
+
+    def __init__(self, case: Case, base: Values | None = None, **given: str) -> None:
+        super().__init__(given)
+        self._case, self._base = case, base
+        self._groups: dict[Callable[[Case], dict[str, str]], dict[str, str]] = {}
+
+    def also(self, **given: str) -> Values:
+        """These values, and the given ones in the place of those of the same name."""
+        return Values(self._case, self, **given)
+
+    def __missing__(self, name: str) -> str:
+        value = self._base[name] if self._base is not None else self._work_out(name)
+        self[name] = value
+        return value
+
+    def _work_out(self, name: str) -> str:
+        if name == "symptoms" and not self._case.has("symptoms"):
+            return no_symptoms(self._case)
+        value = self._of(name)
+        return value if value or name in MAY_BE_EMPTY else self._case.pathway.messages["not-recorded"]
+
+    def _of(self, name: str) -> str:
+        case = self._case
+        if name in LISTS:
+            return listed(case, *LISTS[name])
+        if name in BLOOD:
+            return shown(case.current(BLOOD[name]))
+        for work_out in (GROUP_OF.get(name), own_values):
+            if work_out is not None:
+                if work_out not in self._groups:
+                    self._groups[work_out] = work_out(case)
+                if name in self._groups[work_out]:
+                    return self._groups[work_out][name]
+        if name not in LONGEST:
+            raise KeyError(name)
+        return ""
+
+
+def own_values(case: Case) -> dict[str, str]:
+    """The results of analytes for which the content has a limit of its own."""
+    found: dict[str, str] = {}
     for analyte in {each.analyte for each in case.pathway.compared}:
         lab = case.newest(analyte, case.pathway.analytes[analyte].current)
         name, day = placeholders(analyte)
         found |= {name: shown(lab), day: case.written(lab.date) if lab else ""}
-    found.update(b12_values(case))
-    found.update(marker_values(case))
-    found.update(course_values(case))
-    found.update(folate_values(case))
-    for name, analyte in (("hb", "haemoglobin"), ("egfr", "egfr"), ("mcv", "mcv"), ("neutrophils", "neutrophils")):
-        found[name] = shown(case.current(analyte))
-    for name in ("platelets", "potassium", "ferritin"):
-        found[name] = shown(case.current(name))
-    for name, finding in (
-        ("symptoms", "symptoms"),
-        ("medicines", "box2_medicine"),
-        ("missing", "record_incomplete"),
-        ("unjudged", "results_unjudged"),
-    ):
-        found[name] = listed(case, finding)
-    found["ordered"] = ", ".join(
-        dict.fromkeys(case.display(each.ingredient) for each in case.record.selected if each.ingredient)
-    )
-    found["ordered_b12"] = listed(case, "cobalamin_ordered")
-    found["ordered_box2"] = listed(case, "box2_ordered")
-    found["risks"] = listed(case, "risk_factor")
-    found["lasting_risks"] = listed(case, "lasting_risk")
-    found["recognised_causes"] = listed(case, "recognised_cause")
-    found["causes"] = listed(case, "cause_known")
-    found["allergies"] = listed(case, "cobalamin_hypersensitivity", "cobalt_allergy")
-    found["undated_medicines"] = listed(case, "durations_unknown")
-    blood = case.found.get("blood", ())
-    found["signs"] = joined(case, [each.text for each in case.found.get("symptoms", ()) if each not in blood])
-    found["injection_date"] = case.written(case.course.last) if case.course.last else ""
-    absent = case.pathway.messages["not-recorded"]
-    found = {name: value if value or name in MAY_BE_EMPTY else absent for name, value in found.items()}
-    if not case.has("symptoms"):
-        found["symptoms"] = no_symptoms(case)
     return found
+
+
+def record_values(case: Case) -> dict[str, str]:
+    """What is ordered in this call, the signs that are no result, and the last injection."""
+    blood = case.found.get("blood", ())
+    ordered = dict.fromkeys(case.display(each.ingredient) for each in case.record.selected if each.ingredient)
+    return {
+        "ordered": ", ".join(ordered),
+        "signs": joined(case, [each.text for each in case.found.get("symptoms", ()) if each not in blood]),
+        "injection_date": case.written(case.course.last) if case.course.last else "",
+    }
 
 
 def no_symptoms(case: Case) -> str:
@@ -259,20 +313,6 @@ def course_values(case: Case) -> dict[str, str]:
         "interval": interval_in_words(case, course.interval),
         "answered": case.on_day(case.reported(answered), answered.date) if answered else "",
     }
-    for name, findings in (
-        ("since_dose", ("symptoms_since_dose",)),
-        ("macro_causes", ("macro_other",)),
-        ("new_signs", ("new_symptoms",)),
-        ("oral_now", ("on_oral",)),
-        ("absorption", ("malabsorption", "bariatric", "aig_suspected")),
-        ("ended", ("treatment_ended",)),
-        ("coded", ("coded", "ifab_positive")),
-        ("resection", ("resection",)),
-        ("cause_named", ("neuro_possible",)),
-        ("short_medicines", ("short_medicine",)),
-        ("stomach", ("stomach_signs", "stomach_iron")),
-    ):
-        told[name] = listed(case, *findings)
     surely = case.has("must_im_disease", "oral_insufficient")
     told["oral_verdict"] = case.pathway.messages["oral.disease" if surely else "oral.antibody"]
     told["hb_action"] = case.pathway.messages["hb.same-day" if case.has("hb_same_day") else "hb.severe"]
@@ -353,3 +393,18 @@ def joined(case: Case, told: list[str]) -> str:
     more = len(texts) - MOST_LISTED
     text = ", ".join(texts[:MOST_LISTED])
     return f"{text} {case.pathway.messages['and-more'].format(n=more)}" if more > 0 else text
+
+
+GROUP_OF: dict[str, Callable[[Case], dict[str, str]]] = {
+    name: work_out
+    for work_out, names in (
+        (b12_values, "b12 b12_name b12_kind b12_date b12_limits b12_threshold b12_range b12_other b12_earlier"),
+        (b12_values, "old_b12 old_b12_date doubt"),
+        (marker_values, "marker marker_date marker_limit mma mma_date mma_limit homocysteine homocysteine_date"),
+        (course_values, "low_b12 low_b12_date order_date first_dose course_start dose_count due interval answered"),
+        (course_values, "oral_verdict hb_action loading_doses loading_question"),
+        (folate_values, "b12_first folate_from"),
+        (record_values, "ordered signs injection_date"),
+    )
+    for name in names.split()
+}

@@ -77,7 +77,7 @@ def notes(row: Row, decision: Decision, found: Evaluation, pathway: Pathway) -> 
     """The sentences that were added to the card of a row."""
     for note in pathway.notes:
         if belongs(note, row) and matches(note, decision.findings) and note.detail.strip():
-            text = note.detail.strip().format_map(found.assessment.values | {"regimens": ""})
+            text = note.detail.strip().format_map(found.assessment.values.also(regimens=""))
             yield part("notes", note, text, pathway, note.when)
 
 
