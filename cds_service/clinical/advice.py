@@ -139,15 +139,16 @@ class Writer:
         today = self.pathway.messages[f"today.{self.urgency()}"]
         values = self.values.also(regimens=regimens, today=today)
         paragraphs = [*self.paragraphs(row.detail if regimens else without_regimens(row.detail), values)]
+        name = named(row)
         for note in self.notes:
-            if belongs(note, row):
+            if row.table in note.on or name in note.on:
                 paragraphs += self.paragraphs(note.detail, values, note.part, named(note))
         summary = sentence(row.summary.format_map(values))
         tests = self.tests(row)
         needless = [test for test in tests if self.superfluous(self.pathway.orderables[test.id])]
         drafts = (*(test for test in tests if test not in needless), *self.medicines(row))
         ordered = tuple(test for test in needless if self.is_ordered(test.id))
-        return Advice(named(row), indicator, summary, tuple(paragraphs), row.topic, row.provenance, drafts, ordered)
+        return Advice(name, indicator, summary, tuple(paragraphs), row.topic, row.provenance, drafts, ordered)
 
     def urgency(self) -> str:
         """What a critical title asks for, by a key of [today]: B12 is not begun where none is drafted."""
@@ -244,11 +245,11 @@ class Writer:
             return True
         if analyte in B12_ANALYTES and ("b12_masked" in self.found or case.doubtful_b12):
             return False
-        return any(
-            lab.date is not None and 0 <= (case.today - lab.date).days <= days
-            for lab in case.labs.get(analyte, ())
-            if not why_not(case, lab)
-        )
+        results = case.labs.get(analyte)
+        if results is None:
+            return False
+        young = [n for n, day in enumerate(results.days()) if day is not None and 0 <= (case.today - day).days <= days]
+        return any(not why_not(case, results[place]) for place in young)
 
     def suitable(self, row: Row) -> list[Regimen]:
         """The row's regimens for this patient: none where the treat table has none or B12 must first be shown in

@@ -38,7 +38,7 @@ def one_schedule(advice: list[Advice]) -> list[Advice]:
 
 
 def without_schedule(advice: Advice) -> Advice:
-    return replace(advice, paragraphs=tuple(p for p in advice.paragraphs if not p.is_regimen))
+    return saying(advice, tuple(p for p in advice.paragraphs if not p.is_regimen))
 
 
 def leaving_out(advice: Advice, paragraphs: tuple[Paragraph, ...], rows: tuple[str, ...]) -> Advice:
@@ -86,13 +86,18 @@ def nothing_twice(advice: list[Advice]) -> list[Advice]:
     for each in advice:
         paragraphs = tuple(dict.fromkeys(p for p in each.paragraphs if p.text not in said))
         said.update(p.text for p in paragraphs)
-        found.append(replace(each, paragraphs=paragraphs))
+        found.append(saying(each, paragraphs))
     return found
 
 
 def in_order(advice: Advice) -> Advice:
     """The paragraphs by part; within a part as they come."""
-    return replace(advice, paragraphs=tuple(sorted(advice.paragraphs, key=lambda p: PARTS.index(p.part))))
+    return saying(advice, tuple(sorted(advice.paragraphs, key=lambda p: PARTS.index(p.part))))
+
+
+def saying(advice: Advice, paragraphs: tuple[Paragraph, ...]) -> Advice:
+    """The advice with these paragraphs. Most have them already, and a copy costs more than to look."""
+    return advice if paragraphs == advice.paragraphs else replace(advice, paragraphs=paragraphs)
 
 
 def fitted(advice: list[Advice]) -> list[Advice]:

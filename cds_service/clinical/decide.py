@@ -160,5 +160,5 @@ def one_regimen(advice: list[Advice]) -> list[Advice]:
     for each in sorted(advice, key=urgency):
         drafts = [draft for draft in each.drafts if draft not in seen and (draft.kind == "test" or each.row == chosen)]
         seen.update(drafts)
-        kept.append(replace(each, drafts=tuple(drafts)))
+        kept.append(each if len(drafts) == len(each.drafts) else replace(each, drafts=tuple(drafts)))
     return kept

@@ -24,6 +24,7 @@ from .record import LabResult, Measured, measured
 from .rules import Found, Rules
 
 ANTIBODY = "intrinsic-factor-antibody"
+OF_THEIR_OWN = frozenset((*B12_ANALYTES, *MARKERS))  # analytes with more reasons for doubt than the others
 
 RULES = Rules()
 finding, step, any_of, all_of, compare = RULES.finding, RULES.step, RULES.any_of, RULES.all_of, RULES.compare
@@ -418,6 +419,9 @@ def unjudged(case: Case) -> bool:
     for analyte, days in (RULES.counts_for | added).items():
         if analyte not in case.labs:
             continue
+        newest = case.labs[analyte][0]
+        if counts(case, newest) and not newest.flag:
+            continue
         if because := newest_unjudged(case, case.labs[analyte], days):
             case.unjudged[analyte] = because
         elif analyte not in MARKERS and (lab := RULES.opposed(case, analyte)):  # theirs is a doubt of its own
@@ -456,13 +460,18 @@ def newest_unjudged(case: Case, results: Sequence[LabResult], days: str) -> Beca
     return None
 
 
+def counts(case: Case, lab: LabResult) -> bool:
+    """Is it known to be the result that the findings of its analyte rest on? Then it could be judged."""
+    return lab.analyte not in OF_THEIR_OWN and lab is case.current(lab.analyte)
+
+
 def unjudged_results(case: Case) -> list[str]:
     """Results that could not be judged, in words: the newest of each test, and one without a date. What is announced or
     preliminary is on its way, and is none of these."""
     found = dict.fromkeys(case.unjudged.values())
     for results in case.labs.values():
         for lab in (results[0], results[-1]):  # undated ones stand last
-            why = why_not(case, lab)
+            why = "" if counts(case, lab) else why_not(case, lab)
             if why and why not in ("pending", "preliminary"):
                 found[in_doubt(case, lab, why)] = None
     return [each.text for each in found]
@@ -476,7 +485,7 @@ def in_doubt(case: Case, lab: LabResult, why: str) -> Because:
 
 def why_not(case: Case, lab: LabResult) -> str:
     """Why a result of any test and age is not judged (a key of messages.toml [doubt]), or "" for one that is."""
-    if lab.analyte in (*B12_ANALYTES, *MARKERS):
+    if lab.analyte in OF_THEIR_OWN:
         why = doubt(case, lab)
     elif lab.doubt or lab.outcome:
         why = lab.doubt
