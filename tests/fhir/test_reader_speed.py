@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -41,3 +42,16 @@ def test_what_is_built_to_be_slow_is_not(given: list[dict[str, Any]]) -> None:
     begun = time.process_time()
     read(*given)
     assert time.process_time() - begun < 5
+
+
+def test_what_was_read_is_freed_with_the_record_and_waits_for_no_garbage_collection() -> None:
+    many = [observation(name=f"o{n}") for n in range(MANY // 8)]
+    read(*many)  # what is remembered for all calls is there
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        assert len(read(*many).labs) == len(many)
+        assert len(gc.get_objects()) - before < len(many)
+    finally:
+        gc.enable()
