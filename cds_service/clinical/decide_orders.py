@@ -64,9 +64,7 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
     return Decision(interpret.label, tuple(named(row) for row in rows), spoken, found, course)
 
 
-def note_differences(
-    differing: list[Difference], found: dict[str, Finding], values: Values, pathway: Pathway
-) -> None:
+def note_differences(differing: list[Difference], found: dict[str, Finding], values: Values, pathway: Pathway) -> None:
     """Findings order_differs, order_unchecked and order_second_choice, and the words of {differences}."""
     told: dict[str, list[Because]] = {DIFFERS: [], UNSURE: [], SECOND: []}
     for each in differing:

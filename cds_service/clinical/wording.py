@@ -162,12 +162,11 @@ class Values(dict[str, str]):
             return listed(case, *LISTS[name])
         if name in BLOOD:
             return shown(case.current(BLOOD[name]))
-        for work_out in (GROUP_OF.get(name), own_values):
-            if work_out is not None:
-                if work_out not in self._groups:
-                    self._groups[work_out] = work_out(case)
-                if name in self._groups[work_out]:
-                    return self._groups[work_out][name]
+        for work_out in GROUPS:
+            if work_out not in self._groups:
+                self._groups[work_out] = work_out(case)
+            if name in self._groups[work_out]:
+                return self._groups[work_out][name]
         if name not in LONGEST:
             raise KeyError(name)
         return ""
@@ -395,16 +394,12 @@ def joined(case: Case, told: list[str]) -> str:
     return f"{text} {case.pathway.messages['and-more'].format(n=more)}" if more > 0 else text
 
 
-GROUP_OF: dict[str, Callable[[Case], dict[str, str]]] = {
-    name: work_out
-    for work_out, names in (
-        (b12_values, "b12 b12_name b12_kind b12_date b12_limits b12_threshold b12_range b12_other b12_earlier"),
-        (b12_values, "old_b12 old_b12_date doubt"),
-        (marker_values, "marker marker_date marker_limit mma mma_date mma_limit homocysteine homocysteine_date"),
-        (course_values, "low_b12 low_b12_date order_date first_dose course_start dose_count due interval answered"),
-        (course_values, "oral_verdict hb_action loading_doses loading_question"),
-        (folate_values, "b12_first folate_from"),
-        (record_values, "ordered signs injection_date"),
-    )
-    for name in names.split()
-}
+# Values that belong together, in the order in which a name is looked for
+GROUPS: tuple[Callable[[Case], dict[str, str]], ...] = (
+    b12_values,
+    record_values,
+    marker_values,
+    course_values,
+    folate_values,
+    own_values,
+)
