@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from cds_service.store.database import WAL_LIMIT, command_engine, read_url
+from cds_service.store.database import WAL_LIMIT, WRITES, command_engine, read_url
 from cds_service.store.tables import decision, offered, shown
 from tests.depth import chosen
 from tests.hooks.calling import PATH
@@ -50,7 +50,7 @@ def lay_before(url: str, many: int) -> None:
     """As if the one decision that is there had been made so many times."""
     engine = command_engine(read_url(url))
     try:
-        with engine.begin() as connection:
+        with engine.connect().execution_options(**WRITES) as connection, connection.begin():  # SQLite: one sync in all
             (made,) = [dict(row) for row in connection.execute(select(decision).limit(1)).mappings()]
             ids = [uuid.uuid4().hex for _ in range(many)]
             connection.execute(insert(decision), [{**made, "id": each} for each in ids])
