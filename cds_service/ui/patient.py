@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,6 +19,7 @@ from .request_json import Json, Tree
 
 FIRST = ("b12", "active-b12", "mma", "homocysteine", "mcv", "haemoglobin")
 MAIN = 4  # results of B12 and its markers that are shown at once
+MANY = 4  # doses: more of them are one line
 MOST = 40  # rows of one kind; a chart may hold thousands
 UNDATED_KINDS = ("FamilyMemberHistory",)
 
@@ -200,13 +201,28 @@ def recorded(record: PatientRecord, pathway: Pathway) -> Iterator[tuple[str, Ite
     labs = sorted(record.labs, key=lambda lab: (lab.date is None, -(lab.date.toordinal() if lab.date else 0)))
     yield "Results", (f"{pathway.displays[lab.analyte]} {quantity(lab)}, {written(lab.date)}" for lab in labs)
     yield "Symptoms, diseases, pregnancy, diet", (problem_line(each, pathway) for each in record.problems)
-    yield "Medicines", (medicine_line(each, pathway) for each in record.medications)
+    yield "Medicines", medicine_lines(record.medications, pathway)
 
 
 def problem_line(problem: Problem, pathway: Pathway) -> str:
     day = problem.onset or problem.recorded
     ended = "" if problem.active else f", ended {written(problem.end)}" if problem.end else ", no longer active"
     return f"{pathway.displays.get(problem.concept, problem.concept)}, {written(day)}{ended}"
+
+
+def medicine_lines(entries: Iterable[Medication], pathway: Pathway) -> Iterator[str]:
+    """Each entry in a line; the days of a course of injections in one."""
+    doses: dict[str, list[date]] = {}
+    for each in entries:
+        if each.start is not None and each.start == each.end:
+            doses.setdefault(each.ingredient, []).append(each.start)
+    for ingredient, days in doses.items():
+        if len(days) > MANY:
+            name = pathway.displays.get(ingredient, ingredient)
+            yield f"{name}, {len(days)} doses given from {written(min(days))} to {written(max(days))}"
+    for each in entries:
+        if each.start is None or each.start != each.end or len(doses[each.ingredient]) <= MANY:
+            yield medicine_line(each, pathway)
 
 
 def medicine_line(entry: Medication, pathway: Pathway) -> str:

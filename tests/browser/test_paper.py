@@ -25,9 +25,14 @@ def test_a_pathway_is_printed_whole_on_under_thirty_pages(view: Views, pathway: 
         here.fits()
 
 
-def test_the_evidence_is_two_printed_pages(view: Views):
+@pytest.mark.parametrize("patient", ["neuro-metformin", "lapsed-pernicious"])
+def test_the_evidence_is_two_printed_pages_with_charts_as_wide_as_the_paper_allows(view: Views, patient: str):
     with view() as here:
-        here.go("/?patient=neuro-metformin")
+        here.go(f"/?patient={patient}")
         here.page.get_by_role("button", name="Open as a page to print").click()
         here.page.wait_for_url("**/evidence")
         assert len(re.findall(rb"/Type\s*/Page[^s]", here.page.pdf(format="A4"))) <= 2
+        here.page.emulate_media(media="print")
+        here.page.set_viewport_size({"width": 720, "height": 1000})  # the paper, in pixels
+        here.fits()
+        assert here.page.locator(".strip-plot").first.bounding_box()["width"] > 400
