@@ -27,7 +27,6 @@ ALLOWED = {
     "exit_code": "click reads it",
     "most_suggestions": "content/site.py reads it by name",
     "dismissed_untreated": "the fixed cards are read by name",
-    "language": "a key of the files that words may be read from",
     "get_redirect_target": "requests calls it",
     "resp": "the name that requests gives the argument",
     "trust_env": "requests reads it",

@@ -10,7 +10,7 @@ import pytest
 from cds_service.cdshooks.registry import BY_SERVICE_ID
 from tests.hooks.tokens import Gated
 
-PLACES = ("/examples", "/fhir", "/content", "/static/style.css")
+PLACES = ("/examples", "/fhir", "/content", "/content/edit", "/static/style.css")
 
 
 def status(gated: Gated, path: str, method: str = "GET") -> int:
@@ -35,6 +35,13 @@ def test_the_start_says_in_plain_text_what_the_service_is(tmp_path: Path):
 
 def switched_on(folder: Path, **settings: Any) -> Gated:
     return Gated(folder, settings={"playground": True, **settings})
+
+
+@pytest.mark.parametrize("path", ["/content/edit", "/content/edit/zip", "/content/edit/sheet"])
+def test_the_studio_has_a_switch_of_its_own(tmp_path: Path, path: str):
+    assert status(switched_on(tmp_path), path, "POST") == 404
+    (tmp_path / "with").mkdir()
+    assert status(switched_on(tmp_path / "with", studio=True), path, "POST") == 403, "a form from nowhere is refused"
 
 
 def test_switched_on_they_carry_a_banner(tmp_path: Path):

@@ -18,7 +18,6 @@ from cds_service.content.files import cards_folder, shipped_folder
 from cds_service.examples.vignettes import Vignette
 from cds_service.settings import Settings
 from cds_service.site_trial import Baseline, played
-from cds_service.ui import studio as module
 from tests.pages.visiting import HERE, Visitor, fields
 
 BATH = shipped_folder("fixtures", holding="sites") / "sites" / "ruh-bath"
@@ -160,11 +159,6 @@ def test_the_script_gets_the_cards_first_and_who_moves_later(visitor: Visitor):
     later = visitor.post("/content/edit", fields(quick, "studio"), **HERE_AND_NOW, X_Part="moves")
     assert 'id="moves"' in later.text and "data-later" not in later.text
     assert "<main" not in later.text
-
-
-def test_beside_clients_there_is_a_studio_only_where_it_is_switched_on():
-    assert Settings().studio is False
-    assert module.add_studio  # reached by app.add_what_people_see alone
 
 
 def test_a_note_and_a_row_of_another_pathway_can_be_opened(visitor: Visitor):
