@@ -277,7 +277,7 @@ class Writer:
     def schedules(self, row: Row) -> str:
         """The suitable regimens in words, one item each: one or another of them, never all."""
         first, *others = [each.words.strip() for each in self.suitable(row)] or [""]
-        items = [first, *(self.pathway.messages["or"] + each[:1].lower() + each[1:] for each in others)]
+        items = [first, *(f"{self.pathway.messages['or']} {each}" for each in others)]
         return "\n".join(f"- {each}" for each in items) if first else ""
 
     def medicines(self, row: Row) -> list[Draft]:

@@ -42,7 +42,7 @@ def test_every_paragraph_of_a_card_stands_in_a_file_of_the_table(vignette):
     known = [pattern(text) for text in texts(pathway) if len(re.sub(r"\{\w+\}", "", text).strip()) > LEAST]
     for card in play(vignette).cards:
         other = pathway.messages["or"]
-        listed = re.sub(rf"^- ({other})?", "\n\n", card.get("detail", ""), flags=re.MULTILINE)  # each for itself
+        listed = re.sub(rf"^- ({other} )?", "\n\n", card.get("detail", ""), flags=re.MULTILINE)  # each for itself
         for line in (card["summary"], *filter(str.strip, listed.split("\n\n"))):
             assert any(each.fullmatch(line.strip()) for each in known), line
         assert card["source"]["label"] in {source.title for source in pathway.sources.values()}

@@ -75,7 +75,8 @@ def shipped_lines() -> list[re.Pattern[str]]:
     texts = [text for row in rows for text in (row.summary, *row.detail.splitlines())]
     regimens = [regimen.words.strip() for regimen in PATHWAY.regimens.values()]
     texts += [f"- {each}" for each in regimens]
-    texts += [f"- {PATHWAY.messages['or']}{each[:1].lower()}{each[1:]}" for each in regimens]
+    texts += [f"- {PATHWAY.messages['or']} {each}" for each in regimens]
+    texts += [f"{{oral_now}} {text}" for key, text in PATHWAY.messages.items() if key.startswith("oral.")]
     texts += [f"**{row.summary}**" for row in rows]  # as the last card absorbs another
     texts += [f"{row.summary.rstrip('.')}." for row in rows]  # as a card takes another in
     texts += [text[:1].upper() + text[1:] for text in texts]
