@@ -17,6 +17,8 @@ from cds_service.clinical.tables import Choice, Provenance
 from .typed import Shape
 
 Text = Annotated[str, Meta(pattern=r"\S")]
+# Beside a list or a table: msgspec 0.22 takes a pattern there for another type, and a process crashes when it is freed.
+Filled = Annotated[str, Meta(min_length=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
 Word = Annotated[str, Meta(pattern=r"^[^A-Z]*[^\sA-Z][^A-Z]*$")]
 Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{1,100}$")]
@@ -38,7 +40,7 @@ Label = Literal[
     "functional-suspected", "not-assessable", "on-treatment", "not-tested", "out-of-scope",
 ]  # fmt: skip
 Pairs = tuple[tuple[str, tuple[str, ...]], ...]
-Phrases = dict[str, Text | dict[str, Text]]
+Phrases = dict[str, Filled | dict[str, Text]]
 Coding = tuple[str, str, str]  # system, code, display
 
 
@@ -227,7 +229,7 @@ class PathwayFile(Shape, frozen=True, kw_only=True):
     version: Text
     language: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
     card_source: Text
-    based_on: Text | Texts
+    based_on: Filled | Texts
     fixed: FixedTables
     displays: dict[str, Text] = field(default_factory=dict)
     messages: Phrases = field(default_factory=dict)
