@@ -12,7 +12,8 @@ from cds_service.ui.frame import HEADERS
 from cds_service.ui.frame import HERE as PAGES
 from tests.pages.visiting import ENVIRON, Visitor, demo, fields
 
-FORMS = ("/tray", "/", "/evidence", "/feedback", "/request.json", "/fhir", "/fhir/cards")
+FORMS = ("/tray", "/", "/evidence", "/feedback", "/request.json", "/fhir", "/fhir/cards", "/content/edit")
+FILES = ("/content/edit/zip", "/content/edit/sheet")  # forms that are answered with something else than our page
 
 
 @pytest.mark.parametrize("path", ["/", "/examples", "/fhir", "/?patient=nobody", "/?pathway=none", "/content"])
@@ -45,7 +46,7 @@ def test_no_template_holds_a_script_or_style_of_its_own(path: Path):
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:|\|safe\b", text)
 
 
-@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize("path", [*FORMS, *FILES])
 @pytest.mark.parametrize(
     "headers",
     [
