@@ -35,13 +35,18 @@ def few_vignettes() -> Iterator[None]:
         yield
 
 
+FORM: dict[str, str] = {}  # of the first page, which is asked for once
+
+
 def typed(visitor: Visitor, **given: str) -> dict[str, str]:
     """The form of the row, with what somebody types."""
-    page = visitor.get(DEFICIENT)
-    assert page.status_code == 200
-    changed = {name.replace("_", "-") if name.startswith(("limit", "own", "by", "site", "code")) else name: value
-               for name, value in given.items()}  # fmt: skip
-    return fields(page, "studio") | {"do": "show"} | changed
+    if not FORM:
+        page = visitor.get(DEFICIENT)
+        assert page.status_code == 200
+        FORM.update(fields(page, "studio"))
+    typed_names = ("limit", "own", "by", "site", "code")
+    changed = {name.replace("_", "-") if name.startswith(typed_names) else name: value for name, value in given.items()}
+    return FORM | {"do": "show"} | changed
 
 
 def plain(text: str) -> str:
