@@ -210,12 +210,12 @@ class Studio:
             return form, files_of(form), [str(error)]
 
     def chosen(self, pathway: str, name: str) -> Chosen:
-        """The row of that name; the first of the pathway where there is none."""
+        """The row of that name; the first interpretation that has a card where there is none."""
         known = self.ours.pathways
         found = known.get(pathway) or next(iter(known.values()))
         rows = [(table, row.id) for table in TABLES for row in getattr(found, table)]
         wanted = tuple(name.split("/", 1))
-        fallback = next(each for each in rows if each[0] == "interpret")
+        fallback = ("interpret", next(row.id for row in found.interpret if row.summary))
         return Chosen(found.id, *(wanted if wanted in rows else fallback))
 
     def changed(self, files: SiteFiles, form: Form) -> SiteFiles:
@@ -364,7 +364,9 @@ def paragraphs(form: Form, name: str) -> str:
 
 def signed(form: Form) -> dict[str, Any]:
     """Whose numbers they are, how sure that is, and when it was checked."""
-    source = OWN_SOURCE if line(form, "own-source") else line(form, "by-source") or OWN_SOURCE
+    source = OWN_SOURCE if line(form, "own-source") else line(form, "by-source")
+    if not source:
+        raise NoSiteFolder("whose limit is it? Name a publication of your own, or choose one that is known")
     try:
         checked_on = date.fromisoformat(form.get("by-checked", ""))
     except ValueError:

@@ -42,6 +42,8 @@ def test_a_fault_is_said_where_one_types_and_the_row_changes_by_keyboard(view: V
     with view(320) as here:
         here.go("/content/edit?row=interpret/deficient")
         here.page.locator("#limit-b12-deficient-mass").fill("9000")
+        expect(here.page.get_by_role("alert")).to_contain_text("whose limit is it")
+        here.page.get_by_label("or one that is known").select_option(label="NICE guideline NG239, Table 1")
         expect(here.page.get_by_role("alert")).to_contain_text("lies above")
         here.page.locator("#limit-b12-deficient-mass").fill("180")
         expect(here.page.get_by_role("alert")).to_have_count(0)

@@ -95,7 +95,7 @@ def test_no_request_of_a_patient_is_ever_an_address(visitor: Visitor):
     """Forms with GET choose shipped examples only."""
     for path in ("/", "/examples", "/fhir"):
         for form in re.findall(r"<form[^>]*method=\"get\".*?</form>", visitor.get(path).text, re.DOTALL):
-            assert set(re.findall(r'name="([^"]+)"', form)) <= {"patient", "words", "pathway", "hook"}
+            assert set(re.findall(r'name="([^"]+)"', form)) <= {"patient", "words", "pathway", "hook", "label"}
 
 
 def test_a_form_that_is_too_large_is_refused(visitor: Visitor):

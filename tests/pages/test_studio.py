@@ -96,7 +96,7 @@ def test_the_zip_laid_over_does_what_its_printed_page_says(visitor: Visitor, tmp
 
 
 def test_a_value_as_it_is_shipped_is_not_said_by_the_site(visitor: Visitor):
-    told = typed(visitor, limit_b12_deficient_mass="145", summary="Another title")
+    told = typed(visitor, limit_b12_deficient_mass="145", own_source="Handbook", summary="Another title")
     page = visitor.post("/content/edit", told)
     files = fields(page, "studio")["files"]
     assert "145" in files and "Another title" in files
@@ -132,7 +132,8 @@ def test_a_folder_is_opened_from_a_zip_and_its_row_shown(visitor: Visitor):
     "given, said",
     [
         ({"limit_b12_deficient_mass": "about 100"}, "is no number"),
-        ({"limit_b12_deficient_mass": "9000"}, "lies above"),
+        ({"limit_b12_deficient_mass": "9000", "own_source": "Handbook"}, "lies above"),
+        ({"limit_b12_deficient_mass": "145"}, "whose limit is it"),
         ({"summary": "{b12_nmae} is low"}, "b12_nmae"),
         ({"do": "open-zip"}, "no zip"),
         ({"do": "add-code"}, "needs what it stands for"),
@@ -158,7 +159,7 @@ def test_a_code_of_ones_own_is_read_as_the_test_it_stands_for(visitor: Visitor):
 
 
 def test_the_script_gets_the_cards_first_and_who_moves_later(visitor: Visitor):
-    told = typed(visitor, limit_b12_deficient_mass="145")
+    told = typed(visitor, limit_b12_deficient_mass="145", own_source="Handbook")
     quick = visitor.post("/content/edit", told, **HERE_AND_NOW, X_In_Place="1")
     assert "data-later" in quick.text
     later = visitor.post("/content/edit", fields(quick, "studio"), **HERE_AND_NOW, X_Part="moves")
