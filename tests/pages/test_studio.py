@@ -96,7 +96,7 @@ def test_the_zip_laid_over_does_what_its_printed_page_says(visitor: Visitor, tmp
 
 
 def test_a_value_as_it_is_shipped_is_not_said_by_the_site(visitor: Visitor):
-    told = typed(visitor, limit_b12_deficient_mass="145", own_source="Handbook", summary="Another title")
+    told = typed(visitor, limit_b12_deficient_mass="145", by_source="ng239", summary="Another title")
     page = visitor.post("/content/edit", told)
     files = fields(page, "studio")["files"]
     assert "145" in files and "Another title" in files
