@@ -437,7 +437,6 @@ REGISTRY = Registry(
 )
 NAMES = REGISTRY.names
 RESTS_ON = REGISTRY.rests_on()
-MADE = REGISTRY.made
 
 
 @lru_cache(maxsize=16)

@@ -193,9 +193,7 @@ class Build:
                 found |= {"effectivePeriod": period} if period else {}
         else:
             instructions = [instruction({"route": told.get("route"), **each}) for each in told.get("phases", [told])]
-            found = self.begin(
-                "MedicationRequest", told, status=status, intent="order", dosageInstruction=instructions
-            )
+            found = self.begin("MedicationRequest", told, status=status, intent="order", dosageInstruction=instructions)
             dated(found, "authoredOn", day)
             if end:
                 found["dispenseRequest"] = {"validityPeriod": {"end": end}}

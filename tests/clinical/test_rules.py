@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from cds_service.clinical.case import Case
-from cds_service.clinical.findings import MADE, REGISTRY, RESTS_ON, assess
+from cds_service.clinical.findings import REGISTRY, RESTS_ON, assess
 from cds_service.clinical.record import Patient, PatientRecord
 from cds_service.clinical.rules import Registry, Rule, RuleError, Rules
 from cds_service.clinical.tables import Pathway
@@ -92,7 +92,7 @@ class Noting(dict[str, Any]):
 
 def undeclared(case: Case, limits: WatchedLimits, found: Noting, groups: Noting) -> Iterator[str]:
     """What each rule reads beside what it, or a step behind it, declares."""
-    for rule in MADE:
+    for rule in REGISTRY.made:
         if not all(name in limits for name in RESTS_ON.get(rule.name, ())):
             continue
         for noted in (limits.read, found.asked, groups.asked):
@@ -147,7 +147,7 @@ def test_no_rule_that_is_not_asked_would_have_found_anything(pathway: str):
         every = every_finding(Case(each.record, ours, each.vignette.as_of))
         added = {threshold.makes for threshold in ours.compared}
         assert {name: found.found[name] for name in found.found if name not in added} == every
-        not_asked += sum(rule.needs.isdisjoint(found.recorded() | every.keys()) for rule in MADE if rule.needs)
+        not_asked += sum(rule.needs.isdisjoint(found.recorded() | every.keys()) for rule in REGISTRY.made if rule.needs)
     assert not_asked
 
 

@@ -136,7 +136,7 @@ BESIDE = re.compile(r"\(([^()]*), limits? ([^()]*)\)")
 
 @pytest.mark.parametrize("part", range(4))
 def test_a_limit_stands_only_beside_a_number_in_its_own_unit(part: int):
-    """"Haemoglobin 121 g/L, limit 80 fL" would be read as the limit of haemoglobin."""
+    """ "Haemoglobin 121 g/L, limit 80 fL" would be read as the limit of haemoglobin."""
     compared = 0
     for path in PATHS[part::40]:
         for reason in why(*answered(read_vignette(path))).reasons:
