@@ -100,7 +100,13 @@ def load_content(
     about: ContentFile = elements["content.toml"][0].shape
     spoken = files.language.id
     covered = {name: coverage(name, files.english, files.language) for name in files.pathways} if spoken else {}
-    templates = Templates(shared.rows, shared.groups, every_orderable(pathways.values()), shared.analytes.values())
+    templates = Templates(
+        shared.rows,
+        shared.groups,
+        every_orderable(pathways.values()),
+        shared.analytes.values(),
+        shared.site.bookings,
+    )
     return Content(
         folder=folder,
         version=about.version,

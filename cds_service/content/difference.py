@@ -173,6 +173,10 @@ def settings(theirs: Content) -> list[str]:
     if not site.doses_recorded:
         lines.append("Injections are not recorded here: an order renewed within a year counts as treatment, no due "
                      "date is worked out, and nothing is concluded from a dose that is missing.")  # fmt: skip
+    if site.bookings:
+        lines.append(
+            f"An injection that is due may be arranged as: {', '.join(site.bookings)}. These are asked for too."
+        )
     if site.problem_list:
         lines.append("A deficiency that was found is offered for the problem list.")
     if site.follow_up != "ServiceRequest":

@@ -33,6 +33,7 @@ BY_PATIENT = {
     "allergies": "AllergyIntolerance",
     "family": "FamilyMemberHistory",
 }
+BOOKINGS = {"Appointment": "appointments", "Task": "tasks"}  # asked for in the full set, where the site says so
 KEYS = ("patient", *LAB_KEYS, "status", *BY_PATIENT)
 SETS = {"full": KEYS, "minimal": ("patient", "b12", "bloodCount", "conditions", "medicationRequests")}
 NEVER_OBSERVED = (*ICD, ICD_10_PCS, OPCS, HCPCS, RXNORM, ATC, NDC)  # of diagnoses, operations and medicines
@@ -50,7 +51,9 @@ class Templates:
         groups: Mapping[str, frozenset[str]],
         orderables: Iterable[Orderable],
         analytes: Iterable[Analyte],
+        bookings: Iterable[str] = (),
     ):
+        self._bookings = tuple(dict.fromkeys(bookings))
         self._analytes = tuple(analytes)
         self.left_out: dict[str, tuple[str, ...]] = {}
         self._codes: dict[str, list[CodeRow]] = {}
@@ -71,7 +74,9 @@ class Templates:
             templates[key] = self._observations(key, self._lab_codes(asked))
         templates["status"] = self._observations("status", self._status_codes())
         templates |= {key: f"{resource}?patient={PATIENT}" for key, resource in BY_PATIENT.items()}
-        return {name: {key: templates[key] for key in keys if templates[key]} for name, keys in SETS.items()}
+        sets = {name: {key: templates[key] for key in keys if templates[key]} for name, keys in SETS.items()}
+        sets["full"] |= {BOOKINGS[each]: f"{each}?patient={PATIENT}" for each in self._bookings}
+        return sets
 
     def _lab_codes(self, analytes: Sequence[str]) -> list[str]:
         """By rank: the first code of each analyte, then the second of each ...; panels last."""

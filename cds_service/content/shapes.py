@@ -108,6 +108,7 @@ class SiteFile(Shape, frozen=True, kw_only=True):
     cards: SiteCards = SiteCards()
     own_limits: tuple[OwnLimitsEntry, ...] = ()
     doses_recorded: bool = True
+    bookings: tuple[Literal["Appointment", "Task"], ...] = ()
     drafts: SiteDrafts = SiteDrafts()
 
 

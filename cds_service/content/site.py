@@ -48,6 +48,7 @@ class SiteSettings:
     cards: Mapping[str, int | str] = field(default_factory=dict)  # by the names of hooks.compose.Options
     own_limits: tuple[OwnLimits, ...] = ()
     doses_recorded: bool = True  # False: injections are given and never recorded where this service reads
+    bookings: tuple[str, ...] = ()  # "Appointment", "Task": asked for, because an injection may be arranged there
     problem_list: bool = False  # offer to put a deficiency that was found on the problem list
     follow_up: str = "ServiceRequest"  # the resource in which a follow-up is drafted
     changed: Mapping[str, frozenset[str]] = field(default_factory=dict)  # pathway -> thresholds whose value it states
@@ -85,6 +86,7 @@ def read_site(
             if (own := own_limits(entry, f"{SITE_FILE} own_limits {number}", analytes, codes, faults))
         ),
         doses_recorded=table.doses_recorded,
+        bookings=table.bookings,
         problem_list=table.drafts.problem_list,
         follow_up=table.drafts.follow_up,
         changed={place.rpartition("/")[0]: changed_values(each) for place, each in theirs.items()

@@ -211,7 +211,7 @@ class ResourceIndex:
         named = resource.subject
         if type(named) is Reference and named.reference in self._names and resource.patient is None:  # nearly all
             return True
-        for subject in (named, resource.patient):
+        for subject in (named, resource.patient, resource.beneficiary):
             for reference in listed(subject)[:MOST_SUBJECTS]:
                 name = reference.reference
                 if not name or name in self._names:

@@ -17,6 +17,7 @@ import msgspec
 from ..bounds import OutOfTime
 from ..clinical.record import Medication, Patient, PatientRecord, Problem, Results
 from . import reasons
+from .bookings import read_appointment, read_task
 from .dates import Calendar
 from .index import plain_reference
 from .labs import apply_corrections
@@ -42,6 +43,8 @@ READERS: Mapping[str, Callable[[Resource, Reading], None]] = {
     "MedicationAdministration": read_medicine,
     "MedicationDispense": read_medicine,
     "ServiceRequest": read_order,
+    "Appointment": read_appointment,
+    "Task": read_task,
 }
 BASED_ON: msgspec.json.Decoder[list[Reference] | Reference | None] = msgspec.json.Decoder(
     list[Reference] | Reference | None
@@ -56,6 +59,7 @@ def read_record(gathered: Gathered, whom: ReadFor, latest: float = math.inf) -> 
     born = birth_of(gathered.resources, whom.patient_id, Calendar(whom.zone, whom.today))
     calendar = Calendar(whom.zone, whom.today, born)
     reading = Reading(whom.content, whom.pathway, calendar, gathered.find)
+    reading.patient = f"Patient/{whom.patient_id}"
     resources = distinct(gathered.resources, reading) if gathered.versions else gathered.resources
     reading.issued_plans = issued_plans(resources)
     calendar.met_no_date = False  # of two versions of one resource only the one that counts is named

@@ -98,6 +98,7 @@ class Reading:
         "codes", "find", "words", "analytes", "groups", "orderables", "site_limits", "calendar", "today",
         "find_resource", "recognised", "specimens", "labs", "lab_sources", "corrected", "problems", "ended",
         "medications", "allergies", "described", "orders", "issued_plans", "ignored", "unmapped",
+        "patient",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +128,7 @@ class Reading:
         self.issued_plans: frozenset[str] = frozenset()  # references of plans that orders are based on
         self.ignored: list[Ignored] = []
         self.unmapped: list[Unmapped] = []
+        self.patient = ""  # the reference of the patient of the context
 
     def ignore(self, reference: str, reason: str) -> None:
         """Report that something was not used."""

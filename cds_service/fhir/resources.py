@@ -149,6 +149,18 @@ class Issue(Fhir):
     diagnostics: str | None = None
 
 
+class Participant(Fhir):
+    """Of an Appointment."""
+
+    actor: Reference | None = None
+
+
+class Restriction(Fhir):
+    """Of a Task: when it is to be done."""
+
+    period: Period | None = None
+
+
 class Resource(Fhir):
     """Any resource. Only what some reader needs is named; everything else is skipped unread.
 
@@ -236,6 +248,14 @@ class Resource(Fhir):
     reaction: list[Reaction] | Reaction | None = None
     # FamilyMemberHistory
     condition: list[FamilyCondition] | FamilyCondition | None = None
+    # Appointment and Task; its lists are read by the reader, where there is one of an injection
+    service_type: msgspec.Raw = NOTHING
+    reason_code: msgspec.Raw = NOTHING
+    participant: msgspec.Raw = NOTHING
+    description: str | None = None
+    start: str | None = None
+    restriction: Restriction | None = None
+    beneficiary: Reference | None = msgspec.field(default=None, name="for")
     # Patient
     gender: str | None = None
     birth_date: str | None = None
