@@ -101,6 +101,8 @@ def checked(files: object) -> SiteFiles:
             raise NoSiteFolder(
                 f"{shown(str(name))} is no file of a site's folder; allowed: plain names ending in {kinds}"
             )
+    if within := next((name for name in files if any(name.startswith(f"{each}/") for each in files)), ""):
+        raise NoSiteFolder(f"{shown(within)} lies in what is itself a file of the folder")
     if sum(len(text) for text in files.values()) > LARGEST_FOLDER:
         raise NoSiteFolder(f"the folder is too large; allowed: {LARGEST_FOLDER} characters in all")
     return dict(files)

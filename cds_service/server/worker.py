@@ -35,6 +35,8 @@ BYTES_A_SECOND = 250_000  # with which a large body may come; it has so much mor
 LINGER = 0.05  # seconds for what a client still sends when its connection is closed
 LARGEST_HEAD = 80_000  # bytes; gunicorn's own limits are below
 LARGEST_BODY = 5_000_000  # bytes, where the application states no limit
+MOST_CHUNKS, LEAST_OF_A_CHUNK = 10_000, 256  # more chunks than that must have so many bytes each, on average
+AT_ONCE = 16  # pieces of 64 kB that are taken of one connection before others have their turn
 MOST_GATHERED = 64_000_000  # bytes of requests that are not whole, in one process
 MOST_WAITING = 2_000  # connections without a whole request, in one process
 SPARE_FILES = 200  # of the process's open files, for all that is no connection
@@ -60,8 +62,15 @@ class Gathered:
         self.largest = largest  # bytes of a body that may be waited for
         self.bytes = bytearray()
         self.continues = False  # the client waits for a word before it sends the body
+        self.is_hopeless = False  # it will never be a request that is worth waiting for
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._head = 0  # bytes of the head with its empty line; 0 while that has not come
-        self._chunk = 0  # where the next chunk begins
+        self._searched = 0  # bytes in which its end was looked for
+        self._length: int | None = None  # of the body, as the head states it
+        self._is_chunked = False
+        self._chunk, self._chunks = 0, 0  # where the next chunk begins, and how many came
 
     @property
     def has_head(self) -> bool:
@@ -70,26 +79,34 @@ class Gathered:
 
     def is_whole(self) -> bool:
         """May a thread begin? Also where there is nothing to wait for: what is wrong is for the parser to say."""
-        if not self._head:
-            end = self.bytes.find(b"\r\n\r\n")
-            if end < 0:
-                return len(self.bytes) > LARGEST_HEAD or b"\n\n" in self.bytes
-            self._head = self._chunk = end + 4
-            if EXPECTS.search(self.bytes, 0, self._head):
-                self._take_out_expect()
-        head = bytes(self.bytes[: self._head])
-        if CHUNKED.search(head):
+        if not self._head and not self._find_head():
+            return self.is_hopeless or len(self.bytes) > LARGEST_HEAD
+        if self._is_chunked:
             return self._last_chunk_is_there()
+        return self._length is None or len(self.bytes) >= self._head + self._length
+
+    def _find_head(self) -> bool:
+        """Look for the end of the head in what is new, and read once what it says of the body."""
+        begin = max(self._searched - 3, 0)
+        end = self.bytes.find(b"\r\n\r\n", begin)
+        self._searched = len(self.bytes)
+        if end < 0:
+            self.is_hopeless = self.bytes.find(b"\n\n", begin) >= 0  # gunicorn would wait for the rest in a thread
+            return False
+        self._head = self._chunk = end + 4
+        if EXPECTS.search(self.bytes, 0, self._head):
+            self._take_out_expect()
+        head = bytes(self.bytes[: self._head])
+        self._is_chunked = CHUNKED.search(head) is not None
         length = LENGTH.search(head)
-        if length is None or int(length[1]) > self.largest:
-            return True
-        return len(self.bytes) >= self._head + int(length[1])
+        self._length = int(length[1]) if length and int(length[1]) <= self.largest else None
+        return True
 
     def take(self, size: int) -> bytes:
         """The next bytes for a thread."""
         taken = bytes(self.bytes[:size])
         del self.bytes[:size]
-        self._head = self._chunk = 0
+        self._begin_anew()
         return taken
 
     def _take_out_expect(self) -> None:
@@ -112,7 +129,10 @@ class Gathered:
             following = size.end() + int(size[1], 16) + 2
             if following > len(self.bytes):
                 return following - self._head > self.largest
-            self._chunk = following
+            self._chunk, self._chunks = following, self._chunks + 1
+            if self._chunks > MOST_CHUNKS and self._chunk < self._chunks * LEAST_OF_A_CHUNK:
+                self.is_hopeless = True
+                return True
         return True
 
 
@@ -124,11 +144,11 @@ class Connection(socket.socket):
         self.gathered = Gathered(largest)
         self._slow, self._is_slow, self._waited = slow, False, 0.0
         self._closing: float | None = None
-        self.is_late = False  # its request did not come in time: it is not waited for any more
+        self.is_late = False  # its request did not come in time, or never will: it is not waited for any more
 
     def gather(self, room: int) -> bool:
         """Take what has come, `room` bytes at most, without waiting. True if a thread may begin."""
-        while True:
+        for _ in range(AT_ONCE):
             try:
                 piece = super().recv(65_536, socket.MSG_DONTWAIT)
             except (BlockingIOError, InterruptedError):
@@ -137,10 +157,12 @@ class Connection(socket.socket):
                 return True
             self.gathered.bytes += piece
             if not piece or len(self.gathered.bytes) > room or self.gathered.is_whole():
+                self.is_late = self.is_late or self.gathered.is_hopeless
                 return True
             if self.gathered.continues:
                 self.gathered.continues = False
                 self._go_on()
+        return False
 
     def _go_on(self) -> None:
         try:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cds_service.content.check import provenances
-from cds_service.content.files import cards_folder
 from tests.api import Pathway
-from tests.book import PATHWAYS, content
+from tests.book import FIXTURES, PATHWAYS, content
 
-REFERENCE = cards_folder().parent / "docs" / "clinical-reference.md"
+REFERENCE = FIXTURES.parent / "docs" / "clinical-reference.md"
 GIVEN = {  # a source of sources.toml -> what it is called where the reference lists its sources
     "ng239-table-1": "NICE NG239",
     "ng239": "NICE NG239",

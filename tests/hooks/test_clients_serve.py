@@ -93,5 +93,6 @@ def test_without_a_valid_file_of_clients_it_does_not_start(tmp_path, top, client
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path):
-    one_line(run("serve", CDS_CLIENTS=str(tmp_path / "clients.toml")), "there is no such file that can be read")
-    one_line(run("serve"), "without demo mode the service does not start unless CDS_CLIENTS names a clients.toml")
+    serve = ("serve", "--port", str(free_port()))
+    one_line(run(*serve, CDS_CLIENTS=str(tmp_path / "clients.toml")), "there is no such file that can be read")
+    one_line(run(*serve), "without demo mode the service does not start unless CDS_CLIENTS names a clients.toml")

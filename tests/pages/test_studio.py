@@ -140,6 +140,7 @@ def test_a_folder_is_opened_from_a_zip_and_its_row_shown(visitor: Visitor):
         ({"do": "add-code", **CODE}, "lab-b12.csv"),
         ({"checked": "soon"}, "such as 2026-01-31"),
         ({"files": '{"../x.toml": ""}'}, "plain names"),
+        ({"files": '{"site.toml": "", "site.toml/x.toml": ""}'}, "lies in what is itself a file"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_taken_is_said_and_what_was_typed_stays(visitor: Visitor, given: dict[str, str], said: str):
