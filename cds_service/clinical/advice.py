@@ -125,6 +125,13 @@ def without_regimens(detail: str) -> str:
     return "\n\n".join(kept)
 
 
+def listed_regimens(regimens: Iterable[Regimen], pathway: Pathway) -> str:
+    """Regimens in words, one item each; one or another of them is given, never all."""
+    first, *others = [each.words.strip() for each in regimens] or [""]
+    items = [first, *(f"{pathway.messages['or']} {each}" for each in others)]
+    return "\n".join(f"- {each}" for each in items) if first else ""
+
+
 class Writer:
     """Turns matched rows into advice: wording with the record's values, notes, and the drafts that are allowed."""
 
@@ -276,9 +283,7 @@ class Writer:
 
     def schedules(self, row: Row) -> str:
         """The suitable regimens in words, one item each: one or another of them, never all."""
-        first, *others = [each.words.strip() for each in self.suitable(row)] or [""]
-        items = [first, *(f"{self.pathway.messages['or']} {each}" for each in others)]
-        return "\n".join(f"- {each}" for each in items) if first else ""
+        return listed_regimens(self.suitable(row), self.pathway)
 
     def medicines(self, row: Row) -> list[Draft]:
         """The regimens to draft."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
-from .advice import REMOVAL, TREATING, Advice, Draft, Writer, first_match, matches, named
+from .advice import REMOVAL, TREATING, Advice, Draft, Writer, first_match, listed_regimens, matches, named
 from .case import Because
 from .composing import composed
 from .course import by_injection
@@ -45,7 +45,7 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
     fit = fit_for(checker, treatment(interpret, found))
     differing = check_orders(checker, fit)
     note_differences(differing, found, values, pathway)
-    values["fitting"] = "\n".join(f"- {each.words.strip()}" for each in fit.regimens)
+    values["fitting"] = listed_regimens(fit.regimens, pathway)
     writer = Writer(assessment.case, pathway, found, values)
     rows = [row for row in pathway.orders if matches(row, found)]
     advice = [each for each in (writer.advice(row, level(row, found)) for row in rows) if each.indicator != "none"]

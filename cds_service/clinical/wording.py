@@ -154,7 +154,8 @@ class Values(dict[str, str]):
         if name == "symptoms" and not self._case.has("symptoms"):
             return no_symptoms(self._case)
         value = self._of(name)
-        return value if value or name in MAY_BE_EMPTY else self._case.pathway.messages["not-recorded"]
+        absent = "nothing" if name == "since_dose" else "not-recorded"
+        return value if value or name in MAY_BE_EMPTY else self._case.pathway.messages[absent]
 
     def _of(self, name: str) -> str:
         case = self._case
