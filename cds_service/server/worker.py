@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 import re
 import resource
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
@@ -32,7 +35,8 @@ SLOW_AFTER = 0.5  # seconds of waiting in a thread, after which its client is a 
 SLOW_AT_ONCE = 8  # slow clients of one process
 PATIENCE = 5.0  # seconds for all of a request, or until an answer is taken
 BYTES_A_SECOND = 250_000  # with which a large body may come; it has so much more time
-LINGER = 0.05  # seconds for what a client still sends when its connection is closed
+LINGER = 1.0  # seconds for which what a client still sends after its answer is taken by nobody, and breaks nothing
+MOST_LINGERING = 100  # such connections of one process; they count as none
 LARGEST_HEAD = 80_000  # bytes; gunicorn's own limits are below
 LARGEST_BODY = 5_000_000  # bytes, where the application states no limit
 MOST_CHUNKS, LEAST_OF_A_CHUNK = 10_000, 256  # more chunks than that must have so many bytes each, on average
@@ -139,11 +143,17 @@ class Gathered:
 class Connection(socket.socket):
     """A client's connection that does not wait for ever."""
 
-    def __init__(self, taken: socket.socket, slow: threading.BoundedSemaphore, largest: int) -> None:
+    def __init__(
+        self,
+        taken: socket.socket,
+        slow: threading.BoundedSemaphore,
+        largest: int,
+        linger: Callable[[socket.socket], None],
+    ) -> None:
         super().__init__(taken.family, taken.type, taken.proto, fileno=taken.detach())
         self.gathered = Gathered(largest)
         self._slow, self._is_slow, self._waited = slow, False, 0.0
-        self._closing: float | None = None
+        self._linger, self._is_closing = linger, False
         self.is_late = False  # its request did not come in time, or never will: it is not waited for any more
 
     def gather(self, room: int) -> bool:
@@ -184,8 +194,8 @@ class Connection(socket.socket):
         """What was gathered, then what comes; TooSlow if nothing does, and the client has no time left."""
         if self.gathered.bytes:
             return self.gathered.take(size)
-        if self._closing is not None:
-            return self._within(self._closing - time.monotonic(), size, flags)
+        if self._is_closing:
+            raise TooSlow
         if not self._is_slow:
             try:
                 return self._within(SLOW_AFTER - self._waited, size, flags)
@@ -217,9 +227,12 @@ class Connection(socket.socket):
             raise TooSlow from None
 
     def shutdown(self, how: int) -> None:
-        """gunicorn reads on for two seconds after this, in the thread that accepts connections: that is too long."""
-        self._closing = time.monotonic() + LINGER
+        """The answer is sent. gunicorn would read on for two seconds now, in the thread that accepts connections, so
+        that a client that still sends is not cut off from its answer: the worker keeps the connection open instead."""
+        self._is_closing = True
         super().shutdown(how)
+        with suppress(OSError):  # too many open files: then it is closed at once
+            self._linger(socket.socket(fileno=os.dup(self.fileno())))
 
 
 class Worker(gthread.ThreadWorker):
@@ -232,6 +245,7 @@ class Worker(gthread.ThreadWorker):
         self.largest = LARGEST_BODY
         self.most = min(int(self.cfg.worker_connections), max(raise_open_files() - SPARE_FILES, 100))
         self.worker_connections = self.most
+        self.lingering: deque[tuple[float, socket.socket]] = deque()  # answered, and until when they are kept open
         self._held = 0  # bytes that connections without a thread have gathered
         self._looked = 0.0
 
@@ -251,10 +265,16 @@ class Worker(gthread.ThreadWorker):
                 raise
             return
         self.nr_conns += 1
-        connection = Connection(client, self.slow, self.largest)
+        connection = Connection(client, self.slow, self.largest, self.linger)
         self._wait_for_request(gthread.TConn(self.cfg, connection, address, listener.getsockname()))
         while self.nr_conns >= self.most and (self.pending_conns or self.keepalived_conns):
             self._close_waiting((self.pending_conns or self.keepalived_conns)[0])
+
+    def linger(self, answered: socket.socket) -> None:
+        """Keep an answered connection open for a moment, without waiting for it."""
+        self.lingering.append((time.monotonic() + LINGER, answered))
+        if len(self.lingering) > MOST_LINGERING:
+            self.lingering.popleft()[1].close()
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """A connection that was kept alive sends its next request."""
@@ -276,6 +296,8 @@ class Worker(gthread.ThreadWorker):
         now = time.monotonic()
         if now - self._looked >= 1.0 or not self.alive:
             self._looked = now
+            while self.lingering and (self.lingering[0][0] <= now or not self.alive):
+                self.lingering.popleft()[1].close()
             waiting: list[Any] = [*self.pending_conns]
             for conn in waiting:
                 if conn.timeout <= now and conn.sock.gathered.has_head:

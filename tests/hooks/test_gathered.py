@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from collections import deque
+from collections.abc import Iterator
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.server.worker import LEAST_OF_A_CHUNK, MOST_CHUNKS, Gathered
+from cds_service.server.worker import (
+    LEAST_OF_A_CHUNK,
+    MOST_CHUNKS,
+    MOST_LINGERING,
+    Connection,
+    Gathered,
+    TooSlow,
+    Worker,
+)
+from tests.endings import SOON
 
 LARGEST = 30_000_000
 HEAD = b"POST /cds-services/x HTTP/1.1\r\nHost: a\r\n"
@@ -65,3 +80,40 @@ def test_the_end_of_a_head_is_looked_for_in_what_is_new_and_its_body_read_out_on
     head = HEAD + b"t:t\r\n" * 15_000 + b"Content-Length: 1000\r\n\r\n"
     _, whole = fed(head, *[b"x"] * 1_000)
     assert (whole[-1], whole.count(True), len(read)) == (True, 1, 1)
+
+
+@pytest.fixture
+def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """(the server's end, the client's end) of a connection over TCP."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        taken, _ = listener.accept()
+        with taken, client:
+            client.settimeout(SOON)
+            yield taken, client
+
+
+def test_a_client_that_still_sends_gets_its_answer_and_nobody_waits_for_it(connected):
+    taken, client = connected
+    lingering: list[socket.socket] = []
+    connection = Connection(taken, threading.BoundedSemaphore(1), LARGEST, lingering.append)
+    client.sendall(b"x" * 100_000)  # nobody will read it
+    connection.sendall(b"HTTP/1.1 413 Too large\r\n\r\n")
+    connection.shutdown(socket.SHUT_WR)
+    with pytest.raises(TooSlow):
+        connection.recv(4096)
+    connection.close()
+    client.sendall(b"x" * 1_000)
+    assert client.recv(100).startswith(b"HTTP/1.1 413")
+    assert client.recv(100) == b""
+    lingering[0].close()
+
+
+def test_connections_that_are_kept_open_after_their_answer_are_bounded():
+    worker = SimpleNamespace(lingering=deque())
+    kept = [socket.socket() for _ in range(MOST_LINGERING + 3)]
+    for each in kept:
+        Worker.linger(worker, each)
+    assert [each.fileno() < 0 for each in kept] == [True] * 3 + [False] * MOST_LINGERING
+    for each in kept:
+        each.close()
