@@ -10,7 +10,7 @@ from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.cdshooks.registry import HOOKS
 from cds_service.cdshooks.requests import read_request
 from cds_service.cdshooks.schemas import load_schema, schema_of
-from cds_service.clinical.advice import Draft, named
+from cds_service.clinical.advice import Draft, row_name
 from cds_service.clinical.bands import doubt
 from cds_service.clinical.course import Interval
 from cds_service.clinical.decide import SEVERITY, Decision, decide
@@ -92,7 +92,6 @@ __all__ = [
     "load_content",
     "load_schema",
     "may_be_suppressed",
-    "named",
     "normalise_unit",
     "overlay_folder",
     "read_drafted",
@@ -100,6 +99,7 @@ __all__ = [
     "read_request",
     "read_vignette",
     "request_bytes",
+    "row_name",
     "schema_of",
     "suppress",
     "to_base",

@@ -114,10 +114,10 @@ def check_claims(token: Token, issuer: Issuer, path: str, now: float) -> None:
     claims = token.claims
     if claims.iss != issuer.iss:
         raise NotTrusted("iss", claims)
-    called = {plain(issuer.base_url + path), *map(plain, issuer.audiences)}
+    called = {without_last_slash(issuer.base_url + path), *map(without_last_slash, issuer.audiences)}
     sent = [claims.aud] if isinstance(claims.aud, str) else claims.aud
-    if called.isdisjoint(map(plain, sent)):
-        raise NotTrusted("aud", claims, expected=plain(issuer.base_url + path))
+    if called.isdisjoint(map(without_last_slash, sent)):
+        raise NotTrusted("aud", claims, expected=without_last_slash(issuer.base_url + path))
     if claims.exp + SKEW <= now:
         raise NotTrusted("exp: expired", claims)
     if claims.exp - claims.iat > LONGEST_LIFE or claims.exp - now > LONGEST_LIFE + SKEW:
@@ -158,7 +158,7 @@ def check_signature(token: Token, key: SigningKey | None) -> None:
         raise NotTrusted("signature", token.claims)
 
 
-def plain(audience: str) -> str:
+def without_last_slash(audience: str) -> str:
     """An audience without the slash that it may end with."""
     return audience.removesuffix("/")
 

@@ -99,7 +99,7 @@ def first_match(table: tuple[Row, ...], found: Collection[str]) -> Row:
     return next(row for row in table if matches(row, found))
 
 
-def named(row: Row) -> str:
+def row_name(row: Row) -> str:
     """ "interpret/deficient"; a safety row of the orders table is a safety row."""
     return f"safety/{row.id}" if row.table == "orders" and row.id.startswith("S") else f"{row.table}/{row.id}"
 
@@ -111,7 +111,7 @@ def treats(row: Row, found: Collection[str]) -> str:
 
 def belongs(note: Row, row: Row) -> bool:
     """Is this note added to the card of that row?"""
-    return row.table in note.on or named(row) in note.on
+    return row.table in note.on or row_name(row) in note.on
 
 
 def without_regimens(detail: str) -> str:
@@ -146,10 +146,10 @@ class Writer:
         today = self.pathway.messages[f"today.{self.urgency()}"]
         values = self.values.also(regimens=regimens, today=today)
         paragraphs = [*self.paragraphs(row.detail if regimens else without_regimens(row.detail), values)]
-        name = named(row)
+        name = row_name(row)
         for note in self.notes:
             if row.table in note.on or name in note.on:
-                paragraphs += self.paragraphs(note.detail, values, note.part, named(note))
+                paragraphs += self.paragraphs(note.detail, values, note.part, row_name(note))
         summary = sentence(row.summary.format_map(values))
         tests = self.tests(row)
         needless = [test for test in tests if self.superfluous(self.pathway.orderables[test.id])]

@@ -220,7 +220,7 @@ def of_driver(name: str, words: str, holds: Callable[[Case, Measured], bool], li
     """A finding about the result that drives; its evidence is that result."""
 
     @finding(name, words, follows_from="b12_choice", limits=limits)
-    def told(case: Case) -> Found:
+    def holds_for_driver(case: Case) -> Found:
         lab = driver_of(case)
         return case.because(lab) if lab and holds(case, lab) else None
 

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .advice import DEFICIENCY, PROBLEM, TREATING, Advice, Draft, Writer, first_match, holding, matches, named, treats
+from .advice import (
+    DEFICIENCY,
+    PROBLEM,
+    TREATING,
+    Advice,
+    Draft,
+    Writer,
+    first_match,
+    holding,
+    matches,
+    row_name,
+    treats,
+)
 from .case import Because
 from .composing import composed
 from .findings import Assessment, Finding
@@ -38,7 +50,7 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
     course = state_of(pathway, found)
     interpret = first_match(pathway.interpret, found)
     note_staleness(interpret, found)
-    states = [named(row) for row in (*course, interpret)]
+    states = [row_name(row) for row in (*course, interpret)]
     if "out_of_scope" in found:
         return Decision(interpret.label, tuple(states), (), found, id_of(course))
     safety = [row for row in pathway.safety if matches(row, found)]
@@ -47,14 +59,14 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
     speaking = [*safety, *course]
     advice = [writer.advice(row, level(row, found)) for row in speaking]
     advice += writer.interpretation(interpret, level(interpret, found))
-    rows = [*(named(row) for row in safety), *states]
+    rows = [*(row_name(row) for row in safety), *states]
     treat = treatment(interpret, found)
     if treat in TREATING:
         row = first_match(pathway.treat, found)
-        rows.append(named(row))
+        rows.append(row_name(row))
         advice.append(writer.advice(row, "none" if row.off else "warning" if treat == "now" else "info"))
     elif any(writer.from_table(row) for row in course):
-        rows.append(named(first_match(pathway.treat, found)))
+        rows.append(row_name(first_match(pathway.treat, found)))
     advice = composed(one_regimen([each for each in advice if each.indicator != "none"]))
     if pathway.problem_list and (interpret.label == "confirmed" or id_of(course) == "lapsed") and "coded" not in found:
         advice = with_problem(advice)
@@ -92,7 +104,7 @@ def decide_without(assessment: Assessment, pathway: Pathway, missing: str) -> De
     if "out_of_scope" in found or not advice:
         return Decision("not-assessable", (), (), found)
     advice = sorted([*advice, writer.fixed(pathway.fixed["unavailable"])], key=urgency)
-    return Decision("not-assessable", (*(named(row) for row in chosen), "fixed/unavailable"), tuple(advice), found)
+    return Decision("not-assessable", (*(row_name(row) for row in chosen), "fixed/unavailable"), tuple(advice), found)
 
 
 def unavailable(assessment: Assessment, pathway: Pathway, missing: str) -> Decision:

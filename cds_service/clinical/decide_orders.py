@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
-from .advice import REMOVAL, TREATING, Advice, Draft, Writer, first_match, listed_regimens, matches, named
+from .advice import REMOVAL, TREATING, Advice, Draft, Writer, first_match, listed_regimens, matches, row_name
 from .case import Because
 from .composing import composed
 from .course import by_injection
@@ -49,7 +49,7 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
     writer = Writer(assessment.case, pathway, found, values)
     rows = [row for row in pathway.orders if matches(row, found)]
     advice = [each for each in (writer.advice(row, level(row, found)) for row in rows) if each.indicator != "none"]
-    checking = {named(row): name for row in rows for name in (DIFFERS, SECOND) if name in row.when}
+    checking = {row_name(row): name for row in rows for name in (DIFFERS, SECOND) if name in row.when}
     advice = composed(one_regimen(advice))
     advice = [
         with_replacements(each, [one for one in differing if finding_of(one) == checking[each.row]])
@@ -57,11 +57,11 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
         else each
         for each in advice
     ]
-    removing = {named(row): found[row.removes] for row in rows if row.removes in found}
+    removing = {row_name(row): found[row.removes] for row in rows if row.removes in found}
     advice = [with_removals(each, removing[each.row]) if each.row in removing else each for each in advice]
     advice = advice or unseen(writer)
     spoken = tuple(sorted(advice, key=urgency))
-    return Decision(interpret.label, tuple(named(row) for row in rows), spoken, found, course)
+    return Decision(interpret.label, tuple(row_name(row) for row in rows), spoken, found, course)
 
 
 def note_differences(differing: list[Difference], found: dict[str, Finding], values: Values, pathway: Pathway) -> None:
@@ -133,11 +133,11 @@ def fit_for(writer: Writer, treat: str) -> Fit:
     found, pathway = writer.found, writer.pathway
     if "on_im" in found:
         return fit_on_injections(writer)
-    rows = {named(row): row for row in pathway.safety if row.regimens and matches(row, found)}
+    rows = {row_name(row): row for row in pathway.safety if row.regimens and matches(row, found)}
     if treat in TREATING:
         rows["treat"] = first_match(pathway.treat, found)
     for row in state_of(pathway, found):
-        if named(row) != PREVENTION or "course_loading" in found or "neuro" in found:
+        if row_name(row) != PREVENTION or "course_loading" in found or "neuro" in found:
             rows["course"] = row
     name = next((each for each in REGIMEN_FIRST if each in rows), None)
     if name is None:
@@ -149,7 +149,7 @@ def fit_on_injections(writer: Writer) -> Fit:
     """For a patient on lifelong injections: what continues them."""
     unsettled = ("on_im", "neuro", "course_loading")
     settled = {name: told for name, told in writer.found.items() if name not in unsettled}
-    row = next((row for row in writer.pathway.course if named(row) == LIFELONG), None)
+    row = next((row for row in writer.pathway.course if row_name(row) == LIFELONG), None)
     if row is None or not matches(row, settled):
         return Fit()
     upkeep = Writer(writer.case, writer.pathway, settled, writer.values)

@@ -14,7 +14,7 @@ from .problems import NEURO_PARTS, first_seen
 from .record import Measured, Order
 from .rules import Found, Rules
 from .tables import Pathway, days_before
-from .treatment import WEEKLY, exposed, named, since
+from .treatment import WEEKLY, exposed, ingredient_evidence, since
 
 TOTAL_B12 = "b12-total"
 B12_TESTS = (TOTAL_B12, "b12-active")
@@ -101,7 +101,7 @@ def chloramphenicol_order_blunts(case: Case) -> Found:
     if blunting and (case.has("cobalamin_taken") or of_group(case.pathway, "cobalamin", selected + beside)):
         return by_name(case, blunting)
     running = [each for each in case.medicines("chloramphenicol") if each.active and each.route in PARENTERAL]
-    return named(case, running) if running and of_group(case.pathway, "cobalamin", selected) else None
+    return ingredient_evidence(case, running) if running and of_group(case.pathway, "cobalamin", selected) else None
 
 
 # --- Tests that are selected
@@ -241,7 +241,7 @@ def monitoring_risk(case: Case) -> Found:
         for each in case.medicines("box2")
         if exposed(case, each) and (each.ingredient in case.pathway.groups["ppi"] or each.ingredient == "colchicine")
     ]
-    return [*case.joined(MHRA_RISKS), *named(case, named_beside)]
+    return [*case.joined(MHRA_RISKS), *ingredient_evidence(case, named_beside)]
 
 
 # --- Folic acid

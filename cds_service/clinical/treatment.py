@@ -28,7 +28,7 @@ RULES.limit("metformin-long", "months", "Metformin means high risk if taken for 
 RULES.limit("acid-suppressant-long", "months", "An acid suppressant means high risk if taken for longer than")
 
 
-def named(case: Case, entries: list[Medication]) -> list[Because]:
+def ingredient_evidence(case: Case, entries: list[Medication]) -> list[Because]:
     """Each entry by the name of its ingredient."""
     return [Because(entry.reference, case.display(entry.ingredient)) for entry in entries]
 
@@ -73,13 +73,13 @@ def cobalamins_in_use(case: Case) -> list[Medication]:
 
 @finding("cobalamin_taken", "any medicine that holds B12 is in use", medicines="cobalamin", limits="im-window")
 def cobalamin_taken(case: Case) -> Found:
-    return named(case, cobalamins_in_use(case))
+    return ingredient_evidence(case, cobalamins_in_use(case))
 
 
 @finding("cyanocobalamin_taken", "cyanocobalamin is in use", medicines="cobalamin cyanocobalamin", limits="im-window")
 def cyanocobalamin_taken(case: Case) -> Found:
     cyano = case.pathway.groups.get("cyanocobalamin", frozenset())
-    return named(case, [entry for entry in cobalamins_in_use(case) if entry.ingredient in cyano])
+    return ingredient_evidence(case, [entry for entry in cobalamins_in_use(case) if entry.ingredient in cyano])
 
 
 @finding(
@@ -170,7 +170,7 @@ def box2_medicine(case: Case) -> Found:
     limits="medicine-stopped",
 )
 def durations_unknown(case: Case) -> Found:
-    return named(case, [each for each in lowering(case) if not each.start])
+    return ingredient_evidence(case, [each for each in lowering(case) if not each.start])
 
 
 @finding(
@@ -192,12 +192,12 @@ def acid_suppressant(case: Case) -> Found:
 
 @finding("pill", "a hormonal contraceptive that lowers total B12 is in use", medicines="pill")
 def pill(case: Case) -> Found:
-    return named(case, [entry for entry in case.medicines("pill") if entry.active])
+    return ingredient_evidence(case, [entry for entry in case.medicines("pill") if entry.active])
 
 
 @finding("anticoagulant", "an anticoagulant is in use", medicines="anticoagulant")
 def anticoagulant(case: Case) -> Found:
-    return named(case, [entry for entry in case.medicines("anticoagulant") if entry.active])
+    return ingredient_evidence(case, [entry for entry in case.medicines("anticoagulant") if entry.active])
 
 
 any_of(
@@ -240,7 +240,7 @@ def folate_running(case: Case) -> Found:
         treatment = amount is None or amount >= case.limits["folic-treatment"]
         if entry.active and entry.source != "administration" and treatment and not weekly and not entry.multivitamin:
             running.append(entry)
-    return named(case, running)
+    return ingredient_evidence(case, running)
 
 
 # --- For how long
@@ -356,12 +356,12 @@ any_of(
 
 @finding("macro_other_medicine", "a medicine that enlarges red cells is in use", medicines="macro-other")
 def macro_other_medicine(case: Case) -> Found:
-    return named(case, [entry for entry in case.medicines("macro-other") if entry.active])
+    return ingredient_evidence(case, [entry for entry in case.medicines("macro-other") if entry.active])
 
 
 @finding("homocysteine_raising", "a medicine that raises homocysteine is in use", medicines="homocysteine-raising")
 def homocysteine_raising(case: Case) -> Found:
-    return named(case, [entry for entry in case.medicines("homocysteine-raising") if entry.active])
+    return ingredient_evidence(case, [entry for entry in case.medicines("homocysteine-raising") if entry.active])
 
 
 # --- What could not be read

@@ -240,7 +240,7 @@ def grey_band(case: Case, lab: LabResult) -> str:
     if not lab.unit:
         return ""
     family, factor = case.base_of(lab, Decimal(1))
-    low, high = (plain(case.limits[name] / factor) for name in BOUNDS[lab.analyte, family])
+    low, high = (decimal_text(case.limits[name] / factor) for name in BOUNDS[lab.analyte, family])
     return case.words("range", low=low, high=high, unit=lab.unit)
 
 
@@ -249,7 +249,7 @@ def threshold(case: Case, lab: LabResult) -> str:
     if not lab.unit:
         return ""
     family, factor = case.base_of(lab, Decimal(1))
-    return f"{plain(case.limits[BOUNDS[lab.analyte, family][0]] / factor)} {lab.unit}"
+    return f"{decimal_text(case.limits[BOUNDS[lab.analyte, family][0]] / factor)} {lab.unit}"
 
 
 def sentence(text: str) -> str:
@@ -257,7 +257,7 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] if text[1:2].islower() else text
 
 
-def plain(number: Decimal) -> str:
+def decimal_text(number: Decimal) -> str:
     """A number without exponent or trailing zeros."""
     return f"{number.normalize():f}"
 
@@ -265,8 +265,8 @@ def plain(number: Decimal) -> str:
 def own_range(case: Case, lab: LabResult) -> str:
     """The laboratory's own range of a result."""
     if lab.low is None or lab.high is None:
-        return case.words("range-from", low=plain(lab.low), unit=lab.unit) if lab.low is not None else ""
-    return case.words("range", low=plain(lab.low), high=plain(lab.high), unit=lab.unit)
+        return case.words("range-from", low=decimal_text(lab.low), unit=lab.unit) if lab.low is not None else ""
+    return case.words("range", low=decimal_text(lab.low), high=decimal_text(lab.high), unit=lab.unit)
 
 
 def marker_values(case: Case) -> dict[str, str]:
@@ -280,7 +280,7 @@ def marker_values(case: Case) -> dict[str, str]:
     ):
         if not lab:
             continue
-        limit = f"{plain(lab.high)} {lab.unit}" if lab.high is not None else default_limit(case, default, lab)
+        limit = f"{decimal_text(lab.high)} {lab.unit}" if lab.high is not None else default_limit(case, default, lab)
         found |= {name: quantity(lab), f"{name}_date": case.written(lab.date)}
         if name == "mma":
             found["mma_limit"] = limit
@@ -293,8 +293,8 @@ def default_limit(case: Case, name: str, lab: LabResult) -> str:
     """The pathway's own upper limit, in the unit of the result where that is of the same kind."""
     family, factor = case.base_of(lab, Decimal(1))
     if family == "molar":
-        return f"{plain(case.limits[name] / factor)} {lab.unit}"
-    return f"{plain(case.limits[name])} {case.pathway.thresholds[name].unit}"
+        return f"{decimal_text(case.limits[name] / factor)} {lab.unit}"
+    return f"{decimal_text(case.limits[name])} {case.pathway.thresholds[name].unit}"
 
 
 def course_values(case: Case) -> dict[str, str]:

@@ -71,7 +71,7 @@ def show_explanation(out: Console, explained: Json) -> None:
         ("Notes", "\n".join(explained["notes"]) or "none"),
         ("Not available", ", ".join(explained["unavailable"]) or "nothing"),
     ):
-        facts.add_row(name, plain(text))
+        facts.add_row(name, unstyled(text))
     out.print(facts)
     section(out, "Findings", ((each["name"], evidence(each["because"])) for each in explained["findings"]))
     section(out, "Not used", ((each["reference"] or "(no id)", each["reason"]) for each in explained["ignored"]))
@@ -86,7 +86,7 @@ def section(out: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:
     """A titled list of names with what is to be said of them."""
     table = grid()
     for name, text in rows:
-        table.add_row(plain(name), plain(text))
+        table.add_row(unstyled(name), unstyled(text))
     out.print(Text(f"\n{title}", style="bold"))
     out.print(table if table.row_count else Text("none"))
 
@@ -95,7 +95,7 @@ def evidence(because: Iterable[Json]) -> str:
     return "\n".join(": ".join(part for part in (each["reference"], each["text"]) if part) for each in because)
 
 
-def plain(text: str) -> Text:
+def unstyled(text: str) -> Text:
     """Text as it is: what a record says is never read as markup, nor as commands to the terminal."""
     return Text("".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text))
 

@@ -49,7 +49,7 @@ def difference(ours: Content, theirs: Content) -> dict[str, list[str]]:
     found["Codes"] += codes(files, theirs)
     found["Prefetch"] += prefetch(ours, theirs)
     for change in (each for place in files.ours for each in changes(place, files.ours[place], files.tables[place])):
-        section, text = told(change, theirs)
+        section, text = sentence_of(change, theirs)
         if text:
             found[section].append(text)
     for name, pathway in theirs.pathways.items():
@@ -65,18 +65,18 @@ def changes(place: str, before: Any, after: Any, path: tuple[str, ...] = ()) -> 
         for key in dict.fromkeys((*before, *after)):
             yield from changes(place, before.get(key), after.get(key), (*path, key))
     elif is_entries(after) and (is_entries(before) or not before):
-        own, new = named(before or []), named(after)
+        own, new = by_identity(before or []), by_identity(after)
         for name in dict.fromkeys((*own, *new)):
             yield from changes(place, own.get(name), new.get(name), (*path, name))
     else:
         yield Change(place, path, before, after)
 
 
-def named(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def by_identity(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {name if isinstance(name := identity(entry), str) else " ".join(name): entry for entry in entries}
 
 
-def told(change: Change, content: Content) -> tuple[str, str]:
+def sentence_of(change: Change, content: Content) -> tuple[str, str]:
     """The section and the sentence of one change; "" where another sentence states it."""
     pathway, _, file = change.place.rpartition("/")
     key = change.path[-1]

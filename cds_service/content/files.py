@@ -206,11 +206,11 @@ def code_lines(name: str, paths: tuple[tuple[Path, bool], ...], faults: Faults) 
 def written_line(*cells: str) -> str:
     """One line of a value set, ready to be pasted: quotes where CSV needs them, nothing unseen, no end of line."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(" ".join(plain(cell).split()) for cell in cells)
+    csv.writer(out, lineterminator="").writerow(" ".join(printable(cell).split()) for cell in cells)
     return out.getvalue()
 
 
-def plain(text: str) -> str:
+def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 

@@ -134,7 +134,7 @@ class Sheet:
 ROW_FACTS = ("When", "Any of", "Unless", "Added to", "Label", "Card", "Tests", "Treatment", "Regimens", "Review")
 
 
-def plain(*facts: tuple[str, str]) -> tuple[Fact, ...]:
+def as_facts(*facts: tuple[str, str]) -> tuple[Fact, ...]:
     """Facts of one text each, without those that are empty."""
     return tuple(Fact(title, (Said(text),)) for title, text in facts if text)
 
@@ -157,7 +157,7 @@ def plain_sheets(content: Content, pathway: Pathway) -> Iterator[Sheet]:
 
 def threshold_entries(content: Content, pathway: Pathway) -> Iterator[Entry]:
     for each in pathway.thresholds.values():
-        facts = plain(("Value", str(each.value)), ("Unit", each.unit), ("Step", str(each.step)), ("Note", each.note))
+        facts = as_facts(("Value", str(each.value)), ("Unit", each.unit), ("Step", str(each.step)), ("Note", each.note))
         yield Entry(each.id, content.plain_words.get(f"thresholds.{each.id}", ""), facts, each.provenance)
 
 
@@ -165,7 +165,7 @@ def regimen_entry(regimen: Regimen) -> Entry:
     """A regimen: its medicine, and its phases in sequence."""
     codes = (Said(written_coding(coding)) for coding in regimen.codings)
     phases = tuple(Said(phase_in_words(phase)) for phase in regimen.phases)
-    deep = plain(("Where a muscle may bleed", regimen.under_skin))
+    deep = as_facts(("Where a muscle may bleed", regimen.under_skin))
     facts = (Fact("Medicine", (Said(regimen.text), *codes)), Fact("Phases", phases), *deep)
     texts = (("In the words of a card", regimen.words),)
     return Entry(regimen.id, regimen.title, facts, regimen.provenance, texts)
@@ -200,7 +200,7 @@ def orderable_entries(pathway: Pathway) -> Iterator[Entry]:
         codings = (*((each.coding,) if each.coding else ()), *each.more_codings)
         code = "; ".join(written_coding(coding) for coding in codings) or "text alone"
         measures = ", ".join(pathway.displays.get(name, name) for name in each.measures)
-        facts = plain(("Code", code), ("Measures", measures), ("A result serves for", f"{each.current_days} days"))
+        facts = as_facts(("Code", code), ("Measures", measures), ("A result serves for", f"{each.current_days} days"))
         yield Entry(each.id, each.title, facts, each.provenance)
 
 
@@ -218,17 +218,17 @@ def analyte_entries(pathway: Pathway) -> Iterator[Entry]:
 
 
 def fixed_entry(card: FixedCard) -> Entry:
-    return Entry(card.id, "", plain(("Card", card.indicator)), card.provenance, texts_of(card.summary, card.detail))
+    return Entry(card.id, "", as_facts(("Card", card.indicator)), card.provenance, texts_of(card.summary, card.detail))
 
 
 def placeholder_entries() -> Iterator[Entry]:
     for name, longest in LONGEST.items():
-        yield Entry(name, "", plain(("Longest value", longest or "the words of the table")))
+        yield Entry(name, "", as_facts(("Longest value", longest or "the words of the table")))
 
 
 def source_entries(pathway: Pathway) -> Iterator[Entry]:
     for each in pathway.sources.values():
-        yield Entry(each.id, each.title, plain(("Published", each.published), ("Address", each.url)))
+        yield Entry(each.id, each.title, as_facts(("Published", each.published), ("Address", each.url)))
 
 
 STAND_INS = {"repeat": "the same test once more", "first-test": "the first test that suits this patient"}

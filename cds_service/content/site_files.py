@@ -131,7 +131,7 @@ def packed(files: Mapping[str, str]) -> bytes:
 
 
 @contextmanager
-def laid_out(files: Mapping[str, str]) -> Iterator[Path]:
+def temporary_folder(files: Mapping[str, str]) -> Iterator[Path]:
     """The folder as files, for as long as they are read: they are gone at the end."""
     with TemporaryDirectory(prefix="site-") as folder:
         for name, text in checked(dict(files)).items():

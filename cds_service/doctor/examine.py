@@ -143,7 +143,7 @@ def verdict_of(
 def about(name: str, fit: Fit, messages: Mapping[str, str]) -> str:
     """What a set would lack, in words."""
     parts = [
-        f"{what}: {', '.join(named(key, messages) for key in keys)}"
+        f"{what}: {', '.join(key_in_words(key, messages) for key in keys)}"
         for what, keys in (
             ("not supported", fit.unsupported),
             ("not answered", fit.failing),
@@ -154,7 +154,7 @@ def about(name: str, fit: Fit, messages: Mapping[str, str]) -> str:
     return f"With the {name} set, {'; '.join(parts)}." if parts else ""
 
 
-def named(key: str, messages: Mapping[str, str]) -> str:
+def key_in_words(key: str, messages: Mapping[str, str]) -> str:
     """A prefetch key with what it holds."""
     return f"{key} ({messages[f'prefetch.{key}']})" if f"prefetch.{key}" in messages else key
 

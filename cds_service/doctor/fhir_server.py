@@ -217,7 +217,7 @@ SAYS = {
 }
 
 
-class Named(Fhir):
+class SearchParam(Fhir):
     """A searchParam or an interaction."""
 
     name: str | None = None
@@ -228,8 +228,8 @@ class Described(Fhir):
     """CapabilityStatement.rest.resource."""
 
     type: str | None = None
-    interaction: list[Named] | Named | None = None
-    search_param: list[Named] | Named | None = None
+    interaction: list[SearchParam] | SearchParam | None = None
+    search_param: list[SearchParam] | SearchParam | None = None
 
 
 class Rest(Fhir):

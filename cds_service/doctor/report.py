@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..commands.display import plain
+from ..commands.display import unstyled
 from ..content.content import Content
 from ..fhir.labs import OUTCOMES
 from .examine import Examination
@@ -332,11 +332,11 @@ def show(out: Console, report: Report) -> None:
     """Print the report."""
     server = report.server
     title(out, "Server")
-    out.print(plain(f"{server.software or 'it does not say its name'}, FHIR {server.fhir_version or 'not said'}"))
-    out.print(plain(f"Tried with {report.patients} patients; content {report.content_version}."))
+    out.print(unstyled(f"{server.software or 'it does not say its name'}, FHIR {server.fhir_version or 'not said'}"))
+    out.print(unstyled(f"Tried with {report.patients} patients; content {report.content_version}."))
     title(out, "Would the service work there?")
     for number, sentence in enumerate(report.verdict):
-        out.print(Text(plain(sentence).plain, style="" if number else f"bold {COLOURS[report.works]}"))
+        out.print(Text(unstyled(sentence).plain, style="" if number else f"bold {COLOURS[report.works]}"))
     show_calls(out, report.calls)
     show_templates(out, report.templates)
     show_parameters(out, report.parameters)
@@ -360,11 +360,11 @@ def show_calls(out: Console, calls: Iterable[CallFact]) -> None:
     title(out, "A call without prefetch")
     for each in calls:
         if not each.calls:
-            out.print(plain(f"{each.prefetch}: not tried, there is no patient."))
+            out.print(unstyled(f"{each.prefetch}: not tried, there is no patient."))
             continue
         given_up = ", ".join(f"{key} ({times}x)" for key, times in each.not_had.items())
         out.print(
-            plain(
+            unstyled(
                 f"{each.prefetch}: median {each.median_ms:.0f} ms, slowest {each.slowest_ms:.0f} ms, of "
                 f"{each.allowed_ms:.0f} ms allowed; {each.whole} of {each.calls} calls had everything"
                 + (f"; not had: {given_up}." if given_up else ".")
@@ -372,7 +372,7 @@ def show_calls(out: Console, calls: Iterable[CallFact]) -> None:
         )
         if set(each.statuses) - {"200"}:
             refused = each.calls - each.statuses.get("200", 0)
-            out.print(plain(f"  {refused} of them would be answered with 412: required data is missing."))
+            out.print(unstyled(f"  {refused} of them would be answered with 412: required data is missing."))
 
 
 def show_templates(out: Console, templates: Iterable[TemplateFact]) -> None:
@@ -462,7 +462,7 @@ def show_list(out: Console, heading: str, lines: list[str]) -> None:
     if lines:
         title(out, heading)
     for line in lines:
-        out.print(plain(f"- {line}"), soft_wrap=True)  # it may hold a line to paste
+        out.print(unstyled(f"- {line}"), soft_wrap=True)  # it may hold a line to paste
 
 
 def show_overlay(out: Console, report: Report) -> None:
@@ -485,7 +485,7 @@ def show_overlay(out: Console, report: Report) -> None:
     for file, lines in report.overlay.items():
         out.print(Text(f"\nInto {file}:\n", style="bold"))
         for line in lines:
-            out.print(plain(line), soft_wrap=True)
+            out.print(unstyled(line), soft_wrap=True)
 
 
 def columns(*names: str) -> Table:
@@ -497,4 +497,4 @@ def columns(*names: str) -> Table:
 
 def row(table: Table, *cells: object) -> None:
     """A row of texts as they are: nothing of a record is read as markup."""
-    table.add_row(*(plain(str(cell)) for cell in cells))
+    table.add_row(*(unstyled(str(cell)) for cell in cells))

@@ -104,7 +104,7 @@ class LabTally:
             return
         if test is not None:
             coding = next(each for use, each in matches if use.concept == f"lab-{test.analyte.id}")
-            seen = self._seen(Code(*named(coding, code)), source, test.analyte.id, reading)
+            seen = self._seen(Code(*identified(coding, code)), source, test.analyte.id, reading)
             count(self.mapped.setdefault(test.analyte.id, Counter()), seen)
         elif not matches and has_value(source):
             self._unmapped(source, code, reading)
@@ -139,7 +139,7 @@ def count(counter: Counter[Counted], key: Counted) -> None:
         counter[key] += 1
 
 
-def named(coding: Coding, concept: Concept) -> tuple[str, str, str]:
+def identified(coding: Coding, concept: Concept) -> tuple[str, str, str]:
     """System, code, and the name given with the code."""
     display = coding.display or next((each.text for each in concepts(concept) if each.text), "") or ""
     return (coding.system or "")[:LONGEST], (coding.code or "")[:LONGEST], display[:LONGEST]
@@ -147,7 +147,7 @@ def named(coding: Coding, concept: Concept) -> tuple[str, str, str]:
 
 def codings_of(concept: Concept) -> list[Code]:
     """The codings that have a code; a hospital's own first, for that is the one that its results will always have."""
-    found = [Code(*named(each, concept)) for one in concepts(concept) for each in listed(one.coding) if each.code]
+    found = [Code(*identified(each, concept)) for one in concepts(concept) for each in listed(one.coding) if each.code]
     return sorted(found, key=lambda code: (not code.system, bool(code.known_system)))
 
 
@@ -224,11 +224,11 @@ def coded(product: Product, ingredient: str, reading: Reading) -> list[Code]:
     for concept in product.concepts:
         for use, coding in find_codes(reading.find, concept):
             if use.concept == f"medicine-{ingredient}":
-                return [Code(*named(coding, concept))]
+                return [Code(*identified(coding, concept))]
     for part in product.ingredients or ():
         for use, coding in find_codes(reading.find, part.item_codeable_concept):
             if use.concept == f"medicine-{ingredient}":
-                return [Code(*named(coding, part.item_codeable_concept))]
+                return [Code(*identified(coding, part.item_codeable_concept))]
     return []
 
 

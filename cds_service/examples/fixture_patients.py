@@ -35,12 +35,12 @@ def patients_folder() -> Path:
 
 def read_patient(path: Path, today: date) -> Json:
     """The record of one patient as it is on that day. Numbers keep their trailing zeros."""
-    text = DAYS_AGO.sub(lambda told: str(today - timedelta(days=int(told[1]))), path.read_text(encoding="utf-8"))
+    text = DAYS_AGO.sub(lambda days: str(today - timedelta(days=int(days[1]))), path.read_text(encoding="utf-8"))
     record: Json = json.loads(text, parse_float=Decimal)
     return record
 
 
-def told(record: Json, code: str) -> str:
+def tag_text(record: Json, code: str) -> str:
     """The `title` or the `story` of a record."""
     return next(str(tag["display"]) for tag in record["meta"]["tag"] if (tag["system"], tag["code"]) == (TAGS, code))
 

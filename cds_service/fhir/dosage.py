@@ -72,14 +72,14 @@ def in_pieces(quantity: Quantity, strength: Decimal | None, per_ml: bool) -> Dec
     return None
 
 
-def plain(text: str) -> str:
+def single_spaced(text: str) -> str:
     """Single spaces, so that no pattern has to look for more, and no commas between thousands."""
     return THOUSANDS.sub("", " ".join(text.split()))
 
 
 def strength_in(text: str) -> tuple[Decimal | None, bool]:
     """(micrograms, per millilitre?) of the first amount in a product's name, "Folic acid 400microgram tablets"."""
-    match = AMOUNT.search(plain(text))
+    match = AMOUNT.search(single_spaced(text))
     if match is None:
         return None, False
     return amount_matched(match), match[4] is not None
@@ -87,7 +87,7 @@ def strength_in(text: str) -> tuple[Decimal | None, bool]:
 
 def amount_in(text: str, strength: Decimal | None) -> Decimal | None:
     """Micrograms of one dose as an instruction says it, "50-150 micrograms", "two tablets"; the upper of a range."""
-    text = plain(text)
+    text = single_spaced(text)
     match = AMOUNT.search(text)
     if match is not None:
         times = TIMES_BEFORE.search(text[: match.start()])  # "two 5 mg tablets"

@@ -244,12 +244,12 @@ def repeat(phase: Phase) -> Json:
     if phase.count is not None:
         found["count"] = phase.count
     period = phase.period if phase.drafted_period is None else phase.drafted_period
-    return found | {"frequency": phase.frequency, "period": plain(period), "periodUnit": phase.period_unit}
+    return found | {"frequency": phase.frequency, "period": json_number(period), "periodUnit": phase.period_unit}
 
 
 def length(value: Decimal, unit: str) -> Json:
     """So many weeks, in UCUM."""
-    return {"value": plain(value), "unit": UNITS_OF_TIME.get(unit, unit), "system": UCUM, "code": unit}
+    return {"value": json_number(value), "unit": UNITS_OF_TIME.get(unit, unit), "system": UCUM, "code": unit}
 
 
 def dose(phase: Phase) -> Json:
@@ -259,10 +259,10 @@ def dose(phase: Phase) -> Json:
 
 
 def quantity(value: Decimal, unit: str) -> Json:
-    return {"value": plain(value), "unit": unit, "system": UCUM, "code": DOSE_UNITS[unit]}
+    return {"value": json_number(value), "unit": unit, "system": UCUM, "code": DOSE_UNITS[unit]}
 
 
-def plain(value: Decimal) -> int | float:
+def json_number(value: Decimal) -> int | float:
     """A JSON number: whole where it is whole."""
     return int(value) if value == value.to_integral_value() else float(value)
 

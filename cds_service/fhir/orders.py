@@ -88,7 +88,7 @@ def orderables(resource: Resource, reading: Reading) -> list[str]:
 
 def test_orders(resource: Resource, reading: Reading) -> list[Order]:
     """One Order per test of ours that the request covers."""
-    return [Order(named(resource), orderable=name) for name in orderables(resource, reading)]
+    return [Order(draft_name(resource), orderable=name) for name in orderables(resource, reading)]
 
 
 def medicine_orders(resource: Resource, reading: Reading) -> list[Order]:
@@ -101,7 +101,7 @@ def medicine_orders(resource: Resource, reading: Reading) -> list[Order]:
     route = route_of(dosages, medicine, reading)
     return [
         Order(
-            named(resource),
+            draft_name(resource),
             ingredient=content.ingredient,
             route=route,
             per_day=amounts(dosages, content, "order", reading)[1],
@@ -113,7 +113,7 @@ def medicine_orders(resource: Resource, reading: Reading) -> list[Order]:
     ]
 
 
-def named(resource: Resource) -> str:
+def draft_name(resource: Resource) -> str:
     """How the client names the draft. One without an id cannot be named, only counted by its type."""
     return reference_of(resource) or str(resource.resource_type)
 

@@ -32,7 +32,7 @@ class AddressNotAllowed(NewConnectionError):
 def guarded_pools(may_connect: MayConnect, resolve: Resolve) -> dict[str, type[HTTPConnectionPool]]:
     """Connection pools by scheme, for a urllib3 pool manager, whose connections ask `may_connect` first."""
 
-    class Plain(HTTPConnection):
+    class GuardedConnection(HTTPConnection):
         response_class = _TimedResponse
 
         def _new_conn(self) -> socket.socket:
@@ -53,7 +53,7 @@ def guarded_pools(may_connect: MayConnect, resolve: Resolve) -> dict[str, type[H
             super().request(*args, **named)
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls = GuardedConnection
 
     class SecurePool(HTTPSConnectionPool):
         ConnectionCls = Secure

@@ -252,7 +252,7 @@ class Worker(gthread.ThreadWorker):
     def load_wsgi(self) -> None:
         super().load_wsgi()
         self.largest = getattr(self.wsgi, "config", {}).get("MAX_CONTENT_LENGTH") or LARGEST_BODY
-        self.wsgi = told_of_waiting(self.wsgi, self.turn)
+        self.wsgi = with_waiting(self.wsgi, self.turn)
 
     def accept(self, listener: socket.socket) -> None:
         """Take a connection; a thread is only for what has sent a whole request."""
@@ -376,11 +376,11 @@ def raise_open_files() -> int:
     return wanted
 
 
-def told_of_waiting(app: Callable[..., Any], turn: threading.local) -> Callable[..., Any]:
+def with_waiting(app: Callable[..., Any], turn: threading.local) -> Callable[..., Any]:
     """Wrap the application: its environment says how long the request has waited for a thread."""
 
-    def told(environ: dict[str, Any], start_response: Any) -> Any:
+    def app_with_waiting(environ: dict[str, Any], start_response: Any) -> Any:
         environ[WAITED] = turn.waited
         return app(environ, start_response)
 
-    return told
+    return app_with_waiting

@@ -142,7 +142,7 @@ class StoredHistory:
     def dismissed(self, row: str, evidence: str) -> Override | None:
         """The latest answer to this row on this evidence decides: accepting a card ends its override."""
         for each in self._rows.get(row, ()):
-            key = self._keys.named(each.key)
+            key = self._keys.find(each.key)
             if key is not None and key.evidence(self._who, evidence) == each.evidence:
                 return None if each.outcome == ACCEPTED else Override(self._day(each.at), each.reason)
         return None

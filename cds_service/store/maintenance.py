@@ -115,10 +115,10 @@ Json = dict[str, Any]
 def records_of_call(connection: Connection, hook_instance: str) -> list[Json]:
     """The decisions of that hookInstance, the oldest first, as plain values for JSON; [] for none."""
     found = select(decision).where(decision.c.hook_instance == hook_instance).order_by(decision.c.at, decision.c.id)
-    return [told(connection, row) for row in connection.execute(found).mappings().all()]
+    return [decision_as_json(connection, row) for row in connection.execute(found).mappings().all()]
 
 
-def told(connection: Connection, row: Any) -> Json:
+def decision_as_json(connection: Connection, row: Any) -> Json:
     """A decision with its cards, and each card with its suggestions and what was said to it."""
     plain = {name: value for name, value in row.items() if name not in ("at", "rows", "missing")}
     return {

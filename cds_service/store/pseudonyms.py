@@ -68,7 +68,7 @@ class Keys:
     def newest(self) -> Key:
         return self.all[0]
 
-    def named(self, key_id: str) -> Key | None:
+    def find(self, key_id: str) -> Key | None:
         """The key of that id, or None if it is not in the file (any more)."""
         return next((key for key in self.all if key.id == key_id), None)
 

@@ -243,7 +243,7 @@ def strip(case: Case, analyte: str, found: Sequence[Measured], axis: Axis) -> St
         newest.unit,
         tuple(mark(case, lab, newest, placed, (axis.x(lab.date), scale)) for lab in reversed(found)),
         placed,
-        tuple((scale.y(edge), plain(edge)) for edge in limits),
+        tuple((scale.y(edge), rounded_text(edge)) for edge in limits),
         tuple(each for each in scale.ticks() if all(abs(each[0] - scale.y(edge)) > 15 for edge in limits)),
         f"A result that was reported in another kind of unit is converted to {newest.unit} here, and is judged in the "
         "unit in which it was reported." if others else "",
@@ -284,7 +284,7 @@ class Scale:
     def ticks(self) -> Iterator[tuple[float, str]]:
         value = self.low
         while value <= self.high:
-            yield self.y(value), plain(value)
+            yield self.y(value), rounded_text(value)
             value += self.step
 
 
@@ -306,7 +306,7 @@ def mark(case: Case, lab: Measured, newest: Measured, bands: Sequence[Band], pla
         x,
         within(scale.y(value), judged_in),
         value,
-        f"{lab.comparator}{plain(value)}",
+        f"{lab.comparator}{rounded_text(value)}",
         quantity(lab),
         written(lab.date),
         lab.reference,
@@ -495,7 +495,7 @@ def order_lanes(case: Case, axis: Axis) -> Iterator[Lane]:
         yield Lane("order", title, (bar((case.today, case.today), words, order.reference, axis, (False, True)),))
 
 
-def plain(number: Decimal) -> str:
+def rounded_text(number: Decimal) -> str:
     """At most three digits that mean something, without an exponent."""
     rounded = round(number) if abs(number) >= 100 else round(number, 1) if abs(number) >= 1 else round(number, 2)
     return f"{Decimal(rounded).normalize():f}"

@@ -14,7 +14,7 @@ import msgspec
 from markupsafe import Markup
 
 from cds_service.cdshooks.client_config import ClientConfig
-from cds_service.clinical.advice import Writer, belongs, matches, named
+from cds_service.clinical.advice import Writer, belongs, matches, row_name
 from cds_service.clinical.decide import Decision
 from cds_service.clinical.findings import Assessment
 from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen, Row, Source
@@ -67,7 +67,7 @@ def added(row: Row, found: Evaluation, pathway: Pathway) -> tuple[Part, ...]:
     """The notes on the card of a row and the regimens it offers. Of a row that shares the card of another one: the
     regimens that stand there; nothing for a row without a card."""
     decision = found.decision
-    if named(row) not in {each.row for each in decision.advice}:
+    if row_name(row) not in {each.row for each in decision.advice}:
         drafted = {draft.id for each in decision.advice for draft in each.drafts}
         return tuple(each for each in regimens(row, decision, found, pathway) if each.id in drafted)
     return (*notes(row, decision, found, pathway), *regimens(row, decision, found, pathway))
@@ -268,7 +268,7 @@ class Phrases:
         for table in tables:
             rows: tuple[Row, ...] = getattr(self.pathway, table)
             if table in EVERY_MATCH:
-                judged = [self.judged(row, decision.findings, found if named(row) in said else None) for row in rows]
+                judged = [self.judged(row, decision.findings, found if row_name(row) in said else None) for row in rows]
                 held = tuple(each for each in judged if each.held)
                 yield Walk(table, EVERY_MATCH[table], held, tuple(each for each in judged if not each.held), False)
             elif rows and (table in ("course", "interpret") or any(name.startswith(f"{table}/") for name in said)):
@@ -285,7 +285,7 @@ class Phrases:
         """A row; one that held comes with the answer, in which it may have a card."""
         origin = row.provenance
         return JudgedRow(
-            named(row),
+            row_name(row),
             row.table,
             row.id,
             found is not None,
@@ -304,7 +304,7 @@ class Phrases:
         for walk in self.walks(found):
             rows: tuple[Row, ...] = getattr(self.pathway, walk.table)
             judged = {each.name: each for each in (*walk.held, *walk.above)}
-            stations = tuple(self.station(row, judged.get(named(row)), found) for row in rows)
+            stations = tuple(self.station(row, judged.get(row_name(row)), found) for row in rows)
             yield Line(walk.title, walk.first_match, stations)
 
     def station(self, row: Row, judged: JudgedRow | None, found: Evaluation) -> Station:

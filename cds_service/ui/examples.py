@@ -88,7 +88,7 @@ def records(pathway: str) -> Iterator[Example]:
     """The fixture patients; a record belongs to no pathway, so that the service's own is shown."""
     for path in sorted(fixture_patients.patients_folder().glob("*.json")):
         record = fixture_patients.read_patient(path, date(2000, 1, 1))
-        title, story = fixture_patients.told(record, "title"), fixture_patients.told(record, "story")
+        title, story = fixture_patients.tag_text(record, "title"), fixture_patients.tag_text(record, "story")
         yield Example(path.stem, title, story, RECORD, pathway, "patient-view", path)
 
 

@@ -107,10 +107,12 @@ def people_of(body: bytes) -> Iterator[Person]:
     entries = bundle.get("entry")
     for resource in map(resource_of, entries if isinstance(entries, list) else ()):
         if resource.get("resourceType") == "Patient" and isinstance(resource.get("id"), str):
-            yield Person(resource["id"], named(resource), text(resource.get("birthDate")), text(resource.get("gender")))
+            yield Person(
+                resource["id"], patient_name(resource), text(resource.get("birthDate")), text(resource.get("gender"))
+            )
 
 
-def named(patient: Json) -> str:
+def patient_name(patient: Json) -> str:
     """A name to choose by: the first that has any parts."""
     names = patient.get("name")
     for each in names if isinstance(names, list) else ():

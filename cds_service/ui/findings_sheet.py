@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cds_service.clinical.advice import named
+from cds_service.clinical.advice import row_name
 from cds_service.clinical.findings import REGISTRY
 from cds_service.clinical.rules import Rule
 from cds_service.clinical.tables import Choice, Pathway, Row
@@ -93,7 +93,7 @@ def rows_by_finding(pathway: Pathway) -> dict[str, tuple[str, ...]]:
     found: dict[str, dict[str, None]] = {}
     for row in (row for table in TABLES for row in getattr(pathway, table)):
         for name in asked_for(row):
-            found.setdefault(name, {})[named(row)] = None
+            found.setdefault(name, {})[row_name(row)] = None
     return {name: tuple(rows) for name, rows in found.items()}
 
 

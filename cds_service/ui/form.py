@@ -259,8 +259,8 @@ def choices(content: Content, config: ClientConfig) -> Choices:
     return Choices(
         tuple((each.id, each.display) for each in content.analytes.values()),
         tuple(dict.fromkeys(unit.spelling for each in content.analytes.values() for unit in each.units.values())),
-        named("problem-", names, content),
-        named("medicine-", names, content),
+        with_displays("problem-", names, content),
+        with_displays("medicine-", names, content),
         (
             ("Treatment schedules of this pathway", regimens),
             ("Other medicines", tuple((f"medicine:{name}", text) for name, (text, _) in MEDICINES.items())),
@@ -269,7 +269,7 @@ def choices(content: Content, config: ClientConfig) -> Choices:
     )
 
 
-def named(kind: str, names: Any, content: Content) -> tuple[tuple[str, str], ...]:
+def with_displays(kind: str, names: Any, content: Content) -> tuple[tuple[str, str], ...]:
     """The concepts that have a value set of that kind, by their displays."""
     found = [name.removeprefix(kind) for name in names if name.startswith(kind)]
     return tuple(sorted(((name, content.displays.get(name, name)) for name in found), key=lambda pair: pair[1]))

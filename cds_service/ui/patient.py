@@ -188,10 +188,10 @@ def subject_of(answered: AnsweredCall, example: Example | None) -> Subject:
 def is_as_shipped(answered: AnsweredCall, example: Example) -> bool:
     """Does the call say the same as the example does on that day?"""
     shipped = opened(example, answered.config.content, answered.day)
-    return shipped.day == answered.day and plain(shipped.body) == plain(answered.call.body)
+    return shipped.day == answered.day and without_instance(shipped.body) == without_instance(answered.call.body)
 
 
-def plain(body: bytes) -> Json:
+def without_instance(body: bytes) -> Json:
     """A request without what names the single call."""
     return {name: each for name, each in Tree(body).json.items() if name != "hookInstance"}
 

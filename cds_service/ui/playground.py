@@ -46,19 +46,19 @@ def feedback_body(form: Mapping[str, str], cards: Sequence[Json], now: datetime)
     """The body of POST /cds-services/{id}/feedback for the button that was pressed: "accept" or "override"."""
     if "accept" in form:
         card_id, _, suggestion = form["accept"].partition("|")
-        card = named(cards, card_id)
+        card = card_with_id(cards, card_id)
         if suggestion not in [each["uuid"] for each in card.get("suggestions", ())]:
             raise Refused(400, NOT_HERE)
         said: Json = {"outcome": "accepted", "acceptedSuggestions": [{"id": suggestion}]}
     else:
         card_id = form.get("override", "")
-        card = named(cards, card_id)
+        card = card_with_id(cards, card_id)
         said = {"outcome": "overridden", **reason(card, form.get(f"reason-{card_id}", ""))}
     given = {"card": card_id, **said, "outcomeTimestamp": now.isoformat(timespec="milliseconds")}
     return msgspec.json.encode({"feedback": [given]})
 
 
-def named(cards: Sequence[Json], card_id: str) -> Json:
+def card_with_id(cards: Sequence[Json], card_id: str) -> Json:
     """The card of that uuid."""
     card = next((each for each in cards if each.get("uuid") == card_id), None)
     if card is None:

@@ -79,7 +79,7 @@ class Tree:
         if self._index is None:
             self._index = {}
             for resource in (resource_of(each) for bundle in self.bundles() for each in bundle["entry"]):
-                self._index.setdefault(named(resource), []).append(resource)
+                self._index.setdefault(reference_to(resource), []).append(resource)
         found = self._index.get(reference, [])
         return found[0] if len(found) == 1 else None
 
@@ -87,7 +87,7 @@ class Tree:
         """Take every resource of these references out."""
         self._index = None
         for bundle in self.bundles():
-            left = [each for each in bundle["entry"] if named(resource_of(each)) not in references]
+            left = [each for each in bundle["entry"] if reference_to(resource_of(each)) not in references]
             if len(left) < len(bundle["entry"]):
                 bundle["entry"] = left
                 bundle.pop("total", None)  # with the old one it would seem that a part is missing
@@ -149,7 +149,7 @@ def resource_of(entry: Any) -> Json:
     return found if isinstance(found, dict) else {}
 
 
-def named(resource: Json) -> str:
+def reference_to(resource: Json) -> str:
     return f"{resource.get('resourceType')}/{resource.get('id')}"
 
 
@@ -196,7 +196,7 @@ def found(resources: list[Json], template: str) -> Json:
     matches = [each for each in matches if not codes or codes.intersection(codes_of(each))]
     entries = [{"resource": each, "search": {"mode": "match"}} for each in matches]
     wanted = {reference for each in matches for reference in medication_of(each)}
-    entries += [{"resource": each, "search": {"mode": "include"}} for each in resources if named(each) in wanted]
+    entries += [{"resource": each, "search": {"mode": "include"}} for each in resources if reference_to(each) in wanted]
     bundle: Json = {"resourceType": "Bundle", "type": "searchset", "total": len(matches)}
     return bundle | {"entry": entries} if entries else bundle
 

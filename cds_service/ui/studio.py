@@ -35,9 +35,9 @@ from cds_service.content.site_files import (
     NoSiteFolder,
     SiteFiles,
     checked,
-    laid_out,
     opened,
     packed,
+    temporary_folder,
     with_code,
     with_entry,
     with_values,
@@ -169,7 +169,7 @@ class Studio:
 
     def later(self, files: SiteFiles, pathway: str) -> str:
         """The part of the page that takes longer: which vignettes move."""
-        with laid_out(files) as folder:
+        with temporary_folder(files) as folder:
             try:
                 theirs = load_content(self.ours.folder, folder)
                 result = self.with_moves(Result(), theirs, self.chosen(pathway, "").pathway)
@@ -190,7 +190,7 @@ class Studio:
     def sheet(self) -> str | Response:
         """POST /content/edit/sheet: the page to print and to sign, which is that of `check --site --html`."""
         _, files, faults = self.sent()
-        with laid_out(files) as folder:
+        with temporary_folder(files) as folder:
             try:
                 theirs = load_content(self.ours.folder, folder)
                 found = try_out(self.baseline, theirs)
@@ -224,7 +224,7 @@ class Studio:
             return files
         chosen = self.chosen(form.get("edited-pathway", ""), form.get("edited", ""))
         ours, theirs = self.tables(files)
-        files = named(files, form)
+        files = with_site_name(files, form)
         files = with_row(files, chosen, form, entry(ours, chosen), entry(theirs, chosen))
         files = self.with_limits(files, chosen.pathway, form, ours, theirs)
         if form.get("do") == "add-code":
@@ -233,7 +233,7 @@ class Studio:
 
     def tables(self, files: SiteFiles) -> tuple[Mapping[str, Toml], Mapping[str, Toml]]:
         """The tables without and with the folder, as they are written."""
-        with laid_out(files) as folder:
+        with temporary_folder(files) as folder:
             found = read_files(self.ours.folder, folder, Faults())
         return found.ours, found.tables
 
@@ -270,7 +270,7 @@ class Studio:
     def result(self, files: SiteFiles, chosen: Chosen, whole: bool) -> Result:
         """What the folder does: its faults, or the cards of three patients, the guard rails, and with `whole` who
         moves."""
-        with laid_out(files) as folder:
+        with temporary_folder(files) as folder:
             try:
                 theirs = load_content(self.ours.folder, folder)
                 config = self.configured(chosen.pathway, theirs)
@@ -383,7 +383,7 @@ def with_own_source(files: SiteFiles, form: Form) -> SiteFiles:
     return with_values(files, "sources.toml", OWN_SOURCE, {"title": title, "url": "", "published": year})
 
 
-def named(files: SiteFiles, form: Form) -> SiteFiles:
+def with_site_name(files: SiteFiles, form: Form) -> SiteFiles:
     """The name of the site, where one was typed."""
     name = line(form, "site-name")
     return with_values(files, "site.toml", "", {"name": name}) if name else files

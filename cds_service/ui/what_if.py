@@ -14,7 +14,7 @@ from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.clinical.decide import SEVERITY
 from cds_service.clinical.tables import Pathway
 
-from .charts import SCALES, plain
+from .charts import SCALES, rounded_text
 from .client import PageCall, PageClient
 from .form import Entered
 from .my_patient import request_of_form
@@ -121,7 +121,7 @@ def stretches(entered: Entered, field: str, axis: Axis, call: Call) -> tuple[Str
     for number, ((value, (rows, words, indicator)), end) in enumerate(zip(found, ends, strict=True)):
         x = axis.x(value)
         until = axis.x(found[number + 1][0]) if number + 1 < len(found) else 100.0
-        parts.append(Stretch(x, round(until - x, 2), plain(value), plain(end), rows, words, indicator))
+        parts.append(Stretch(x, round(until - x, 2), rounded_text(value), rounded_text(end), rows, words, indicator))
     return tuple(parts)
 
 

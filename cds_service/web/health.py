@@ -157,12 +157,12 @@ class Health:
             },
             "pathways": self.loaded.pathways,
             "calls": {"last_minute": answered, "answered_503": unavailable},
-            "store": {"kept": False} if store is None else kept(store),
+            "store": {"kept": False} if store is None else store_as_json(store),
             "silent": [silent(each) for each in pilots if not each.ended],
         }
 
 
-def kept(store: StoreState) -> dict[str, Any]:
+def store_as_json(store: StoreState) -> dict[str, Any]:
     """The store as this process sees it."""
     counts = {"lost": store.lost, "waiting": store.waiting, "late": store.late}
     return {"kept": True, "ok": store.ok, "why": store.why, **counts}

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from cds_service.content.content import load_content
 from cds_service.content.files import cards_folder
-from cds_service.content.site_files import laid_out, opened
+from cds_service.content.site_files import opened, temporary_folder
 from tests.browser.conftest import Views
 
 pytestmark = pytest.mark.needs("chromium")
@@ -27,7 +27,7 @@ def test_a_limit_is_typed_and_what_is_taken_home_is_what_is_signed(view: Views):
         expect(here.page.locator("#limit-b12-deficient-mass")).to_have_value("145")
         with here.page.expect_download() as download:
             here.page.get_by_role("button", name="Download the folder").click()
-        with laid_out(opened(download.value.path().read_bytes())) as folder:
+        with temporary_folder(opened(download.value.path().read_bytes())) as folder:
             digest = load_content(cards_folder(), folder).digest
         here.page.locator("button[value=sheet]").evaluate("(each) => each.removeAttribute('formtarget')")
         here.page.get_by_role("button", name="The page to print and sign").click()

@@ -17,9 +17,9 @@ from cds_service.content.site_files import (
     LARGEST_ZIP,
     MOST_FILES,
     NoSiteFolder,
-    laid_out,
     opened,
     packed,
+    temporary_folder,
     with_code,
     with_entry,
     with_values,
@@ -93,7 +93,7 @@ def test_a_folder_that_is_packed_opened_and_laid_out_is_the_same_content():
     files = {path.relative_to(BATH).as_posix(): path.read_text() for path in BATH.rglob("*") if path.is_file()}
     assert opened(packed(files)) == files
     assert packed(files) == packed(dict(reversed(files.items())))
-    with laid_out(opened(packed(files))) as folder:
+    with temporary_folder(opened(packed(files))) as folder:
         assert load_content(cards_folder(), folder).digest == load_content(cards_folder(), BATH).digest
     assert not folder.exists()
 

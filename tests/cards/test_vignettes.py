@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api import PATIENT, named
+from tests.api import PATIENT, row_name
 from tests.book import PATHWAYS, book, content, faults, play, suppression_faults
 from tests.hooks import invariants
 
@@ -46,4 +46,4 @@ def test_every_row_of_every_table_is_shown_by_a_vignette(name):
 @pytest.mark.parametrize("name", PATHWAYS)
 def test_every_row_about_orders_is_shown_by_a_vignette_about_orders(name):
     shown = set().union(*(rows_expected(each) for each in BOOKS[name] if each.hook != "patient-view"))
-    assert {named(row) for row in content().pathways[name].orders} - shown == set()
+    assert {row_name(row) for row in content().pathways[name].orders} - shown == set()

@@ -23,7 +23,7 @@ from cds_service.examples.fixture_patients import (
     read_patient,
     request_bytes,
     resources,
-    told,
+    tag_text,
 )
 from tests import book, golden
 
@@ -67,7 +67,7 @@ def test_a_record_says_first_that_it_is_made_up_and_what_it_is_about(patient):
     assert list(record)[:2] == ["resourceType", "meta"]
     assert [tag["code"] for tag in record["meta"]["security"]] == ["HTEST"]
     assert {tag["system"] for tag in record["meta"]["tag"]} == {TAGS}
-    assert len(told(record, "title")) < 80 < len(told(record, "story"))
+    assert len(tag_text(record, "title")) < 80 < len(tag_text(record, "story"))
 
 
 def test_ids_are_unique_among_all_patients_and_never_mere_numbers():

@@ -12,7 +12,7 @@ import pytest
 from cds_service.app import client_config
 from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.cdshooks.requests import read_request
-from cds_service.clinical.advice import matches, named
+from cds_service.clinical.advice import matches, row_name
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder
 from cds_service.evaluate import CallTime, Evaluation, evaluate
@@ -119,16 +119,16 @@ def check(path: Path) -> None:
         read = walk.table in ("course", "interpret")
         findings = found.assessment.findings if read else found.decision.findings
         told_rows = {row.name for row in (*walk.held, *walk.above)}
-        assert told_rows <= {named(row) for row in table}
+        assert told_rows <= {row_name(row) for row in table}
         if walk.first_match:
-            assert walk.held[0].name == named(next(row for row in table if matches(row, findings)))
+            assert walk.held[0].name == row_name(next(row for row in table if matches(row, findings)))
 
 
 def only_read(found: Evaluation) -> set[str]:
     """Rows that hold unasked: of a patient who is out of scope, and where required data is missing."""
     silent = "out_of_scope" in found.decision.findings or found.decision.label == "not-assessable"
     pathway = found.assessment.case.pathway
-    return {named(row) for row in (*pathway.interpret, *pathway.course)} if silent else set()
+    return {row_name(row) for row in (*pathway.interpret, *pathway.course)} if silent else set()
 
 
 BESIDE = re.compile(r"\(([^()]*), limits? ([^()]*)\)")

@@ -68,7 +68,7 @@ def test_a_key_may_be_longer_and_padded(tmp_path):
     file = tmp_path / "store.keys"
     file.write_text("a " + "A" * 43 + "=\r\nb " + "_-" * 40 + "\n")
     assert [(key.id, len(key.secret)) for key in read_keys(file).all] == [("a", 32), ("b", 60)]
-    assert Keys((Key("a", b"0" * 32),)).named("b") is None
+    assert Keys((Key("a", b"0" * 32),)).find("b") is None
 
 
 def test_show_tells_everything_about_a_call_and_nothing_of_a_person(filled):
