@@ -33,8 +33,8 @@ from .faults import Faults
 from .files import Files, Toml, read_files
 from .language import ENGLISH, Coverage, Language, coverage
 from .prefetch import KEYS, Templates
-from .shapes import Coding, ContentFile, ExclusionEntry, PathwayFile, RowEntry, SiteFile
-from .site import SiteSettings, read_site
+from .shapes import Coding, ContentFile, ExclusionEntry, PathwayFile, RowEntry
+from .site import SiteFile, SiteSettings, read_site
 from .valuesets import ALLERGIES, CodeRow, drafted_rows, read_value_sets
 from .words import Words
 

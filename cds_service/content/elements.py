@@ -30,12 +30,12 @@ from .shapes import (
     ProblemTable,
     RegimenEntry,
     SafetyRow,
-    SiteFile,
     SourceTable,
     ThresholdEntry,
     TreatRow,
     Words,
 )
+from .site import SiteFile
 from .typed import Shape, read
 
 Built = TypeVar("Built")

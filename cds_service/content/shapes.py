@@ -69,49 +69,6 @@ class ContentFile(Shape, frozen=True, kw_only=True):
     approved_version: Text = ""
 
 
-class OwnCode(Shape, frozen=True, kw_only=True):
-    """A code of a laboratory."""
-
-    system: Text
-    code: Text
-
-
-class OwnLimitsEntry(Shape, frozen=True, kw_only=True):
-    """An entry of [[own_limits]] in site.toml."""
-
-    analyte: Name
-    unit: Text
-    codes: Annotated[tuple[OwnCode, ...], Meta(min_length=1)]
-
-
-class SiteCards(Shape, frozen=True, kw_only=True):
-    """[cards] of site.toml. None: as the service has it."""
-
-    most: Annotated[int, Meta(ge=1, le=3)] | None = None
-    most_suggestions: Annotated[int, Meta(ge=0)] | None = None
-    selection_behaviour: Literal["any", "alternatives", "at-most-one"] | None = None
-
-
-class SiteDrafts(Shape, frozen=True, kw_only=True):
-    """[drafts] of site.toml."""
-
-    problem_list: bool = False
-    follow_up: Literal["ServiceRequest", "Task", "CarePlan"] = "ServiceRequest"
-
-
-class SiteFile(Shape, frozen=True, kw_only=True):
-    """site.toml."""
-
-    name: Text = ""
-    language: Text = ""
-    time_zone: Text = ""
-    cards: SiteCards = SiteCards()
-    own_limits: tuple[OwnLimitsEntry, ...] = ()
-    doses_recorded: bool = True
-    bookings: tuple[Literal["Appointment", "Task"], ...] = ()
-    drafts: SiteDrafts = SiteDrafts()
-
-
 class ExclusionEntry(Shape, frozen=True, kw_only=True):
     """Two sentences that no answer may hold together."""
 

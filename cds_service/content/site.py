@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
+
+from msgspec import Meta
 
 from cds_service.clinical.bands import BOUNDS
 from cds_service.clinical.tables import Analyte, normalise_unit
@@ -18,10 +21,54 @@ from cds_service.clinical.tables import Analyte, normalise_unit
 from .codes import Codes, name_of
 from .faults import Faults, listing
 from .files import SITE_FILE, Toml, is_entries
-from .shapes import OwnLimitsEntry, SiteFile
+from .shapes import Name, Text
+from .typed import Shape
 
 LIMITS = {**BOUNDS, ("mma", "molar"): ("mma-upper",), ("homocysteine", "molar"): ("homocysteine-upper",)}
 CARDS = {"most": "max_cards", "most_suggestions": "max_suggestions", "selection_behaviour": "selection_behaviour"}
+
+
+class OwnCode(Shape, frozen=True, kw_only=True):
+    """A code of a laboratory."""
+
+    system: Text
+    code: Text
+
+
+class OwnLimitsEntry(Shape, frozen=True, kw_only=True):
+    """An entry of [[own_limits]] in site.toml."""
+
+    analyte: Name
+    unit: Text
+    codes: Annotated[tuple[OwnCode, ...], Meta(min_length=1)]
+
+
+class SiteCards(Shape, frozen=True, kw_only=True):
+    """[cards] of site.toml. None: as the service has it."""
+
+    most: Annotated[int, Meta(ge=1, le=3)] | None = None
+    most_suggestions: Annotated[int, Meta(ge=0)] | None = None
+    selection_behaviour: Literal["any", "alternatives", "at-most-one"] | None = None
+
+
+class SiteDrafts(Shape, frozen=True, kw_only=True):
+    """[drafts] of site.toml."""
+
+    problem_list: bool = False
+    follow_up: Literal["ServiceRequest", "Task", "CarePlan"] = "ServiceRequest"
+
+
+class SiteFile(Shape, frozen=True, kw_only=True):
+    """site.toml."""
+
+    name: Text = ""
+    language: Text = ""
+    time_zone: Text = ""
+    cards: SiteCards = SiteCards()
+    own_limits: tuple[OwnLimitsEntry, ...] = ()
+    doses_recorded: bool = True
+    bookings: tuple[Literal["Appointment", "Task"], ...] = ()
+    drafts: SiteDrafts = SiteDrafts()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from ..content.files import printable
 from ..fetching import Fetch, FetchFailed
 from ..fhir.bundles import UnreadableError, decode
 from ..fhir.index import Page, sort
@@ -31,9 +32,8 @@ PARTS = re.compile(r"[^A-Za-z0-9._-]+")
 
 def shown(text: str) -> str:
     """A text of one line, printable, not endless."""
-    plain = "".join(sign if sign.isprintable() else " " for sign in text[: LONGEST * 4])
-    plain = " ".join(plain.split())
-    return plain if len(plain) <= LONGEST else plain[: LONGEST - 1].rstrip() + "…"
+    line = " ".join(printable(text[: LONGEST * 4]).split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"
 
 
 def no_formula(text: str) -> str:

@@ -497,5 +497,4 @@ def order_lanes(case: Case, axis: Axis) -> Iterator[Lane]:
 
 def rounded_text(number: Decimal) -> str:
     """At most three digits that mean something, without an exponent."""
-    rounded = round(number) if abs(number) >= 100 else round(number, 1) if abs(number) >= 1 else round(number, 2)
-    return f"{Decimal(rounded).normalize():f}"
+    return f"{round(number, 0 if abs(number) >= 100 else 1 if abs(number) >= 1 else 2).normalize():f}"
