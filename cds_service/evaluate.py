@@ -17,6 +17,7 @@ from datetime import date, datetime, tzinfo
 from functools import partial
 from typing import Any, Protocol
 
+from .bounds import OutOfTime
 from .cdshooks.client_config import REQUIRED, ClientConfig
 from .cdshooks.registry import HOOKS
 from .cdshooks.requests import HookRequest, log_name
@@ -52,6 +53,9 @@ PARTS = {  # type of resource -> part of the record, as messages.toml names it u
 }  # fmt: skip
 DRAFT_ORDERS = "draftOrders"
 NO_ORDERS = Drafted()
+# Times a client's seconds for one call. Fetching stops when those are over; then what came is read and judged, which
+# takes milliseconds unless the record is huge or the machine overloaded.
+OVERTIME = 2
 NOTHING_GATHERED = Gathered((), (), {}, (), lambda _: True, lambda _: None)
 
 
@@ -118,7 +122,12 @@ class Call:
     deadline: float
     optional_deadline: float
     look_up: Callable[[], History] | None
-    read_seconds: float = math.inf  # for reading what was gathered
+    ends: float = math.inf  # when reading and judging stop too, in seconds of the monotonic clock
+
+    def ensure_in_time(self) -> None:
+        """OutOfTime where the caller has given up: nobody is held up by an answer that comes too late to be heard."""
+        if time.monotonic() > self.ends:
+            raise OutOfTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +162,7 @@ def evaluate(
                 fetch=limited,
                 deadline=clock.arrived + seconds,
                 optional_deadline=clock.arrived + seconds / 2,
-                read_seconds=seconds,
+                ends=clock.arrived + OVERTIME * seconds,
                 look_up=None if client.is_silent(clock.now) else look_up,  # what was never shown was not dismissed
             )
         )
@@ -180,8 +189,10 @@ def answer_with(call: Call, orders: Drafted) -> Evaluation:
         return answer_irrelevant(call, orders)
     record, gathered = gather_record(call)
     assessment = assess(with_orders(record, orders), call.client.pathway, call.today)
+    call.ensure_in_time()
     missing = missing_keys(gathered, assessment)
     decision = judge(assessment, gathered, call.client, missing)
+    call.ensure_in_time()
     if not (missing or decision.advice) and gathered.states["b12"].state == INCOMPLETE:
         missing = ("b12",)  # what was not read may be the result that matters: no cards would say that all is well
         decision = judge(assessment, gathered, call.client, missing)
@@ -200,7 +211,8 @@ def gather_record(call: Call) -> tuple[PatientRecord, Gathered]:
     request, client = call.request, call.client
     gathered = gather(request.prefetch, client.templates, request.tokens, fetching_of(call))
     whom = read_for(request, client, call.today)
-    record = read_record(gathered, whom, time.monotonic() + call.read_seconds)
+    record = read_record(gathered, whom, call.ends)
+    call.ensure_in_time()
     return record, gathered
 
 

@@ -12,11 +12,11 @@ the card is closed afterwards; what overrides rows is the latest answer to a car
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -45,6 +45,7 @@ MOST = 500  # rows that a look-up reads of one user, and orders of one patient, 
 MOST_EARLIER = 200  # feedback that waited for the decisions of one batch
 ACCEPTED, OVERRIDDEN = "accepted", "overridden"
 ROW, ORDER = "row", "order"
+Name = TypeVar("Name", str, tuple[str, str])
 Line = dict[str, Any]  # a row of the table `history`
 
 
@@ -85,13 +86,13 @@ ACCEPTANCES = (
     .join(accepted, accepted.c.feedback == feedback.c.id)
     .where(feedback.c.id.in_(bindparam("ids", expanding=True)), feedback.c.outcome == ACCEPTED)
 )  # fmt: skip
-OFFER = (
-    select(offered.c.card, offered.c.kind, offered.c.draft)
-    .where(offered.c.suggestion == bindparam("suggestion"))
-    .limit(1)
+OFFERS = (
+    select(offered.c.suggestion, offered.c.card, offered.c.kind, offered.c.draft)
+    .where(offered.c.suggestion.in_(bindparam("suggestions", expanding=True)))
+    .order_by(offered.c.decision, offered.c.place)
 )
-CARD_OF_ONE_PATIENT = select(card).where(
-    card.c.client == bindparam("client"), card.c.card == bindparam("card"), ~card.c.other_patient
+CARDS_OF_ONE_PATIENT = select(card).where(
+    tuple_(card.c.client, card.c.card).in_(bindparam("cards", expanding=True)), ~card.c.other_patient
 )
 FEEDBACK_WITHOUT_HISTORY = (
     select(feedback.c.id)
@@ -240,16 +241,29 @@ def row_lines(connection: Connection, answers: Sequence[Line]) -> list[Line]:
 
 def order_lines(connection: Connection, ids: Sequence[int]) -> list[Line]:
     """The orders that feedback accepts: by the suggestion's id, whatever card the feedback names."""
+    answers = connection.execute(ACCEPTANCES, {"ids": ids}).mappings().all()
+    offers: dict[str, Any] = {}
+    for some in in_parts(sorted({each["suggestion"] for each in answers})):
+        for each in connection.execute(OFFERS, {"suggestions": some}):
+            offers.setdefault(each.suggestion, each)
+    asked = {(each["client"], offers[each["suggestion"]].card) for each in answers if each["suggestion"] in offers}
+    sent: dict[tuple[str, str], Mapping[Any, Any]] = {}
+    for cards in in_parts(sorted(asked)):
+        for found in connection.execute(CARDS_OF_ONE_PATIENT, {"cards": cards}).mappings():
+            sent[found["client"], found["card"]] = found
     lines = []
-    for answer in connection.execute(ACCEPTANCES, {"ids": ids}).mappings().all():
-        what = connection.execute(OFFER, {"suggestion": answer["suggestion"]}).first()
-        if what is None:
-            continue
-        asked = {"client": answer["client"], "card": what.card}
-        sent = connection.execute(CARD_OF_ONE_PATIENT, asked).mappings().first()
-        if sent is not None:
-            lines.append(line(sent, ORDER, f"{what.kind}:{what.draft}", answer))
+    for answer in answers:
+        what = offers.get(answer["suggestion"])
+        about = sent.get((answer["client"], what.card)) if what is not None else None
+        if what is not None and about is not None:
+            lines.append(line(about, ORDER, f"{what.kind}:{what.draft}", answer))
     return lines
+
+
+def in_parts(names: Sequence[Name]) -> Iterator[Sequence[Name]]:
+    """So many at a time as one statement may ask for."""
+    for start in range(0, len(names), MOST):
+        yield names[start : start + MOST]
 
 
 def line(sent: Mapping[Any, Any], kind: str, name: str, answer: Mapping[Any, Any]) -> Line:

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -39,6 +39,7 @@ FEEDBACK = Operation(2.0, DURABLY, changes=True)
 NOTE = Operation(0.5, WRITES, changes=True)
 STATE = Operation(0.2)
 RECORDS = Operation(1.0)
+FEEDBACK_BATCH = 200  # items and accepted suggestions of one transaction: some 20 ms of the one writer of SQLite
 WAIT_FOR_DECISION = 0.3  # seconds for a decision of this process to be written before feedback to it
 PAUSES = (0.0, 0.05, 0.2)  # before the decision of another process is looked for again; then `catch_up` finds both
 WRITES_NO_MORE = "nothing is written any more until the service is started again: a fault of ours, see the log"
@@ -91,7 +92,9 @@ class Store:
         opened, key = self._open(), self._keys.newest
         if not opened.executor.needs_probe:
             opened.writer.wait_for_cards((each.card for each in given), WAIT_FOR_DECISION)
-        early = opened.executor.run(lambda connection: write_feedback(connection, client, given, key, at), FEEDBACK)
+        early: list[int] = []
+        for some in batches(given):  # whoever else writes comes between; what is sent again is stored once
+            early += opened.executor.run(partial(write_feedback, client=client, given=some, key=key, at=at), FEEDBACK)
         for pause in PAUSES:  # another process may write the decision in this moment, and not see the feedback
             if not early:
                 break
@@ -164,6 +167,20 @@ class Store:
 
     def _now(self) -> int:
         return int(self._clock().timestamp() * 1000)
+
+
+def batches(given: Sequence[FeedbackRecord]) -> Iterator[list[FeedbackRecord]]:
+    """The feedback of one request, in parts that are each written at once."""
+    some: list[FeedbackRecord] = []
+    size = 0
+    for each in given:
+        some.append(each)
+        size += 1 + len(each.accepted)
+        if size >= FEEDBACK_BATCH:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def look(connection: Connection) -> None:

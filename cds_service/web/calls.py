@@ -46,6 +46,8 @@ OUT_OF_TIME = "the record that was sent or read holds more than can be read in t
 THIS_SERVICE = "the fhirServer is this service"
 
 AT_ONCE = 36
+OF_ONE_CLIENT = 12  # feedbacks
+WRITTEN_AT_ONCE = 2  # feedbacks of one client: SQLite has one writer, and it is everybody's
 LONGEST_WAIT = 1.0  # seconds for a thread; a call that has waited longer would be answered too late
 WAITED = "b12_cds.waited"  # in the WSGI environment: the seconds that the request waited for a thread
 BUSY = "the service is busy; come again soon"
@@ -74,6 +76,33 @@ class CallLimit:
             self._free.release()
 
 
+class FeedbackShare:
+    """How much feedback of one client is taken at once, so that a client that sends a flood holds up itself only. One
+    per process; threads share it."""
+
+    def __init__(self, at_once: int = OF_ONE_CLIENT, written: int = WRITTEN_AT_ONCE) -> None:
+        self._at_once, self._written = at_once, written
+        self._clients: dict[str, tuple[threading.BoundedSemaphore, threading.BoundedSemaphore]] = {}
+
+    @contextmanager
+    def admit(self, client: str) -> Iterator[None]:
+        """Admit one feedback of a client that is known, when it is its turn to be stored; Refused with 503 where too
+        many of its own are before it."""
+        limits = threading.BoundedSemaphore(self._at_once), threading.BoundedSemaphore(self._written)
+        taken, written = self._clients.setdefault(client, limits)
+        if not taken.acquire(blocking=False):
+            raise Refused(503, BUSY, headers={"Retry-After": COME_AGAIN})
+        try:
+            if not written.acquire(timeout=LONGEST_WAIT):
+                raise Refused(503, BUSY, headers={"Retry-After": COME_AGAIN})
+            try:
+                yield
+            finally:
+                written.release()
+        finally:
+            taken.release()
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What the routes need from outside: who is answered and how, texts that never change, and effects."""
@@ -91,6 +120,7 @@ class Site:
     metrics: Measures = field(default_factory=NotMeasured)
     limit: CallLimit = field(default_factory=CallLimit)  # how many calls are answered at once
     memory: MemoryLimit = field(default_factory=MemoryLimit)  # what they may hold together
+    share: FeedbackShare = field(default_factory=FeedbackShare)  # how much of that the feedback of one client may take
     evaluate: Callable[..., Evaluation] = evaluate
 
 
@@ -197,7 +227,9 @@ class Calls:
             if self.site.store is None:
                 raise Refused(404, NOT_KEPT)
             with self.site.memory.call() as held:
-                return feedback.take(read_body(held), service_id, client)
+                body = read_body(held)
+                with self.site.share.admit(client.name):
+                    return feedback.take(body, service_id, client)
 
     def caller(self, path: str) -> ClientConfig:
         """Who calls this address of ours. In demo mode it may be anybody on this machine."""

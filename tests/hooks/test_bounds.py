@@ -6,10 +6,12 @@ import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from cds_service import evaluate as evaluating
 from cds_service.app import create_app
 from cds_service.bounds import FACTOR, MEGABYTE, MemoryLimit, OutOfTime, TooCostly, TooMuchHeld, memory_of
 from cds_service.cdshooks.requests import read_request
@@ -114,5 +116,23 @@ def test_a_record_that_cannot_be_read_in_its_time_is_503_and_never_late():
     with pytest.raises(OutOfTime):
         evaluate(request, client, CallTime(TODAY))
     assert evaluate(request, client, CallTime(TODAY, seconds=book.NEVER)).status == 200
+
+
+def test_a_record_that_cannot_be_judged_in_its_time_is_given_up_after_each_step(monkeypatch):
+    """The clock jumps after each look at it in turn: read, assessed, decided."""
+    request = read_request(packed(body(prefetch=prefetch(b12=bundle(b12(150))))), "patient-view")
+    client = book.service("uk-ng239")
+    for step in range(3):
+        looks = iter([0.0] * step)
+        monkeypatch.setattr(evaluating, "time", SimpleNamespace(monotonic=lambda looks=looks: next(looks, 1_000.0)))
+        with pytest.raises(OutOfTime):
+            evaluate(request, client, CallTime(TODAY, arrived=0.0))
+        assert not [*looks]
+    monkeypatch.setattr(evaluating, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    assert evaluate(request, client, CallTime(TODAY, arrived=0.0)).status == 200
+
+
+def test_what_is_given_up_is_503_and_the_client_comes_again():
+    sent = body(prefetch=prefetch(b12=bundle(b12(150))))
     caller = Caller(Answers(bug=OutOfTime()))
     assert one_issue(caller.post(sent), 503)["code"] == "transient"

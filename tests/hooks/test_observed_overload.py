@@ -21,7 +21,7 @@ import pytest
 
 from cds_service.server.server import SETTINGS
 from cds_service.server.worker import PATIENCE, SLOW_AT_ONCE
-from cds_service.web.calls import AT_ONCE, LONGEST_WAIT, WAITED, CallLimit
+from cds_service.web.calls import AT_ONCE, LONGEST_WAIT, OF_ONE_CLIENT, WAITED, CallLimit, FeedbackShare
 from cds_service.web.messages import Refused
 from tests.endings import all_ended
 from tests.hooks import slow_service
@@ -39,6 +39,7 @@ from tests.hooks.processes import (
     until,
     with_pid,
 )
+from tests.store.databases import until as wait_until
 
 CALL = json.dumps(body(prefetch=prefetch())).encode()
 WAITS = json.dumps(body()).encode()
@@ -103,6 +104,32 @@ def test_a_place_is_given_back_whatever_happens():
         pass
 
 
+def test_a_flood_of_feedback_holds_up_the_client_that_sends_it_and_nobody_else():
+    share, admitted, go_on = FeedbackShare(at_once=3, written=2), [], threading.Event()
+
+    def send(client: str) -> None:
+        with share.admit(client):
+            admitted.append(client)
+            assert go_on.wait(60)
+
+    with ThreadPoolExecutor(8) as pool:
+        sent = [pool.submit(send, "flood") for _ in range(2)]
+        wait_until(lambda: admitted == ["flood"] * 2)
+        with pytest.raises(Refused) as refused, share.admit("flood"):  # its turn does not come in time
+            pass
+        sent.append(pool.submit(send, "other"))
+        wait_until(lambda: admitted[-1] == "other")
+        go_on.set()
+        for each in sent:
+            each.result(60)
+    assert (refused.value.status, dict(refused.value.headers)) == (503, {"Retry-After": "1"})
+    small = FeedbackShare(at_once=1)
+    with small.admit("flood"), pytest.raises(Refused), small.admit("flood"):  # beyond its share it does not even wait
+        pass
+    with share.admit("flood"):  # whatever happened, the places are free again
+        pass
+
+
 def test_a_call_that_is_refused_for_want_of_room_is_an_outcome():
     response = Caller().post(body(), environ={WAITED: LONGEST_WAIT + 1})
     assert one_issue(response, 503)["code"] == "transient"
@@ -110,6 +137,7 @@ def test_a_call_that_is_refused_for_want_of_room_is_an_outcome():
 
 
 def test_there_are_more_threads_than_places():
+    assert OF_ONE_CLIENT < AT_ONCE / 2
     from cds_service.http.concurrency import IN_ALL
 
     assert IN_ALL + SLOW_AT_ONCE < AT_ONCE < int(SETTINGS["threads"])

@@ -9,19 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 
 from cds_service.store import executor as executing
 from cds_service.store.database import CONNECTIONS, WAL_LIMIT, WRITES
 from cds_service.store.executor import REPLACED, Operation
-from cds_service.store.records import StoreBusy, StoreDown
-from cds_service.store.store import Store
+from cds_service.store.records import Offered, StoreBusy, StoreDown
+from cds_service.store.store import Store, batches
 from tests.store.databases import (
     AT,
     EVIDENCE,
     ROW,
     SOON,
     a_uuid,
+    accepted,
     count,
     decision,
     keep,
@@ -166,3 +167,27 @@ def test_the_write_ahead_log_stays_small_while_others_read(tmp_path):
 def read_on(store: Store, ended: threading.Event) -> None:
     while not ended.is_set():
         store.records_of_call("hook-2")
+
+
+def test_a_batch_of_feedback_is_written_in_parts_and_asks_no_more_for_each_suggestion(url):
+    """Each part leaves the one writer of SQLite to whoever waits for it; the suggestions are looked up together."""
+    with store_at(url) as store:
+        until(lambda: store.state().ok)
+        cards = [a_uuid() for _ in range(20)]
+        keep(store, *(decision(card, offered=tuple(offers(card))) for card in cards))
+        asked: list[str] = []
+        event.listen(store._executor().engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+        for some in (cards[:2], cards):
+            asked.clear()
+            given = [accepted(card, *(each.suggestion for each in offers(card))) for card in some]
+            parts = [*batches(given)]
+            store.save_feedback("main", given, AT + 1)
+            assert [each for part in parts for each in part] == given
+            assert len([each for each in asked if "FROM offered" in each]) == len(parts)
+            assert len([each for each in asked if "FROM card" in each]) <= 2 * len(parts)
+        assert all(recalled(store).accepted("test", f"{card}-{number}") for card in cards for number in range(20))
+        assert max(len(part) for part in parts) < len(cards)
+
+
+def offers(card: str) -> list[Offered]:
+    return [Offered(card, f"{card[:8]}-s{number}", "test", f"{card}-{number}") for number in range(20)]
