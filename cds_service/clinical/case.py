@@ -118,8 +118,8 @@ class Case:
 
     def add(self, name: str, evidence: Iterable[Because] | None) -> None:
         """Record a finding, unless there is no evidence for it."""
-        if evidence and (told := tuple(evidence)):
-            self.found[name] = told
+        if evidence and (because := tuple(evidence)):
+            self.found[name] = because
 
     def has(self, *names: str) -> bool:
         """Was any of these found?"""

@@ -66,12 +66,12 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
 
 def note_differences(differing: list[Difference], found: dict[str, Finding], values: Values, pathway: Pathway) -> None:
     """Findings order_differs, order_unchecked and order_second_choice, and the words of {differences}."""
-    told: dict[str, list[Because]] = {DIFFERS: [], UNSURE: [], SECOND: []}
+    reasons: dict[str, list[Because]] = {DIFFERS: [], UNSURE: [], SECOND: []}
     for each in differing:
         texts = [pathway.messages[f"difference.{key}"] for key in each.keys]
-        told[finding_of(each)] += [Because(each.order.reference, text) for text in texts]
-    found.update((name, Finding(name, tuple(because))) for name, because in told.items() if because)
-    words = dict.fromkeys(each.text for because in told.values() for each in because)
+        reasons[finding_of(each)] += [Because(each.order.reference, text) for text in texts]
+    found.update((name, Finding(name, tuple(because))) for name, because in reasons.items() if because)
+    words = dict.fromkeys(each.text for because in reasons.values() for each in because)
     values["differences"] = "\n".join(f"- {text}" for text in words)
 
 
@@ -148,7 +148,7 @@ def fit_for(writer: Writer, treat: str) -> Fit:
 def fit_on_injections(writer: Writer) -> Fit:
     """For a patient on lifelong injections: what continues them."""
     unsettled = ("on_im", "neuro", "course_loading")
-    settled = {name: told for name, told in writer.found.items() if name not in unsettled}
+    settled = {name: finding for name, finding in writer.found.items() if name not in unsettled}
     row = next((row for row in writer.pathway.course if row_name(row) == LIFELONG), None)
     if row is None or not matches(row, settled):
         return Fit()

@@ -94,13 +94,13 @@ def evidence_of(decision: Decision, assessment: Assessment, content: str) -> str
     rows = speaking(decision)
     orders = sorted((ordered(each) for each in assessment.case.record.selected), key=json.dumps)
     pathway = assessment.case.pathway
-    told = {"content": content, "findings": found, "orders": orders, "pathway": pathway.id, "rows": rows}
+    rests_on = {"content": content, "findings": found, "orders": orders, "pathway": pathway.id, "rows": rows}
     if any(row in DUE for row, _ in rows):
-        told["due"] = str(assessment.case.course.due)
+        rests_on["due"] = str(assessment.case.course.due)
     run = assessment.case.course.run
     if rows == REVIEW and run:
-        told = {"content": content, "pathway": pathway.id, "rows": rows, "first": str(run.first)}
-    return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        rests_on = {"content": content, "pathway": pathway.id, "rows": rows, "first": str(run.first)}
+    return json.dumps(rests_on, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def speaking(decision: Decision) -> list[list[str]]:
@@ -110,8 +110,8 @@ def speaking(decision: Decision) -> list[list[str]]:
 
 def pieces(because: Iterable[Because]) -> list[list[str]]:
     """References and texts, sorted. Of the patient the reference alone: the text is the age."""
-    told = {(each.reference, "" if each.reference.startswith("Patient/") else each.text) for each in because}
-    return [list(each) for each in sorted(told)]
+    texts = {(each.reference, "" if each.reference.startswith("Patient/") else each.text) for each in because}
+    return [list(each) for each in sorted(texts)]
 
 
 def ordered(order: Order) -> list[Any]:

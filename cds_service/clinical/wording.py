@@ -302,7 +302,7 @@ def course_values(case: Case) -> dict[str, str]:
     course, run = case.course, case.course.run
     low = deficient_on_treatment(case) or (case.b12 if case.has("b12_deficient") else None)
     answered, first = answered_result(case), course.first_order
-    told = {
+    values = {
         "low_b12": case.reported(low) if low else "",
         "low_b12_date": case.written(low.date) if low else "",
         "order_date": case.written(first.begun) if first and first.begun else "",
@@ -314,9 +314,9 @@ def course_values(case: Case) -> dict[str, str]:
         "answered": case.on_day(case.reported(answered), answered.date) if answered else "",
     }
     surely = case.has("must_im_disease", "oral_insufficient")
-    told["oral_verdict"] = case.pathway.messages["oral.disease" if surely else "oral.antibody"]
-    told["hb_action"] = case.pathway.messages["hb.same-day" if case.has("hb_same_day") else "hb.severe"]
-    return told | loading_values(case)
+    values["oral_verdict"] = case.pathway.messages["oral.disease" if surely else "oral.antibody"]
+    values["hb_action"] = case.pathway.messages["hb.same-day" if case.has("hb_same_day") else "hb.severe"]
+    return values | loading_values(case)
 
 
 def loading_values(case: Case) -> dict[str, str]:
@@ -367,8 +367,8 @@ def folate_values(case: Case) -> dict[str, str]:
     words = case.pathway.messages
     band = next((name for name in ("deficient", "grey") if case.has(f"b12_{name}")), "unknown")
     name = words[f"name.{case.b12.analyte}"] if case.b12 else words["name.b12"]
-    told = {"folate_b12": words[f"folate.{band}"].format(b12_name=name, b12=shown(case.b12))}
-    return told | folate_after_b12(case)
+    values = {"folate_b12": words[f"folate.{band}"].format(b12_name=name, b12=shown(case.b12))}
+    return values | folate_after_b12(case)
 
 
 def folate_after_b12(case: Case) -> dict[str, str]:
@@ -387,9 +387,9 @@ def listed(case: Case, *findings: str) -> str:
     return joined(case, [each.text for each in case.joined(findings)])
 
 
-def joined(case: Case, told: list[str]) -> str:
+def joined(case: Case, texts: list[str]) -> str:
     """Each text once: at most three, then how many more."""
-    texts = [text for text in dict.fromkeys(told) if text]
+    texts = [text for text in dict.fromkeys(texts) if text]
     more = len(texts) - MOST_LISTED
     text = ", ".join(texts[:MOST_LISTED])
     return f"{text} {case.pathway.messages['and-more'].format(n=more)}" if more > 0 else text

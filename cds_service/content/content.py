@@ -304,8 +304,8 @@ class Shared:
         if not elements or not sound(elements):
             return dict(known.words)
         for section, needed in (("findings", known.findings), ("thresholds", {*known.thresholds, *known.optional})):
-            place, told = f"plain-words.toml [{section}]", elements[0].shape.get(section, {})
-            for name in sorted(told.keys() - needed):
+            place, section_words = f"plain-words.toml [{section}]", elements[0].shape.get(section, {})
+            for name in sorted(section_words.keys() - needed):
                 self.faults.unknown(place, section.removesuffix("s"), name, needed)
         return {**known.words, **build.messages(elements[0].shape)}
 

@@ -49,11 +49,11 @@ def hook_request(vignette: Vignette, content: Content) -> Json:
         prefetch[build.key(resource)].append(resource)
     bundles = {key: bundle(entries) for key, entries in prefetch.items()}
     bundles["patient"] = build.patient()
-    for key in vignette.told.get("unavailable", ()):
+    for key in vignette.fields.get("unavailable", ()):
         del bundles[key]
-    for key in vignette.told.get("incomplete", ()):
+    for key in vignette.fields.get("incomplete", ()):
         bundles[key]["link"] = [{"relation": "next", "url": "https://fhir.example.org/next"}]
-    orders = order_context(vignette.told, vignette.hook, build) if vignette.hook != "patient-view" else {}
+    orders = order_context(vignette.fields, vignette.hook, build) if vignette.hook != "patient-view" else {}
     return {
         "hook": vignette.hook,
         "hookInstance": "00000000-0000-4000-8000-000000000001",
@@ -74,18 +74,18 @@ class Build:
     """Builds the FHIR resources of one vignette."""
 
     def __init__(self, vignette: Vignette, content: Content):
-        self.told, self.as_of, self.content = vignette.told, vignette.as_of, content
+        self.fields, self.as_of, self.content = vignette.fields, vignette.as_of, content
         self.count = 0
 
     def patient(self) -> Json:
         """The Patient; `age` in years unless `born` is given."""
-        told = self.told.get("patient", {})
-        patient = {"resourceType": "Patient", "id": PATIENT, "gender": told.get("sex", "female")}
-        if "born" in told:
-            patient["birthDate"] = str(told["born"])
-        elif told.get("age") != "unknown":
-            patient["birthDate"] = str(date(self.as_of.year - int(told.get("age", 50)), 1, 1))
-        if told.get("deceased"):
+        entry = self.fields.get("patient", {})
+        patient = {"resourceType": "Patient", "id": PATIENT, "gender": entry.get("sex", "female")}
+        if "born" in entry:
+            patient["birthDate"] = str(entry["born"])
+        elif entry.get("age") != "unknown":
+            patient["birthDate"] = str(date(self.as_of.year - int(entry.get("age", 50)), 1, 1))
+        if entry.get("deceased"):
             patient["deceasedBoolean"] = True
         return patient
 
@@ -98,10 +98,10 @@ class Build:
             "allergy": self.allergy,
             "order": self.order,
         }
-        told = {table: list(self.told.get(table, ())) for table in makers}
-        if self.told.get("egfr", "normal") == "normal" and not any(e["analyte"] == "egfr" for e in told["lab"]):
-            told["lab"].append(DEFAULT_EGFR)
-        return [maker(entry) for table, maker in makers.items() for entry in told[table]]
+        entries = {table: list(self.fields.get(table, ())) for table in makers}
+        if self.fields.get("egfr", "normal") == "normal" and not any(e["analyte"] == "egfr" for e in entries["lab"]):
+            entries["lab"].append(DEFAULT_EGFR)
+        return [maker(entry) for table, maker in makers.items() for entry in entries[table]]
 
     def key(self, resource: Json) -> str:
         """The prefetch key under which a client would send the resource."""
@@ -110,19 +110,19 @@ class Build:
         category = resource.pop("_analyte", None)
         return self.content.analytes[category].prefetch if category else "status"
 
-    def begin(self, kind: str, told: Json, **fields: Any) -> Json:
+    def begin(self, kind: str, entry: Json, **fields: Any) -> Json:
         """A resource with type, id and patient."""
         self.count += 1
         subject = "patient" if kind in ("AllergyIntolerance", "FamilyMemberHistory") else "subject"
-        identity = told.get("id", f"{kind.lower()[:3]}-{self.count}")
+        identity = entry.get("id", f"{kind.lower()[:3]}-{self.count}")
         return {"resourceType": kind, "id": identity, subject: {"reference": f"Patient/{PATIENT}"}, **fields}
 
-    def day(self, told: Json, name: str = "") -> str | None:
+    def day(self, entry: Json, name: str = "") -> str | None:
         """The day that is given, or None: `days_ago`/`date`, or with a name `ended_days_ago`/`ended`."""
         ago, day = (f"{name}_days_ago", name) if name else ("days_ago", "date")
-        if ago in told:
-            return str(self.as_of - timedelta(days=int(told[ago])))
-        return str(told[day]) if day in told else None
+        if ago in entry:
+            return str(self.as_of - timedelta(days=int(entry[ago])))
+        return str(entry[day]) if day in entry else None
 
     def concept(self, name: str, code: str | None = None, text: str | None = None) -> Json:
         """A CodeableConcept with the first (or the given) code of a value set, or with words alone."""
@@ -133,91 +133,93 @@ class Build:
                 return {"coding": [{key: row[key] for key in ("system", "code", "display")}]}
         raise VignetteError(f"no code in value set {name!r}" + (f" like {code!r}" if code else ""))
 
-    def lab(self, told: Json) -> Json:
+    def lab(self, entry: Json) -> Json:
         """An Observation of a laboratory."""
-        analyte = self.content.analytes[told["analyte"]]
-        code = told.get("code") or fitting(analyte, told.get("unit"))
-        found = self.begin("Observation", told, status=told.get("status", "final"), _analyte=analyte.id)
+        analyte = self.content.analytes[entry["analyte"]]
+        code = entry.get("code") or fitting(analyte, entry.get("unit"))
+        found = self.begin("Observation", entry, status=entry.get("status", "final"), _analyte=analyte.id)
         found["code"] = self.concept(f"lab-{analyte.id}", code)
-        dated(found, "effectiveDateTime", self.day(told))
-        if "outcome" in told:
-            found["valueCodeableConcept"] = {"text": told["outcome"]}
-        elif "value" in told:
-            found["valueQuantity"] = quantity(told["value"], told.get("unit"), told.get("comparator"))
-        limits = {side: quantity(told[side], told.get("unit")) for side in ("low", "high") if side in told}
+        dated(found, "effectiveDateTime", self.day(entry))
+        if "outcome" in entry:
+            found["valueCodeableConcept"] = {"text": entry["outcome"]}
+        elif "value" in entry:
+            found["valueQuantity"] = quantity(entry["value"], entry.get("unit"), entry.get("comparator"))
+        limits = {side: quantity(entry[side], entry.get("unit")) for side in ("low", "high") if side in entry}
         if limits:
             found["referenceRange"] = [limits]
-        if "flag" in told:
-            found["interpretation"] = [{"coding": [{"code": told["flag"]}]}]
+        if "flag" in entry:
+            found["interpretation"] = [{"coding": [{"code": entry["flag"]}]}]
         return found
 
-    def problem(self, told: Json) -> Json:
+    def problem(self, entry: Json) -> Json:
         """A Condition, or an Observation, Procedure or FamilyMemberHistory where `as` says so."""
-        code = self.concept(f"problem-{told['concept']}", text=told.get("text"))
-        kind, day = told.get("as", "condition"), self.day(told)
+        code = self.concept(f"problem-{entry['concept']}", text=entry.get("text"))
+        kind, day = entry.get("as", "condition"), self.day(entry)
         if kind == "observation":
-            found = self.begin("Observation", told, status="final", code=code, valueBoolean=True)
+            found = self.begin("Observation", entry, status="final", code=code, valueBoolean=True)
             return dated(found, "effectiveDateTime", day)
         if kind == "procedure":
-            return dated(self.begin("Procedure", told, status="completed", code=code), "performedDateTime", day)
+            return dated(self.begin("Procedure", entry, status="completed", code=code), "performedDateTime", day)
         if kind == "family":
-            return self.begin("FamilyMemberHistory", told, status="completed", condition=[{"code": code}])
-        status = told.get("status", "active")
-        found = self.begin("Condition", told, code=code, clinicalStatus={"coding": [{"code": status}]})
-        dated(found, "abatementDateTime", self.day(told, "ended"))
+            return self.begin("FamilyMemberHistory", entry, status="completed", condition=[{"code": code}])
+        status = entry.get("status", "active")
+        found = self.begin("Condition", entry, code=code, clinicalStatus={"coding": [{"code": status}]})
+        dated(found, "abatementDateTime", self.day(entry, "ended"))
         return dated(found, "recordedDate", day)
 
-    def medicine(self, told: Json) -> Json:
+    def medicine(self, entry: Json) -> Json:
         """A MedicationRequest, or what `as` says: statement, administration, dispense."""
-        kind, day, end = told.get("as", "order"), self.day(told), self.day(told, "ended")
-        code = self.concept(f"medicine-{told['ingredient']}", text=told.get("text"))
-        status = told.get("status", "completed" if end else "active")
+        kind, day, end = entry.get("as", "order"), self.day(entry), self.day(entry, "ended")
+        code = self.concept(f"medicine-{entry['ingredient']}", text=entry.get("text"))
+        status = entry.get("status", "completed" if end else "active")
         if kind == "administration":
-            found = self.begin("MedicationAdministration", told, status=told.get("status", "completed"))
-            found["dosage"] = instruction(told)
+            found = self.begin("MedicationAdministration", entry, status=entry.get("status", "completed"))
+            found["dosage"] = instruction(entry)
             dated(found, "effectiveDateTime", day)
         elif kind == "dispense":
-            found = self.begin("MedicationDispense", told, status=told.get("status", "completed"))
-            found["dosageInstruction"] = [instruction(told)]
-            if "ampoules" in told:
-                found["quantity"] = {"value": told["ampoules"], "unit": "ampoule"}
-            if "supply" in told:
-                found["daysSupply"] = {"value": told["supply"], "unit": "days"}
+            found = self.begin("MedicationDispense", entry, status=entry.get("status", "completed"))
+            found["dosageInstruction"] = [instruction(entry)]
+            if "ampoules" in entry:
+                found["quantity"] = {"value": entry["ampoules"], "unit": "ampoule"}
+            if "supply" in entry:
+                found["daysSupply"] = {"value": entry["supply"], "unit": "days"}
             dated(found, "whenHandedOver", day)
         elif kind == "statement":
-            found = self.begin("MedicationStatement", told, status=status, dosage=[instruction(told)])
+            found = self.begin("MedicationStatement", entry, status=status, dosage=[instruction(entry)])
             period = {name: each for name, each in (("start", day), ("end", end)) if each}
-            if told.get("on") == "day":
+            if entry.get("on") == "day":
                 dated(found, "effectiveDateTime", day)
             else:
                 found |= {"effectivePeriod": period} if period else {}
         else:
-            instructions = [instruction({"route": told.get("route"), **each}) for each in told.get("phases", [told])]
-            found = self.begin("MedicationRequest", told, status=status, intent="order", dosageInstruction=instructions)
+            instructions = [instruction({"route": entry.get("route"), **each}) for each in entry.get("phases", [entry])]
+            found = self.begin(
+                "MedicationRequest", entry, status=status, intent="order", dosageInstruction=instructions
+            )
             dated(found, "authoredOn", day)
             if end:
                 found["dispenseRequest"] = {"validityPeriod": {"end": end}}
         found["medicationCodeableConcept"] = code
         return found
 
-    def allergy(self, told: Json) -> Json:
+    def allergy(self, entry: Json) -> Json:
         """An active AllergyIntolerance."""
         status = {"coding": [{"code": "active"}]}
         return self.begin(
-            "AllergyIntolerance", told, clinicalStatus=status, code=self.concept(f"allergy-{told['substance']}")
+            "AllergyIntolerance", entry, clinicalStatus=status, code=self.concept(f"allergy-{entry['substance']}")
         )
 
-    def order(self, told: Json) -> Json:
+    def order(self, entry: Json) -> Json:
         """An open ServiceRequest for one of our orderables."""
-        orderable = self.orderable(told["orderable"])
+        orderable = self.orderable(entry["orderable"])
         code = coded(orderable)
-        found = self.begin("ServiceRequest", told, status="active", intent="order", code=code)
-        dated(found, "occurrenceDateTime", self.day(told, "planned"))
-        return dated(found, "authoredOn", self.day(told))
+        found = self.begin("ServiceRequest", entry, status="active", intent="order", code=code)
+        dated(found, "occurrenceDateTime", self.day(entry, "planned"))
+        return dated(found, "authoredOn", self.day(entry))
 
     def orderable(self, name: str) -> Orderable:
         """One of the pathway's tests."""
-        return self.content.pathways[self.told.get("pathway", "uk-ng239")].orderables[name]
+        return self.content.pathways[self.fields.get("pathway", "uk-ng239")].orderables[name]
 
 
 def coded(orderable: Orderable) -> Json:
@@ -250,10 +252,10 @@ def quantity(value: Any, unit: str | None, comparator: str | None = None) -> Jso
     return found
 
 
-def order_context(told: Json, hook: str, build: Build) -> Json:
+def order_context(entry: Json, hook: str, build: Build) -> Json:
     """`draftOrders` and, for order-select, `selections`."""
-    selected = [draft(entry, build) for entry in told.get("selected", ())]
-    beside = [draft(entry, build) for entry in told.get("beside", ())]
+    selected = [draft(entry, build) for entry in entry.get("selected", ())]
+    beside = [draft(entry, build) for entry in entry.get("beside", ())]
     entries = [{"resource": each} for each in (*selected, *beside)]
     bundle: Json = {"resourceType": "Bundle", "type": "collection", **({"entry": entries} if entries else {})}
     if hook != "order-select":
@@ -261,33 +263,33 @@ def order_context(told: Json, hook: str, build: Build) -> Json:
     return {"selections": [f"{each['resourceType']}/{each['id']}" for each in selected], "draftOrders": bundle}
 
 
-def draft(told: Json, build: Build) -> Json:
+def draft(entry: Json, build: Build) -> Json:
     """A draft ServiceRequest of one of our tests, or a draft MedicationRequest."""
-    status = told.get("status", "draft")
-    if "orderable" in told:
-        orderable = build.orderable(told["orderable"])
+    status = entry.get("status", "draft")
+    if "orderable" in entry:
+        orderable = build.orderable(entry["orderable"])
         code = coded(orderable)
-        return build.begin("ServiceRequest", told, status=status, intent="order", code=code)
-    medicine = build.concept(f"medicine-{told['ingredient']}", text=told.get("text"))
-    found = build.begin("MedicationRequest", told, status=status, intent="order", medicationCodeableConcept=medicine)
-    instructions = [instruction({"route": told.get("route"), **each}) for each in told.get("phases", [told])]
+        return build.begin("ServiceRequest", entry, status=status, intent="order", code=code)
+    medicine = build.concept(f"medicine-{entry['ingredient']}", text=entry.get("text"))
+    found = build.begin("MedicationRequest", entry, status=status, intent="order", medicationCodeableConcept=medicine)
+    instructions = [instruction({"route": entry.get("route"), **each}) for each in entry.get("phases", [entry])]
     if any(instructions):
         found["dosageInstruction"] = [{"sequence": number, **each} for number, each in enumerate(instructions, start=1)]
     return found
 
 
-def instruction(told: Json) -> Json:
+def instruction(entry: Json) -> Json:
     """A dosage instruction: route, dose ("1 mg"), how often (`times` "every" so long), `for` how long; or in words."""
     found: Json = {}
-    if told.get("instructions"):
-        found["text"] = told["instructions"]
-    if told.get("route"):
-        found["route"] = {"text": told["route"]}
-    if told.get("dose"):
-        found["doseAndRate"] = [{"doseQuantity": amount(told["dose"])}]
-    if told.get("every"):
-        found["timing"] = {"repeat": repeat(told)}
-    if told.get("as_needed"):
+    if entry.get("instructions"):
+        found["text"] = entry["instructions"]
+    if entry.get("route"):
+        found["route"] = {"text": entry["route"]}
+    if entry.get("dose"):
+        found["doseAndRate"] = [{"doseQuantity": amount(entry["dose"])}]
+    if entry.get("every"):
+        found["timing"] = {"repeat": repeat(entry)}
+    if entry.get("as_needed"):
         found["asNeededBoolean"] = True
     return found
 
@@ -298,12 +300,12 @@ def amount(text: str) -> Json:
     return {"value": Decimal(number), "unit": unit}
 
 
-def repeat(told: Json) -> Json:
+def repeat(entry: Json) -> Json:
     """Timing.repeat: 3 `times` every "1 week" for "2 weeks"."""
-    period, unit = told["every"].split(" ", 1)
-    found: Json = {"frequency": told.get("times", 1), "period": Decimal(period), "periodUnit": UNITS[unit.rstrip("s")]}
-    if "for" in told:
-        length, unit = told["for"].split(" ", 1)
+    period, unit = entry["every"].split(" ", 1)
+    found: Json = {"frequency": entry.get("times", 1), "period": Decimal(period), "periodUnit": UNITS[unit.rstrip("s")]}
+    if "for" in entry:
+        length, unit = entry["for"].split(" ", 1)
         found["boundsDuration"] = {"value": Decimal(length), "code": UNITS[unit.rstrip("s")]}
     return found
 

@@ -64,7 +64,7 @@ class Vignette:
     title: str
     as_of: date
     pathway: str
-    told: dict[str, Any]
+    fields: dict[str, Any]
     expect: dict[str, Any]
     overlay: str = ""  # the example site of fixtures/sites whose folder lies over the content
     hook: str = "patient-view"
@@ -91,24 +91,24 @@ def shipped_vignettes() -> dict[str, Vignette]:
 
 def parse_vignette(text: str, name: str) -> Vignette:
     """One vignette from the text of the file of that name."""
-    told = tomllib.loads(text, parse_float=Decimal)
-    title = told.get("title")
+    fields = tomllib.loads(text, parse_float=Decimal)
+    title = fields.get("title")
     if not isinstance(title, str) or not title.strip():
         raise VignetteError(f'{name} title: is missing; allowed: a line such as title = "B12 150, tingling feet"')
     for table, allowed in KEYS.items():
-        for entry in told.get(table, ()):
+        for entry in fields.get(table, ()):
             unknown = set(entry) - allowed - {"days_ago", "date"}
             if unknown:
                 raise VignetteError(f"{name} [[{table}]]: unknown {sorted(unknown)}. Allowed: {sorted(allowed)}")
-    overlay = told.get("overlay", "")
+    overlay = fields.get("overlay", "")
     if not isinstance(overlay, str) or (overlay and not PLAIN_NAME.fullmatch(overlay)):
         raise VignetteError(f"{name} overlay: {overlay!r} is no name; it may hold a-z, 0-9 and - only")
-    as_of, pathway = told.get("as_of", DEFAULT_DAY), told.get("pathway", "uk-ng239")
-    hook = told.get("hook", "patient-view")
+    as_of, pathway = fields.get("as_of", DEFAULT_DAY), fields.get("pathway", "uk-ng239")
+    hook = fields.get("hook", "patient-view")
     if hook not in HOOKS:
         raise VignetteError(f"{name} hook: {hook!r}. Allowed: {', '.join(HOOKS)}")
-    expect, stem = told.get("expect", {}), name.removesuffix(".toml")
-    return Vignette(stem, title, as_of, pathway, told, expect, overlay, hook)
+    expect, stem = fields.get("expect", {}), name.removesuffix(".toml")
+    return Vignette(stem, title, as_of, pathway, fields, expect, overlay, hook)
 
 
 class Recollection:
@@ -120,7 +120,7 @@ class Recollection:
     def __init__(self, vignette: Vignette):
         self._rows: dict[str, Override] = {}
         self._orders: dict[tuple[str, str], date] = {}
-        for each in vignette.told.get("remembered", ()):
+        for each in vignette.fields.get("remembered", ()):
             day = each.get("date") or vignette.as_of - timedelta(days=each["days_ago"])
             if "row" in each:
                 self._rows[each["row"]] = Override(day, each.get("reason", ""))

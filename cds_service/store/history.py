@@ -51,8 +51,8 @@ Line = dict[str, Any]  # a row of the table `history`
 
 def answered_at(given: FromClause = feedback) -> ColumnElement[int]:
     """When a feedback was given: as the client says, but never later than it came."""
-    told = func.coalesce(given.c.at, given.c.received)
-    return case((told < given.c.received, told), else_=given.c.received)
+    said = func.coalesce(given.c.at, given.c.received)
+    return case((said < given.c.received, said), else_=given.c.received)
 
 
 # The statements, made once: a database's compiled form of each is then kept.
@@ -188,20 +188,20 @@ def write_feedback(
     connection: Connection, client: str, given: Sequence[FeedbackRecord], key: Key, at: int
 ) -> list[int]:
     """Store what is not there yet, received `at`; the ids of that whose card is not known (yet)."""
-    told = {}
+    by_digest = {}
     for each in given:
         row = feedback_row(client, each, key, at)
-        told[row["digest"]] = (row, accepted_ids(each, key))
-    if not told:
+        by_digest[row["digest"]] = (row, accepted_ids(each, key))
+    if not by_digest:
         return []
     # In the order of their digests: two writers that bring the same in another order must not wait for each other.
-    rows = [told[digest][0] for digest in sorted(told)]
+    rows = [by_digest[digest][0] for digest in sorted(by_digest)]
     new = insert_new(connection.dialect.name, feedback).returning(feedback.c.id, feedback.c.digest)
     made = {digest: number for number, digest in connection.execute(new, rows).all()}
     suggestions = [
         {"feedback": number, "suggestion": suggestion}
         for digest, number in made.items()
-        for suggestion in told[digest][1]
+        for suggestion in by_digest[digest][1]
     ]
     if suggestions:
         connection.execute(insert_new(connection.dialect.name, accepted), suggestions)

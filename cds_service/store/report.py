@@ -162,8 +162,8 @@ def _answered(asked: Asked, *columns: ColumnElement[str]) -> Select[tuple[object
     )
     latest = _latest()
     same = (latest.c.client == sent.c.client) & (latest.c.card == sent.c.card) & (latest.c.place == 1)
-    told = (latest.c.outcome, latest.c.reason, latest.c.commented, latest.c.last)
-    return select(sent, *told).outerjoin(latest, same)
+    latest_answer = (latest.c.outcome, latest.c.reason, latest.c.commented, latest.c.last)
+    return select(sent, *latest_answer).outerjoin(latest, same)
 
 
 def _strangers(asked: Asked) -> Select[tuple[object, ...]]:
@@ -245,8 +245,8 @@ def _calls(asked: Asked, *columns: ColumnElement[str]) -> Select[tuple[object, .
 
 def _with_cards(calls: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
     """Those that would have been answered with cards."""
-    told = decision.join(shown, (shown.c.decision == decision.c.id) & (decision.c.status == ANSWERED))
-    return calls.select_from(told)
+    sent = decision.join(shown, (shown.c.decision == decision.c.id) & (decision.c.status == ANSWERED))
+    return calls.select_from(sent)
 
 
 Json = dict[str, Any]
@@ -281,15 +281,15 @@ def silent_document(periods: Mapping[str, SilentPeriod], asked: Asked) -> Json:
     }
 
 
-def feedback_csv(told: Json) -> str:
+def feedback_csv(report: Json) -> str:
     """The rows of a feedback report. Unknown cards are in its JSON only."""
-    rows = ({**row, "reasons": reasons_text(row["reasons"])} for row in told["rows"])
+    rows = ({**row, "reasons": reasons_text(row["reasons"])} for row in report["rows"])
     return as_csv(FEEDBACK_COLUMNS, ([row[name] for name in FEEDBACK_COLUMNS] for row in rows))
 
 
-def silent_csv(told: Json) -> str:
+def silent_csv(report: Json) -> str:
     """The counts of a report of silent mode."""
-    return as_csv(SILENT_COLUMNS, (row for period in told["periods"] for row in _silent_rows(period)))
+    return as_csv(SILENT_COLUMNS, (row for period in report["periods"] for row in _silent_rows(period)))
 
 
 def reasons_text(reasons: Sequence[Json], most: int | None = None) -> str:

@@ -44,25 +44,25 @@ class DecisionRows:
         """The cards that were sent, each by its client and its id."""
         return list(dict.fromkeys((row["client"], row["card"]) for row in self.by_table[tables.card]))
 
-    def _add(self, keys: Keys, kept: DecisionRecord) -> None:
+    def _add(self, keys: Keys, recorded: DecisionRecord) -> None:
         made, key = uuid.uuid4().hex, keys.newest
         plain = ("at", "service", "hook", "hook_instance", "content", "pathway", "label", "status", "silent", "ms")
-        row = {name: getattr(kept, name) for name in plain}
-        row |= {"id": made, "client": kept.who.client, "key": key.id}
-        row |= {"rows": json.dumps(kept.rows), "missing": json.dumps(kept.missing)}
-        row |= {"patient": key.patient(kept.who), "user": key.user(kept.who)}
-        row["evidence"] = key.evidence(kept.who, kept.evidence)
-        row["hook_instance"] = key.opaque(kept.hook_instance)
+        row = {name: getattr(recorded, name) for name in plain}
+        row |= {"id": made, "client": recorded.who.client, "key": key.id}
+        row |= {"rows": json.dumps(recorded.rows), "missing": json.dumps(recorded.missing)}
+        row |= {"patient": key.patient(recorded.who), "user": key.user(recorded.who)}
+        row["evidence"] = key.evidence(recorded.who, recorded.evidence)
+        row["hook_instance"] = key.opaque(recorded.hook_instance)
         self._put(tables.decision, [row])
-        cards = [{"card": each.card, "row": each.row, "indicator": each.indicator} for each in kept.shown]
+        cards = [{"card": each.card, "row": each.row, "indicator": each.indicator} for each in recorded.shown]
         self._put(tables.shown, numbered(made, cards))
         names = ("card", "suggestion", "kind", "draft")
-        offers = [{name: getattr(each, name) for name in names} for each in kept.offered]
+        offers = [{name: getattr(each, name) for name in names} for each in recorded.offered]
         self._put(tables.offered, numbered(made, offers))
-        left_out = [{"what": each.what, "why": each.why, "on": each.on.isoformat()} for each in kept.suppressed]
+        left_out = [{"what": each.what, "why": each.why, "on": each.on.isoformat()} for each in recorded.suppressed]
         self._put(tables.suppressed, numbered(made, left_out))
-        if kept.status == ANSWERED and not kept.silent:
-            self._put(tables.card, cards_sent(row, kept))
+        if recorded.status == ANSWERED and not recorded.silent:
+            self._put(tables.card, cards_sent(row, recorded))
 
     def _put(self, table: Table, rows: Sequence[Row]) -> None:
         self.by_table[table] += [fitting(table, row) for row in rows]
@@ -76,14 +76,14 @@ class DecisionRows:
                 connection.execute(statement, rows)
 
 
-def cards_sent(decision: Row, kept: DecisionRecord) -> list[Row]:
+def cards_sent(decision: Row, recorded: DecisionRecord) -> list[Row]:
     """What is known of the ids of a decision's cards, before any other decision sends them too."""
     about = {name: decision[name] for name in ("client", "patient", "user", "evidence", "key")}
-    critical = {each.card for each in kept.shown if each.indicator == CRITICAL}
+    critical = {each.card for each in recorded.shown if each.indicator == CRITICAL}
     return [
         {**about, "card": card, "decision": decision["id"], "critical": card in critical, "other_patient": False,
          "other_call": False}
-        for card in dict.fromkeys(each.card for each in kept.shown)
+        for card in dict.fromkeys(each.card for each in recorded.shown)
     ]  # fmt: skip
 
 

@@ -119,5 +119,5 @@ def opened(example: Example, content: Content, today: date) -> Opened:
 
 def is_dated(vignette: Vignette) -> bool:
     """Does it name days of the calendar? Then it can only be played as of its own day."""
-    entries: list[Any] = [entry for table in vignette.told.values() if isinstance(table, list) for entry in table]
+    entries: list[Any] = [entry for table in vignette.fields.values() if isinstance(table, list) for entry in table]
     return any(key in entry for entry in entries if isinstance(entry, dict) for key in DATED)
