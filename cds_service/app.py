@@ -194,6 +194,7 @@ def client_config(settings: Settings, content: Content, client: Client | None = 
         zone=settings.zone_with(content.site.time_zone),
         zone_stated=settings.states_zone(content.site.time_zone),
         cards=card_options(pathway, content.is_approved, **{**content.site.cards, **options}),
+        on_missing=settings.on_missing,
     )
     if client is None:
         return config

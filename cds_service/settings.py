@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     time_zone: str = "UTC"
     fhir_bases: Listed = ()
     origins: Listed = ()
+    on_missing: Literal["412", "card"] = "412"  # of who is no client; each client says its own
     site_dir: Path | None = None
     secrets_dir: Path | None = None  # files named CDS_STORE_URL and so on: what is set in neither place is our default
     clients: Path | None = None
@@ -141,6 +142,8 @@ def start_remarks(settings: Settings, environment: Iterable[str], of_site: str =
     yield from _misspelt([*environment, *_files(settings.secrets_dir)])
     if settings.fhir_bases and not settings.demo:
         yield "CDS_FHIR_BASES is for demo mode and the command line: each client has its own bases, the pages have none"
+    if settings.on_missing == "card" and not settings.demo:
+        yield "CDS_ON_MISSING is for demo mode, the pages and the command line: each client says its own, on_missing"
     if not (settings.demo or settings.states_zone(of_site)):
         yield "CDS_TIME_ZONE is not set: days are those of UTC, so that 00:30 at +01:00 counts as the day before"
     if settings.store_url == NONE:

@@ -14,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.panel import Panel
 
 from ..content.content import load_content
@@ -66,15 +67,18 @@ def free_port(ports: range) -> socket.socket:
 
 
 @contextmanager
-def service(listening: socket.socket, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def service(
+    listening: socket.socket, folder: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """The service as a child in a session of its own, so that it is ended by us and only once.
 
-    It inherits the socket: between looking for a free port and listening there nobody else can come first.
+    It inherits the socket: between looking for a free port and listening there nobody else can come first. `settings`
+    go before those of the environment.
     """
     port, descriptor = listening.getsockname()[1], listening.fileno()
     command = [sys.executable, "-m", "cds_service.cli", "serve", "--demo", "--host", HOST, "--port", str(port)]
     command += ["--descriptor", str(descriptor)]
-    environment = os.environ | {"TMPDIR": str(folder)}
+    environment = {**os.environ, **(settings or {}), "TMPDIR": str(folder)}
     child = None
     try:
         with listening, log_file(folder).open("wb") as log:
@@ -119,7 +123,7 @@ def wait_until_ready(child: subprocess.Popen[bytes], port: int, log: Path) -> No
     raise DemoFailed(f"the service did not start within {SECONDS_TO_START} s: {last_line(log)}")
 
 
-def show_example(out: Any, port: int) -> None:
+def show_example(out: Console, port: int) -> None:
     """Fire the example call over HTTP and print its cards."""
     example = example_patient()
     request = request_bytes(example, load_content(cards_folder()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,13 +16,12 @@ from rich.progress import Progress as Bar
 
 from ..cdshooks.client_config import ClientConfig
 from ..commands.display import console
+from ..commands.given import BadOption, read_file, read_token
 from .examine import QUESTIONS, ExaminationRequest, Progress, examine
 from .fhir_server import BadAddress, CannotExamine, Limits, server_at
 from .report import document, report_of, show
 
-TOKEN = "CDS_FHIR_TOKEN"  # noqa: S105 (the name of a variable, not a token)
 LIMITS = Limits()
-LONGEST_TOKEN = 20_000
 LONGEST_LIST = 100_000
 
 __all__ = ["CannotExamine", "Options", "run"]
@@ -43,8 +41,11 @@ class Options:
 
 def run(options: Options, load: Callable[[], ClientConfig], now: datetime, call_seconds: float) -> None:
     """Examine and print. Raises CannotExamine. The service is loaded when the address has proved to be one."""
-    server = server_at(options.url, read_token(options.token_file), LIMITS)
-    patients = read_patients(options.patients_file)
+    try:
+        server = server_at(options.url, read_token(options.token_file), LIMITS)
+        patients = read_patients(options.patients_file)
+    except BadOption as error:
+        raise BadAddress(str(error)) from None
     service = load()
     request = ExaminationRequest(
         service=service,
@@ -80,15 +81,6 @@ def progress_bar() -> Iterator[Progress]:
         yield show_question
 
 
-def read_token(file: Path | None) -> str:
-    """The token from the file, else from the environment; "" for none. It is never part of a message."""
-    text = os.environ.get(TOKEN, "") if file is None else read_file(file, LONGEST_TOKEN)
-    token = text.strip()
-    if file is not None and not token:
-        raise BadAddress("the token file is empty")
-    return token
-
-
 def read_patients(file: Path | None) -> tuple[str, ...]:
     """Ids of patients, one a line, with or without "Patient/"."""
     if file is None:
@@ -96,14 +88,5 @@ def read_patients(file: Path | None) -> tuple[str, ...]:
     lines = (line.strip().removeprefix("Patient/") for line in read_file(file, LONGEST_LIST).splitlines())
     found = tuple(line for line in lines if line)
     if not found:
-        raise BadAddress("the file of patients is empty")
+        raise BadOption("the file of patients is empty")
     return found
-
-
-def read_file(file: Path, most: int) -> str:
-    try:
-        with file.open(encoding="utf-8-sig") as stream:
-            return stream.read(most)
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise BadAddress(f"{file}: cannot be read: {why}") from None

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from ..commands.given import fhir_base
 from ..content.files import printable
 from ..fetching import Fetch, FetchFailed
 from ..fhir.bundles import UnreadableError, decode
 from ..fhir.index import Page, sort
 from ..fhir.resources import Fhir, Resource, listed
-from ..http.addresses import AddressRefused, Base, Policy, parse_base
+from ..http.addresses import Base, Policy
 from ..http.client import HttpClient
 
 LONGEST = 120
@@ -198,13 +199,8 @@ def with_status(failed: FetchFailed) -> str:
 
 
 def server_at(url: str, token: str, limits: Limits) -> Server:
-    """The server at an address that a person named: https, or http on this machine. Raises BadAddress."""
-    try:
-        base = parse_base(url.strip())
-    except AddressRefused as refused:
-        raise BadAddress(f"--fhir: {refused}; give a FHIR base URL such as https://ehr.example.org/fhir") from None
-    if base.scheme != "https" and not base.loopback_name:
-        raise BadAddress("--fhir: an address without encryption (http) is called on this machine only; use https")
+    """The server at an address that a person named: https, or http on this machine. Raises BadOption, BadAddress."""
+    base = fhir_base(url)
     server = Server(base, token, HttpClient(Policy(bases=(base,))), limits)
     server.fetch()  # says at once what is wrong with a token
     return server

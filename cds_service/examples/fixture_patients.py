@@ -56,6 +56,15 @@ def patient_id(record: Json) -> str:
     return found
 
 
+def transaction(record: Json) -> Json:
+    """The record as a FHIR server takes it: each resource is written under its own id, whether it is there or not."""
+    entries = [
+        {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
+        for each in resources(record)
+    ]
+    return {"resourceType": "Bundle", "meta": record["meta"], "type": "transaction", "entry": entries}
+
+
 def hook_request(record: Json, prefetch: Mapping[str, str], hook_instance: str = HOOK_INSTANCE) -> Json:
     """The patient-view call of a client that found everything it was asked for. `prefetch`: key -> template."""
     return {

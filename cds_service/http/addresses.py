@@ -74,7 +74,8 @@ class Base:
     def address_of(self, target: str) -> str:
         """The full address of `target`, which must lie under this base.
 
-        Relative targets ("Patient/1", "?page=2") are under the base; "/fhir/Patient" is under its origin.
+        Relative targets ("Patient/1", "?page=2") are under the base, "" is the base; "/fhir/Patient" is under its
+        origin.
         """
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", target):
             full = target
@@ -83,7 +84,7 @@ class Base:
         elif target.startswith("/"):
             full = self.origin + target
         else:
-            full = self.url + target if target.startswith("?") else f"{self.url}/{target}"
+            full = self.url + target if not target or target.startswith("?") else f"{self.url}/{target}"
         found, query = _take_apart(full)
         if (found.scheme, found.host, found.port) != (self.scheme, self.host, self.port):
             raise AddressRefused("an address of another origin than the FHIR base")

@@ -13,7 +13,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from socket import getaddrinfo
 from weakref import WeakValueDictionary
@@ -32,21 +34,47 @@ _PAUSE = 0.1  # seconds before the one retry
 _CHUNK = 65_536  # decoded bytes at a time
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _LATE = "no answer in time"
+_FHIR_SERVER = "the FHIR server"  # whom our words name, unless the caller says who is called
 _REASONS = {
-    400: "the FHIR server does not accept the query",
-    401: "the FHIR server does not accept the token",
-    403: "the FHIR server does not give access",
-    404: "the FHIR server does not have it",
-    410: "it was deleted on the FHIR server",
-    429: "the FHIR server is asked too often",
+    400: "{server} does not accept the query",
+    401: "{server} does not accept the token",
+    403: "{server} does not give access",
+    404: "{server} does not have it",
+    410: "it was deleted on {server}",
+    429: "{server} is asked too often",
 }
 
 
-class HttpClient:
-    """The guarded session with its connections. One per process; threads share it."""
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request of any kind. `target` is an address under the base; `headers` come after ours and replace them."""
 
-    def __init__(self, policy: Policy, resolve: Resolve = getaddrinfo) -> None:
+    method: str
+    target: str
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was answered, whatever its status. The names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+# (request, latest moment on the monotonic clock) -> the reply; FetchFailed where none came. Nothing is sent twice.
+Send = Callable[[Outgoing, float], Reply]
+
+
+class HttpClient:
+    """The guarded session with its connections. One per process; threads share it. `server` is how our words for what
+    failed name who was called."""
+
+    def __init__(self, policy: Policy, resolve: Resolve = getaddrinfo, server: str = _FHIR_SERVER) -> None:
         self.policy = policy
+        self.server = server
         self.session = _guarded_session(policy, resolve)
         self._lock = threading.Lock()
         self._places: WeakValueDictionary[str, threading.BoundedSemaphore] = WeakValueDictionary()
@@ -58,6 +86,16 @@ class HttpClient:
 
         The token is sent to this base and to nothing else, and not in the clear to another machine.
         """
+        call, why = self._call_for(base, token, lifetime)
+        return (call.fetch if call else None), why
+
+    def send_for(self, base: str, token: str = "") -> tuple[Send | None, str]:
+        """As `fetch_for`, for requests of any kind: who uses it writes to the server, or reads what else it answers."""
+        call, why = self._call_for(base, token, None)
+        return (call.send if call else None), why
+
+    def _call_for(self, base: str, token: str, lifetime: float | None) -> tuple[_Call | None, str]:
+        """The access to a base, or None and why there is none."""
         try:
             parsed = parse_base(base)
         except AddressRefused:
@@ -73,7 +111,7 @@ class HttpClient:
         if token and parsed.scheme == "http" and not parsed.loopback_name:
             return None, "a token is not sent without encryption"
         token_ends = time.monotonic() + lifetime if token and lifetime is not None else None
-        return _Call(self, parsed, token, token_ends).fetch, ""
+        return _Call(self, parsed, token, token_ends), ""
 
     def close(self) -> None:
         """Close every connection."""
@@ -92,7 +130,7 @@ class _Call:
     """The access of one hook call to one base. It has no repr that could show the token."""
 
     def __init__(self, client: HttpClient, base: Base, token: str, token_ends: float | None) -> None:
-        self._base, self._session, self._policy = base, client.session, client.policy
+        self._base, self._session, self._policy, self._server = base, client.session, client.policy, client.server
         self._places = client.places_at(base.origin)
         self._token_ends = token_ends
         self._headers = {
@@ -108,26 +146,46 @@ class _Call:
 
     def fetch(self, target: str, deadline: float) -> bytes:
         """The body at `target` under the base. FetchFailed for anything else than a whole 200 before the deadline."""
-        prepared = self._prepared(target)
-        if not self._places.acquire(timeout=max(deadline - time.monotonic(), 0)):
-            raise FetchFailed("too many calls to the FHIR server at once")
-        try:
+        prepared = self._prepared(Outgoing("GET", target))
+        with self._place(deadline):
             body, failed, passing = self._attempt(prepared, deadline)
             if failed is not None and passing and deadline - time.monotonic() >= 2 * _PAUSE:
                 time.sleep(_PAUSE)
                 body, failed, _ = self._attempt(prepared, deadline)
-        finally:
-            self._places.release()
         if failed is not None:
             raise failed
         return body
 
-    def _prepared(self, target: str) -> requests.PreparedRequest:
+    def send(self, request: Outgoing, deadline: float) -> Reply:
+        """The reply to a request, once: what it wrote may have been written though no reply came."""
+        prepared = self._prepared(request)
+        with self._place(deadline):
+            reply, failed, _ = self._exchange(prepared, deadline, of_any_status=True)
+        if reply is None:
+            raise failed or FetchFailed(_LATE)
+        return reply
+
+    @contextmanager
+    def _place(self, deadline: float) -> Iterator[None]:
+        """One of the places for calls to this origin."""
+        if not self._places.acquire(timeout=max(deadline - time.monotonic(), 0)):
+            raise FetchFailed(f"too many calls to {self._server} at once")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _prepared(self, request: Outgoing) -> requests.PreparedRequest:
         """The request, after checking the address as it will really be sent."""
         refused = ""
         try:
             prepared = self._session.prepare_request(
-                requests.Request("GET", self._base.address_of(target), headers=self._headers)
+                requests.Request(
+                    request.method,
+                    self._base.address_of(request.target),
+                    headers={**self._headers, **request.headers},
+                    data=request.body,
+                )
             )
             self._base.address_of(prepared.url or "")
         except AddressRefused as error:
@@ -140,11 +198,20 @@ class _Call:
 
     def _attempt(self, prepared: requests.PreparedRequest, deadline: float) -> tuple[bytes, FetchFailed | None, bool]:
         """One try: the body, or what failed and whether it may pass."""
+        reply, failed, passing = self._exchange(prepared, deadline, of_any_status=False)
+        if reply is None or reply.status == 200:
+            return reply.body if reply else b"", failed, passing
+        return b"", FetchFailed(_reason(reply.status, self._server), reply.status), reply.status in _TRY_AGAIN
+
+    def _exchange(
+        self, prepared: requests.PreparedRequest, deadline: float, *, of_any_status: bool
+    ) -> tuple[Reply | None, FetchFailed | None, bool]:
+        """One try: the reply, or what failed and whether it may pass. The body of an error only `of_any_status`."""
         left = deadline - time.monotonic()
         if left <= 0:
-            return b"", FetchFailed(_LATE), False
+            return None, FetchFailed(_LATE), False
         if self._token_ends is not None and time.monotonic() >= self._token_ends:
-            return b"", FetchFailed("the token has expired"), False
+            return None, FetchFailed("the token has expired"), False
         try:
             with self._session.send(
                 prepared,
@@ -153,14 +220,14 @@ class _Call:
                 timeout=Timeout(total=left, connect=max(left / 2, 0.05)),
                 verify=self._policy.ca_file or True,
             ) as response:
-                if response.status_code == 200:
-                    return self._body(response, deadline), None, False
-                failed = FetchFailed(_reason(response.status_code), response.status_code)
-                return b"", failed, response.status_code in _TRY_AGAIN
+                wanted = of_any_status or response.status_code == 200
+                body = self._body(response, deadline) if wanted else b""
+                names = {name.lower(): value for name, value in response.headers.items()}
+                return Reply(response.status_code, names, body), None, False
         except FetchFailed as failed:
-            return b"", failed, False
+            return None, failed, False
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            return b"", *_told(error)
+            return None, *_told(error, self._server)
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         """The decoded body, as long as it stays within its bytes and its time."""
@@ -181,24 +248,22 @@ class _Call:
                 raise FetchFailed("the answers are too large together")
 
 
-_NOT_ACCEPTED = "the FHIR server's certificate is not accepted"
-
-
-def _told(error: Exception) -> tuple[FetchFailed, bool]:
+def _told(error: Exception, server: str) -> tuple[FetchFailed, bool]:
     """A library's error in our words, and whether a second try may help."""
     causes = list(_causes(error))
     if any(isinstance(cause, AddressNotAllowed) for cause in causes):
-        return FetchFailed("the FHIR server's name leads to an address that is not allowed"), False
+        return FetchFailed(f"{server}'s name leads to an address that is not allowed"), False
     if any(isinstance(cause, TimeoutError | requests.Timeout | ReadTimeoutError) for cause in causes):
         # a connection that was not made in time may be made the second time; an answer that was slow stays slow
         return FetchFailed(_LATE), any(isinstance(cause, requests.ConnectTimeout) for cause in causes)
     if any(isinstance(cause, requests.exceptions.SSLError) for cause in causes):
         refused = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
-        return FetchFailed(_NOT_ACCEPTED if refused else "the FHIR server does not speak TLS there"), False
+        not_accepted = f"{server}'s certificate is not accepted"
+        return FetchFailed(not_accepted if refused else f"{server} does not speak TLS there"), False
     if isinstance(error, DecodeError | requests.exceptions.ContentDecodingError):
         return FetchFailed("the answer cannot be decoded"), False
     if isinstance(error, requests.ConnectionError):
-        return FetchFailed(f"the FHIR server cannot be reached{_why_unreached(causes)}"), True
+        return FetchFailed(f"{server} cannot be reached{_why_unreached(causes)}"), True
     return FetchFailed("the answer broke off"), False
 
 
@@ -224,10 +289,11 @@ def _causes(error: object) -> Iterable[object]:
         error = getattr(error, "reason", None) or (inner[0] if inner else None) or error.__cause__
 
 
-def _reason(status: int) -> str:
+def _reason(status: int, server: str) -> str:
     if 300 <= status < 400:
-        return "the FHIR server sends elsewhere, which is not followed"
-    return _REASONS.get(status) or ("the FHIR server failed" if status >= 500 else "the FHIR server refused")
+        return f"{server} sends elsewhere, which is not followed"
+    known = _REASONS.get(status) or ("{server} failed" if status >= 500 else "{server} refused")
+    return known.format(server=server)
 
 
 class _Session(requests.Session):

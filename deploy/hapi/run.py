@@ -51,12 +51,13 @@ def answers(base: str) -> bool:
         connection.close()
 
 
-def java_command(scratch: str, port: int, page_size: int, largest_page: int) -> list[str]:
+def java_command(scratch: str, port: int, page_size: int, largest_page: int, origins: str) -> list[str]:
     settings = {
         "java.io.tmpdir": scratch,
         "hapi.port": port,
         "hapi.page-size": page_size,
         "hapi.largest-page": largest_page,
+        "hapi.origins": origins,
         "hapi.stop-with-parent": "true",
     }
     quick = ["-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # a third off the start, half off the memory
@@ -65,8 +66,11 @@ def java_command(scratch: str, port: int, page_size: int, largest_page: int) -> 
 
 
 @contextlib.contextmanager
-def started(port: int, progress: Progress, page_size: int, largest_page: int) -> Iterator[tuple[str, Program]]:
-    """The base address and the program, once it answers; stopped at the end whatever happens."""
+def started(
+    port: int, progress: Progress, page_size: int, largest_page: int, origins: str = ""
+) -> Iterator[tuple[str, Program]]:
+    """The base address and the program, once it answers; stopped at the end whatever happens. `origins`: of pages in a
+    browser that may call it, with commas between them."""
     check_port(port)
     java()  # before Maven, which says less clearly that there is none
     ensure_built(progress)
@@ -82,7 +86,7 @@ def started(port: int, progress: Progress, page_size: int, largest_page: int) ->
     with tempfile.TemporaryDirectory(prefix="run-", dir=TARGET, ignore_cleanup_errors=True) as scratch:
         progress("starting the HAPI server, which takes about half a minute")
         start = time.monotonic()
-        command = java_command(scratch, port, page_size, largest_page)
+        command = java_command(scratch, port, page_size, largest_page, origins)
         with contextlib.closing(Program(command, hear)) as program:
             if not wait(program, ready, START_SECONDS, lambda: "still starting", progress):
                 fault = "ended while starting" if program.ended() else f"did not answer within {START_SECONDS} s"
@@ -115,11 +119,12 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080, help="default 8080; 0 takes a free one")
     parser.add_argument("--page-size", type=int, default=10, help="entries in a page when none are asked for (10)")
     parser.add_argument("--largest-page", type=int, default=50, help="most entries in a page (50)")
+    parser.add_argument("--origins", default="", help="origins of pages that may call it, with commas (none)")
     asked = parser.parse_args()
     say = partial(print, flush=True)
     stop_on_signals()
     try:
-        with started(asked.port, say, asked.page_size, asked.largest_page) as (base, program):
+        with started(asked.port, say, asked.page_size, asked.largest_page, asked.origins) as (base, program):
             say(f"FHIR base: {base}  (Ctrl+C stops it)")
             program.process.wait()
             raise HapiError(f"The HAPI server ended by itself:\n{program.last_words()}")

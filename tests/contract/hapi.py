@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -93,6 +94,25 @@ class Hapi:
             yield
         finally:
             os.kill(self.pid, signal.SIGCONT)
+
+
+    def faults(self, resource: Json) -> list[str]:
+        """What the server's own validator finds wrong in a resource: its errors, each with its place."""
+        status, told = self.call("POST", f"{resource['resourceType']}/$validate", resource)
+        assert told["resourceType"] == "OperationOutcome", (status, told)
+        wrong = [each for each in told["issue"] if each["severity"] in ("error", "fatal")]
+        return [f"{each.get('location', ['?'])[0]}: {each['diagnostics']}" for each in wrong]
+
+
+def echo(kind: str, messages: Sequence[bytes]) -> list[bytes]:
+    """What HAPI's CDS Hooks classes write again of each message, or b"fault: ..."; the server is not needed for it."""
+    run = launcher()
+    run.ensure_built(print)
+    jars = os.pathsep.join([str(run.TARGET / "classes"), run.CLASSPATH.read_text()])
+    command = [run.java(), "-cp", jars, "hapi.CdsHooksEcho", kind]
+    lines = b"".join(b" ".join(each.splitlines()) + b"\n" for each in messages)
+    done = subprocess.run(command, input=lines, capture_output=True, timeout=SECONDS * 5, check=True)
+    return done.stdout.splitlines()
 
 
 @contextmanager

@@ -23,10 +23,12 @@ import ca.uhn.fhir.jpa.subscription.channel.impl.LinkedBlockingChannelFactory;
 import ca.uhn.fhir.jpa.subscription.channel.impl.RetryPolicyProvider;
 import ca.uhn.fhir.rest.api.EncodingEnum;
 import ca.uhn.fhir.rest.server.RestfulServer;
+import ca.uhn.fhir.rest.server.interceptor.CorsInterceptor;
 import ca.uhn.fhir.rest.server.provider.ResourceProviderFactory;
 import ca.uhn.fhir.rest.server.util.ISearchParamRegistry;
 import jakarta.persistence.EntityManagerFactory;
 import java.io.IOException;
+import java.util.List;
 import java.util.Map;
 import javax.sql.DataSource;
 import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
@@ -43,12 +45,14 @@ import org.springframework.context.annotation.Import;
 import org.springframework.context.annotation.Primary;
 import org.springframework.orm.jpa.JpaTransactionManager;
 import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
+import org.springframework.web.cors.CorsConfiguration;
 
 /**
  * A real HAPI FHIR R4 server for trials and tests: loopback only, all data in memory, gone at the end.
  *
  * <p>System properties: {@code hapi.port} (0: any free one), {@code hapi.page-size} and
- * {@code hapi.largest-page} (HAPI's own: 10 and 50), {@code hapi.stop-with-parent} (false).
+ * {@code hapi.largest-page} (HAPI's own: 10 and 50), {@code hapi.stop-with-parent} (false), {@code hapi.origins}
+ * (origins of pages that may read and write here, separated by commas; none).
  */
 @Configuration
 // These two only: all that Spring Boot would find by itself includes a client that calls port 9200.
@@ -151,6 +155,17 @@ public class HapiServer {
     return new JpaTransactionManager(factory);
   }
 
+  /** For pages in a browser, such as the CDS Hooks Sandbox, which reads the patient and the prefetch by itself. */
+  private static CorsConfiguration sharedWith(List<String> origins) {
+    CorsConfiguration cors = new CorsConfiguration();
+    cors.setAllowedOriginPatterns(origins);
+    cors.setAllowedMethods(List.of("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"));
+    cors.setAllowedHeaders(List.of("*"));
+    cors.setExposedHeaders(List.of("Location", "Content-Location"));
+    cors.setAllowPrivateNetwork(true);  // a public page calls a server on this machine
+    return cors;
+  }
+
   @Bean
   ServletRegistrationBean<RestfulServer> fhirServlet(
       FhirContext fhir, ResourceProviderFactory resources, IJpaSystemProvider system, IFhirSystemDao<?, ?> dao,
@@ -165,6 +180,10 @@ public class HapiServer {
     server.setServerConformanceProvider(
         new JpaCapabilityStatementProvider(server, dao, settings, parameters, support));
     server.setDefaultResponseEncoding(EncodingEnum.JSON);
+    String origins = System.getProperty("hapi.origins", "");
+    if (!origins.isEmpty()) {
+      server.registerInterceptor(new CorsInterceptor(sharedWith(List.of(origins.split(",")))));
+    }
     ServletRegistrationBean<RestfulServer> servlet = new ServletRegistrationBean<>(server, "/fhir/*");
     servlet.setLoadOnStartup(1);
     return servlet;
