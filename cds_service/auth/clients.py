@@ -27,6 +27,7 @@ from ..http.addresses import AddressRefused, Base, parse_base
 from ..settings import SettingsError
 from .keys import ALGORITHMS, KeySource, SigningKey, read_keys
 from .tokens import Issuer
+from .watching import Reading, Watch, WatchTable, watch_of
 
 SANDBOX = "https://sandbox.cds-hooks.org"
 SANDBOX_KID = "44823f3d-0b01-4a6c-a80e-b9d3e8a7226f"  # its private half is public
@@ -92,6 +93,7 @@ class ClientTable(Shape, frozen=True, kw_only=True):
     jti: Literal["once", "until-exp"] = "once"
     rate: Annotated[int, Meta(ge=1, le=100_000)] = RATE
     ca_file: Text | None = None
+    watch: WatchTable | None = None
 
 
 class ClientsFile(Shape, frozen=True, kw_only=True):
@@ -134,6 +136,7 @@ class Client:
     once: bool = True  # each jti one call only
     rate: int = RATE
     ca_file: str | None = None
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +209,13 @@ class _Reader:
         place = f'{self.file} client "{name}"'
         keys = self.keys(place, table.keys)
         options = {key: getattr(table, key) for key in CARDS}
+        bases = tuple(self.bases(place, table.fhir, table.tenants))
         seconds: dict[str, float | None] = {} if table.seconds is None else msgspec.to_builtins(table.seconds)
         return Client(
             name=name,
             issuer=self.issuer(place, table, keys),
             keys=keys,
-            bases=tuple(self.bases(place, table.fhir, table.tenants)),
+            bases=bases,
             pathway=table.pathway,
             site=self.named_file(f"{place} site", table.site, Path.is_dir, "a folder"),
             silent=table.mode == "silent",
@@ -222,7 +226,16 @@ class _Reader:
             once=table.jti == "once",
             rate=table.rate,
             ca_file=self.certificates(place, table.ca_file),
+            watch=None if table.watch is None else watch_of(table.watch, self.watching(place, bases)),
         )
+
+    def watching(self, place: str, bases: tuple[FhirBase, ...]) -> Reading:
+        """What the table `watch` of a client is read with."""
+
+        def file(where: str, name: str) -> Path | None:
+            return self.named_file(where, name, Path.is_file, "a file")
+
+        return Reading(f"{place} watch", bases, self.base, file, self.faults)
 
     def silent_until(self, place: str, table: ClientTable) -> date | None:
         """The last day of a client's silent mode, with quotation marks or without; None if nobody has said."""

@@ -32,7 +32,7 @@ from .elements import elements as read_elements
 from .faults import Faults
 from .files import Files, Toml, read_files
 from .language import ENGLISH, Coverage, Language, coverage
-from .prefetch import KEYS, Templates
+from .prefetch import KEYS, Templates, recall_queries
 from .shapes import Coding, ContentFile, ExclusionEntry, PathwayFile, RowEntry
 from .site import SiteFile, SiteSettings, read_site
 from .valuesets import ALLERGIES, CodeRow, drafted_rows, read_value_sets
@@ -62,6 +62,7 @@ class Content:
     plain_words: dict[str, str]  # what a name in a table means: "findings.b12_grey", "thresholds.hb-men"
     pathways: dict[str, Pathway]
     prefetch: dict[str, dict[str, str]]  # set -> key -> template
+    recall_queries: tuple[str, ...]  # over all patients of a server: who may have to be recalled
     route_codings: dict[str, Coding]  # route -> the coding that a draft carries
     exclusions: tuple[ExclusionEntry, ...]  # sentences that no answer may hold together
     remarks: tuple[str, ...]  # no faults, but a reader of `check` should know
@@ -127,6 +128,7 @@ def load_content(
         plain_words={**plain_words_of(pathways.values()), **shared.plain_words},
         pathways=pathways,
         prefetch=templates.sets,
+        recall_queries=recall_queries(shared.rows, shared.groups),
         route_codings=shared.route_codings(),
         exclusions=tuple(each.shape for each in sound(elements["exclusions.toml"])),
         remarks=(*remarks(templates, about), *language_remarks(files.language, covered)),

@@ -8,7 +8,7 @@ order and named in the content check.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import get_args
 from urllib.parse import quote
 
@@ -121,6 +121,46 @@ def search(codes: Sequence[str]) -> str:
     """`_count` is a page size, not a limit: the newest is chosen by the reader, not by the server's order."""
     written = ",".join(quote(code, safe=".-_~") for code in codes)
     return f"Observation?patient={PATIENT}&code={written}&_sort=-date&_count=200"
+
+
+RECALLED = ("coded", "must-im", "bariatric")  # groups of problems whose patients may have to be recalled
+ANTIBODIES = "lab-intrinsic-factor-antibody"  # a positive one is such a cause
+COBALAMINS = ("hydroxocobalamin", "cyanocobalamin", "mecobalamin", "cobamamide")
+MEDICINES = ("MedicationRequest", "MedicationAdministration", "MedicationStatement", "MedicationDispense")
+
+
+def recall_queries(rows: Iterable[CodeRow], groups: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    """The searches over all patients of a server that find who may have to be recalled: with a coded deficiency, a
+    coded cause that needs B12 for life, or B12 among the medicines. Wider than it must be: about each it is decided."""
+    problems = {f"problem-{concept}" for group in RECALLED for concept in groups.get(group, ())}
+    medicines = {f"medicine-{name}" for name in COBALAMINS}
+    listed = list(rows)
+    coded = [code for row in listed if row.concept in problems for code in spelled(row)]
+    named = [code for row in listed if row.concept in medicines for code in spelled(row)]
+    antibodies = [row.code for row in listed if row.concept == ANTIBODIES]
+    searches = [(each, "code", coded) for each in ("Condition", "Procedure")] + [("Observation", "code", antibodies)]
+    searches += [(each, name, named) for each in MEDICINES for name in ("code", "medication.code")]
+    return tuple(f"{kind}?{name}={part}&_count=200" for kind, name, codes in searches for part in code_lists(codes))
+
+
+def spelled(row: CodeRow) -> Iterator[str]:
+    """A code as records spell it. A search finds no code by its beginning: of ICD the next digit is tried."""
+    yield row.code
+    if row.use == "prefix" and row.system in ICD:
+        dot = "" if "." in row.code else "."
+        yield from (f"{row.code}{dot}{digit}" for digit in range(10))
+
+
+def code_lists(codes: Iterable[str], longest: int = LONGEST_TEMPLATE) -> Iterator[str]:
+    """The codes as comma lists for a search, each no longer than so many characters."""
+    part: list[str] = []
+    for code in (quote(each, safe=".-_~") for each in dict.fromkeys(codes)):
+        if part and len(",".join([*part, code])) > longest:
+            yield ",".join(part)
+            part = []
+        part.append(code)
+    if part:
+        yield ",".join(part)
 
 
 def encoded_length(template: str) -> int:

@@ -53,6 +53,14 @@ class Key:
         compute too: it is hashed again, under this key."""
         return f"{HASHED}{self._digest('id', name)[:32]}" if name.startswith(PLAIN_HASH) else name
 
+    def mark(self, *parts: str) -> str:
+        """What stands for something that is no patient, user or evidence: a version of a result, say."""
+        return self._digest("mark", *parts)
+
+    def sealing(self) -> bytes:
+        """A key of 32 bytes for what must be read again by whoever has the key file, and by nobody else."""
+        return hmac.new(self.secret, b"sealing", sha256).digest()
+
     def _digest(self, *parts: str | None) -> str:
         """64 hex digits. The list is written as JSON (ASCII), so no two lists read alike."""
         return hmac.new(self.secret, json.dumps(parts).encode("ascii"), sha256).hexdigest()

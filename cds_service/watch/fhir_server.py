@@ -1,0 +1,258 @@
+"""The FHIR server of a watched client: read with a token of our own, searched page by page, and Tasks written to it.
+
+The token is that of SMART Backend Services: a signed assertion is exchanged for it at the one address that clients.toml
+names; it stays in memory and is sent to the one base. A write is tried once. It is conditional: a Task is created only
+if there is none of its identifier, and changed only if nobody else has changed it since it was read.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+from joserfc import jwt
+
+from ..auth.watching import Credentials, Watch
+from ..fetching import Fetch, FetchFailed
+from ..fhir.fetch import under_base
+from ..http.addresses import Policy, parse_base
+from ..http.client import HttpClient, Outgoing, Send
+from .tasks import CODES, FOLLOW_UP, IDENTIFIER, Standing
+
+Json = dict[str, Any]
+
+SECONDS = 30.0  # for one call
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_SECONDS = 240  # SMART allows five minutes
+SPARE_SECONDS = 30.0  # a token is renewed so long before it ends
+USUAL_LIFETIME = 300.0  # of a token, where the server tells none
+LARGEST_TOKEN = 64_000  # bytes of the answer
+PAGE = 200
+CONFLICTS = (404, 409, 410, 412)  # what was read before is not so any more
+FHIR_JSON = {"Content-Type": "application/fhir+json"}
+
+
+class Conflict(Exception):
+    """Somebody else was quicker: look again."""
+
+
+class TokenAnswer(msgspec.Struct):
+    """What a token endpoint answers."""
+
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105 (a kind, no secret)
+    expires_in: float | None = None
+
+
+@dataclass(slots=True)
+class _Token:
+    text: str = ""
+    ends: float = float("-inf")  # monotonic
+
+
+class FhirServer:
+    """The server of one client. `now` is in seconds since 1970, for what is signed."""
+
+    def __init__(self, watch: Watch, ca_file: str | None, answer_bytes: int) -> None:
+        self._watch, self.base = watch, watch.fhir.url
+        self._http = HttpClient(
+            Policy(
+                bases=(watch.fhir,),
+                anonymous=watch.credentials is None,
+                private=watch.private,
+                ca_file=ca_file,
+                answer_bytes=answer_bytes,
+                call_bytes=10 * answer_bytes,
+            )
+        )
+        self._tokens = None if watch.credentials is None else TokenEndpoint(watch.credentials, watch.private, ca_file)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._http.close()
+        if self._tokens is not None:
+            self._tokens.close()
+
+    def fetch(self, now: float) -> Fetch:
+        """A fetch for one patient, or for one search. FetchFailed where there is no token."""
+        token, lifetime = self._token(now)
+        fetch, why = self._http.fetch_for(self.base, token, lifetime)
+        if fetch is None:
+            raise FetchFailed(why)
+        return fetch
+
+    def _send(self, now: float) -> Send:
+        if not self._watch.active:
+            raise FetchFailed("nothing is written in silent mode")
+        send, why = self._http.send_for(self.base, self._token(now)[0])
+        if send is None:
+            raise FetchFailed(why)
+        return send
+
+    def forget_token(self) -> None:
+        """The token is not accepted any more: ask for another one next time."""
+        if self._tokens is not None:
+            self._tokens.forget()
+
+    def _token(self, now: float) -> tuple[str, float | None]:
+        return ("", None) if self._tokens is None else self._tokens.token(now)
+
+    def search(self, query: str, now: float) -> Iterator[list[Json]]:
+        """The matches of a search, page by page, to the last. FetchFailed where a page cannot be read: what came before
+        it is a part only."""
+        address: str | None = query
+        read: set[str] = set()
+        while address:
+            if address in read:
+                raise FetchFailed("the pages of a search lead in a circle")
+            read.add(address)
+            page = decoded(self.fetch(now)(address, time.monotonic() + SECONDS))
+            if page.get("resourceType") != "Bundle":
+                raise FetchFailed("the answer of a search is no Bundle")
+            entries = [each for each in page.get("entry", ()) if each.get("search", {}).get("mode") != "outcome"]
+            yield [each["resource"] for each in entries if isinstance(each.get("resource"), dict)]
+            following = next((each["url"] for each in page.get("link", ()) if each.get("relation") == "next"), "")
+            address = under_base(following, self.base) if following else ""
+            if address is None:
+                raise FetchFailed("a further page has an address that is not one of this server")
+
+    def tasks_of(self, patient_id: str, now: float) -> list[Standing]:
+        """Our Tasks of a patient, open and closed."""
+        query = f"Task?patient={quote(patient_id, safe='')}&code={token_of(CODES, FOLLOW_UP)}&_count={PAGE}"
+        found = [Standing(each) for page in self.search(query, now) for each in page]
+        own = f"Patient/{patient_id}"
+        return [each for each in found if is_follow_up(each.task) and whom(each.task) == own]
+
+    def open_tasks(self, now: float) -> Iterator[Standing]:
+        """Our open Tasks, of all patients."""
+        query = f"Task?code={token_of(CODES, FOLLOW_UP)}&status=requested&_count={PAGE}"
+        for page in self.search(query, now):
+            yield from (Standing(each) for each in page if is_follow_up(each))
+
+    def create(self, task: Json, digest: str, now: float) -> bool:
+        """Create a Task, if there is none of this digest. Was it created? Conflict where there is one, or several."""
+        condition = f"identifier={token_of(IDENTIFIER, digest)}"
+        headers = {**FHIR_JSON, "If-None-Exist": condition, "Prefer": "return=minimal"}
+        return self._write(Outgoing("POST", "Task", msgspec.json.encode(task), headers), now) == 201
+
+    def change(self, standing: Standing, task: Json, now: float) -> None:
+        """Change a Task that is as it was read. Conflict where somebody else has changed it meanwhile."""
+        if not standing.version:
+            raise FetchFailed("the FHIR server tells no version of a Task, so that none can be changed safely")
+        headers = {**FHIR_JSON, "If-Match": f'W/"{standing.version}"', "Prefer": "return=minimal"}
+        target = f"Task/{quote(standing.id, safe='')}"
+        self._write(Outgoing("PUT", target, msgspec.json.encode(task), headers), now)
+
+    def _write(self, request: Outgoing, now: float) -> int:
+        """The status of a write that was done. Where no answer comes it may have been done all the same."""
+        status = self._send(now)(request, time.monotonic() + SECONDS).status
+        if status in CONFLICTS:
+            raise Conflict
+        if not 200 <= status < 300:
+            raise FetchFailed(f"the FHIR server did not take a Task: HTTP status {status}", status)
+        return status
+
+
+def token_of(system: str, code: str) -> str:
+    """A code or identifier as a search names it."""
+    return quote(f"{system}|{code}", safe="")
+
+
+def is_follow_up(task: Json) -> bool:
+    """Is it one of this kind? A server may ignore what it was asked for."""
+    codings = task.get("code", {}).get("coding", ())
+    kind = any(each.get("system") == CODES and each.get("code") == FOLLOW_UP for each in codings)
+    return task.get("resourceType") == "Task" and "id" in task and kind
+
+
+def whom(task: Json) -> str:
+    """Whom a Task or a result is about, as "Patient/1"; "" where it does not say."""
+    for name in ("for", "subject", "patient"):
+        reference = task.get(name, {}).get("reference") if isinstance(task.get(name), dict) else None
+        if isinstance(reference, str):
+            parts = reference.partition("/_history/")[0].split("/")
+            return f"Patient/{parts[-1]}" if len(parts) >= 2 and parts[-2] == "Patient" and parts[-1] else ""
+    return ""
+
+
+def decoded(body: bytes) -> Json:
+    """A JSON object; FetchFailed where it is none."""
+    try:
+        found: Json = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        raise FetchFailed("the answer is not FHIR JSON") from None
+    return found
+
+
+class TokenEndpoint:
+    """Where a token is had, and the one that was had last."""
+
+    def __init__(self, credentials: Credentials, private: bool, ca_file: str | None) -> None:
+        self._credentials = credentials
+        self._http = HttpClient(
+            Policy(
+                bases=(parse_base(credentials.token_url),),
+                private=private,
+                ca_file=ca_file,
+                answer_bytes=LARGEST_TOKEN,
+            ),
+            server="the token server",
+        )
+        self._last = _Token()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def forget(self) -> None:
+        self._last = _Token()
+
+    def token(self, now: float) -> tuple[str, float]:
+        """A token, and for how many seconds it is good. FetchFailed where there is none to be had."""
+        left = self._last.ends - time.monotonic()
+        if left <= SPARE_SECONDS:
+            self._last = self._asked(now)
+            left = self._last.ends - time.monotonic()
+        return self._last.text, left
+
+    def _asked(self, now: float) -> _Token:
+        credentials, asked_at = self._credentials, time.monotonic()
+        url = credentials.token_url
+        form = {
+            "grant_type": "client_credentials",
+            "scope": credentials.scopes,
+            "client_assertion_type": ASSERTION,
+            "client_assertion": assertion(credentials, now),
+        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        send, why = self._http.send_for(parse_base(url).url)
+        if send is None:
+            raise FetchFailed(f"no token: {why}")
+        try:
+            reply = send(Outgoing("POST", url, urlencode(form).encode(), headers), time.monotonic() + SECONDS)
+            if reply.status != 200:
+                raise FetchFailed(f"no token: the token server answers with HTTP status {reply.status}")
+            answer = msgspec.json.decode(reply.body, type=TokenAnswer, strict=False)
+        except msgspec.DecodeError:
+            raise FetchFailed("no token: the answer of the token server holds none") from None
+        if answer.token_type.lower() != "bearer":
+            raise FetchFailed("no token: the token server gave one of another kind than Bearer")
+        return _Token(answer.access_token, asked_at + (answer.expires_in or USUAL_LIFETIME))
+
+
+def assertion(credentials: Credentials, now: float) -> str:
+    """Who we are, signed, for this one request (SMART Backend Services, private_key_jwt)."""
+    header = {"alg": credentials.algorithm, "kid": credentials.key.kid, "typ": "JWT"}
+    claims = {
+        "iss": credentials.client_id,
+        "sub": credentials.client_id,
+        "aud": credentials.token_url,
+        "exp": int(now) + ASSERTION_SECONDS,
+        "iat": int(now),
+        "jti": str(uuid.uuid4()),
+    }
+    return jwt.encode(header, claims, credentials.key, algorithms=[credentials.algorithm])
