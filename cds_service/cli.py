@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 PORT = 8000
-LAZY = ("examples", "feedback", "replay", "sandbox", "store")  # commands that have a module of their own
+LAZY = ("examples", "feedback", "replay", "sandbox", "store", "watch")  # commands that have a module of their own
 Parameters = ParamSpec("Parameters")
 Made = TypeVar("Made")
 UNUSABLE, WOULD_BE_412 = 2, 3  # exit codes

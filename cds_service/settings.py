@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     store_days: int = Field(400, ge=0, le=36_500)  # 0: for ever
     override_days: int = Field(90, ge=0, le=3_650)  # 0: an override is not remembered
     accepted_days: int = Field(14, ge=0, le=3_650)
+    watch_state: Path = Path("b12-cds-watch.sqlite")  # of `b12-cds watch`
 
     @field_validator("fhir_bases", "origins", mode="before")
     @classmethod

@@ -4,7 +4,7 @@ decided about.
 No patient id stands there in clear. A patient is a pseudonym under the store's key; the id that is needed to read the
 record again is sealed (AES-256-GCM) under a key that follows from the same file. What is found and how far was read
 are written in one transaction, on the disk before it returns: whoever kills the process loses nothing. Which Tasks
-there are stands on the FHIR server alone. One process at a time may use the file.
+there are stands on the FHIR server alone. One process at a time may go on watching with the file.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ class Whose:
 
 
 class State:
-    """The file. Used by one thread of one process."""
+    """The file. Used by one thread. `alone`: for as long as it is open, no other process may open it so."""
 
-    def __init__(self, file: Path, keys: Keys) -> None:
+    def __init__(self, file: Path, keys: Keys, *, alone: bool = True) -> None:
         self._keys = keys
-        self._lock = lock(file)
+        self._lock = lock(file) if alone else None
         self._engine = command_engine(read_url(f"sqlite:///{file.absolute()}"))
         with self._begun() as connection:
             found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
@@ -138,7 +138,8 @@ class State:
     def close(self) -> None:
         """Let the file go."""
         self._engine.dispose()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def read_to(self, client: str) -> datetime | None:
         """Up to when results were read, by the FHIR server's clock; None: never."""
@@ -250,7 +251,7 @@ def lock(file: Path) -> IO[str]:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         held.close()
-        raise StateUnusable("another b12-cds watch uses it; one at a time may") from None
+        raise StateUnusable("another `b12-cds watch` uses it already; one at a time may") from None
     return held
 
 

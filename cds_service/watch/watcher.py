@@ -53,6 +53,7 @@ SURE_AFTER = 3  # tries: a part of the record that fails so often is taken as on
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
 VOID = ("entered-in-error", "cancelled")  # of a result
 PATIENT = "patient"
+NOT_OFFERED = (400, 404)  # of a search over all patients: the server has no such type, or cannot search it so
 
 
 class Log(Protocol):
@@ -140,8 +141,8 @@ class Watcher:
                     of.state.note(of.whose, sorted(people), of.clock())
                     self.counts["candidates"] += len(people)
             except FetchFailed as failed:
-                well = False
-                self.failed(f"due: {query.partition('?')[0]}", failed)
+                well = well and failed.status in NOT_OFFERED
+                self.failed(f"due: {query.partition('=')[0]}", failed)
         return well
 
     def note_open(self) -> bool:
@@ -283,11 +284,15 @@ class Watcher:
             self.of.server.forget_token()
         self.of.log.warning("watch", client=self.of.client.name, what=what, why=str(why))
 
+    @property
+    def waiting(self) -> int:
+        """How many are still to be decided about."""
+        return self.of.state.waiting(self.of.client.name)
+
     def report(self, event: str) -> Mapping[str, int]:
         """Log what was counted since the last report."""
         counts = {name.replace(" ", "_"): number for name, number in sorted(self.counts.items())}
-        waiting = self.of.state.waiting(self.of.client.name)
-        self.of.log.info("watch", client=self.of.client.name, what=event, waiting=waiting, **counts)
+        self.of.log.info("watch", client=self.of.client.name, what=event, waiting=self.waiting, **counts)
         self.counts.clear()
         return counts
 
