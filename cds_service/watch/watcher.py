@@ -132,9 +132,11 @@ class Watcher:
         self.of.state.note(self.of.whose, patients, self.of.clock())
 
     def note_due(self) -> bool:
-        """Note everybody who may have to be recalled: with a coded cause or deficiency, or with B12 on record."""
+        """Note everybody who may have to be recalled, with a coded cause or deficiency or with B12 on record; and again
+        everybody with a recent result, whatever became of it since."""
         of, well = self.of, True
-        for query in of.client.content.recall_queries:
+        since = of.clock() - timedelta(days=of.watch.look_back_days)
+        for query in (*of.client.content.recall_queries, *result_queries(of.client, of.watch, since)):
             try:
                 for page in of.server.search(query, of.seconds()):
                     people = {whom(each).removeprefix("Patient/") for each in page} - {""}

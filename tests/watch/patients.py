@@ -128,3 +128,13 @@ def look(watching: Watcher) -> None:
     watching.poll()
     watching.note_open()
     watching.work()
+
+
+def dose(of: str, day: str = "2026-01-14", status: str = "completed") -> Json:
+    """An injection of hydroxocobalamin that was given."""
+    coding = {"system": "http://www.whocc.no/atc", "code": "B03BA03", "display": "hydroxocobalamin"}
+    return {
+        "resourceType": "MedicationAdministration", "id": f"dose-{of}", "status": status,
+        "medicationCodeableConcept": {"coding": [coding]}, "subject": {"reference": f"Patient/{of}"},
+        "effectiveDateTime": day, "dosage": {"route": {"text": "IM"}, "dose": {"value": 1, "unit": "mg", "code": "mg"}},
+    }  # fmt: skip
