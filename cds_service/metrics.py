@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .evaluate import Evaluation
     from .store.records import StoreState
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # upper bounds of the histograms
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # upper bounds; 0.2 is that of an objective
 LOOK_EVERY = 10.0  # seconds between two looks at the store
 OTHER = "other"
 STATUSES = frozenset(
@@ -67,8 +68,14 @@ class Measures(Protocol):
     def refused(self, status: int) -> None:
         """A request that was answered with an error."""
 
+    def in_work(self) -> AbstractContextManager[object]:
+        """While a call or feedback is in work."""
+
     def feedback(self, client: str, outcomes: Iterable[str]) -> None:
         """Feedback that was stored."""
+
+    def feedback_not_kept(self, items: int) -> None:
+        """Feedback that could not be stored; the client has heard 503 and may send it again."""
 
     def begin(self, store: Callable[[], StoreState] | None) -> None:
         """This process starts to answer; from now on the store is looked at now and then."""
@@ -83,7 +90,12 @@ class NotMeasured:
 
     def refused(self, status: int) -> None: ...
 
+    def in_work(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
     def feedback(self, client: str, outcomes: Iterable[str]) -> None: ...
+
+    def feedback_not_kept(self, items: int) -> None: ...
 
     def begin(self, store: Callable[[], StoreState] | None) -> None: ...
 
@@ -113,7 +125,7 @@ class Metrics:
     """
 
     def __init__(self, names: Names, about: About) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Histogram
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self.registry = CollectorRegistry()
         self._about = about
@@ -136,6 +148,10 @@ class Metrics:
         self._access = counter("fhir_access", "Calls by how FHIR access stood", access=(*ACCESS.values(), "refused"))
         self._refused = counter("refused", "Requests answered with an error", status=STATUSES)
         self._feedback = counter("feedback", "Feedback stored", client=names.clients, outcome=OUTCOMES)
+        self._not_kept = counter("feedback_not_kept", "Feedback that could not be stored and was answered 503")
+        self._in_work: Any = Gauge(
+            "b12_cds_calls_in_work", "Calls and feedback in work", registry=self.registry, multiprocess_mode="livesum"
+        )
         self._forgotten = counter("recall_gave_up", "Calls for which the store could not say what was overridden")
         self._odd = counter("warnings", "Calls in which something was odd and put right", warning=WARNINGS)
         self._lost = counter("store_lost", "Decisions that could not be kept")
@@ -171,6 +187,13 @@ class Metrics:
 
     def refused(self, status: int) -> None:
         self._refused.of(str(status)).inc()
+
+    def in_work(self) -> AbstractContextManager[object]:
+        tracked: AbstractContextManager[object] = self._in_work.track_inprogress()
+        return tracked
+
+    def feedback_not_kept(self, items: int) -> None:
+        self._not_kept.of().inc(items)
 
     def feedback(self, client: str, outcomes: Iterable[str]) -> None:
         for outcome in outcomes:

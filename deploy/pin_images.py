@@ -32,7 +32,7 @@ class CannotPin(Exception):
 
 def files(deploy: Path) -> list[Path]:
     """Where images are named."""
-    return [deploy / "Dockerfile", deploy / "compose.yaml", *sorted((deploy / "kubernetes").glob("*.yaml"))]
+    return [deploy / "Dockerfile", deploy / "compose.yaml"]
 
 
 def named(deploy: Path) -> Iterator[tuple[Path, str, str]]:

@@ -56,6 +56,16 @@ def postgresql() -> bool:
     return bool(shutil.which("initdb") or shutil.which("pg_config") or [*debian])
 
 
+@cache
+def go() -> bool:
+    """True where there is a Go that builds what tests/deploy/go/go.mod asks for."""
+    if not shutil.which("go"):
+        return False
+    said = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, timeout=60).stdout
+    version = said.strip().removeprefix("go").split(".")
+    return [int(part) for part in version[:2] if part.isdigit()] >= [1, 24]
+
+
 # name -> (what a person must provide, whether it is here)
 NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "java": ("Java 17 or newer with its compiler (javac)", program("javac")),
@@ -66,6 +76,8 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "nginx": ("nginx", lambda: shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is not None),
     "postgresql": ("PostgreSQL's programs (initdb, postgres)", postgresql),
     "chromium": ("Chromium (Debian's package chromium)", program("chromium", "chromium-browser", "google-chrome")),
+    "go": ("Go 1.24 or newer (it builds helm, once)", go),
+    "promtool": ("promtool (Debian's package prometheus)", program("promtool")),
     "linux": ("Linux (/proc)", lambda: Path("/proc/self/smaps_rollup").exists()),
 }
 NOT_RUN: dict[str, str] = {}  # every test that could not run -> what it needs

@@ -8,7 +8,7 @@ which the store remembers what this visit dismissed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from secrets import token_hex
@@ -345,7 +345,8 @@ def add_pages(app: Flask, client: PageClient, limit: CallLimit, demo: bool, base
     names = {"indicator": indicator, "grades": EVIDENCE, "default_pathway": client.pathway, "has_content": has_content}
     names |= {"demo": demo, "services": {hook.id: hook.service_id for hook in HOOKS.values()}}
     app.jinja_env.globals.update(names)
-    feedback_store = FeedbackStore(client.store, client.clock, client.log, not_counted)
+    # What is tried out here is no feedback of clinicians: it stays out of the metrics.
+    feedback_store = FeedbackStore(client.store, client.clock, client.log)
     pages = Playground(client, Examples(client.pathway, client.pathways), feedback_store, demo)
     fhir = FhirPage(client, bases)
     for path, name, view, method in (
@@ -362,10 +363,6 @@ def add_pages(app: Flask, client: PageClient, limit: CallLimit, demo: bool, base
         ("/fhir/cards", "fhir_cards", fhir.cards, "POST"),
     ):
         app.add_url_rule(path, name, shown(limited(view, limit)), methods=[method])
-
-
-def not_counted(client: str, outcomes: Iterable[str]) -> None:
-    """What is tried out here is no feedback of clinicians: it stays out of the metrics."""
 
 
 def has_content() -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -170,7 +170,7 @@ class Calls:
 
     def call(self, service_id: str) -> Response:
         """POST /cds-services/{id}"""
-        with self.site.limit.admit(request.environ), self.site.memory.call() as held:
+        with self.site.limit.admit(request.environ), self.site.metrics.in_work(), self.site.memory.call() as held:
             return self.answered(service_id, time.monotonic() - request.environ.get(WAITED, 0.0), held)
 
     def answered(self, service_id: str, arrived: float, held: HeldMemory) -> Response:
@@ -220,10 +220,10 @@ class Calls:
 
     def feedback(self, service_id: str) -> Response:
         """POST /cds-services/{id}/feedback"""
-        with self.site.limit.admit(request.environ):
+        with self.site.limit.admit(request.environ), self.site.metrics.in_work():
             known(service_id)
             client = self.caller(f"/cds-services/{service_id}/feedback")
-            feedback = FeedbackStore(self.site.store, self.site.clock, self.site.log, self.site.metrics.feedback)
+            feedback = FeedbackStore(self.site.store, self.site.clock, self.site.log, self.site.metrics)
             if self.site.store is None:
                 raise Refused(404, NOT_KEPT)
             with self.site.memory.call() as held:
@@ -295,10 +295,6 @@ def logged(hook_request: HookRequest, found: Evaluation) -> dict[str, object]:
 # Feedback
 
 
-def uncounted(_client: str, _outcomes: Iterable[str]) -> None:
-    """Nobody counts."""
-
-
 @dataclass(frozen=True, slots=True)
 class FeedbackStore:
     """Takes feedback. `store` is None where nothing is kept."""
@@ -306,7 +302,7 @@ class FeedbackStore:
     store: DecisionStore | None
     clock: Callable[[], datetime]
     log: FilteringBoundLogger
-    count: Callable[[str, Iterable[str]], None] = uncounted  # of a client, the outcomes: for the metrics
+    metrics: Measures = field(default_factory=NotMeasured)
 
     def take(self, body: bytes, service: str, client: ClientConfig) -> Response:
         """The answer to feedback of a client that is known, about cards of that service."""
@@ -328,10 +324,11 @@ class FeedbackStore:
         try:
             self.store.save_feedback(client, list(records), milliseconds(now))
         except StoreDown as error:
+            self.metrics.feedback_not_kept(len(given))
             self.log.error("feedback not stored", client=client, service=service, items=len(given), why=error.why)
             wait = COME_AGAIN if isinstance(error, StoreBusy) else STORE_DOWN_WAIT
             raise Refused(503, NOT_STORED, headers={"Retry-After": wait}) from None
-        self.count(client, [each.outcome for each in given])
+        self.metrics.feedback(client, [each.outcome for each in given])
         self.note(service, client, given)
         if batch.refused:
             why = [f"{fault.path}: {fault.keyword}" for fault in batch.faults]

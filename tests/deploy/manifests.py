@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+CHART = DEPLOY / "chart"
 CALLS, METRICS = 8000, 9464
 Yaml = dict[str, Any]
 
@@ -21,19 +21,13 @@ def compose() -> Yaml:
     return json.loads(json.dumps(yaml.safe_load((DEPLOY / "compose.yaml").read_text())))
 
 
-def documents() -> Iterator[Yaml]:
-    """Every Kubernetes object."""
-    for file in MANIFESTS:
-        yield from yaml.safe_load_all(file.read_text())
+def of_kind(objects: Iterable[Yaml], kind: str) -> list[Yaml]:
+    return [each for each in objects if each["kind"] == kind]
 
 
-def of_kind(kind: str) -> list[Yaml]:
-    return [each for each in documents() if each["kind"] == kind]
-
-
-def pods() -> list[Yaml]:
+def pods(objects: Iterable[Yaml]) -> list[Yaml]:
     """The pod specifications, whatever makes the pods."""
-    return [each["spec"]["template"]["spec"] for each in documents() if "template" in each.get("spec", {})]
+    return [each["spec"]["template"]["spec"] for each in objects if "template" in each.get("spec", {})]
 
 
 def labels(pod_maker: Yaml) -> dict[str, str]:

@@ -15,7 +15,7 @@ from cds_service.auth.clients import ClientsFile, load_clients
 from cds_service.cdshooks.registry import BY_SERVICE_ID
 from cds_service.cdshooks.schemas import schema_of
 from cds_service.cli import main
-from tests.deploy.manifests import DEPLOY, of_kind
+from tests.deploy.manifests import DEPLOY
 from tests.hooks.tokens import jwks
 
 TEXTS = {path.stem: path.read_text() for path in (DEPLOY / "ehr").glob("*.md")}
@@ -53,12 +53,6 @@ def test_the_clients_toml_of_each_page_is_accepted(page: str, tmp_path: Path):
     (tmp_path / "clients.toml").write_text(text)
     (client,) = load_clients(tmp_path / "clients.toml").all
     assert client.bases
-
-
-def test_what_kubernetes_is_given_as_clients_is_accepted(tmp_path: Path):
-    (text,) = [each["data"]["clients.toml"] for each in of_kind("ConfigMap") if "clients.toml" in each["data"]]
-    (tmp_path / "clients.toml").write_text(text)
-    assert load_clients(tmp_path / "clients.toml").all
 
 
 def test_the_example_of_all_that_can_be_said_is_of_the_right_shape():

@@ -12,7 +12,7 @@ from click import Context, Group
 from cds_service.cli import main
 from cds_service.settings import PREFIX, Settings, SettingsError, load_settings
 from tests.deploy.image import DOCKERFILE, stages
-from tests.deploy.manifests import CALLS, DEPLOY, METRICS, ROOT, compose, documents, of_kind, pods
+from tests.deploy.manifests import CALLS, DEPLOY, METRICS, ROOT, compose
 
 NOT_OURS = {"target", "__pycache__", "secrets", "clients"}
 ELSEWHERE = {"CDS_FHIR_TOKEN"}  # of one command, not of the service
@@ -56,14 +56,16 @@ def code(text: str) -> list[str]:
 
 def test_what_containers_start_exists():
     command(stages(DOCKERFILE.read_text())[-1].said("CMD").replace('"', "").strip("[]").split(", ")[:1])
-    for started in [*(pod["containers"][0]["args"] for pod in pods()), compose()["services"]["upgrade"]["command"]]:
-        command(started)
+    command(compose()["services"]["upgrade"]["command"])
+    for args in re.findall(
+        r"args: \[([a-z, ]+)", "".join(path.read_text() for path in DEPLOY.glob("chart/templates/*.yaml"))
+    ):
+        command(args.strip(" ,").split(", "))
 
 
 def test_the_ports_agree_everywhere():
     service = compose()["services"]["service"]
-    (settings,) = [each["data"] for each in of_kind("ConfigMap") if each["metadata"]["name"] == "b12-cds"]
-    assert service["environment"]["CDS_METRICS_PORT"] == settings["CDS_METRICS_PORT"] == str(METRICS)
+    assert service["environment"]["CDS_METRICS_PORT"] == str(METRICS)
     last = stages(DOCKERFILE.read_text())[-1]
     assert last.said("EXPOSE") == str(CALLS)
     assert f'"--port", "{CALLS}"' in last.said("CMD")
@@ -79,11 +81,10 @@ def test_where_the_image_writes_there_is_memory():
 
 
 def test_the_settings_of_the_containers_are_accepted(tmp_path: Path, monkeypatch):
-    (settings,) = [each["data"] for each in of_kind("ConfigMap") if each["metadata"]["name"] == "b12-cds"]
-    for values in (settings, compose()["services"]["service"]["environment"]):
-        for name, value in (values | {"CDS_SECRETS_DIR": str(tmp_path)}).items():
-            monkeypatch.setenv(name, value)
-        assert load_settings().workers == 2
+    values = compose()["services"]["service"]["environment"] | {"CDS_SECRETS_DIR": str(tmp_path)}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().workers == 2
 
 
 def test_a_secret_is_read_from_its_file_and_the_environment_goes_first(tmp_path: Path, monkeypatch):
@@ -113,11 +114,3 @@ def test_no_secret_and_no_registry_is_in_it(path: Path):
 
 def test_the_folders_for_secrets_are_not_checked_in():
     assert not [name for name in CHECKED_IN if name.startswith(("deploy/secrets/", "deploy/clients/"))]
-
-
-def test_the_version_of_the_image_is_the_services():
-    from cds_service import __version__
-
-    images = {container["image"] for pod in pods() for container in pod["containers"]}
-    assert images == {f"b12-cds:{__version__}"}
-    assert [each for each in documents() if each["kind"] == "Deployment"]

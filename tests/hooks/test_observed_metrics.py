@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
@@ -124,12 +125,23 @@ def test_refusals_feedback_and_parts_are_counted():
     for status in (401, 401, 503, 999):
         measures.refused(status)
     measures.feedback("ward", ["accepted", "overridden", "accepted"])
+    measures.feedback_not_kept(3)
     measures.parts(read=0.001, decide=0.3)
     told = counted(measures)
+    assert told["feedback_not_kept_total",] == 3
     assert (told["refused_total", "401"], told["refused_total", "503"], told["refused_total", "other"]) == (2, 1, 1)
     assert told["feedback_total", "ward", "accepted"] == 2
-    assert told["part_seconds_bucket", "0.25", "decide"] == 0
+    assert told["part_seconds_bucket", "0.2", "decide"] == 0
     assert told["part_seconds_bucket", "0.5", "decide"] == 1
+
+
+def test_what_is_in_work_is_counted_while_it_is_and_not_after_it_failed():
+    measures = metrics()
+    with measures.in_work(), measures.in_work():
+        assert counted(measures)["calls_in_work",] == 2
+    with pytest.raises(ZeroDivisionError), measures.in_work():
+        raise ZeroDivisionError
+    assert counted(measures)["calls_in_work",] == 0
 
 
 def test_how_the_store_and_the_content_stand_is_looked_at():

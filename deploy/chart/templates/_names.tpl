@@ -1,0 +1,55 @@
+{{/* What selects the pods of the service. */}}
+{{- define "b12-cds.service-labels" -}}
+app.kubernetes.io/name: b12-cds
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: service
+{{- end }}
+
+{{/* What every object carries. */}}
+{{- define "b12-cds.labels" -}}
+app.kubernetes.io/name: b12-cds
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* Names begin with the release's: two installations in one namespace do not disturb each other. */}}
+{{- define "b12-cds.name" -}}
+{{- if contains "b12-cds" .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-b12-cds" (.Release.Name | trunc 32 | trimSuffix "-") }}{{ end }}
+{{- end }}
+
+{{- define "b12-cds.image" -}}
+{{- with .Values.image }}{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}{{ end }}
+{{- end }}
+
+{{/* Of every pod: a fixed user that is not root. */}}
+{{- define "b12-cds.pod-security" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{/* Of every container: the root is read-only, and nothing is allowed. */}}
+{{- define "b12-cds.container-security" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* Where the files of the Secret are, as settings. */}}
+{{- define "b12-cds.secret-settings" -}}
+CDS_SECRETS_DIR: /run/secrets/b12-cds
+CDS_STORE_KEYS: /run/secrets/b12-cds/store_keys
+{{- end }}

@@ -1,0 +1,24 @@
+"""Every series that the service can have, asked of its own registry."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from cds_service.metrics import About, Looks, Metrics, Names
+from cds_service.store.records import StoreState
+
+ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}  # of what is scraped
+
+
+@cache
+def counted() -> dict[str, set[str]]:
+    """Every series that the service can have, without its prefix, with the names of its labels."""
+    one = frozenset(["x"])
+    metrics = Metrics(Names(one, one, one, one), About("1", "2", one, lambda: False))
+    Looks(metrics.registry, metrics._about, metrics._lost, lambda: StoreState(True, "", 0, 0))
+    return {
+        name.removeprefix("b12_cds_"): set(metric._labelnames)
+        for metric, names in metrics.registry._collector_to_names.items()
+        for name in names
+        if name.endswith(ENDINGS[metric._type])
+    }
