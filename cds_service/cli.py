@@ -258,6 +258,20 @@ def doctor(url: str, site: Path | None, **options: Any) -> None:
         refuse(f"doctor: {error}", error.code)
 
 
+@main.command()
+def mcp() -> None:
+    """Answer programs that speak the Model Context Protocol, on standard input and output: one tool, assess_b12."""
+    from .api import config_of
+    from .commands.mcp import NoExtra, build_server
+
+    settings = read_settings()
+    try:
+        server = build_server(guarded(config_of, settings), lambda: today(settings.zone))
+    except NoExtra as error:
+        refuse(str(error))
+    server.run("stdio")
+
+
 def read_settings(**given: Any) -> Settings:
     from .settings import load_settings
 

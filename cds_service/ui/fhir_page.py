@@ -17,12 +17,13 @@ from uuid import uuid4
 import msgspec
 from flask import render_template, request
 
+from cds_service.cdshooks.bundle_call import resource_of
 from cds_service.fetching import Fetch, FetchFailed
 
 from .client import PageCall, PageClient
 from .evidence import AnswerView
 from .frame import sent_form
-from .request_json import Json, resource_of
+from .request_json import Json
 
 MOST = 20
 LONGEST_NAME, LONGEST_BASE = 100, 500

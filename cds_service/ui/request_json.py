@@ -15,12 +15,13 @@ from uuid import uuid4
 
 import msgspec
 
+from cds_service.cdshooks.bundle_call import BundleRefused, Extent, call_of_bundle, reference_to, resource_of
 from cds_service.cdshooks.faults import BadRequest
 from cds_service.cdshooks.requests import HookRequest, named_hook, read_request
-from cds_service.fhir import templates
 from cds_service.web.messages import Refused
 
 Json = dict[str, Any]
+WHOLE = Extent(complete=True)  # who pastes a record shows all that is to be judged
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 
@@ -143,16 +144,6 @@ def no_number(_: str) -> Any:
     raise ValueError("NaN and Infinity are no JSON")
 
 
-def resource_of(entry: Any) -> Json:
-    """The resource of an entry; {} for an entry that is none."""
-    found = entry.get("resource") if isinstance(entry, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def reference_to(resource: Json) -> str:
-    return f"{resource.get('resourceType')}/{resource.get('id')}"
-
-
 ALLOWED = "allowed is a CDS Hooks request, or a FHIR Bundle that holds one Patient and what belongs to it, as JSON"
 
 
@@ -167,51 +158,8 @@ def request_of(body: bytes, prefetch: Mapping[str, str]) -> bytes:
     if "hook" in told:
         return body
     try:
-        return ENCODER.encode(from_bundle(told, prefetch))
+        return ENCODER.encode(call_of_bundle(told, prefetch, WHOLE))
+    except BundleRefused as error:
+        raise Refused(400, str(error)) from None
     except (ValueError, RecursionError):
         raise Refused(400, f"What was pasted cannot be written down again; {ALLOWED}") from None
-
-
-def from_bundle(bundle: Json, prefetch: Mapping[str, str]) -> Json:
-    """The patient-view call of a client that found in the Bundle what our templates ask for."""
-    entries = bundle.get("entry")
-    resources = [each for each in map(resource_of, entries if isinstance(entries, list) else ()) if each]
-    patients = [each for each in resources if each.get("resourceType") == "Patient"]
-    if len(patients) != 1 or not isinstance(patients[0].get("id"), str):
-        raise Refused(400, f"The Bundle holds {len(patients)} Patients that can be read; {ALLOWED}, with an id")
-    return {
-        "hook": "patient-view",
-        "hookInstance": str(uuid4()),
-        "context": {"userId": "Practitioner/example", "patientId": patients[0]["id"]},
-        "prefetch": {key: found(resources, template) for key, template in prefetch.items()},
-    }
-
-
-def found(resources: list[Json], template: str) -> Json:
-    """What a server would find for a template: the resource that is read, or a searchset."""
-    kind, codes = templates.resource_type(template), templates.codes(template)
-    matches = [each for each in resources if each.get("resourceType") == kind]
-    if templates.is_read(template):
-        return matches[0]
-    matches = [each for each in matches if not codes or codes.intersection(codes_of(each))]
-    entries = [{"resource": each, "search": {"mode": "match"}} for each in matches]
-    wanted = {reference for each in matches for reference in medication_of(each)}
-    entries += [{"resource": each, "search": {"mode": "include"}} for each in resources if reference_to(each) in wanted]
-    bundle: Json = {"resourceType": "Bundle", "type": "searchset", "total": len(matches)}
-    return bundle | {"entry": entries} if entries else bundle
-
-
-def codes_of(resource: Json) -> Iterator[str]:
-    """Its codes, however odd the rest of it is."""
-    code = resource.get("code")
-    codings = code.get("coding") if isinstance(code, dict) else None
-    for each in codings if isinstance(codings, list) else ():
-        if isinstance(each, dict) and isinstance(each.get("code"), str):
-            yield each["code"]
-
-
-def medication_of(resource: Json) -> Iterator[Any]:
-    """The reference to its Medication."""
-    reference = resource.get("medicationReference")
-    if isinstance(reference, dict) and isinstance(reference.get("reference"), str):
-        yield reference["reference"]
