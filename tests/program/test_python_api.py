@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+from dataclasses import fields
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from cds_service.api import DataMissing, Extent, RecordRefused, evaluate_record
+from cds_service.api import DataMissing, Extent, RecordAnswer, RecordRefused, evaluate_record
 from tests.golden import DAY, patients, record
 from tests.hooks.living import PATIENT, b12, problem
 
 WHOLE = Extent(complete=True)
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "from-a-program.md"
 
 
 def bundle(*resources: dict, **more: object) -> dict:
@@ -137,6 +141,20 @@ def test_a_record_that_is_too_large_or_too_deep_is_refused(monkeypatch):
 def test_the_settings_of_the_service_count(monkeypatch):
     monkeypatch.setenv("CDS_PATHWAY", "us-aafp")
     assert evaluate_record(DEFICIENT, DAY, extent=WHOLE).pathway == "us-aafp"
+
+
+def test_the_example_of_the_document_runs_and_prints_what_it_says(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(code, PAGE.name, "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "confirmed"
+    assert any(line.startswith("interpret/deficient | NICE guideline NG239") for line in lines)
+    assert lines[-1] == "('b12',)"
+
+
+def test_every_part_of_the_answer_is_in_the_document():
+    text = PAGE.read_text(encoding="utf-8")
+    assert [each.name for each in fields(RecordAnswer) if f"`{each.name}`" not in text] == []
 
 
 @pytest.mark.parametrize("patient", patients())
