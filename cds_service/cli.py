@@ -1,4 +1,4 @@
-"""The command line: `b12-cds demo | serve | explain | check | table | prefetch | doctor | feedback | replay | store`.
+"""The command line: `b12-cds demo | serve | explain | check | table | prefetch | doctor | export | feedback | ...`.
 
 What is imported here at the top is little, so that a signal during a slow start already ends the service well.
 """
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 PORT = 8000
-LAZY = ("examples", "feedback", "replay", "sandbox", "store", "watch")  # commands that have a module of their own
+# commands that have a module of their own
+LAZY = ("examples", "export", "feedback", "replay", "sandbox", "store", "watch")
 Parameters = ParamSpec("Parameters")
 Made = TypeVar("Made")
 UNUSABLE, WOULD_BE_412 = 2, 3  # exit codes

@@ -70,6 +70,7 @@ def go() -> bool:
 NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "java": ("Java 17 or newer with its compiler (javac)", program("javac")),
     "maven": ("Maven (mvn)", program("mvn")),
+    "npm": ("Node.js 20 or newer with npm", program("npm")),
     "corpora": ("CORPUS_DIR set to the folder of test corpora", corpora),
     "wheel": ("the installed wheel (python3 tests/run.py)", wheel),
     "packages": ("a package registry that pip reaches", package_registry),

@@ -1,0 +1,54 @@
+"""Generated patients: parts of the shipped vignettes, which lie on either side of each limit, put together anew."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+
+from tests.api import Content, Vignette, shipped_vignettes
+
+PARTS = ("lab", "problem", "medicine", "allergy", "order")
+LOST = ("unavailable", "incomplete")
+SEED = 20260315
+
+
+def plain_vignettes(pathway: str) -> list[Vignette]:
+    """The vignettes of a pathway about an open chart, without a site's folder."""
+    found = [each for name, each in shipped_vignettes().items() if name.startswith(f"{pathway}/")]
+    return [each for each in found if each.hook == "patient-view" and not each.overlay]
+
+
+def generated(content: Content, pathway: str, count: int) -> Iterator[Vignette]:
+    """So many patients, always the same."""
+    chance = random.Random(f"{SEED} {pathway}")
+    vignettes = plain_vignettes(pathway)
+    for number in range(count):
+        yield mixed(chance, vignettes, number)
+
+
+def mixed(chance: random.Random, vignettes: list[Vignette], number: int) -> Vignette:
+    """One patient of one to three vignettes: most of the parts of the first, some of the others', some moved."""
+    first, *others = chance.sample(vignettes, chance.choice((1, 2, 2, 3)))
+    told = {key: value for key, value in first.told.items() if key not in (*PARTS, *LOST)}
+    for name in LOST:
+        if name in first.told and chance.random() < 0.5:
+            told[name] = first.told[name]
+    for part in PARTS:
+        entries = [each for each in first.told.get(part, ()) if chance.random() < 0.85]
+        for other in others:
+            entries += [each for each in other.told.get(part, ()) if chance.random() < 0.5]
+        told[part] = [moved(chance, each) for each in entries]
+    return replace(first, name=f"generated-{number}", told=told, expect={})
+
+
+def moved(chance: random.Random, entry: dict[str, object]) -> dict[str, object]:
+    """The entry without its id; now and then on another day, or with another number."""
+    found = {key: value for key, value in entry.items() if key != "id"}
+    if "days_ago" in found and chance.random() < 0.2:
+        found["days_ago"] = chance.choice((0, 1, 6, 29, 90, 91, 120, 365, 366, 800))
+    if "value" in found and chance.random() < 0.2:
+        found["value"] = (Decimal(str(found["value"])) * chance.choice((Decimal("0.5"), Decimal("1.5"), 2))).normalize()
+        found["value"] = Decimal(format(found["value"], "f"))
+    return found
