@@ -19,6 +19,7 @@ AT_MOST = 300.0  # seconds for one command
 PROGRAM = Path(sys.executable).parent / "b12-cds"
 # what lies at the top and is shipped inside the package
 SHIPPED = ("cards", "fixtures/patients", "fixtures/sites")
+CHECKLIST = "docs/protocol-checklist.md"
 VIGNETTES = "cds_service/fixtures/vignettes.zip"
 
 
@@ -37,7 +38,7 @@ def should_be_packaged() -> dict[str, str]:
     expected = contents(ROOT / "cds_service")
     for folder in SHIPPED:
         expected |= {f"{folder}/{name}": value for name, value in contents(ROOT / folder).items()}
-    return expected
+    return expected | {CHECKLIST: digest((ROOT / CHECKLIST).read_bytes())}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_what_is_tested_is_the_wheel_of_this_checkout():
     assert installed == should_be_packaged()
 
 
-@pytest.mark.parametrize("folder", ["cards", "fixtures"])
+@pytest.mark.parametrize("folder", ["cards", "docs", "fixtures"])
 def test_no_second_copy_lies_in_the_checkout(folder):
     assert not (ROOT / "cds_service" / folder).exists()
 
