@@ -81,6 +81,8 @@ def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     add_routes(app, add_observation(app, site, measured=bool(settings.metrics_port)))
     if shows_pages(settings):
         add_what_people_see(app, settings, site, content)
+    if clients is not None and any(client.smart for client in clients.all):
+        add_smart_launch(app, settings, site, clients, configs)
     settle_memory()
     return app
 
@@ -117,6 +119,16 @@ def add_what_people_see(app: Flask, settings: Settings, site: Site, content: Con
             return load_content(content.folder) if content.site.folder else content
 
         add_studio(app, Studio(ours, configured, client.today), site.limit)
+
+
+def add_smart_launch(
+    app: Flask, settings: Settings, site: Site, clients: Clients, configs: Mapping[str, ClientConfig]
+) -> None:
+    """The evidence view as a SMART app. Imported here, because a worker without one need not hold it."""
+    from .smart.pages import add_smart_pages, cookie_keys
+    from .smart.servers import record_systems
+
+    add_smart_pages(app, record_systems(clients.all, configs, site.log.log), site, cookie_keys(settings))
 
 
 def visitor(settings: Settings) -> str:
@@ -184,7 +196,9 @@ def client_config(settings: Settings, content: Content, client: Client | None = 
         if client is None:
             raise SettingsError(f"CDS_PATHWAY: no pathway of that name; allowed: {known}")
         raise SettingsError(f'CDS_CLIENTS: client "{client.name}" pathway: no pathway {name!r}; allowed: {known}')
-    options = {} if client is None else client.cards
+    options = {} if client is None else dict(client.cards)
+    if client is not None and client.smart is not None:
+        options["smart_launch"] = f"{client.issuer.base_url}/smart/launch"
     config = ClientConfig(
         name="demo",
         content=content,

@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     store_url: str = Field("", repr=False)  # "": sqlite:///b12-cds.sqlite; in a demo a temporary file. Holds a password
     store_keys: Path | None = None
     store_days: int = Field(400, ge=0, le=36_500)  # 0: for ever
+    smart_keys: Path | None = None  # of the cookie of a SMART launch; needed where a client has [client.X.smart]
     override_days: int = Field(90, ge=0, le=3_650)  # 0: an override is not remembered
     accepted_days: int = Field(14, ge=0, le=3_650)
     watch_state: Path = Path("b12-cds-watch.sqlite")  # of `b12-cds watch`

@@ -16,6 +16,7 @@ from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -26,8 +27,10 @@ from ..content.typed import Shape, read
 from ..http.addresses import AddressRefused, Base, parse_base
 from ..settings import SettingsError
 from .keys import ALGORITHMS, KeySource, SigningKey, read_keys
+from .launching import SmartApp, SmartTable, app_of
+from .reading import Reading
 from .tokens import Issuer
-from .watching import Reading, Watch, WatchTable, watch_of
+from .watching import Watch, WatchTable, watch_of
 
 SANDBOX = "https://sandbox.cds-hooks.org"
 SANDBOX_KID = "44823f3d-0b01-4a6c-a80e-b9d3e8a7226f"  # its private half is public
@@ -94,6 +97,7 @@ class ClientTable(Shape, frozen=True, kw_only=True):
     rate: Annotated[int, Meta(ge=1, le=100_000)] = RATE
     ca_file: Text | None = None
     watch: WatchTable | None = None
+    smart: SmartTable | None = None
 
 
 class ClientsFile(Shape, frozen=True, kw_only=True):
@@ -137,6 +141,7 @@ class Client:
     rate: int = RATE
     ca_file: str | None = None
     watch: Watch | None = None
+    smart: SmartApp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +162,7 @@ def load_clients(path: Path) -> Clients:
         reader = _Reader(path, found.allow_sandbox, faults)
         clients = tuple(reader.client(name, table) for name, table in found.client.items())
         reader.check_issuers(clients)
+        reader.check_launches(clients)
     try:
         faults.raise_any()
     except ContentError as error:
@@ -226,16 +232,17 @@ class _Reader:
             once=table.jti == "once",
             rate=table.rate,
             ca_file=self.certificates(place, table.ca_file),
-            watch=None if table.watch is None else watch_of(table.watch, self.watching(place, bases)),
+            watch=None if table.watch is None else watch_of(table.watch, self.reading(f"{place} watch", bases)),
+            smart=None if table.smart is None else app_of(table.smart, self.reading(f"{place} smart", bases)),
         )
 
-    def watching(self, place: str, bases: tuple[FhirBase, ...]) -> Reading:
-        """What the table `watch` of a client is read with."""
+    def reading(self, place: str, bases: tuple[FhirBase, ...]) -> Reading:
+        """What a table of a client is read with that has a module of its own."""
 
         def file(where: str, name: str) -> Path | None:
             return self.named_file(where, name, Path.is_file, "a file")
 
-        return Reading(f"{place} watch", bases, self.base, file, self.faults)
+        return Reading(place, bases, self.base, file, self.faults)
 
     def silent_until(self, place: str, table: ClientTable) -> date | None:
         """The last day of a client's silent mode, with quotation marks or without; None if nobody has said."""
@@ -346,3 +353,19 @@ class _Reader:
             other = by_issuer.setdefault(client.issuer.iss, client.name)
             if other != client.name:
                 self.faults.add(f'{self.file} client "{client.name}" iss', f'is that of client "{other}" too')
+
+    def check_launches(self, clients: tuple[Client, ...]) -> None:
+        """A launch names a FHIR base and nothing else: it must be clear whose it is."""
+        by_base: dict[Base, str] = {}
+        for client in (each for each in clients if each.smart):
+            place = f'{self.file} client "{client.name}" smart'
+            if urlsplit(client.issuer.base_url).path:
+                self.faults.add(place, "needs a public_base_url without a path: the pages of the view lie at its root")
+            for each in client.bases:
+                other = by_base.setdefault(each.base, client.name)
+                if other != client.name:
+                    self.faults.add(place, f'can be launched from a FHIR base of client "{other}" too: whose launch it '
+                                    "is could not be said")  # fmt: skip
+                if len(each.tenants) > 1:
+                    self.faults.add(place, "can be launched from a FHIR base of several tenants; give each a base of "
+                                    "its own")  # fmt: skip

@@ -6,26 +6,21 @@ base that the client has anyway, with a token of its own (SMART Backend Services
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 import msgspec
-from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 from msgspec import Meta
 
-from ..content.faults import Faults
 from ..content.shapes import LabKey
 from ..content.typed import Shape
 from ..http.addresses import Base
-from .keys import ALGORITHMS
+from .reading import Reading, algorithm_of, private_key
 
 Text = Annotated[str, Meta(pattern=r"\S")]
 OWNER = r"^(Organization|Practitioner|PractitionerRole|CareTeam|HealthcareService|Device)/[A-Za-z0-9.-]{1,64}$"
 SCOPES = "system/*.rs system/Task.cu"
-SIGNING = ("RS384", "ES384")  # what SMART Backend Services asks servers to take
 
 
 class WatchTable(Shape, frozen=True, kw_only=True):
@@ -82,29 +77,6 @@ class Watch:
     credentials: Credentials | None  # None: the base may be called without a token
 
 
-class ListedBase(Protocol):
-    """A FHIR base that the client has."""
-
-    @property
-    def base(self) -> Base: ...
-    @property
-    def anonymous(self) -> bool: ...
-    @property
-    def private(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a watch table is read with: where it stands, its client's bases, and how its client's file names addresses
-    and files."""
-
-    place: str
-    bases: Sequence[ListedBase]
-    base: Callable[[str, str], Base | None]
-    file: Callable[[str, str], Path | None]
-    faults: Faults
-
-
 def watch_of(table: WatchTable, reading: Reading) -> Watch | None:
     """What the table means; None where its base is no address. Every fault is noted, and then nothing starts."""
     place, faults = reading.place, reading.faults
@@ -154,25 +126,3 @@ def credentials_of(table: WatchTable, reading: Reading) -> Credentials | None:
     if url is None or key is None:
         return None
     return Credentials(table.client_id, key, algorithm_of(key), table.token_url, table.scopes)
-
-
-def private_key(file: Path, place: str, faults: Faults) -> ECKey | RSAKey | None:
-    """The private key of a file, as one JSON Web Key with a kid; None with its fault. The fault quotes nothing."""
-    allowed = f"allowed: one private JSON Web Key with a kid, for {' or '.join(SIGNING)}"
-    try:
-        told = msgspec.json.decode(file.read_bytes(), type=dict[str, str | list[str]])
-        key = (ECKey if told.get("kty") == "EC" else RSAKey).import_key(dict(told))
-    except (OSError, msgspec.DecodeError, JoseError, ValueError, TypeError):
-        faults.add(place, f"holds no key that can be read; {allowed}")
-        return None
-    if not key.is_private or not key.kid or not algorithm_of(key):
-        faults.add(place, f"holds a key that cannot be used; {allowed}")
-        return None
-    return key
-
-
-def algorithm_of(key: ECKey | RSAKey) -> str:
-    """The algorithm of SMART Backend Services that a key is for; "" for none."""
-    told = key.as_dict(private=False)
-    kind = (told["kty"], told.get("crv"))
-    return next((name for name in SIGNING if ALGORITHMS[name] == kind), "")

@@ -55,6 +55,8 @@ class CardOptions:
     further: str = DRAFTS  # the words for the rest
     replacing: str = UPDATE  # update | delete-and-create | create: how a clinician's own draft may be replaced
     sources: Mapping[str, Source] = field(default_factory=dict)  # what a row may rest on, and its card names
+    smart_launch: str = ""  # where the evidence view is launched as a SMART app; "": this client has none
+    smart_label: str = ""
     order_details: bool = True  # False: the client takes an item of its preference list, and nothing else of an order
 
 
@@ -123,7 +125,8 @@ def card_options(pathway: Pathway, approved: bool, **more: Any) -> CardOptions:
     )
     closing = "" if approved else pathway.messages["not-approved"]
     further = pathway.messages.get("further-suggestions", DRAFTS)
-    given = {"further": further, "sources": pathway.sources, **more}
+    smart_label = pathway.messages["smart-link"]
+    given = {"further": further, "sources": pathway.sources, "smart_label": smart_label, **more}
     return CardOptions(pathway.sources[pathway.card_source], reasons, closing, **given)
 
 
@@ -187,9 +190,18 @@ class _Layout:
             card["selectionBehavior"] = self.selection_behaviour(drafts)
         if options.override_reasons:
             card["overrideReasons"] = list(options.override_reasons)
-        if options.guideline.url:
-            card["links"] = [{**_named(options.guideline), "type": "absolute"}]
+        if links := self.links():
+            card["links"] = links
         return card
+
+    def links(self) -> list[Json]:
+        """The guideline; and the evidence view, to which a client that launches it says from which call it comes."""
+        options = self.options
+        links = [{**_named(options.guideline), "type": "absolute"}] if options.guideline.url else []
+        if options.smart_launch:
+            links.append({"label": options.smart_label, "url": options.smart_launch, "type": "smart",
+                          "appContext": self.ids.hook_instance})  # fmt: skip
+        return links
 
     def detail(self, group: Sequence[Advice], rest: Sequence[Draft], cut: bool) -> str:
         """All that the group says, and who has approved it. An advice without a card of its own keeps its summary."""

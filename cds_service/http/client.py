@@ -227,7 +227,7 @@ class _Call:
         except FetchFailed as failed:
             return None, failed, False
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            return None, *_told(error, self._server)
+            return None, *in_our_words(error, self._server)
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         """The decoded body, as long as it stays within its bytes and its time."""
@@ -248,7 +248,7 @@ class _Call:
                 raise FetchFailed("the answers are too large together")
 
 
-def _told(error: Exception, server: str) -> tuple[FetchFailed, bool]:
+def in_our_words(error: Exception, server: str) -> tuple[FetchFailed, bool]:
     """A library's error in our words, and whether a second try may help."""
     causes = list(_causes(error))
     if any(isinstance(cause, AddressNotAllowed) for cause in causes):

@@ -123,6 +123,17 @@ class History(Protocol):
         """When a suggestion of this order was last accepted for this patient, by anybody, if not long ago."""
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierCall:
+    """A call that the store has, and whether it was about one of the patients in question."""
+
+    at: str  # ISO 8601, UTC
+    hook: str
+    label: str
+    rows: tuple[str, ...]
+    same_patient: bool
+
+
 class NoHistory:
     """Nothing is remembered: no store, or one that did not answer."""
 
@@ -166,6 +177,10 @@ class DecisionStore(Protocol):
 
     def records_of_call(self, hook_instance: str) -> list[dict[str, Any]]:
         """What is stored of that call (`store.maintenance`), for a person who tries the service; else StoreDown."""
+
+    def earlier_call(self, hook_instance: str, parties: Sequence[CallParties]) -> EarlierCall | None:
+        """The newest decision of that call by the client of `parties`, who are one patient as the client may have named
+        him; None where the store has none, or nobody can say any more whose it was. Else StoreDown."""
 
     def state(self) -> StoreState:
         """How it is. Never waits longer than 200 ms."""

@@ -28,7 +28,16 @@ from .executor import MOST_LATE, Executor, Operation
 from .history import HistoryQuery, Span, note_answers, write_feedback
 from .maintenance import records_of_call
 from .pseudonyms import Keys
-from .records import CallParties, DecisionRecord, FeedbackRecord, History, NoHistory, StoreDown, StoreState
+from .records import (
+    CallParties,
+    DecisionRecord,
+    EarlierCall,
+    FeedbackRecord,
+    History,
+    NoHistory,
+    StoreDown,
+    StoreState,
+)
 from .rows import digest, insert_of
 from .tables import check, seen_token, version_of
 from .writer import RETRY_FOR, Upkeep, Writer
@@ -119,6 +128,18 @@ class Store:
         return self._executor().run(
             lambda connection: [each for name in dict.fromkeys(names) for each in records_of_call(connection, name)],
             RECORDS,
+        )
+
+    def earlier_call(self, hook_instance: str, parties: Sequence[CallParties]) -> EarlierCall | None:
+        clients = {each.client for each in parties}
+        found = [each for each in self.records_of_call(hook_instance) if each["client"] in clients]
+        known = [(each, key) for each in found if (key := self._keys.find(each["key"])) is not None]
+        if not known:
+            return None
+        of_patient = [each for each, key in known if each["patient"] in {key.patient(who) for who in parties}]
+        newest = (of_patient or [each for each, _ in known])[-1]
+        return EarlierCall(
+            newest["at"], newest["hook"], newest["label"], tuple(newest["rows"]), same_patient=bool(of_patient)
         )
 
     def state(self) -> StoreState:

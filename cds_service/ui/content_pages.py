@@ -24,7 +24,7 @@ from cds_service.content.valuesets import KINDS, USES_IN_WORDS, unchanged, value
 from cds_service.web.messages import Refused
 
 from .findings_sheet import findings_sheet
-from .frame import as_html, as_one_line, linked_head, shown
+from .frame import GRADES, as_html, as_one_line, linked_head, shown
 
 EXAMPLE, EXAMPLE_FOLDER = "example", "ruh-bath"
 
@@ -53,13 +53,6 @@ class Contents:
             plain = self._contents[""]
             self._ours = load_content(plain.folder) if plain.site.folder else plain
         return self._ours
-
-
-EVIDENCE = {
-    "primary": "compared with the publication itself",
-    "secondary": "from a digest of the publication; its own words are still to be compared",
-    "design": "our own decision, or general knowledge: no publication says so",
-}
 
 
 def add_content_pages(app: Flask, contents: Mapping[str, Content], today: Callable[[], date]) -> None:
@@ -92,7 +85,7 @@ class ContentPages:
         pathways = [(each, every_sheet(content, each)) for each in content.pathways.values()]
         counts = value_sets(content)
         codes = sum(each.count for each in counts.values())
-        return self.page("content.html", pathways=pathways, sets=len(counts), codes=codes, evidence=EVIDENCE,
+        return self.page("content.html", pathways=pathways, sets=len(counts), codes=codes, evidence=GRADES,
                          overdue=content.review_by < self.today())  # fmt: skip
 
     def pathway(self, pathway: str) -> str:
@@ -114,7 +107,7 @@ class ContentPages:
         if not chosen:
             raise Refused(404, f"there is no such table; known: {', '.join(each.id for each in every)}")
         return self.page("content_tables.html", pathway=pathway, every=every, chosen=chosen, name=name,
-                         evidence=EVIDENCE, picture=Markup(picture(pathway)))  # fmt: skip  # noqa: S704  every word in it is escaped
+                         evidence=GRADES, picture=Markup(picture(pathway)))  # fmt: skip  # noqa: S704  every word in it is escaped
 
     def value_sets(self) -> str:
         """GET /content/value-sets"""

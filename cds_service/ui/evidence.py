@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
+from flask import Flask, current_app
 from markupsafe import Markup
 
 from cds_service.cdshooks.client_config import ClientConfig
@@ -26,7 +27,7 @@ from cds_service.web.messages import missing, response_to
 from .charts import Course, course
 from .client import AnsweredCall
 from .examples import Example
-from .frame import MARKDOWN, written
+from .frame import GRADES, MARKDOWN, written
 from .limits_behind import Limit, compared_with, is_too_large, limits_behind
 from .patient import Subject, subject_of
 from .tray import OrderDraft
@@ -497,3 +498,15 @@ def indicator(name: str) -> tuple[str, str]:
 def markdown(text: str) -> Markup:
     """A card's detail as HTML: Markdown without HTML of its own."""
     return Markup(MARKDOWN.render(text))  # noqa: S704  markdown-it escapes all but its own tags
+
+
+def has_content() -> bool:
+    """Are the content pages there to link to?"""
+    return "content_sheet" in current_app.view_functions
+
+
+def add_evidence(app: Flask) -> None:
+    """What the templates of cards and evidence use, beside the frame of all pages."""
+    app.add_template_filter(markdown, "markdown")
+    app.add_template_filter(written, "day")
+    app.jinja_env.globals.update(indicator=indicator, grades=GRADES, has_content=has_content)

@@ -8,13 +8,13 @@ from: with `no-referrer` it sends `Origin: null`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, make_response, render_template, request, url_for
+from flask import Flask, Response, current_app, g, make_response, render_template, request, url_for
 from jinja2 import FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
@@ -60,9 +60,10 @@ LARGEST_FORM = 5_000_000  # bytes: a person pastes no more
 HERE = Path(__file__).parent
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 HTML = "text/html"
+UNFRAMED = "frame-ancestors 'none'"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    f"connect-src 'self'; form-action 'self'; base-uri 'none'; {UNFRAMED}",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -70,6 +71,11 @@ HEADERS = {
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+GRADES = {  # of evidence -> what it means
+    "primary": "compared with the publication itself",
+    "secondary": "from a digest of the publication; its own words are still to be compared",
+    "design": "our own decision, or general knowledge: no publication says so",
 }
 PAGES = (  # id, endpoint, what it is called
     ("playground", "playground", "Playground"),
@@ -102,7 +108,9 @@ class Static:
 
 
 def add_frame(app: Flask, demo: bool, playground: bool) -> None:
-    """The frame of all pages: to be added once, before them."""
+    """The frame of all pages, before them; a second time it changes nothing."""
+    if "static" in app.view_functions:
+        return
     app.jinja_loader = FileSystemLoader(HERE / "templates")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     files = {path.name: (path.read_bytes(), TYPES[path.suffix]) for path in (HERE / "static").iterdir()}
@@ -131,11 +139,21 @@ def linked_head(style: str) -> str:
     return "".join(f'<link rel="{kind}" href="{url_for("static", filename=name)}">' for kind, name in links)
 
 
+def allow_frames(origins: Sequence[str]) -> None:
+    """Let pages of these origins show the page that is answered now in a frame; nobody else may."""
+    g.frame_ancestors = tuple(origins)
+
+
 def harden(response: Response) -> Response:
     """Set the headers of every page: nothing that a page shows is cached."""
     if response.mimetype == HTML:
         response.headers.update(HEADERS)
         response.headers["Cache-Control"] = "no-store"
+        if origins := g.get("frame_ancestors", ()):
+            policy = HEADERS["Content-Security-Policy"].replace(UNFRAMED, f"frame-ancestors {' '.join(origins)}")
+            response.headers["Content-Security-Policy"] = policy
+            response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # a page that embeds only what says so
+            del response.headers["X-Frame-Options"]  # it can name no origin
     return response
 
 

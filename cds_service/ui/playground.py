@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from flask import Flask, Response, current_app, make_response, redirect, render_template, request, url_for
+from flask import Flask, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from cds_service.cdshooks.registry import HOOKS
@@ -26,12 +26,11 @@ from cds_service.web.calls import CallLimit, FeedbackStore
 from cds_service.web.messages import Refused
 
 from .client import AnsweredCall, PageCall, PageClient
-from .content_pages import EVIDENCE
-from .evidence import AnswerView, indicator, markdown
+from .evidence import AnswerView, add_evidence
 from .examples import Example, Examples, opened
 from .fhir_page import FhirPage
 from .form import ADDABLE, KEEP, Entered, Form, WrongField, add, builder, choices, choose_order, day_of, edit
-from .frame import add_frame, limited, sent_form, shown, written
+from .frame import add_frame, limited, sent_form, shown
 from .my_patient import BLANK, is_mine, offered, request_of_form
 from .patient import Rows, rows_of
 from .request_json import Tree, json_loads, request_of
@@ -340,11 +339,9 @@ def visit(form: Form) -> str:
 def add_pages(app: Flask, client: PageClient, limit: CallLimit, demo: bool, bases: tuple[str, ...]) -> None:
     """The frame, the playground, the example patients and the FHIR tab, which may call `bases`."""
     add_frame(app, demo, playground=True)
-    app.add_template_filter(markdown, "markdown")
-    app.add_template_filter(written, "day")
-    names = {"indicator": indicator, "grades": EVIDENCE, "default_pathway": client.pathway, "has_content": has_content}
-    names |= {"demo": demo, "services": {hook.id: hook.service_id for hook in HOOKS.values()}}
-    app.jinja_env.globals.update(names)
+    add_evidence(app)
+    services = {hook.id: hook.service_id for hook in HOOKS.values()}
+    app.jinja_env.globals.update(demo=demo, services=services, default_pathway=client.pathway)
     # What is tried out here is no feedback of clinicians: it stays out of the metrics.
     feedback_store = FeedbackStore(client.store, client.clock, client.log)
     pages = Playground(client, Examples(client.pathway, client.pathways), feedback_store, demo)
@@ -365,6 +362,3 @@ def add_pages(app: Flask, client: PageClient, limit: CallLimit, demo: bool, base
         app.add_url_rule(path, name, shown(limited(view, limit)), methods=[method])
 
 
-def has_content() -> bool:
-    """Are the content pages there to link to?"""
-    return "content_sheet" in current_app.view_functions
