@@ -93,10 +93,12 @@ def whose(ours: Content, theirs: Content, today: date, folder: str) -> Iterator[
         f"<code>{escape(ours.digest[:16])}…</code>. The hazards of the service "
         "itself are those of deploy/safety/hazard-log.md of this version.</p>"
     )
+    if theirs.approver:
+        yield f"<p>The folder names as approver {escape(theirs.approver)}, on {theirs.approved}.</p>"
 
 
 def hazards(lines: Iterable[str]) -> Iterator[str]:
-    """What must be answered before somebody signs, each with room for the answer."""
+    """What must be answered before somebody signs, each with space for the answer."""
     found = list(lines)
     yield "<h2>Open hazards: look at this before you sign</h2>"
     if not found:

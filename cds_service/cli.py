@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 import click
 
 from . import __version__
+from .commands.parameters import Day, Port
 
 if TYPE_CHECKING:
     from .cdshooks.client_config import ClientConfig
@@ -56,19 +57,6 @@ class LazyGroup(click.Group):
         command = getattr(import_module(f"cds_service.commands.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
-
-
-class Port(click.IntRange):
-    """A TCP port."""
-
-    def __init__(self) -> None:
-        super().__init__(1, 65535)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f"{value!r} is no port; allowed: a number from 1 to 65535", param, ctx)
 
 
 @click.group(cls=LazyGroup)
@@ -127,7 +115,7 @@ def serve(demo: bool, host: str, port: int, descriptor: int | None) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="REQUEST")
-@click.option("--as-of", "as_of", type=click.DateTime(["%Y-%m-%d"]), help="Judge as on this day (default: today).")
+@click.option("--as-of", "as_of", type=Day(), help="Judge as on this day (default: today).")
 @click.option("--pathway", help="Another pathway than CDS_PATHWAY.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--fetch", "fetching", is_flag=True, help="Read what is missing from the request's fhirServer.")

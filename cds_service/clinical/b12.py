@@ -237,7 +237,7 @@ for (tested, _family), (low_edge, high_edge) in BOUNDS.items():
 RULES.probe("b12_verify", "b12-verify-low", "b12", "below")
 of_driver(
     "b12_deficient",
-    "B12 is below the limit of deficiency, in the unit in which it was reported",
+    "B12 is below the limit of deficiency",
     lambda case, lab: case.band == "deficient",
 )
 of_driver("b12_grey", "B12 is between the two limits: uncertain", lambda case, lab: case.band == "grey")

@@ -24,8 +24,8 @@ def console(stream: Any = None) -> Console:
     """A console no wider than a person reads with ease. A sign that a terminal cannot show is a question mark."""
     if stream is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    plain = Console(file=stream, highlight=False)
-    return plain if plain.width <= WIDEST else Console(file=stream, highlight=False, width=WIDEST)
+    console = Console(file=stream, highlight=False)
+    return console if console.width <= WIDEST else Console(file=stream, highlight=False, width=WIDEST)
 
 
 def show_cards(out: Console, cards: Iterable[Json]) -> None:

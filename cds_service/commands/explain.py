@@ -28,7 +28,13 @@ def overlay_of(path: Path) -> Path | None:
     except OSError as error:
         raise CannotExplain(f"{path}: {error.strerror}") from None
     except (ContentError, ValueError, KeyError) as error:
-        raise CannotExplain(f"{path}: {' '.join(str(error).split())}") from None
+        raise CannotExplain(placed(path, error)) from None
+
+
+def placed(path: Path, error: Exception) -> str:
+    """What is wrong, in one line, with the file in which it is: a vignette's own faults begin with its name."""
+    text = " ".join(str(error).split()).removeprefix(f"{path.name} ")
+    return f"{path}: {text}"
 
 
 def read_saved(path: Path, content: Content) -> Saved:
@@ -50,7 +56,7 @@ def read_saved(path: Path, content: Content) -> Saved:
     except BadRequest as error:
         raise CannotExplain(f"{path}: {'; '.join(fault.text for fault in error.faults)}") from None
     except (VignetteError, ValueError, KeyError) as error:  # TOML that is no TOML, or names what we do not know
-        raise CannotExplain(f"{path}: {' '.join(str(error).split())}") from None
+        raise CannotExplain(placed(path, error)) from None
 
 
 def json_fault(body: bytes) -> str:

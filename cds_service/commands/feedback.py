@@ -76,7 +76,7 @@ def check_client(connection: Any, client: str) -> None:
     known = sorted(connection.scalars(union(select(decision.c.client), select(feedback.c.client))))
     if client not in known:
         allowed = ", ".join(known) or "none, the store is empty"
-        raise Unusable(f'--client: nothing is kept of a client "{client}"; allowed: {allowed}')
+        raise Unusable(f'--client: nothing is stored of a client "{client}"; allowed: {allowed}')
 
 
 def feedback_report_document(connection: Any, asked: Asked, content: Content) -> Json:

@@ -30,6 +30,7 @@ from ..evaluate import Evaluation
 from ..explanation import Saved, answer_saved
 from ..settings import Settings, SettingsError, load_settings
 from .explain import CannotExplain, overlay_of, read_saved
+from .parameters import Day
 from .site_check import printable
 
 Json = dict[str, Any]
@@ -240,7 +241,7 @@ Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--site", type=Folder, help="The folder laid over our content (default: CDS_SITE_DIR).")
 @click.option("--against-site", type=Folder, help="The folder laid over the other content (default: none).")
 @click.option("--pathway", default="", help="Ask all of them about this pathway (default: their own, CDS_PATHWAY).")
-@click.option("--as-of", "as_of", type=click.DateTime(["%Y-%m-%d"]), help="Judge all of them as on this day.")
+@click.option("--as-of", "as_of", type=Day(), help="Judge all of them as on this day.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def replay(folder: Path, as_of: datetime | None, as_json: bool, **asked: Any) -> None:
     """Answer the saved requests (JSON) and vignettes (TOML) below DIR by two contents, and print what changes.
@@ -311,8 +312,8 @@ def lines(made: Replay, found: list[Replayed], answers: int) -> Iterator[str]:
             for change in each.changes:
                 yield from change_lines(change)
     changed, unusable = sum(bool(each.changes) for each in found), sum(bool(each.fault) for each in found)
-    besides = f", {answers} recorded answers (*.response.json) were passed over" if answers else ""
-    yield f"\nRequests: {len(found)}. Changed: {changed}. Cannot be used: {unusable}{besides}."
+    passed_over = f", {answers} recorded answers (*.response.json) were passed over" if answers else ""
+    yield f"\nRequests: {len(found)}. Changed: {changed}. Cannot be used: {unusable}{passed_over}."
     counted = Counter(kind for each in found for kind in {change.kind for change in each.changes})
     if counted:
         yield "Requests by what changes: " + ", ".join(f"{kind} {number}" for kind, number in sorted(counted.items()))

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .parameters import Day
+
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from ..store.pseudonyms import Key
 
 UNUSABLE = 2  # exit code
-DAY = click.DateTime(["%Y-%m-%d"])
-NOTHING_KEPT = "CDS_STORE_URL is none: nothing is kept"
+DAY = Day()
+NOTHING_STORED = "CDS_STORE_URL is none: nothing is stored"
 
 
 class Unusable(click.ClickException):
@@ -71,8 +73,8 @@ def show(hook_instance: str, as_json: bool) -> None:
     from ..cdshooks.requests import log_name
     from ..store.maintenance import records_of_call
 
-    # A UUID is the same in small and in capital letters, and is kept as it was sent. Anything else is kept as its hash
-    # under a key of the store; before version 2 of the tables it was a plain one.
+    # A UUID is the same in small and in capital letters, and is stored as it was sent. Anything else is stored as its
+    # hash under a key of the store; before version 2 of the tables it was a hash without a key.
     settings = read_settings()
     names = [log_name(each) for each in (hook_instance, hook_instance.lower(), hook_instance.upper())]
     names += [key.opaque(name) for key in keys_in_file(settings) for name in names]
@@ -84,7 +86,7 @@ def show(hook_instance: str, as_json: bool) -> None:
     elif found:
         click.echo("\n".join(line for each in found for line in lines(each)))
     if not found:
-        raise Unusable("nothing is kept about a call of that hookInstance")
+        raise Unusable("nothing is stored about a call of that hookInstance")
 
 
 @store.command()
@@ -142,7 +144,7 @@ def chosen_url(settings: Settings) -> URL:
     from ..store.opening import DEFAULT, NONE, CannotOpen, read_chosen
 
     if settings.store_url == NONE:
-        raise Unusable(NOTHING_KEPT)
+        raise Unusable(NOTHING_STORED)
     try:
         return read_chosen(settings.store_url or DEFAULT)
     except CannotOpen as error:
@@ -224,7 +226,7 @@ def listed(name: str, found: list[Any], line: Callable[[Any], str]) -> Iterator[
 def answer_line(answer: dict[str, Any]) -> str:
     """One feedback on a line."""
     reason = f", reason {answer['reason']}" if answer["reason"] else ""
-    comment = ", with a comment (not kept)" if answer["commented"] else ""
+    comment = ", with a comment (not stored)" if answer["commented"] else ""
     accepted = f", accepted {', '.join(answer['accepted'])}" if answer["accepted"] else ""
     return (
         f"{answer['outcome']} at {answer['at'] or 'unknown'}, received {answer['received']}{reason}{accepted}{comment}"

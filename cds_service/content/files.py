@@ -190,6 +190,9 @@ def digest(roots: list[Path]) -> str:
     return total.hexdigest()
 
 
+SAVED_AS = "Excel writes it as 'CSV UTF-8', with commas where the list separator of the system is a comma"
+
+
 def code_lines(name: str, paths: tuple[tuple[Path, bool], ...], faults: Faults) -> Iterator[CodeLine]:
     """The lines of a value set, ours and then the site's. A bad header or a short line is a fault."""
     for path, local in paths:
@@ -200,7 +203,7 @@ def code_lines(name: str, paths: tuple[tuple[Path, bool], ...], faults: Faults) 
         except OSError as error:
             faults.add(file, f"cannot be read: {error.strerror}")
         except (UnicodeDecodeError, csv.Error) as error:
-            faults.add(file, f"not readable as CSV in UTF-8: {error}")
+            faults.add(file, f"not readable as CSV in UTF-8: {error}. {SAVED_AS}")
 
 
 def written_line(*cells: str) -> str:
@@ -217,7 +220,8 @@ def printable(text: str) -> str:
 def lines_of(rows: Any, file: str, local: bool, faults: Faults) -> Iterator[CodeLine]:
     header: list[str] = next(rows, [])
     if header != HEADER:
-        faults.add(file, f"the header is {','.join(header)!r}, not {','.join(HEADER)!r}")
+        hint = f". {SAVED_AS}" if len(header) == 1 and re.search("[;\t]", header[0]) else ""
+        faults.add(file, f"the header is {','.join(header)!r}, not {','.join(HEADER)!r}{hint}")
         return
     for row in rows:
         place = f"{file} line {rows.line_num}"

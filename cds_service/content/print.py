@@ -6,6 +6,7 @@ are left out, and the wording follows below each table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from html import escape
 
@@ -24,8 +25,9 @@ p{margin:.2em 0}table{border-collapse:collapse;table-layout:fixed;width:100%;mar
 th,td{border:1px solid #999;overflow-wrap:anywhere;padding:.12em .3em;text-align:left;vertical-align:top}
 thead th{background:#eee}thead{display:table-header-group}td p{margin:0 0 .15em;orphans:2;widows:2}
 figure{margin:.5em 0;break-inside:avoid-page}figure svg{max-width:150mm}figure ol{columns:2;margin:.3em 0}
-.id{width:11%}.origin{width:10%}.review{width:9%}.words{color:#333;white-space:pre-line}
+.id{width:11%}.origin{width:10%}.review{width:9%}.words{color:#333;white-space:pre-line}.day{white-space:nowrap}
 @media screen{body{font-size:10pt;margin:2em auto;max-width:75em}}"""  # noqa: E501
+BOLD = re.compile(r"\*\*(.+?)\*\*")
 WHERE_FROM, REVIEWED = "Source, evidence, checked", "Reviewed by, on"
 
 
@@ -54,8 +56,8 @@ def as_html(content: Content, pathway: Pathway, head: str = "") -> str:
     body = [f"<h1>{escape(heading(content, pathway))}</h1>", f"<p>{escape(about(content, pathway))}</p>"]
     for sheet in sheets(content, pathway):
         body += [f"<h2>{escape(sheet.title)}</h2>", f"<p>{escape(sheet.about)}</p>"]
-        body += [picture(pathway)] if sheet.id == "course" else []
         body += html_table(sheet)
+        body += [picture(pathway)] if sheet.id == "course" else []
     title = escape(heading(content, pathway))
     style = head or f"<style>{STYLE}</style>"
     return (
@@ -71,9 +73,10 @@ def html_table(sheet: Sheet) -> Iterator[str]:
     yield from (f'<th scope="col" class="{name}">{escape(words)}</th>' for name, words in heads)
     yield "</tr></thead><tbody>"
     for entry in sheet.entries:
-        origins = ", ".join(filter(None, origin(entry.provenance)))
+        *named, day = map(escape, origin(entry.provenance))
+        origins = ", ".join(filter(None, named)) + (f', <span class="day">{day}</span>' if day else "")
         said = "".join(html_facts(sheet, entry))
-        yield f'<tr><th scope="row">{escape(entry.id)}</th><td>{said}</td><td>{escape(origins)}</td><td></td></tr>'
+        yield f'<tr><th scope="row">{escape(entry.id)}</th><td>{said}</td><td>{origins}</td><td></td></tr>'
     yield "</tbody></table>"
 
 
@@ -86,7 +89,8 @@ def html_facts(sheet: Sheet, entry: Entry) -> Iterator[str]:
         yield "<p>" + "; ".join(f"<b>{escape(title)}:</b> {escape(written(fact))}" for title, fact in found) + "</p>"
     for _, text in entry.texts:
         lines = "\n".join(line for line in text.splitlines() if line.strip())
-        yield f'<p class="words">{escape(lines)}</p>'
+        worded = BOLD.sub(r"<b>\1</b>", escape(lines))
+        yield f'<p class="words">{worded}</p>'
 
 
 def heading(content: Content, pathway: Pathway) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import msgspec
 
 from ..clinical.tables import Analyte, Orderable, normalise_unit
 from ..content.content import Content
+from ..content.faults import listing, nearest
 from .vignettes import Vignette, VignetteError
 
 Json = dict[str, Any]
@@ -34,6 +36,16 @@ KEY_OF = {
 
 UNITS = {"day": "d", "week": "wk", "month": "mo", "year": "a"}
 ENCODER = msgspec.json.Encoder(decimal_format="number")
+REQUIRED = {  # of these keys an entry needs one
+    "lab": ("analyte",),
+    "problem": ("concept",),
+    "medicine": ("ingredient",),
+    "allergy": ("substance",),
+    "order": ("orderable",),
+    "selected": ("ingredient", "orderable"),
+    "beside": ("ingredient", "orderable"),
+}
+MEASURE, PERIOD = re.compile(r"\d+(\.\d+)? \S.*"), re.compile(r"\d+(\.\d+)? (day|week|month|year)s?")
 
 
 def request_bytes(vignette: Vignette, content: Content) -> bytes:
@@ -43,6 +55,7 @@ def request_bytes(vignette: Vignette, content: Content) -> bytes:
 
 def hook_request(vignette: Vignette, content: Content) -> Json:
     """The request about the vignette's patient, with full prefetch, and with the orders of an order hook."""
+    check(vignette, content)
     build = Build(vignette, content)
     prefetch: Json = {key: [] for key in content.prefetch["full"] if key != "patient"}
     for resource in build.resources():
@@ -60,6 +73,57 @@ def hook_request(vignette: Vignette, content: Content) -> Json:
         "context": {"userId": "Practitioner/gp-1", "patientId": PATIENT, **orders},
         "prefetch": bundles,
     }
+
+
+def check(vignette: Vignette, content: Content) -> None:
+    """VignetteError, with the place and what is allowed, where an entry names what there is not, or says no number, day
+    or dose where it should."""
+    pathway = known(vignette.pathway, content.pathways, "pathway")
+    age = vignette.fields.get("patient", {}).get("age", 0)
+    if age != "unknown":
+        check_number(age, "[patient] age", whole=True)
+    for key in (*vignette.fields.get("unavailable", ()), *vignette.fields.get("incomplete", ())):
+        known(key, content.prefetch["full"], "unavailable or incomplete: prefetch key")
+    for table, wanted in REQUIRED.items():
+        for number, entry in enumerate(vignette.fields.get(table, ()), start=1):
+            place = f"[[{table}]] number {number}"
+            if not any(key in entry for key in wanted):
+                raise VignetteError(f"{place} {' or '.join(wanted)}: is missing")
+            if "analyte" in entry:
+                known(entry["analyte"], content.analytes, f"{place} analyte")
+            if "orderable" in entry:
+                known(entry["orderable"], content.pathways[pathway].orderables, f"{place} orderable")
+            check_values(entry, place)
+
+
+def check_values(entry: Json, place: str) -> None:
+    """Numbers, doses and periods of one entry."""
+    for key, value in entry.items():
+        if key in ("value", "low", "high", "ampoules", "supply", "times") or key.endswith("days_ago"):
+            check_number(value, f"{place} {key}", whole=key.endswith("days_ago"))
+        if key == "dose" and not (isinstance(value, str) and MEASURE.fullmatch(value)):
+            raise VignetteError(f'{place} dose: {value!r} is no dose; allowed: a number and a unit such as "1 mg"')
+        if key in ("every", "for") and not (isinstance(value, str) and PERIOD.fullmatch(value)):
+            raise VignetteError(f'{place} {key}: {value!r} is no period; allowed: such as "1 day" or "2 months"')
+    for phase in entry.get("phases", ()):
+        check_values(phase, f"{place} phases")
+
+
+def check_number(value: object, place: str, *, whole: bool = False) -> None:
+    """A number, or the text of one."""
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or (whole and number != int(number)):
+        raise VignetteError(f"{place}: {value!r} is no {'whole ' if whole else ''}number")
+
+
+def known(name: str, names: Collection[str], place: str) -> str:
+    """The name, which is among these."""
+    if name not in names:
+        raise VignetteError(f"{place}: there is no {name!r}.{nearest(str(name), names)} Known: {listing(names)}")
+    return name
 
 
 def bundle(resources: list[Json]) -> Json:
@@ -315,7 +379,10 @@ def value_set(content: Content, name: str) -> list[dict[str, str]]:
     folders = [each for each in (content.folder, content.site.folder) if each is not None]
     paths = [path for folder in folders if (path := folder / "value-sets" / f"{name}.csv").is_file()]
     if not paths:
-        raise VignetteError(f"no value set {name!r}")
+        kind, _, concept = name.partition("-")
+        files = (path.stem for folder in folders for path in (folder / "value-sets").glob(f"{kind}-*.csv"))
+        there = {each.removeprefix(f"{kind}-") for each in files}
+        raise VignetteError(f"there is no {kind} {concept!r}.{nearest(concept, there)} Known: {listing(there)}")
     return [row for path in paths for row in rows_of(path)]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-from ..content.faults import ContentError
+from ..content.faults import ContentError, listing, nearest
 from ..content.files import shipped_folder
 from ..store.records import Override
 
@@ -49,6 +49,7 @@ KEYS = {
     "beside": DRAFT,
     "remembered": {"row", "reason", "test", "medicine"},
 }
+DAYS = {"days_ago", "date"}  # of every entry
 HOOKS = ("patient-view", "order-select", "order-sign")
 
 
@@ -91,15 +92,19 @@ def shipped_vignettes() -> dict[str, Vignette]:
 
 def parse_vignette(text: str, name: str) -> Vignette:
     """One vignette from the text of the file of that name."""
-    fields = tomllib.loads(text, parse_float=Decimal)
+    try:
+        fields = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise VignetteError(f"{name} is not TOML: {error}") from None
     title = fields.get("title")
     if not isinstance(title, str) or not title.strip():
         raise VignetteError(f'{name} title: is missing; allowed: a line such as title = "B12 150, tingling feet"')
-    for table, allowed in KEYS.items():
+    for table, keys in KEYS.items():
         for entry in fields.get(table, ()):
-            unknown = set(entry) - allowed - {"days_ago", "date"}
-            if unknown:
-                raise VignetteError(f"{name} [[{table}]]: unknown {sorted(unknown)}. Allowed: {sorted(allowed)}")
+            allowed = keys | DAYS
+            for key in sorted(set(entry) - allowed):
+                known = f"{nearest(key, allowed)} Known: {listing(allowed)}"
+                raise VignetteError(f"{name} [[{table}]]: unknown {key!r}.{known}")
     overlay = fields.get("overlay", "")
     if not isinstance(overlay, str) or (overlay and not PLAIN_NAME.fullmatch(overlay)):
         raise VignetteError(f"{name} overlay: {overlay!r} is no name; it may hold a-z, 0-9 and - only")

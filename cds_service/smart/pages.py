@@ -20,7 +20,7 @@ from cds_service.bounds import HeldMemory
 from cds_service.http.oauth import CODES
 from cds_service.settings import SettingsError
 from cds_service.store.pseudonyms import Keys, KeysUnusable, read_keys
-from cds_service.ui.evidence import AnswerView, add_evidence
+from cds_service.ui.answer_view import AnswerView, add_evidence
 from cds_service.ui.frame import add_frame, allow_frames, limited, shown
 from cds_service.web.calls import Site, fetch_for, holding
 from cds_service.web.messages import JSON

@@ -28,8 +28,8 @@ from cds_service.store.records import (
     NoHistory,
     StoreDown,
 )
+from cds_service.ui.answer_view import AnswerView
 from cds_service.ui.client import AnsweredCall, PageCall
-from cds_service.ui.evidence import AnswerView
 from cds_service.ui.fhir_page import patient_name, text
 from cds_service.ui.frame import written
 from cds_service.web.messages import timing

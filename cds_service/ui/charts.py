@@ -28,7 +28,7 @@ from cds_service.clinical.laboratory import is_raised, upper_limit, why_not
 from cds_service.clinical.record import LabResult, Measured, Medication, Problem, measured
 from cds_service.clinical.tables import Analyte, Unit, convert, days_before, unit_named
 
-from .frame import written
+from .frame import days_of_problem, written
 
 ANALYTES = (*B12_ANALYTES, *MARKERS, "mcv", "haemoglobin")
 HEIGHT, TOP, BOTTOM = 132, 8, 8  # of the plot of one test
@@ -159,8 +159,8 @@ class Axis:
         months = max((self.last - self.first).days / 30.4 / MOST_TICKS, 1)
         step = next(each for each in (1, 2, 3, 6, 12, 24, 36) if each >= months or each == 36)
         found = [day for day in firsts(self.first, self.last) if (day.year * 12 + day.month - 1) % step == 0]
-        words = [str(day.year) if step >= 12 else written(day).partition(" ")[2] for day in found]
-        return tuple((self.x(day), said, anchor(self.x(day))) for day, said in zip(found, words, strict=True))
+        labels = [str(day.year) if step >= 12 else written(day).partition(" ")[2] for day in found]
+        return tuple((self.x(day), label, anchor(self.x(day))) for day, label in zip(found, labels, strict=True))
 
 
 def anchor(x: float) -> str:
@@ -265,8 +265,8 @@ class Scale:
         fixed = SCALES.get((known.id, unit.family))
         if fixed is None:
             low, high = min([*values, *edges]), max([*values, *edges])
-            room = (high - low) / 8 or Decimal(1)
-            return cls(low - room, high + room, (high - low + 2 * room) / 4)
+            margin = (high - low) / 8 or Decimal(1)
+            return cls(low - margin, high + margin, (high - low + 2 * margin) / 4)
         low, high, step = (Decimal(each) / unit.factor for each in fixed)
         while edges and max(edges) >= high:
             high += step
@@ -475,7 +475,7 @@ def problem_bar(case: Case, day: date, problem: Problem, axis: Axis) -> Bar:
     event = problem.source == "procedure"
     end = day if event else problem.end or (case.today if problem.active else day)
     on = problem.active and not problem.end and not event
-    words = f"{case.display(problem.concept)}: {'on' if event else 'since'} {written(day)}"
+    words = f"{case.display(problem.concept)}: {'on' if event else 'since'} {days_of_problem(problem)}"
     words += "" if on or event else f", until {written(problem.end)}" if problem.end else ", no longer active"
     return bar((day, end), words, problem.reference, axis, (on, event))
 

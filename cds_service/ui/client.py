@@ -30,22 +30,22 @@ from cds_service.web.messages import Refused, timing
 class PageCall:
     """What is asked: the body of the call, under which pathway, as of which day, and whose visit it is.
 
-    `day` is None for a call as of now. `recall`: is what this visit dismissed or accepted remembered? `keep`: is the
-    decision written to the store?
+    `day` is None for a call as of now. `remembers`: is what this visit dismissed or accepted remembered? `records`: is
+    the decision written to the store?
     """
 
     body: bytes
     pathway: str
     visit: str
     day: date | None = None
-    recall: bool = True
-    keep: bool = True
+    remembers: bool = True
+    records: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class VisitMemory:
     """The store as one call of a page uses it. Without `remembers` nothing is remembered; without `records` nothing is
-    kept."""
+    stored."""
 
     store: DecisionStore
     remembers: bool
@@ -131,7 +131,7 @@ class PageClient:
         read = time.monotonic()
         clock = CallTime(self.moment(call.day), begun, recorded=self.clock())
         fetch, access = fetch_for(request, config)
-        memory = None if self.store is None else VisitMemory(self.store, call.recall, call.keep)
+        memory = None if self.store is None else VisitMemory(self.store, call.remembers, call.records)
         found = evaluate(request, config, clock, fetch, memory)
         done = time.monotonic()
         parts = {"read": read - begun, "decide": done - read, "total": done - begun}
@@ -149,7 +149,7 @@ class PageClient:
         return record_without_fetching(read_request(body, named_hook(body)), config, day)
 
     def access(self, base: str) -> Access:
-        """A fetch from a FHIR server that a person named, without a token; or None, and why there is none."""
+        """A fetch from a FHIR server that a person chose, without a token; or None, and why there is none."""
         if is_this_service(base):
             return None, THIS_SERVICE
         return self.config(self.pathway).access(base, "", None, None)

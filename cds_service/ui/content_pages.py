@@ -6,7 +6,7 @@ it, the content that the service answers with by default.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -50,8 +50,8 @@ class Contents:
     def ours(self) -> Content:
         """Our content without any site."""
         if self._ours is None:
-            plain = self._contents[""]
-            self._ours = load_content(plain.folder) if plain.site.folder else plain
+            own = self._contents[""]
+            self._ours = load_content(own.folder) if own.site.folder else own
         return self._ours
 
 
@@ -86,7 +86,8 @@ class ContentPages:
         counts = value_sets(content)
         codes = sum(each.count for each in counts.values())
         return self.page("content.html", pathways=pathways, sets=len(counts), codes=codes, evidence=GRADES,
-                         overdue=content.review_by < self.today())  # fmt: skip
+                         overdue=content.review_by < self.today(), open_points=open_points(content, self.today()),
+                         to_compare={pathway.id: to_compare(every) for pathway, every in pathways})  # fmt: skip
 
     def pathway(self, pathway: str) -> str:
         """GET /content/pathways/{id}: every table of the pathway on one page, as one prints it."""
@@ -163,6 +164,26 @@ def every_sheet(content: Content, pathway: Pathway) -> tuple[Sheet, ...]:
     found = sheets(content, pathway)
     last = max(number for number, sheet in enumerate(found) if sheet.is_decision) + 1
     return (*found[:last], findings_sheet(content, pathway), *found[last:])
+
+
+def open_points(content: Content, today: date) -> list[str]:
+    """What is still to be done for the content as a whole, each in a sentence."""
+    found = [] if content.owners else ["Name who owns this content and answers for it (content.toml: owners)."]
+    if not content.is_approved:
+        found.append("Find who approves it: a clinician with the authority to do so at this hospital.")
+    if content.review_by < today:
+        found.append(f"Review it: the day for that, {content.review_by}, has passed.")
+    return found
+
+
+def to_compare(every: Iterable[Sheet]) -> dict[str, dict[str, list[str]]]:
+    """What nobody has compared with a publication: grade -> sheet -> ids, in the order of the tables."""
+    found: dict[str, dict[str, list[str]]] = {grade: {} for grade in GRADES if grade != "primary"}
+    for sheet in every:
+        for entry in sheet.entries:
+            if entry.provenance and entry.provenance.evidence in found:
+                found[entry.provenance.evidence].setdefault(sheet.id, []).append(entry.id)
+    return found
 
 
 def linked(site: str) -> Callable[..., str]:

@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
-
-import msgspec
-from flask import Flask, current_app
-from markupsafe import Markup
 
 from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.clinical.advice import Writer, belongs, matches, row_name
@@ -22,15 +17,9 @@ from cds_service.clinical.tables import FixedCard, Pathway, Provenance, Regimen,
 from cds_service.content.content import Content
 from cds_service.evaluate import Evaluation
 from cds_service.explanation import not_used
-from cds_service.web.messages import missing, response_to
 
-from .charts import Course, course
-from .client import AnsweredCall
-from .examples import Example
-from .frame import GRADES, MARKDOWN, written
+from .frame import written
 from .limits_behind import Limit, compared_with, is_too_large, limits_behind
-from .patient import Subject, subject_of
-from .tray import OrderDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,10 +307,15 @@ class Phrases:
     def reasons(self, found: Evaluation, held: list[JudgedRow], facts: list[Fact]) -> Iterator[Reason]:
         """One sentence for each card: what was found, with its evidence and its limit."""
         rows, known = {each.name: each for each in held}, {each.name: each for each in facts}
+        course = injections(found.assessment)
         for card in found.cards:
             shown = [rows[each.row] for each in found.shown if each.card == card["uuid"] and each.row in rows]
-            parts = dict.fromkeys(self.reason(each, known) for row in shown for each in row.because)
-            sentence = "; ".join(list(parts)[:MOST_REASONS])
+            parts = list(dict.fromkeys(self.reason(each, known) for row in shown for each in row.because))[
+                :MOST_REASONS
+            ]
+            if course and any(row.table == "course" for row in shown):
+                parts.append(course)
+            sentence = "; ".join(parts)
             if sentence:
                 yield Reason(card["uuid"], card["summary"], card["indicator"], f"{sentence[0].upper()}{sentence[1:]}.")
 
@@ -330,8 +324,10 @@ class Phrases:
         fact = known.get(condition.name)
         shown = [one for one in fact.because if one.text][:MOST_EVIDENCE] if fact else []
         limits = compared_with(shown, fact.limits) if fact else []
-        detail = ", ".join((*(one.text for one in shown), *limits))
-        return f"{condition.words} ({detail})" if detail and detail != condition.words else condition.words
+        detail = ", ".join((*(one.text for one in shown), *limits)).removesuffix(".")
+        if not detail or detail == condition.words:
+            return condition.words
+        return f"{condition.words} ({detail})" if ":" in condition.words else f"{condition.words}: {detail}"
 
     def condition(self, name: str, findings: Collection[str]) -> Condition:
         return Condition(name, self.finding(name), name in findings)
@@ -371,142 +367,21 @@ class Phrases:
                 yield self.pathway.sources[name], tuple(found)
 
 
-Json = dict[str, Any]
-LONGEST_SHOWN = 400_000  # bytes of a request that is shown whole
-INDICATORS = {"critical": ("Critical", "‼"), "warning": ("Warning", "!"), "info": ("Information", "i")}
+def injections(assessment: Assessment) -> str:
+    """Where the course of B12 injections stands: the last dose, and when the next is due; "" without any."""
+    case = assessment.case
+    found = getattr(case, "course", None)
+    if found is None or found.last is None:
+        return ""
+    ago, doses = (case.today - found.last).days, len(found.doses)
+    last = f"the last of {doses} recorded B12 injections" if doses > 1 else "the one recorded B12 injection"
+    words = f"{last} was {days_in_words(ago)} ago ({written(found.last)})"
+    if found.due is None:
+        return words
+    late = (case.today - found.due).days
+    when = f"{days_in_words(late)} overdue" if late > 0 else f"in {days_in_words(-late)}" if late < 0 else "today"
+    return f"{words}, and the next {'was' if late > 0 else 'is'} due on {written(found.due)} ({when})"
 
 
-@dataclass(frozen=True)
-class AnswerView:
-    """What the templates show of a call. `history` is what the store holds of it, where that was looked up."""
-
-    answered: AnsweredCall
-    host_url: str
-    example: Example | None = None
-    history: list[Json] | None = None
-    sent: str = ""  # the feedback that was just sent
-    tray: tuple[OrderDraft, ...] = ()  # orders that were accepted
-    signed: bool = False  # is it the answer to their being signed?
-
-    @property
-    def cards(self) -> list[Json]:
-        return self.answered.found.cards
-
-    @property
-    def status(self) -> int:
-        return self.answered.found.status
-
-    @property
-    def missing(self) -> list[str]:
-        return missing(self.answered.found, self.answered.config.templates)
-
-    @property
-    def endpoint(self) -> str:
-        """Where a client would have called."""
-        return f"{self.host_url}cds-services/{self.answered.service_id}"
-
-    @cached_property
-    def subject(self) -> Subject:
-        """Of whom the answer speaks."""
-        return subject_of(self.answered, self.example)
-
-    def other_links(self, card: Json) -> list[Json]:
-        """The links of a card besides the one that its source names already."""
-        return [each for each in card.get("links", ()) if each["url"] != card["source"].get("url")]
-
-    def parts_of(self, card: Json) -> list[Part]:
-        """The rows that a card shows, each with where it comes from."""
-        return parts_of(self.answered.found, self.answered.config, card["uuid"])
-
-    @property
-    def request_text(self) -> str:
-        """The request, byte by byte: what the next form begins with."""
-        return self.answered.call.body.decode()
-
-    @property
-    def request_pretty(self) -> str:
-        body = self.answered.call.body
-        return msgspec.json.format(body, indent=2).decode() if len(body) <= LONGEST_SHOWN else ""
-
-    @property
-    def answer_pretty(self) -> str:
-        answer = response_to(self.answered.found, self.answered.config.templates)
-        return msgspec.json.format(answer.get_data(), indent=2).decode()
-
-    @property
-    def discovery_pretty(self) -> str:
-        """The entry of the catalogue that belongs to this call."""
-        listed = self.answered.config.discovery()["services"]
-        entry = next(each for each in listed if each["id"] == self.answered.service_id)
-        return msgspec.json.format(msgspec.json.encode(entry), indent=2).decode()
-
-    @property
-    def curl(self) -> str:
-        return (
-            f"curl --silent --request POST {self.endpoint} \\\n"
-            "  --header 'Content-Type: application/json' --data-binary @request.json"
-        )
-
-    @cached_property
-    def why(self) -> Why:
-        return why(self.answered.found, self.answered.config)
-
-    @cached_property
-    def course(self) -> Course:
-        return course(self.answered.found.assessment.case)
-
-    @property
-    def injections(self) -> str:
-        """Where the course of B12 injections stands: the last dose, and when the next is due; "" without any."""
-        case = self.answered.found.assessment.case
-        found = getattr(case, "course", None)
-        if found is None or found.last is None:
-            return ""
-        ago = (case.today - found.last).days
-        words = f"The last of {len(found.doses)} recorded B12 injections was {ago} days ago ({written(found.last)})"
-        if found.due is None:
-            return f"{words}."
-        late = (case.today - found.due).days
-        when = f"{late} days overdue" if late > 0 else f"in {-late} days" if late < 0 else "today"
-        return f"{words}; the next is due on {written(found.due)} ({when})."
-
-    def is_accepted(self, card: Json, suggestion: str) -> bool:
-        """Was this suggestion accepted in this visit, as far as the store has it?"""
-        return any(suggestion in each.get("accepted", ()) for each in self.feedback_on(card))
-
-    @property
-    def tray_json(self) -> str:
-        """The orders in the tray, for the next form."""
-        return msgspec.json.Encoder(decimal_format="number").encode([each.resource for each in self.tray]).decode()
-
-    def because(self, card: Json) -> str:
-        """Why a card came, in one sentence; "" where no row stands for it."""
-        return next((each.sentence for each in self.why.reasons if each.card == card["uuid"]), "")
-
-    def feedback_on(self, card: Json) -> list[Json]:
-        """What the store holds of the answers to a card."""
-        cards = (each for decision in self.history or () for each in decision["cards"])
-        answers: list[list[Json]] = [each["feedback"] for each in cards if each["card"] == card["uuid"]]
-        return answers[-1] if answers else []
-
-
-def indicator(name: str) -> tuple[str, str]:
-    """The word and the sign of an indicator: colour alone says nothing."""
-    return INDICATORS[name]
-
-
-def markdown(text: str) -> Markup:
-    """A card's detail as HTML: Markdown without HTML of its own."""
-    return Markup(MARKDOWN.render(text))  # noqa: S704  markdown-it escapes all but its own tags
-
-
-def has_content() -> bool:
-    """Are the content pages there to link to?"""
-    return "content_sheet" in current_app.view_functions
-
-
-def add_evidence(app: Flask) -> None:
-    """What the templates of cards and evidence use, beside the frame of all pages."""
-    app.add_template_filter(markdown, "markdown")
-    app.add_template_filter(written, "day")
-    app.jinja_env.globals.update(indicator=indicator, grades=GRADES, has_content=has_content)
+def days_in_words(days: int) -> str:
+    return f"{days} day{'' if days == 1 else 's'}"

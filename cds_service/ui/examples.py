@@ -17,7 +17,7 @@ from cds_service.content.content import Content
 from cds_service.examples import fixture_patients, vignette_fhir
 from cds_service.examples.vignettes import Vignette, shipped_vignettes
 
-RECORD, TOLD = "record", "vignette"
+RECORD, VIGNETTE = "record", "vignette"
 DATED = ("date", "ended")  # keys by which a vignette names a day of the calendar
 
 
@@ -94,10 +94,20 @@ def records(pathway: str) -> Iterator[Example]:
 
 def vignettes(pathways: frozenset[str]) -> Iterator[Example]:
     """The vignettes of these pathways that need no site's folder."""
-    for name, told in shipped_vignettes().items():
-        if not told.overlay and told.pathway in pathways:
-            label = str(told.expect.get("label", ""))
-            yield Example(name, told.title, "", TOLD, told.pathway, told.hook, told, expected_of(told), label)
+    for name, vignette in shipped_vignettes().items():
+        if not vignette.overlay and vignette.pathway in pathways:
+            label = str(vignette.expect.get("label", ""))
+            yield Example(
+                name,
+                vignette.title,
+                "",
+                VIGNETTE,
+                vignette.pathway,
+                vignette.hook,
+                vignette,
+                expected_of(vignette),
+                label,
+            )
 
 
 def expected_of(vignette: Vignette) -> str:

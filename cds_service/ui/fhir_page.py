@@ -20,8 +20,8 @@ from flask import render_template, request
 from cds_service.cdshooks.bundle_call import resource_of
 from cds_service.fetching import Fetch, FetchFailed
 
+from .answer_view import AnswerView
 from .client import PageCall, PageClient
-from .evidence import AnswerView
 from .frame import sent_form
 from .request_json import Json
 
@@ -75,7 +75,9 @@ class FhirPage:
             "fhirServer": base,
             "context": {"userId": "Practitioner/example", "patientId": patient},
         }
-        answered = self.client.answer(PageCall(msgspec.json.encode(request_json), pathway, token_hex(8), recall=False))
+        answered = self.client.answer(
+            PageCall(msgspec.json.encode(request_json), pathway, token_hex(8), remembers=False)
+        )
         view = AnswerView(answered, request.host_url)
         return self.page(base, form.get("name", ""), view=view, answered=answered, person=form.get("person", "")[:200])
 

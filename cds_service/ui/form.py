@@ -162,8 +162,10 @@ def quantity(text: str, unit: str, name: str, place: str) -> Json:
         raise WrongField(name, f"{place}: {ALLOWED}")
     number = typed[2]
     if TWO_MEANINGS.fullmatch(number):
-        plain, point = number.replace(",", ""), number.replace(",", ".")
-        raise WrongField(name, f"{place}: the comma in {number} can be read in two ways; write {plain} or {point}")
+        without_comma, with_point = number.replace(",", ""), number.replace(",", ".")
+        raise WrongField(
+            name, f"{place}: the comma in {number} can be read in two ways; write {without_comma} or {with_point}"
+        )
     comparator = {"comparator": typed[1]} if typed[1] else {}
     return {"value": Decimal(number.replace(",", ".")), **comparator, "unit": unit}
 
@@ -218,7 +220,7 @@ def day_of(text: str, name: str, place: str) -> str:
 
 
 ADDABLE = 2  # empty rows of each kind
-KEEP, NONE = "keep", "none"
+UNCHANGED, NONE = "keep", "none"
 OUTCOMES = ("positive", "negative")
 FROM_LISTS = "it is nothing that can be added; choose from the list"
 
@@ -290,8 +292,8 @@ def add(tree: Tree, entered: Entered, build: Build) -> None:
     for number in range(ADDABLE):
         for kind, (read, make) in kinds.items():
             with entered.checked():
-                if told := read(f"new-{kind}-{number}", number + 1, entered.form, build):
-                    put(tree, make(told | {"id": f"added-{uuid4().hex[:12]}"}), build)
+                if typed := read(f"new-{kind}-{number}", number + 1, entered.form, build):
+                    put(tree, make(typed | {"id": f"added-{uuid4().hex[:12]}"}), build)
 
 
 def put(tree: Tree, resource: Json, build: Build) -> None:
@@ -338,9 +340,9 @@ def lab(name: str, number: int, form: Form, build: Build) -> Json:
     known = build.content.analytes.get(analyte)
     if known is None:
         raise WrongField(f"{name}-analyte", f"{place}: there is no such test; {FROM_LISTS}")
-    told = {"analyte": analyte, "date": build.as_of.isoformat(), **dated(name, form, place)}
+    typed = {"analyte": analyte, "date": build.as_of.isoformat(), **dated(name, form, place)}
     measured = outcome if is_qualitative(known) else number_of
-    return told | measured(f"{name}-value", value, unit or known.chart_unit, f"{place}, {known.display}")
+    return typed | measured(f"{name}-value", value, unit or known.chart_unit, f"{place}, {known.display}")
 
 
 def is_qualitative(analyte: Analyte) -> bool:
@@ -350,10 +352,10 @@ def is_qualitative(analyte: Analyte) -> bool:
 
 def outcome(field: str, value: str, unit: str, place: str) -> Json:
     """What a test says that has no number."""
-    said = value.casefold()
-    if said not in OUTCOMES or unit:
+    result = value.casefold()
+    if result not in OUTCOMES or unit:
         raise WrongField(field, f"{place}: allowed is {' or '.join(OUTCOMES)}, without a unit")
-    return {"outcome": said}
+    return {"outcome": result}
 
 
 def number_of(field: str, value: str, unit: str, place: str) -> Json:
@@ -370,7 +372,7 @@ def dated(name: str, form: Form, place: str) -> Json:
 
 def choose_order(tree: Tree, chosen: str, config: ClientConfig, build: Build) -> None:
     """Make it a call about a draft order, or about none."""
-    if chosen == KEEP:
+    if chosen == UNCHANGED:
         return
     if chosen == NONE:
         tree.without_orders()

@@ -23,6 +23,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from cds_service.approval import STYLE as SHEET
 from cds_service.clinical.case import written as dated
+from cds_service.clinical.record import Problem
 from cds_service.clinical.tables import DateWords
 from cds_service.content.print import STYLE
 from cds_service.web.calls import CallLimit
@@ -39,6 +40,14 @@ ENGLISH = DateWords(tuple("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".spli
 def written(day: date | None) -> str:
     """A day on a page, whose language is English whatever that of the cards."""
     return dated(day, ENGLISH)
+
+
+def days_of_problem(problem: Problem) -> str:
+    """When it began and when it was recorded, in words, where both are known and differ: a card names the later."""
+    onset, recorded = problem.onset, problem.recorded
+    if onset and recorded and onset != recorded:
+        return f"{written(onset)}, recorded {written(recorded)}"
+    return written(onset or recorded)
 
 
 def as_html(text: str) -> Markup:
@@ -77,16 +86,17 @@ GRADES = {  # of evidence -> what it means
     "secondary": "from a digest of the publication; its own words are still to be compared",
     "design": "our own decision, or general knowledge: no publication says so",
 }
-PAGES = (  # id, endpoint, what it is called
-    ("playground", "playground", "Playground"),
-    ("examples", "examples", "Example patients"),
-    ("fhir", "fhir", "FHIR server"),
-    ("content", "content_start", "Clinical content"),
+# What a page is called, and the banner: the first words alone where the screen is narrow.
+PAGES = (  # id, endpoint, name
+    ("playground", "playground", ("Playground", "")),
+    ("examples", "examples", ("Examples", "of patients")),
+    ("fhir", "fhir", ("FHIR", "server")),
+    ("content", "content_start", ("Content", "for review")),
 )
-DEMO = "Demo: only this machine is answered and nobody is authenticated. Do not enter real patients."
+DEMO = ("This is a demo.", "Only this machine is answered, and nobody is authenticated. Do not enter real patients.")
 BESIDE_CLIENTS = (
-    "This playground runs beside real clients (CDS_PLAYGROUND=1), and who may open it is up to your proxy. "
-    "Do not enter real patients."
+    "This playground runs beside real clients.",
+    "It is switched on by CDS_PLAYGROUND=1, and who may open it is up to your proxy. Do not enter real patients.",
 )
 FOREIGN = "the form was not sent from this site's own page"
 
@@ -123,7 +133,7 @@ def add_frame(app: Flask, demo: bool, playground: bool) -> None:
     app.after_request(harden)
 
 
-def navigation() -> list[tuple[str, str, str]]:
+def navigation() -> list[tuple[str, str, tuple[str, str]]]:
     """The pages that this service has."""
     return [each for each in PAGES if each[1] in current_app.view_functions]
 

@@ -20,6 +20,7 @@ from cds_service.clinical.tables import Limits, Pathway, Provenance, Source
 MOVED = (Decimal(0), Decimal(100))  # times the limit
 LABORATORY = "the laboratory's own limit"
 PERIODS = ("days", "months")
+OF_RANGES = "range-"  # how the ids of limits begin with which a laboratory's reference range is compared
 MOST = 400  # entries of a record that is gone through some fifty times
 
 
@@ -38,30 +39,30 @@ class Limit:
 class Watched(Limits):
     """Limits that remember which of them were looked at."""
 
-    __slots__ = ("seen",)
+    __slots__ = ("read",)
 
     def __init__(self, limits: Pathway) -> None:
         super().__init__({name: each.value for name, each in limits.thresholds.items()})
-        self.seen: dict[str, None] = {}
+        self.read: dict[str, None] = {}
 
     def __getitem__(self, name: str) -> Decimal:
-        self.seen[name] = None
+        self.read[name] = None
         return super().__getitem__(name)
 
     def days(self, name: str) -> int:
-        self.seen[name] = None
+        self.read[name] = None
         return super().days(name)
 
     def within_days(self, name: str, day: date | None, today: date) -> bool:
-        self.seen[name] = None
+        self.read[name] = None
         return super().within_days(name, day, today)
 
     def within_months(self, name: str, day: date | None, today: date) -> bool:
-        self.seen[name] = None
+        self.read[name] = None
         return super().within_months(name, day, today)
 
     def longer_than_months(self, name: str, day: date, today: date) -> bool:
-        self.seen[name] = None
+        self.read[name] = None
         return super().longer_than_months(name, day, today)
 
 
@@ -90,12 +91,12 @@ def limits_behind(
 
 def declared_by(names: Collection[str]) -> frozenset[str]:
     """The limits that these findings and all that they follow from declare."""
-    limits, seen, left = set[str](), set[str](), list(names)
+    limits, followed, left = set[str](), set[str](), list(names)
     while left:
         name = left.pop()
-        if name in seen or name not in REGISTRY.rules:
+        if name in followed or name not in REGISTRY.rules:
             continue
-        seen.add(name)
+        followed.add(name)
         limits.update(REGISTRY.rules[name].limits)
         left.extend(REGISTRY.rules[name].follows_from)
     return frozenset(limits)
@@ -128,10 +129,10 @@ def changed(found: list[set[str]], case: Case) -> set[str]:
 def looked_at(case: Case, pathway: Pathway) -> list[str]:
     """The limits that the findings of this record ask for."""
     watched = Watched(pathway)
-    seen = replace(pathway)
-    object.__setattr__(seen, "limits", watched)  # made with the pathway, and no part of what it is made from
-    assess(case.record, seen, case.today)
-    return [name for name in pathway.thresholds if name in watched.seen]
+    copy = replace(pathway)
+    object.__setattr__(copy, "limits", watched)  # made with the pathway, and no part of what it is made from
+    assess(case.record, copy, case.today)
+    return [name for name in pathway.thresholds if name in watched.read]
 
 
 def moved(case: Case, pathway: Pathway, name: str, value: Decimal) -> set[str]:
@@ -158,10 +159,11 @@ def with_high(case: Case, pathway: Pathway, lab: LabResult, high: Decimal) -> se
 def compared_with(shown: Sequence[Because], limits: Iterable[Limit]) -> list[str]:
     """The limits with which what is shown was compared, in words: those in its own unit, or sent with that result.
 
-    A finding hangs on others too (red cells, kidneys), which would be read as limits of this number.
+    A finding hangs on others too (red cells, kidneys, how a reference range looks), which would be read as limits of
+    this number.
     """
     own = [each.words for each in limits if not each.id and each.reference in {one.reference for one in shown}]
-    ours = [each for each in limits if each.id and not each.is_period]
+    ours = [each for each in limits if each.id and not each.is_period and not each.id.startswith(OF_RANGES)]
     fitting = [each.words for each in ours if any(is_in_unit(one, each) for one in shown)]
     if own or not fitting:
         return own

@@ -17,7 +17,7 @@ from cds_service.content.content import Content
 from cds_service.examples.vignette_fhir import hook_request
 from cds_service.examples.vignettes import Vignette
 
-from .form import KEEP, MEDICINES, Choices, Entered, Form, WrongField, builder, choices, choose_order, quantity
+from .form import MEDICINES, UNCHANGED, Choices, Entered, Form, WrongField, builder, choose_order, quantity
 from .request_json import ENCODER, Json, Tree
 
 RESULTS = ("b12", "mma", "mcv", "haemoglobin", "egfr")  # the tests of which one has a number at hand
@@ -54,8 +54,8 @@ class Offered:
     choices: Choices
 
 
-def offered(content: Content, config: ClientConfig) -> Offered:
-    """Everything with its words from the content."""
+def offered(content: Content, lists: Choices) -> Offered:
+    """Everything with its words from the content; `lists` is what every form offers."""
     analytes, displays = content.analytes, content.displays
 
     def chips(names: tuple[str, ...]) -> tuple[Chip, ...]:
@@ -71,27 +71,27 @@ def offered(content: Content, config: ClientConfig) -> Offered:
         ),
         chips(INJECTED),
         SINCE,
-        choices(content, config),
+        lists,
     )
 
 
 def request_of_form(entered: Entered, config: ClientConfig, today: date) -> bytes:
     """The call about the patient that was entered; what cannot be used is noted among the faults of `entered`."""
     form, pathway = entered.form, config.pathway.id
-    told: dict[str, Any] = {"pathway": pathway, "egfr": "unknown", "patient": {}}
+    described: dict[str, Any] = {"pathway": pathway, "egfr": "unknown", "patient": {}}
     with entered.checked():
-        told["patient"] = patient_of(form)
-    told["lab"] = list(results_of(entered, config.content))
-    told["problem"] = [
+        described["patient"] = patient_of(form)
+    described["lab"] = list(results_of(entered, config.content))
+    described["problem"] = [
         {"concept": name, "days_ago": days} for name, days in ticked(entered, (*SYMPTOMS, *CAUSES), "problem")
     ]
-    told["medicine"] = [medicine_of(name, days) for name, days in ticked(entered, TAKEN, "medicine")]
+    described["medicine"] = [medicine_of(name, days) for name, days in ticked(entered, TAKEN, "medicine")]
     with entered.checked():
-        told["medicine"] += injections_of(form)
-    vignette = Vignette("my-patient", "My patient", today, pathway, told, {})
+        described["medicine"] += injections_of(form)
+    vignette = Vignette("my-patient", "My patient", today, pathway, described, {})
     tree = Tree(ENCODER.encode(hook_request(vignette, config.content)))
     with entered.checked():
-        choose_order(tree, form.get("order", KEEP), config, builder(config.content, pathway, today))
+        choose_order(tree, form.get("order", UNCHANGED), config, builder(config.content, pathway, today))
     tree.renew()
     return tree.encoded()
 

@@ -14,7 +14,7 @@ from cds_service.clinical.tables import Analyte, Pathway
 from .charts import SOURCES
 from .client import AnsweredCall
 from .examples import Example, opened
-from .frame import written
+from .frame import days_of_problem, written
 from .request_json import Json, Tree
 
 FIRST = ("b12", "active-b12", "mma", "homocysteine", "mcv", "haemoglobin")
@@ -81,7 +81,7 @@ def lab_rows(tree: Tree, record: PatientRecord, pathway: Pathway) -> Iterator[Ro
     times = Counter(each.reference for each in record.labs)
     for number, lab in enumerate(sorted(record.labs, key=place)[:MOST]):
         resource = tree.find(lab.reference)
-        plain = resource is not None and times[lab.reference] == 1 and "component" not in resource
+        simple = resource is not None and times[lab.reference] == 1 and "component" not in resource
         unit = lab.unit or raw_unit(resource)
         units = spellings(pathway.analytes[lab.analyte], unit)
         value = f"{lab.comparator}{lab.number}" if lab.value is not None else lab.outcome
@@ -94,7 +94,7 @@ def lab_rows(tree: Tree, record: PatientRecord, pathway: Pathway) -> Iterator[Ro
             units,
             day=iso(lab.date),
             note="preliminary" if lab.preliminary else "",
-            editable=plain and lab.value is not None,
+            editable=simple and lab.value is not None,
             main=number < MAIN and lab.analyte in FIRST[:4],
         )
 
@@ -118,6 +118,9 @@ def problem_rows(tree: Tree, record: PatientRecord, pathway: Pathway) -> Iterato
         kind = each.reference.partition("/")[0]
         notes = [] if each.active else [f"ended {written(each.end)}" if each.end else "no longer active"]
         notes += ["recognised by its words"] if each.by_words else []
+        notes += (
+            [f"recorded {written(each.recorded)}"] if each.onset and each.recorded not in (None, each.onset) else []
+        )
         yield Row(f"problem-{number}", each.reference, pathway.displays.get(each.concept, each.concept),
                   day=iso(each.onset or each.recorded), note="; ".join(notes),
                   editable=kind not in UNDATED_KINDS)  # fmt: skip
@@ -205,9 +208,8 @@ def recorded(record: PatientRecord, pathway: Pathway) -> Iterator[tuple[str, Ite
 
 
 def problem_line(problem: Problem, pathway: Pathway) -> str:
-    day = problem.onset or problem.recorded
     ended = "" if problem.active else f", ended {written(problem.end)}" if problem.end else ", no longer active"
-    return f"{pathway.displays.get(problem.concept, problem.concept)}, {written(day)}{ended}"
+    return f"{pathway.displays.get(problem.concept, problem.concept)}, {days_of_problem(problem)}{ended}"
 
 
 def medicine_lines(entries: Iterable[Medication], pathway: Pathway) -> Iterator[str]:

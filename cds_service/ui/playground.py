@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from secrets import token_hex
 from typing import Any
@@ -25,11 +25,24 @@ from cds_service.store.records import StoreDown
 from cds_service.web.calls import CallLimit, FeedbackStore
 from cds_service.web.messages import Refused
 
+from .answer_view import AnswerView, add_evidence
 from .client import AnsweredCall, PageCall, PageClient
-from .evidence import AnswerView, add_evidence
 from .examples import Example, Examples, opened
 from .fhir_page import FhirPage
-from .form import ADDABLE, KEEP, Entered, Form, WrongField, add, builder, choices, choose_order, day_of, edit
+from .form import (
+    ADDABLE,
+    UNCHANGED,
+    Choices,
+    Entered,
+    Form,
+    WrongField,
+    add,
+    builder,
+    choices,
+    choose_order,
+    day_of,
+    edit,
+)
 from .frame import add_frame, limited, sent_form, shown
 from .my_patient import BLANK, is_mine, offered, request_of_form
 from .patient import Rows, rows_of
@@ -48,12 +61,12 @@ def feedback_body(form: Mapping[str, str], cards: Sequence[Json], now: datetime)
         card = card_with_id(cards, card_id)
         if suggestion not in [each["uuid"] for each in card.get("suggestions", ())]:
             raise Refused(400, NOT_HERE)
-        said: Json = {"outcome": "accepted", "acceptedSuggestions": [{"id": suggestion}]}
+        outcome: Json = {"outcome": "accepted", "acceptedSuggestions": [{"id": suggestion}]}
     else:
         card_id = form.get("override", "")
         card = card_with_id(cards, card_id)
-        said = {"outcome": "overridden", **reason(card, form.get(f"reason-{card_id}", ""))}
-    given = {"card": card_id, **said, "outcomeTimestamp": now.isoformat(timespec="milliseconds")}
+        outcome = {"outcome": "overridden", **reason(card, form.get(f"reason-{card_id}", ""))}
+    given = {"card": card_id, **outcome, "outcomeTimestamp": now.isoformat(timespec="milliseconds")}
     return msgspec.json.encode({"feedback": [given]})
 
 
@@ -76,6 +89,7 @@ def reason(card: Json, code: str) -> Json:
 DEFAULT = "neuro-metformin"
 SECONDS_FOR_STORE, PAUSE = 1.5, 0.05
 MOST_FOUND = 100
+IN_PLACE, IN_PLACE_PARTS = "X-In-Place", "parts"  # the header of the script; it says this where the form stays as it is
 FACETS = ("pathway", "hook", "label")  # by which examples are narrowed down
 MOST_ORDERS, LONGEST_FIELDS = 20, 20_000
 
@@ -88,11 +102,12 @@ class Playground:
     examples: Examples
     feedback_store: FeedbackStore
     own: bool  # may somebody enter a patient of his own? In demo mode only
+    lists: dict[str, Choices] = field(default_factory=dict)  # what the forms offer, by pathway: made once
 
     def start(self) -> str:
         """GET /: what this is, a blank form for one's own patient, or the cards about an example patient."""
         if self.own and "patient" not in request.args:
-            return self.page_of_mine(Entered(BLANK), keep=False)
+            return self.page_of_mine(Entered(BLANK), records=False)
         name = request.args.get("patient", DEFAULT)
         example = self.examples.find(name)
         if example is None:
@@ -101,14 +116,14 @@ class Playground:
         found = opened(example, self.client.config(pathway).content, self.client.today())
         tree = Tree(found.body)
         tree.renew()
-        call = PageCall(tree.encoded(), pathway, token_hex(8), found.day, recall=False, keep=False)
+        call = PageCall(tree.encoded(), pathway, token_hex(8), found.day, remembers=False, records=False)
         return self.page(self.client.answer(call), example)
 
     def answer(self) -> str | Response:
         """POST /: the cards about the patient of the form, or about what was pasted. A form with faults comes back."""
         entered = Entered(sent_form())
         if self.own and is_mine(entered.form):
-            found = self.page_of_mine(entered, keep=True)
+            found = self.page_of_mine(entered, records=True)
             return make_response(found, fault_status()) if entered.faults else found
         if entered.is_pasted:
             return self.answer_pasted(entered)
@@ -118,21 +133,21 @@ class Playground:
         edit(tree, self.rows(tree, pathway, day), entered, build, day)
         add(tree, entered, build)
         with entered.checked():
-            choose_order(tree, form.get("order", KEEP), config, build)
+            choose_order(tree, form.get("order", UNCHANGED), config, build)
         example = self.examples.find(form.get("example", ""))
         if entered.faults:
-            call = PageCall(form.get("request", "").encode(), pathway, visit(form), day, recall=False, keep=False)
+            call = PageCall(form.get("request", "").encode(), pathway, visit(form), day, remembers=False, records=False)
             return make_response(self.page(self.client.answer(call), example, entered), fault_status())
         tree.renew()
         return self.page(self.client.answer(PageCall(tree.encoded(), pathway, visit(form), day)), example)
 
-    def page_of_mine(self, entered: Entered, keep: bool) -> str:
+    def page_of_mine(self, entered: Entered, records: bool) -> str:
         """The cards about the patient that somebody entered; a form with faults comes back as it was typed."""
         pathway = entered.form.get("pathway", self.client.pathway)
         pathway = pathway if pathway in self.client.pathways else self.client.pathway
         body = request_of_form(entered, self.client.config(pathway), self.client.today())
-        keep = keep and not entered.faults
-        call = PageCall(body, pathway, visit(entered.form), self.client.today(), recall=keep, keep=keep)
+        records = records and not entered.faults
+        call = PageCall(body, pathway, visit(entered.form), self.client.today(), remembers=records, records=records)
         return self.page(self.client.answer(call), None, entered if entered.faults else None, mine=entered)
 
     def what_if(self) -> str | Response:
@@ -145,7 +160,7 @@ class Playground:
         config = self.client.config(wanted if wanted in self.client.pathways else self.client.pathway)
         request_of_form(entered, config, self.client.today())
         if entered.faults:
-            return make_response(self.page_of_mine(entered, keep=False), fault_status())
+            return make_response(self.page_of_mine(entered, records=False), fault_status())
         return render_template("what_if.html", strip=strip_of(entered, varied, self.client, config), here="playground")
 
     def answer_pasted(self, entered: Entered) -> str | Response:
@@ -206,7 +221,7 @@ class Playground:
             tree.sign(drafts)
             tree.renew()
             pathway = form.get("pathway", self.client.pathway)
-            call = PageCall(tree.encoded(), pathway, visit(form), self.day(form), recall=False)
+            call = PageCall(tree.encoded(), pathway, visit(form), self.day(form), remembers=False)
             answered = self.client.answer(call)
         else:
             drafts = [each for number, each in enumerate(drafts) if str(number) != form.get("remove", "")]
@@ -241,7 +256,7 @@ class Playground:
         """The same call as the form was made of, neither remembered nor noted once more."""
         pathway = form.get("pathway", self.client.pathway)
         call = PageCall(form.get("request", "").encode(), pathway, visit(form), self.day(form))
-        return self.client.answer(replace(call, recall=False, keep=False))
+        return self.client.answer(replace(call, remembers=False, records=False))
 
     def page(
         self,
@@ -256,17 +271,20 @@ class Playground:
         form of one's own patient."""
         view = AnswerView(answered, request.host_url, example, **given) if answered else None
         pathway = answered.call.pathway if answered else self.client.pathway
+        lists = self.choices(pathway)
         return render_template(
             "playground.html",
             view=view,
+            in_place=request.headers.get(IN_PLACE) == IN_PLACE_PARTS,
             rows=self.rows(Tree(answered.call.body), pathway, answered.day) if answered and not mine else None,
             mine=mine,
             own=self.own,
-            offered=offered(self.client.config(pathway).content, self.client.config(pathway)) if mine else None,
+            offered=offered(self.client.config(pathway).content, lists) if mine else None,
             entered=entered or Entered(),
-            choices=choices(self.client.config(pathway).content, self.client.config(pathway)),
+            choices=lists,
             addable=ADDABLE,
             examples=self.examples.records.values(),
+            first_example=DEFAULT,
             example=example,
             pathway=pathway,
             pathways=self.client.pathways,
@@ -274,6 +292,13 @@ class Playground:
             has_store=self.client.store is not None,
             here="playground",
         )
+
+    def choices(self, pathway: str) -> Choices:
+        """What the forms offer under a pathway."""
+        if pathway not in self.lists:
+            config = self.client.config(pathway)
+            self.lists[pathway] = choices(config.content, config)
+        return self.lists[pathway]
 
     def rows(self, tree: Tree, pathway: str, day: date) -> Rows:
         """The record of a request, as rows of the form."""
@@ -304,7 +329,7 @@ class Playground:
 
 def fault_status() -> int:
     """The status of a page with a faulty form: the script that exchanges parts of a page reads what is wrong in it."""
-    return 200 if request.headers.get("X-In-Place") else 400
+    return 200 if request.headers.get(IN_PLACE) else 400
 
 
 def mine_of(form: Form) -> Entered | None:
@@ -360,5 +385,3 @@ def add_pages(app: Flask, client: PageClient, limit: CallLimit, demo: bool, base
         ("/fhir/cards", "fhir_cards", fhir.cards, "POST"),
     ):
         app.add_url_rule(path, name, shown(limited(view, limit)), methods=[method])
-
-

@@ -150,15 +150,15 @@ ALLOWED = "allowed is a CDS Hooks request, or a FHIR Bundle that holds one Patie
 def request_of(body: bytes, prefetch: Mapping[str, str]) -> bytes:
     """The hook request that was pasted, or that a pasted Bundle makes with these templates. Refused for other texts."""
     try:
-        told = json.loads(body, parse_float=number, parse_int=number, parse_constant=no_number)
+        sent = json.loads(body, parse_float=number, parse_int=number, parse_constant=no_number)
     except (ValueError, RecursionError):
         raise Refused(400, f"What was pasted is not JSON; {ALLOWED}") from None
-    if not isinstance(told, dict) or not ("hook" in told or told.get("resourceType") == "Bundle"):
+    if not isinstance(sent, dict) or not ("hook" in sent or sent.get("resourceType") == "Bundle"):
         raise Refused(400, f"What was pasted is neither; {ALLOWED}")
-    if "hook" in told:
+    if "hook" in sent:
         return body
     try:
-        return ENCODER.encode(call_of_bundle(told, prefetch, WHOLE))
+        return ENCODER.encode(call_of_bundle(sent, prefetch, WHOLE))
     except BundleRefused as error:
         raise Refused(400, str(error)) from None
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
 """The content studio, /content/edit: a site's folder opened, changed row by row, tried out at once, and taken home.
 
-Nothing is kept on the server: the folder travels in the form, is laid into a temporary folder while a request is
+Nothing is stored on the server: the folder travels in the form, is laid into a temporary folder while a request is
 answered, and leaves as a zip. What is said of it is what `b12-cds check --site` says: limits, vignettes and guard rails
 come from the same functions, and the page to sign is the same sheet.
 """
@@ -66,6 +66,7 @@ from .studio_form import (
     line,
     signed,
     state_of,
+    with_approval,
     with_own_source,
     with_row,
     with_site_name,
@@ -169,8 +170,8 @@ class Studio:
         _, files, faults = self.sent()
         if faults:
             raise Refused(400, "; ".join(faults))
-        named = {"Content-Disposition": 'attachment; filename="site.zip"', "X-Content-Type-Options": "nosniff"}
-        answer = Response(packed(files), mimetype="application/zip", headers=named)
+        headers = {"Content-Disposition": 'attachment; filename="site.zip"', "X-Content-Type-Options": "nosniff"}
+        answer = Response(packed(files), mimetype="application/zip", headers=headers)
         answer.headers["Cache-Control"] = "no-store"
         return answer
 
@@ -197,12 +198,12 @@ class Studio:
             return form, files_of(form), [str(error)]
 
     def chosen(self, pathway: str, name: str) -> Chosen:
-        """The row of that name; the first interpretation that has a card where there is none."""
+        """The row of that name; the first interpretation that asks for treatment where there is none."""
         known = self.ours.pathways
         found = known.get(pathway) or next(iter(known.values()))
         rows = [(table, row.id) for table in TABLES for row in getattr(found, table)]
         wanted = tuple(name.split("/", 1))
-        fallback = ("interpret", next(row.id for row in found.interpret if row.summary))
+        fallback = ("interpret", next(row.id for row in found.interpret if row.treat == "now" and row.summary))
         return Chosen(found.id, *(wanted if wanted in rows else fallback))
 
     def changed(self, files: SiteFiles, form: Form) -> SiteFiles:
@@ -211,7 +212,7 @@ class Studio:
             return files
         chosen = self.chosen(form.get("edited-pathway", ""), form.get("edited", ""))
         ours, theirs = self.tables(files)
-        files = with_site_name(files, form)
+        files = with_approval(with_site_name(files, form), form, self.ours.version, self.today())
         files = with_row(files, chosen, form, entry(ours, chosen), entry(theirs, chosen))
         files = self.with_limits(files, chosen.pathway, form, ours, theirs)
         if form.get("do") == "add-code":
@@ -312,8 +313,8 @@ class Studio:
             row=row, shipped=shipped, state=state_of(row), rows=list(rows_by_table(pathway)),
             limits=[each for each in limits if each.is_near], others=[each for each in limits if not each.is_near],
             sources=sources(theirs), today=self.today(), sets=value_sets(self.ours).values(), uses=USES_IN_WORDS,
-            site_name=theirs["site.toml"].get("name", ""), typed=form if result.faults else {},
-            pathways=list(self.ours.pathways),
+            site_name=theirs["site.toml"].get("name", ""), about=theirs["content.toml"],
+            typed=form if result.faults else {}, pathways=list(self.ours.pathways),
         )  # fmt: skip
 
 
@@ -377,7 +378,7 @@ def sources(tables: Mapping[str, Toml]) -> list[tuple[str, str]]:
 
 
 def cards_as_text(found: Evaluation) -> str:
-    """What a clinician reads of an answer, as plain text."""
+    """What a clinician reads of an answer, as text."""
     parts = []
     for card in found.cards:
         parts += [f"{card['summary']} [{card['indicator']}]", card.get("detail", "")]

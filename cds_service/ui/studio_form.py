@@ -18,7 +18,7 @@ from cds_service.web.messages import Refused
 
 LONGEST_TEXT, LONGEST_LINE = 4_000, 300
 WORDS, STATES = ("summary", "detail"), {"on": {}, "off": {"off": True}, "through": {"fall_through": True}}
-OWN_SOURCE = "site-own"  # the id under which a site's own publication is named
+OWN_SOURCE = "site-own"  # the id under which a site's own publication stands
 
 Form = Mapping[str, str]
 
@@ -45,18 +45,18 @@ def files_of(form: Form) -> SiteFiles:
     try:
         return checked(msgspec.json.decode(form.get("files", "") or "{}"))
     except msgspec.DecodeError:
-        raise Refused(400, "the folder that this page carries was changed on its way") from None
+        raise Refused(400, "the folder that this page carries was changed before it came") from None
     except NoSiteFolder as error:
         raise Refused(400, str(error)) from None
 
 
 def line(form: Form, name: str, longest: int = LONGEST_LINE) -> str:
-    """A field of one line, without unseen signs."""
+    """A field of one line, without invisible characters."""
     return " ".join(printable(form.get(name, "")).split())[:longest]
 
 
 def paragraphs(form: Form, name: str) -> str:
-    """A field of several lines, without unseen signs."""
+    """A field of several lines, without invisible characters."""
     text = form.get(name, "").replace("\r\n", "\n").strip()[:LONGEST_TEXT]
     return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
 
@@ -86,6 +86,23 @@ def with_site_name(files: SiteFiles, form: Form) -> SiteFiles:
     """The name of the site, where one was typed."""
     name = line(form, "site-name")
     return with_values(files, "site.toml", "", {"name": name}) if name else files
+
+
+def with_approval(files: SiteFiles, form: Form, version: str, today: date) -> SiteFiles:
+    """Who approved this version of the content, and on which day; without a name nobody did."""
+    if "approver" not in form:
+        return files
+    approver = line(form, "approver")
+    values: dict[str, Any] = dict.fromkeys(("approver", "approved", "approved_version"))
+    if approver:
+        try:
+            day = date.fromisoformat(form.get("approved", ""))
+        except ValueError:
+            raise NoSiteFolder("approved on: allowed is a date such as 2026-01-31") from None
+        if day > today:
+            raise NoSiteFolder(f"approved on: allowed is a day until today, {today}")
+        values = {"approver": approver, "approved": day, "approved_version": version}
+    return with_values(files, "content.toml", "", values)
 
 
 def entry(tables: Mapping[str, Toml], chosen: Chosen) -> Toml:

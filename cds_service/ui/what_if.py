@@ -1,6 +1,6 @@
 """What if: which row holds, and how loud, along the whole axis of one number of a patient.
 
-The call is made as it is, with only that number changed, two hundred times. Nothing is remembered and nothing is kept.
+The call is made as it is, with only that number changed, two hundred times. Nothing of it is remembered or recorded.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def caller(client: PageClient, config: ClientConfig, today: date) -> Call:
 
     def call(entered: Entered) -> tuple[str, str, str]:
         body = request_of_form(entered, config, today)
-        found = client.answer(PageCall(body, config.pathway.id, "0" * 16, today, recall=False, keep=False)).found
+        found = client.answer(PageCall(body, config.pathway.id, "0" * 16, today, remembers=False, records=False)).found
         cards = sorted(found.cards, key=lambda card: -SEVERITY[card["indicator"]])
         words = cards[0]["summary"] if cards else "no card"
         return ", ".join(found.decision.rows), words, cards[0]["indicator"] if cards else "none"

@@ -31,7 +31,7 @@ export function link() {
 
 /* What differs from the blank form. */
 function stateOf(form) {
-  const told = new URLSearchParams();
+  const state = new URLSearchParams();
   for (const field of form.elements) {
     if (!field.name || LEFT_OUT.has(field.name) || !field.value) continue;
     if (field.type === "checkbox" && !field.checked) continue;
@@ -39,14 +39,14 @@ function stateOf(form) {
     if (chip && !chip.checked) continue;
     const result = field.name.match(/^(.*)-(unit|ago)$/);
     if (result && form.elements[`${result[1]}-value`]?.value === "") continue;
-    told.set(field.name, field.value);
+    state.set(field.name, field.value);
   }
-  return told.toString();
+  return state.toString();
 }
 
 /* Numbers, and what the lists offer: nothing else is taken from an address. */
-function fill(form, told) {
-  for (const [name, value] of told) {
+function fill(form, state) {
+  for (const [name, value] of state) {
     const field = form.elements[name];
     if (!field || LEFT_OUT.has(name) || field instanceof RadioNodeList) continue;
     if (field.type === "checkbox") field.checked = value === "1";

@@ -32,9 +32,12 @@ export async function answered(form, button, prepared, asked) {
   const action = new URL(button?.hasAttribute("formaction") ? button.formAction : form.action);
   const place = document.getElementById("answer");
   place?.setAttribute("aria-busy", "true");
+  const exchanged = PARTS.every((id) => document.getElementById(id)) && !button?.hasAttribute("data-whole");
+  const filled = asked && form.matches(".patient, .studio"); // the form comes back as the server understood it
   let page;
   try {
-    const sent = { method: "POST", headers: { "X-In-Place": "1" }, body: new FormData(form, button), signal: now.signal };
+    const wanted = exchanged && !filled ? "parts" : "1";
+    const sent = { method: "POST", headers: { "X-In-Place": wanted }, body: new FormData(form, button), signal: now.signal };
     const answer = await fetch(action.pathname, sent);
     page = new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch (error) {
@@ -43,7 +46,7 @@ export async function answered(form, button, prepared, asked) {
   }
   place?.removeAttribute("aria-busy");
   const fault = page.querySelector("[role=alert]");
-  const whole = button?.hasAttribute("data-whole") || !PARTS.every((id) => document.getElementById(id) && page.getElementById(id));
+  const whole = !exchanged || !PARTS.every((id) => page.getElementById(id));
   if (whole && (asked || !fault)) {
     document.title = page.title;
     document.querySelector("main").replaceWith(page.querySelector("main"));
@@ -52,7 +55,7 @@ export async function answered(form, button, prepared, asked) {
   } else {
     document.title = page.title;
     for (const id of PARTS) document.getElementById(id).replaceWith(page.getElementById(id));
-    if (asked && form.matches(".patient, .studio")) document.querySelector(".values").replaceWith(page.querySelector(".values"));
+    if (filled) document.querySelector(".values").replaceWith(page.querySelector(".values"));
   }
   prepared(document);
   if (asked) document.getElementById(action.hash.slice(1) === "history" ? "tray" : "cards")?.focus();

@@ -35,6 +35,11 @@ export function tabs(part) {
       choose(next);
       buttons[next].focus();
     });
+    document.addEventListener("click", (event) => {
+      const hash = event.target.closest?.("a[href^='#']")?.hash;
+      const number = hash && box.isConnected ? panels.findIndex((panel) => panel.querySelector(hash)) : -1;
+      if (number >= 0) choose(number);
+    });
     box.prepend(list);
     choose(Math.min(Number(sessionStorage.getItem("tab")) || 0, panels.length - 1));
   }
