@@ -95,7 +95,6 @@ class Hapi:
         finally:
             os.kill(self.pid, signal.SIGCONT)
 
-
     def faults(self, resource: Json) -> list[str]:
         """What the server's own validator finds wrong in a resource: its errors, each with its place."""
         status, told = self.call("POST", f"{resource['resourceType']}/$validate", resource)

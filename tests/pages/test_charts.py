@@ -201,7 +201,7 @@ def test_symptoms_doses_orders_and_pregnancy_lie_on_the_same_axis_and_treatment_
         lab("b12", "150", "ng/L"),
         problems=(
             Problem("Condition/1", "paraesthesia", onset=ago(200)),
-            Problem("Condition/2", "pregnancy", onset=ago(90)),
+            Problem("Condition/2", "pregnancy", onset=ago(90), recorded=ago(80)),
         ),
         medications=(injection(20), injection(100), injection(900), oral(200)),
         orders=(OpenOrder("ServiceRequest/1", "mma", ago(3)),),
@@ -218,6 +218,7 @@ def test_symptoms_doses_orders_and_pregnancy_lie_on_the_same_axis_and_treatment_
     assert not doses[0].earlier, "every dose of ten years is on the axis"
     assert line.lanes[2].bars[0].words == "cyanocobalamin, stated, oral: from 29 Jun 2025, still in use"
     assert line.lanes[0].bars[0].words == "paraesthesia: since 29 Jun 2025"
+    assert line.lanes[1].bars[0].words == "pregnancy: since 17 Oct 2025, recorded 27 Oct 2025", "a card names the later"
 
 
 def test_the_ticks_of_the_time_axis_are_first_days_of_months_or_years():

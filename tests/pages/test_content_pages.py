@@ -45,6 +45,22 @@ def test_content_that_nobody_approved_says_so():
     assert "nobody owns this content yet" in text("/content")
 
 
+def test_what_is_still_to_approve_is_a_list_of_things_to_do():
+    page = text("/content")
+    assert "Still to approve, before anybody uses it" in page
+    rows = ours().pathways["uk-ng239"].interpret
+    compared = [row.id for row in rows if row.provenance and row.provenance.evidence == "primary"]
+    for row in rows:
+        linked = f'<a href="/content/pathways/uk-ng239/interpret#interpret/{row.id}">' in page
+        assert linked is (row.id not in compared), row.id
+
+
+def test_a_pathway_begins_with_its_rows_and_the_picture_is_folded_after_them():
+    page = text("/content/pathways/uk-ng239")
+    assert page.index('id="course/') < page.index("<svg")
+    assert '<details id="course-picture"><summary>' in page
+
+
 @pytest.mark.parametrize("today, passed", [(date(2027, 5, 21), False), (date(2027, 5, 22), True)])
 def test_the_day_of_review_that_has_passed_is_said(today: date, passed: bool):
     assert ("This day has passed." in text("/content", today=today)) is passed

@@ -43,7 +43,62 @@ def refused(*arguments: Any) -> str:
 def test_a_vignette_without_a_title_says_so(tmp_path: Path):
     file = tmp_path / "v.toml"
     file.write_text('[patient]\nsex = "female"\n')
-    assert "v.toml title: is missing; allowed: a line such as title =" in refused("explain", file)
+    assert "v.toml: title: is missing; allowed: a line such as title =" in refused("explain", file)
+
+
+LAB = "[[lab]]\nanalyte = 'b12'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[lab", "is not TOML: "),
+        (
+            "[[lab]]\nanalyte = 'b13'",
+            "[[lab]] number 1 analyte: there is no 'b13'. Did you mean 'b12'? Known: active-b12, ",
+        ),
+        ("[[lab]]\nvalue = 1", "[[lab]] number 1 analyte: is missing"),
+        (f"{LAB}value = 'abc'", "[[lab]] number 1 value: 'abc' is no number"),
+        (f"{LAB}days_ago = 1.5", "[[lab]] number 1 days_ago: "),
+        (f"{LAB}days_ag = 1", "[[lab]]: unknown 'days_ag'. Did you mean 'days_ago'? Known: "),
+        ("[patient]\nage = 'old'", "[patient] age: 'old' is no whole number"),
+        ("[[problem]]\nconcept = 'vegn'", "there is no problem 'vegn'. Did you mean 'vegan'? Known: "),
+        ("[[medicine]]\ningredient = 'metfromin'", "there is no medicine 'metfromin'. Did you mean 'metformin'?"),
+        (
+            "[[medicine]]\ningredient = 'metformin'\ndose = '1mg'",
+            "dose: '1mg' is no dose; allowed: a number and a unit",
+        ),
+        (
+            "[[medicine]]\ningredient = 'metformin'\nevery = '1 fortnight'",
+            "every: '1 fortnight' is no period; allowed: ",
+        ),
+        ("[[order]]\norderable = 'mmma'", "[[order]] number 1 orderable: there is no 'mmma'. Did you mean 'mma'?"),
+        ("pathway = 'uk'", "pathway: there is no 'uk'. Known: uk-ng239, us-aafp"),
+    ],
+)
+def test_a_vignette_says_what_is_wrong_in_it_and_what_is_allowed(text: str, said: str, tmp_path: Path):
+    file = tmp_path / "v.toml"
+    file.write_text(f'title = "One"\n{text}\n')
+    line = refused("explain", file)
+    assert said in line
+    assert line.count("v.toml") == 1
+
+
+@pytest.mark.parametrize("command", [["feedback", "report", "--since"], ["explain", VIGNETTES, "--as-of"]])
+def test_a_day_that_is_none_says_what_is_allowed(command: list[Any]):
+    found = run(*command, "yesterday")
+    assert found.exit_code == 2
+    assert "'yesterday' is no day; allowed: a date such as 2026-01-31" in found.stderr
+
+
+@pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8"), ("\t", "utf-8"), (",", "utf-16")])
+def test_a_value_set_saved_otherwise_says_how_excel_saves_it(separator: str, encoding: str, tmp_path: Path):
+    sets = tmp_path / "value-sets"
+    sets.mkdir()
+    (sets / "lab-b12.csv").write_bytes(separator.join(("system", "code", "display", "use", "source")).encode(encoding))
+    found = run("check", "--site", tmp_path)
+    assert found.exit_code == 1
+    assert "Excel writes it as 'CSV UTF-8'" in found.stderr
 
 
 @pytest.mark.parametrize("place", ["pathways/us-aafp"])

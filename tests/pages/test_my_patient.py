@@ -8,7 +8,7 @@ import re
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.pages.visiting import HOSTILE, Visitor, fields, label, summaries
+from tests.pages.visiting import HERE, HOSTILE, Visitor, fields, label, summaries
 
 B12 = {"b12-value": "150", "b12-unit": "ng/L"}
 
@@ -36,6 +36,15 @@ def test_a_value_and_a_symptom_are_enough(visitor: Visitor):
     assert {"interpret/deficient", "treat/neuro"} <= set(held(page))
     again = fields(page, "mine")
     assert (again["b12-value"], again["age"]) == ("150", "55"), "what was entered still stands there"
+
+
+def test_asked_in_place_only_what_is_exchanged_is_sent(visitor: Visitor):
+    blank = fields(visitor.get("/"), "mine")
+    page = visitor.post("/", blank | B12, Origin=HERE, Sec_Fetch_Site="same-origin", X_In_Place="parts")
+    assert label(page) == "confirmed"
+    assert 'id="answer"' in page.text and 'id="rest"' in page.text and 'class="mine"' not in page.text
+    wrong = visitor.post("/", blank | {"age": "x"}, Origin=HERE, Sec_Fetch_Site="same-origin", X_In_Place="parts")
+    assert 'class="mine"' in wrong.text, "a form with faults comes back whole"
 
 
 def test_the_unit_decides(visitor: Visitor):

@@ -95,6 +95,27 @@ def test_the_zip_laid_over_does_what_its_printed_page_says(visitor: Visitor, tmp
     create_app(Settings(demo=True, site_dir=tmp_path / "site", store_url="none"))
 
 
+def test_who_approved_is_taken_home_and_the_cards_no_longer_say_that_nobody_did(visitor: Visitor, tmp_path: Path):
+    page = visitor.post("/content/edit", typed(visitor) | {"approver": "Dr B. Sample", "approved": "2026-11-20"})
+    assert "Not yet approved locally." in page.text, "the difference shows what goes"
+    carried = fields(page, "studio")
+    assert "The folder names as approver Dr B. Sample, on 2026-11-20." in plain(
+        visitor.post("/content/edit/sheet", carried).text
+    )
+    with ZipFile(io.BytesIO(visitor.post("/content/edit/zip", carried).data)) as archive:
+        archive.extractall(tmp_path / "site")
+    theirs = load_content(cards_folder(), tmp_path / "site")
+    assert (theirs.is_approved, theirs.approver) == (True, "Dr B. Sample")
+    none = visitor.post("/content/edit", carried | {"approver": "", "do": "show"})
+    assert "Dr B. Sample" not in fields(none, "studio")["files"]
+
+
+def test_nobody_has_approved_in_the_future(visitor: Visitor):
+    page = visitor.post("/content/edit", typed(visitor) | {"approver": "Dr A. Example", "approved": "2027-01-31"})
+    assert page.status_code == 400
+    assert "approved on: allowed is a day until today, 2026-11-21" in plain(page.text)
+
+
 def test_a_value_as_it_is_shipped_is_not_said_by_the_site(visitor: Visitor):
     told = typed(visitor, limit_b12_deficient_mass="145", by_source="ng239", summary="Another title")
     page = visitor.post("/content/edit", told)

@@ -75,11 +75,12 @@ def test_the_cards_about_a_patient_of_a_fhir_server_say_whose_they_are(visitor: 
     assert BROUGHT in told and server.base in told
 
 
-def test_the_refusal_of_a_base_says_whom_to_ask(visitor: Visitor):
+def test_the_refusal_of_a_base_says_who_allows_it_and_by_which_setting(visitor: Visitor):
     page = visitor.post("/fhir", {"base": "https://fhir.example.org/r4", "name": "x"})
-    assert "Ask the operator of this service" in words(page).partition("allowed FHIR bases")[2]
+    said = words(page).partition("allowed FHIR bases")[2]
+    assert "The operator of this service allows it with CDS_FHIR_BASES=https://fhir.example.org/r4" in said
     other = visitor.post("/fhir", {"base": "file:///etc/passwd", "name": "x"})
-    assert "Ask the operator of this service" not in words(other)
+    assert "allows it with" not in words(other)
 
 
 def test_a_card_names_the_source_of_its_own_row_and_its_grade(visitor: Visitor):

@@ -131,7 +131,7 @@ def only_read(found: Evaluation) -> set[str]:
     return {row_name(row) for row in (*pathway.interpret, *pathway.course)} if silent else set()
 
 
-BESIDE = re.compile(r"\(([^()]*), limits? ([^()]*)\)")
+BESIDE = re.compile(r"(?:: |\()(.*), limits? (.+?)\)?$")
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -140,7 +140,8 @@ def test_a_limit_stands_only_beside_a_number_in_its_own_unit(part: int):
     compared = 0
     for path in PATHS[part::40]:
         for reason in why(*answered(read_vignette(path))).reasons:
-            for evidence, limits in BESIDE.findall(reason.sentence):
+            parts = (BESIDE.search(each) for each in reason.sentence.removesuffix(".").split("; "))
+            for evidence, limits in (each.groups() for each in parts if each):
                 unit = limits.split()[-1]
                 assert f" {unit} " in f"{evidence} ", (path.name, reason.sentence)
                 compared += 1
@@ -153,4 +154,19 @@ def test_no_reason_names_a_limit_of_something_else(patient: str):
     found = evaluate(call, service("uk-ng239"), CallTime(golden.NOW, seconds=LATER))
     said = [each.sentence for each in why(found, service("uk-ng239")).reasons]
     assert said
-    assert not [each for each in said if "limit 80 fL" in each or "limit 60 mL" in each or "limit the lab" in each]
+    assert not [
+        each
+        for each in said
+        if "750 pmol/L" in each or "limit 80 fL" in each or "limit 60 mL" in each or "limit the lab" in each
+    ]
+
+
+def test_the_reason_of_a_course_says_when_the_last_injection_was_and_when_the_next_is_due():
+    call = read_request(golden.request_of("lapsed-pernicious"), "patient-view")
+    found = evaluate(call, service("uk-ng239"), CallTime(golden.NOW, seconds=LATER))
+    (said,) = [each.sentence for each in why(found, service("uk-ng239")).reasons]
+    assert re.fullmatch(
+        r"A disease or operation that calls for injections is recorded: pernicious anaemia \(.* 2018\); the last of 30 "
+        r"recorded B12 injections was \d+ days ago \(.*\), and the next was due on .* \(\d+ days overdue\)\.",
+        said,
+    ), said
