@@ -196,7 +196,7 @@ def client_config(settings: Settings, content: Content, client: Client | None = 
         if client is None:
             raise SettingsError(f"CDS_PATHWAY: no pathway of that name; allowed: {known}")
         raise SettingsError(f'CDS_CLIENTS: client "{client.name}" pathway: no pathway {name!r}; allowed: {known}')
-    options = {} if client is None else dict(client.cards)
+    options = {} if client is None else {**client.cards, "action_selection": client.cds_hooks == "3.0"}
     if client is not None and client.smart is not None:
         options["smart_launch"] = f"{client.issuer.base_url}/smart/launch"
     config = ClientConfig(
@@ -216,6 +216,7 @@ def client_config(settings: Settings, content: Content, client: Client | None = 
         config,
         name=client.name,
         on_missing=client.on_missing,
+        cds_hooks=client.cds_hooks,
         seconds=client.seconds,
         silent=client.silent,
         silent_until=client.silent_until,

@@ -87,6 +87,7 @@ class ClientTable(Shape, frozen=True, kw_only=True):
     mode: Literal["active", "silent"] = "active"
     silent_until: Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = None  # its last day
     on_missing: Literal["412", "card"] = "412"
+    cds_hooks: Literal["2.0", "3.0"] = "2.0"
     seconds: Seconds | None = None  # type: ignore[valid-type]  # made from the registry of hooks
     selection_behaviour: Literal["any", "alternatives", "at-most-one"] | None = None
     replacing: Literal["update", "delete-and-create", "create"] | None = None
@@ -135,6 +136,7 @@ class Client:
     silent: bool = False
     silent_until: date | None = None  # the last day of it
     on_missing: str = "412"
+    cds_hooks: str = "2.0"  # the version that it is known to speak
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     cards: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # by the names of CardOptions
     once: bool = True  # each jti one call only
@@ -227,6 +229,7 @@ class _Reader:
             silent=table.mode == "silent",
             silent_until=self.silent_until(place, table),
             on_missing=table.on_missing,
+            cds_hooks=table.cds_hooks,
             seconds=MappingProxyType({hook: value for hook, value in seconds.items() if value is not None}),
             cards=MappingProxyType({key: value for key, value in options.items() if value is not None}),
             once=table.jti == "once",

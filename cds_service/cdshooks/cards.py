@@ -57,6 +57,7 @@ class CardOptions:
     sources: Mapping[str, Source] = field(default_factory=dict)  # what a row may rest on, and its card names
     smart_launch: str = ""  # where the evidence view is launched as a SMART app; "": this client has none
     smart_label: str = ""
+    action_selection: bool = False  # True: the client knows actionSelectionBehavior (item 96)
     order_details: bool = True  # False: the client takes an item of its preference list, and nothing else of an order
 
 
@@ -244,14 +245,20 @@ class _Layout:
                 }
                 for part in parts
             ]
-            return {"label": title.label, "uuid": self.ids.stable_id(row, *own), "actions": made}
+            return self.together({"label": title.label, "uuid": self.ids.stable_id(row, *own), "actions": made})
         key = (draft.kind, draft.id, draft.replaces) if draft.replaces else own
         if draft.kind == REMOVAL:
             gone = {"type": "delete", "description": title.description, "resourceId": draft.replaces}
             return {"label": title.label, "uuid": self.ids.stable_id(row, *key), "actions": [gone]}
         done = actions(draft, self.options.replacing, title, resource, self.ids.stable_id("draft", *key))
-        found: Json = {"label": title.label, "uuid": self.ids.stable_id(row, *key), "actions": done}
+        found = self.together({"label": title.label, "uuid": self.ids.stable_id(row, *key), "actions": done})
         return found | {"isRecommended": True} if draft.recommended else found
+
+    def together(self, suggestion: Json) -> Json:
+        """A suggestion of several actions says that they belong together, to a client that could take some of them."""
+        if self.options.action_selection and len(suggestion["actions"]) > 1:
+            return {**suggestion, "actionSelectionBehavior": "all"}
+        return suggestion
 
     def selection_behaviour(self, drafts: Sequence[Draft]) -> str:
         """How many suggestions may be taken. Only regimens exclude each other; tests never do."""

@@ -57,6 +57,7 @@ class ClientConfig:
     zone: tzinfo  # whose calendar days count
     cards: CardOptions
     on_missing: str = "412"  # 412 | card
+    cds_hooks: str = "2.0"  # 2.0 | 3.0: what the client is known to speak; never guessed from what it announces
     zone_stated: bool = True  # False: nobody has said which zone that is, and UTC stands in
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # hook -> time for one call
     default_seconds: float = SECONDS
@@ -92,4 +93,4 @@ class ClientConfig:
 
     def discovery(self) -> Json:
         """The answer of GET /cds-services."""
-        return discovery(self.pathway.title, self.templates, REQUIRED)
+        return discovery(self.pathway.title, self.templates, REQUIRED, self.cds_hooks)

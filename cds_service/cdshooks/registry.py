@@ -24,6 +24,7 @@ NOTHING = msgspec.Raw(b"null")
 PATIENT_ID = r"^(Patient/)?[^\s/?#\x00-\x1f]+$(?!\n)"
 HOOK_ID = re.compile(r"[a-z]+(-[a-z]+)*")
 PATHWAY = "{pathway}"  # in a description: the title of the client's pathway
+BALLOT = "3.0.0-ballot"  # the version of CDS Hooks that clients of 3.0 are answered in; it is not published yet
 
 HookInstance = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -79,12 +80,14 @@ class Envelope(msgspec.Struct, rename="camel", gc=False, kw_only=True):
 
 @dataclass(frozen=True)
 class Hook:
-    """One hook that is answered. `description` names the pathway where it says {pathway}."""
+    """One hook that is answered. `description` names the pathway where it says {pathway}. `version` is that of the
+    published definition (item 21)."""
 
     id: str
     context: type[Context]
     title: str
     description: str
+    version: str = "1.0"
 
     def __post_init__(self) -> None:
         """Refuse an incomplete entry, so that the service does not start with it."""
@@ -134,8 +137,11 @@ class Hook:
         """Decodes its requests; the prefetch stays undecoded, to be read key by key."""
         return msgspec.json.Decoder(self.envelope)
 
-    def listed(self, pathway_title: str, templates: Mapping[str, str], required: Iterable[str]) -> Json:
-        """Its entry in discovery, for a client with that pathway and those prefetch templates."""
+    def listed(
+        self, pathway_title: str, templates: Mapping[str, str], required: Iterable[str], cds_hooks: str = "2.0"
+    ) -> Json:
+        """Its entry in discovery, for a client with that pathway and those prefetch templates, and the version of CDS
+        Hooks that it speaks: from 3.0 on an entry says its own (items 20, 21)."""
         entry = {
             "hook": self.id,
             "title": self.title,
@@ -144,6 +150,8 @@ class Hook:
             "prefetch": dict(templates),
             "usageRequirements": f"{needs(required)} {UNSIGNED}" if self.carries_orders else needs(required),
         }
+        if cds_hooks == "3.0":
+            entry |= {"version": BALLOT, "hookVersion": self.version}
         return {name: value for name, value in entry.items() if value}
 
 
@@ -200,6 +208,9 @@ DEFAULT_HOOK = "patient-view"  # of a saved request that does not say
 BY_SERVICE_ID: Mapping[str, Hook] = MappingProxyType({hook.service_id: hook for hook in HOOKS.values()})
 
 
-def discovery(pathway_title: str, templates: Mapping[str, str], required: Iterable[str]) -> Json:
-    """The answer of GET /cds-services: every hook, for a client with that pathway and those prefetch templates."""
-    return {"services": [hook.listed(pathway_title, templates, tuple(required)) for hook in HOOKS.values()]}
+def discovery(
+    pathway_title: str, templates: Mapping[str, str], required: Iterable[str], cds_hooks: str = "2.0"
+) -> Json:
+    """The answer of GET /cds-services: every hook, for a client with that pathway, those prefetch templates and that
+    version of CDS Hooks."""
+    return {"services": [hook.listed(pathway_title, templates, tuple(required), cds_hooks) for hook in HOOKS.values()]}

@@ -116,7 +116,7 @@ def test_item_19_every_service_has_an_id_of_its_own():
     assert len({each["id"] for each in services}) == len(services)
 
 
-def test_items_20_21_and_24_the_extras_of_3_0_are_not_sent():
+def test_items_20_21_and_24_the_extras_of_3_0_are_not_sent_to_clients_of_2_0():
     assert set(entry()) == {"hook", "title", "description", "id", "prefetch", "usageRequirements"}
 
 

@@ -132,6 +132,16 @@ def test_after_a_suggestion_was_accepted_nothing_is_critical():
     assert "critical" not in [card["indicator"] for card in cards]
 
 
+def test_what_is_signed_after_a_suggestion_was_accepted_gets_no_critical_card():
+    cards = answered(recorded("sandbox-sign-after-accept"))
+    assert "critical" not in [card["indicator"] for card in cards]
+
+
+@pytest.mark.parametrize("name", ["sandbox-pama-opened", "sandbox-pama"])
+def test_an_order_for_imaging_before_and_after_it_is_chosen_gets_no_card(name):
+    assert answered(recorded(name)) == []
+
+
 def test_the_request_generators_folic_acid_too_once_its_server_may_be_read_without_a_token():
     call, record = recorded("crg-order-sign"), json.loads((patients_folder() / "neuro-metformin.json").read_text())
     resources = [entry["resource"] for entry in record["entry"]]
