@@ -53,7 +53,6 @@ ALLOWED = {
     "down_revision": "alembic reads it",
     "branch_labels": "alembic reads it",
     "depends_on": "alembic reads it",
-    "broken": "tests of the store's limits ask it",
     "ms": "a column of the store",
     "_inherited": "holds what a forked process must not let go of",
     "jinja_loader": "Flask reads it",

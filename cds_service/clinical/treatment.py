@@ -301,6 +301,16 @@ def long_term_medicine(case: Case) -> Found:
 
 
 @finding(
+    "metformin_long",
+    "metformin is taken for longer than the time that means high risk",
+    medicines="metformin",
+    limits="metformin-long medicine-stopped",
+)
+def metformin_long(case: Case) -> Found:
+    return long_use(case, *LONG[0])[0] if long_use(case, *LONG[0])[1] else []
+
+
+@finding(
     "length_unknown",
     "metformin or an acid suppressant is taken, and since when is not recorded",
     medicines="metformin ppi h2ra",

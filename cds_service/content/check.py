@@ -16,7 +16,9 @@ from cds_service.clinical.tables import Choice, FixedCard, Pathway, Provenance, 
 from cds_service.clinical.wording import LONGEST, placeholders
 
 from .codes import Codes
+from .elements import Element, sound
 from .faults import Faults, listing, nearest
+from .shapes import MeasureEntry
 from .words import Words
 
 ROUTES = ("im", "sc", "iv", "injection", "oral", "sublingual", "nasal", "other")
@@ -112,6 +114,25 @@ def check_pathway(pathway: Pathway, known: Mapping[str, Iterable[str]], words: V
             faults.unknown(place, "source", origin.source, known["sources"])
     if pathway.card_source not in known["sources"]:
         faults.unknown(f"{pathway.id}/pathway.toml card_source", "source", pathway.card_source, known["sources"])
+
+
+def check_measures(
+    elements: Mapping[str, list[Element]], pathways: Iterable[Pathway], words: Vocabulary, faults: Faults
+) -> None:
+    """What is counted in a population names findings, courses and sources that there are."""
+    known = {*words.findings, *(each.makes for pathway in pathways for each in pathway.compared)}
+    courses = {row.id for pathway in pathways for row in pathway.course}
+    sources = [each.id for each in elements["sources.toml"]]
+    for element in sound(elements["measures.toml"]):
+        measure: MeasureEntry = element.shape
+        for kind, names, allowed in (
+            ("finding", (*measure.when, *measure.any, *measure.unless), known),
+            ("course", measure.courses, courses),
+            ("source", (measure.source,), sources),
+        ):
+            for name in names:
+                if name not in allowed:
+                    faults.unknown(element.place, kind, name, allowed)
 
 
 def row_place(pathway: str, row: Row) -> str:

@@ -19,6 +19,7 @@ from .check import (
     ROUTES,
     TABLES,
     Vocabulary,
+    check_measures,
     check_orders,
     check_pathway,
     check_wording,
@@ -33,7 +34,7 @@ from .faults import Faults
 from .files import Files, Toml, read_files
 from .language import ENGLISH, Coverage, Language, coverage
 from .prefetch import KEYS, Templates, recall_queries
-from .shapes import Coding, ContentFile, ExclusionEntry, PathwayFile, RowEntry
+from .shapes import Coding, ContentFile, ExclusionEntry, MeasureEntry, PathwayFile, RowEntry
 from .site import SiteFile, SiteSettings, read_site
 from .valuesets import ALLERGIES, CodeRow, drafted_rows, read_value_sets
 from .words import Words
@@ -65,6 +66,7 @@ class Content:
     recall_queries: tuple[str, ...]  # over all patients of a server: who may have to be recalled
     route_codings: dict[str, Coding]  # route -> the coding that a draft carries
     exclusions: tuple[ExclusionEntry, ...]  # sentences that no answer may hold together
+    measures: tuple[MeasureEntry, ...]  # what is counted in a population
     remarks: tuple[str, ...]  # no faults, but a reader of `check` should know
     site: SiteSettings = field(default_factory=SiteSettings)
     language: Language = ENGLISH
@@ -96,6 +98,7 @@ def load_content(
     pathways = {pathway.id: pathway for pathway in built_pathways if pathway is not None}
     for pathway in pathways.values():
         check_orders(pathway, shared.codes, shared.words, faults)
+    check_measures(elements, pathways.values(), words_known, faults)
     faults.inherit(files.inherited)
     faults.raise_any()
     about: ContentFile = elements["content.toml"][0].shape
@@ -131,6 +134,7 @@ def load_content(
         recall_queries=recall_queries(shared.rows, shared.groups),
         route_codings=shared.route_codings(),
         exclusions=tuple(each.shape for each in sound(elements["exclusions.toml"])),
+        measures=tuple(each.shape for each in sound(elements["measures.toml"])),
         remarks=(*remarks(templates, about), *language_remarks(files.language, covered)),
         site=shared.site,
         language=files.language,

@@ -21,6 +21,7 @@ from .shapes import (
     ExclusionEntry,
     FollowUpEntry,
     InterpretRow,
+    MeasureEntry,
     MedicineTable,
     NotesRow,
     OrderableEntry,
@@ -50,6 +51,7 @@ KEYED: dict[str, type[Shape]] = {
 }  # fmt: skip
 LISTED: dict[str, tuple[str, type[Shape]]] = {
     "exclusions.toml": ("exclusion", ExclusionEntry),
+    "measures.toml": ("measure", MeasureEntry),
     "thresholds.toml": ("threshold", ThresholdEntry),
     "orderables.toml": ("orderable", OrderableEntry),
     "follow-ups.toml": ("follow_up", FollowUpEntry),

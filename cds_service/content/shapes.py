@@ -78,6 +78,24 @@ class ExclusionEntry(Shape, frozen=True, kw_only=True):
     reason: Text
 
 
+class MeasureEntry(Signed, frozen=True, kw_only=True):
+    """What is counted in a population: a patient of these labels and courses (of any, where none is named) for whom all
+    of `when`, at least one of `any` and none of `unless` are found."""
+
+    id: Name
+    title: Text
+    labels: tuple[Label, ...] = ()
+    courses: tuple[Name, ...] = ()
+    when: Texts = ()
+    any: Texts = ()
+    unless: Texts = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.labels or self.courses or self.when or self.any):
+            raise ValueError("counts everybody; it needs labels, courses, when or any")
+
+
 class SourceTable(Shape, frozen=True, kw_only=True):
     """A publication of sources.toml."""
 

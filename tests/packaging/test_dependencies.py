@@ -16,11 +16,13 @@ FOR_US = ("test", "docs")  # extras of those who work on the service
 BY_NAME = {"tzdata"}  # data that zoneinfo finds by itself, where the machine has none
 
 
-def imported(folder: Path) -> set[str]:
-    """Top-level names of everything that is imported anywhere in the folder, from outside the standard library."""
+def imported(folder: Path, *, at_once: bool = False) -> set[str]:
+    """Top-level names of everything that is imported anywhere in the folder, from outside the standard library; with
+    `at_once` only what is needed as soon as a module is imported."""
     names = set()
     for file in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+        tree = ast.parse(file.read_text())
+        for node in tree.body if at_once else ast.walk(tree):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -51,6 +53,12 @@ def test_the_service_imports_what_it_declares_and_declares_what_it_imports():
     extras = PROJECT["optional-dependencies"]
     optional = declared([each for name, extra in extras.items() if name not in FOR_US for each in extra])
     assert distributions(imported(ROOT / "cds_service")) - optional | BY_NAME == declared(PROJECT["dependencies"])
+
+
+def test_what_a_population_needs_is_imported_only_where_it_is_used():
+    extras = PROJECT["optional-dependencies"]
+    brought = declared([*extras["population"], *extras["spark"]])
+    assert not brought & distributions(imported(ROOT / "cds_service", at_once=True))
 
 
 def test_the_tests_import_only_what_the_service_or_the_test_extra_declares():

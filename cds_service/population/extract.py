@@ -1,0 +1,89 @@
+"""An extract: a folder of NDJSON as FHIR Bulk Data writes it, and how the patient of a line is found.
+
+The paths and patterns are said once, for every engine that reads lines: DuckDB on one machine, Spark on several. A line
+that is no JSON still belongs to the patient whom it names first; one that names nobody is nobody's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+NDJSON = (".ndjson", ".ndjson.gz")
+EXPORT_FILE = "export.json"  # what our own export writes beside the files: which types were asked for
+LONGEST_LINE = 20_000_000  # bytes
+NAMED_BY_FILE = re.compile(r"(?:^|[^A-Za-z])([A-Z][A-Za-z]+)(?:[^A-Za-z]|$)")
+
+# JSON paths; the first that is there counts.
+TYPE, ID = "$.resourceType", "$.id"
+SUBJECTS = (
+    "$.subject.reference", "$.patient.reference", "$.for.reference",
+    "$.subject[0].reference", "$.patient[0].reference", "$.for[0].reference",
+)  # fmt: skip
+MEDICINES = ("$.medicationReference.reference", "$.medication.reference.reference")
+PATHS = (TYPE, ID, *SUBJECTS, *MEDICINES)
+# Patterns that RE2 and Java read alike.
+PATIENT_OF_REFERENCE = r"(?:^|/)Patient/([^/?#]+)(?:/_history/[^/]*)?$"
+ID_OF_REFERENCE = r"(?:^|/)Medication/([^/?#]+)(?:/_history/[^/]*)?$"
+ANY_PATIENT = r'"reference"\s*:\s*"(?:[^"]*/)?Patient/([^"/?#]+)'  # of an Appointment's participants, or a broken line
+ANY_TYPE = r'"resourceType"\s*:\s*"([A-Za-z]+)"'
+PATIENT_ITSELF = r'"resourceType"\s*:\s*"Patient".*"id"\s*:\s*"([^"]+)"'  # of a broken line
+
+
+class ExtractUnusable(Exception):
+    """The extract cannot be decided on. Its text is one line for the operator, and names no patient."""
+
+
+class Exported(msgspec.Struct, frozen=True, rename="camel"):
+    """export.json: the types that were asked for and not refused, and the moment for which the server answered."""
+
+    types: tuple[str, ...]
+    transaction_time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """The files of one folder, and the types that are known to have been exported though no file may hold any. `moment`
+    is that for which the server answered, "" where nobody wrote it down."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    asked_for: frozenset[str]
+    moment: str = ""
+
+    @property
+    def bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.files)
+
+    def stamp(self) -> dict[str, list[int]]:
+        """Size and time of last change by the name of each file: another stamp is another extract."""
+        named = {path.relative_to(self.folder).as_posix(): path.stat() for path in self.files}
+        return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in named.items()}
+
+
+def read_extract(folder: Path) -> Extract:
+    """The extract in a folder; ExtractUnusable where there is none."""
+    files = tuple(sorted(path for path in folder.rglob("*") if path.name.endswith(NDJSON) and path.is_file()))
+    if not files:
+        raise ExtractUnusable(f"{folder}: holds no file that ends in {' or '.join(NDJSON)}")
+    exported = read_exported(folder)
+    return Extract(folder, files, frozenset({*exported.types, *types_of_names(files)}), exported.transaction_time)
+
+
+def read_exported(folder: Path) -> Exported:
+    """What export.json says; without that file nothing is known."""
+    path = folder / EXPORT_FILE
+    if not path.is_file():
+        return Exported(())
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Exported)
+    except msgspec.DecodeError as error:
+        raise ExtractUnusable(f"{path}: is not what an export writes: {error}") from None
+
+
+def types_of_names(files: tuple[Path, ...]) -> set[str]:
+    """The types that the files are named after: an empty Condition.ndjson says that there is no Condition."""
+    return {found[1] for path in files if (found := NAMED_BY_FILE.search(path.name))}
