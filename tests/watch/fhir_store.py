@@ -8,14 +8,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import msgspec
+
 from tests.endings import all_ended
 
 Json = dict[str, Any]
+ENCODER = msgspec.json.Encoder(decimal_format="number")
 NOTHING: Json = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "processing"}]}
+
+
+def encoded(resource: Json) -> bytes:
+    """As it goes over the wire: numbers with their zeros."""
+    return ENCODER.encode(resource)
 
 
 @dataclass
@@ -41,7 +50,7 @@ class FhirStore:
             version = int(self.resources.get(reference, {"meta": {"versionId": "0"}})["meta"]["versionId"]) + 1
             self.now += timedelta(milliseconds=7)
             meta = {"versionId": str(version), "lastUpdated": self.now.isoformat(timespec="milliseconds")}
-            self.resources[reference] = json.loads(json.dumps({**resource, "meta": meta}, default=float))
+            self.resources[reference] = json.loads(encoded({**resource, "meta": meta}), parse_float=Decimal)
             return self.resources[reference]
 
     def of_type(self, kind: str) -> list[Json]:
@@ -88,7 +97,7 @@ class FhirStore:
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Json]:
         """The answer to POST or PUT, with their conditions."""
         with self._lock:
-            status = 503 if self.down else self._sent(method, target, headers, json.loads(body))
+            status = 503 if self.down else self._sent(method, target, headers, json.loads(body, parse_float=Decimal))
             self.writes.append((method, target, status))
             return status, {}
 
@@ -160,7 +169,7 @@ class Handler(BaseHTTPRequestHandler):
         tokens = self.server.store.tokens
         if tokens is not None and self.headers.get("Authorization", "").removeprefix("Bearer ") not in tokens:
             status, body = 401, NOTHING
-        raw = json.dumps(body).encode()
+        raw = encoded(body)
         with suppress(OSError):
             self.send_response(status)
             self.send_header("Content-Type", "application/fhir+json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +19,7 @@ from cds_service.watch.fhir_server import FhirServer
 from cds_service.watch.state import State
 from cds_service.watch.watcher import Watched, Watcher
 from tests.book import service
-from tests.watch.fhir_store import FhirStore
+from tests.watch.fhir_store import FhirStore, encoded
 
 Json = dict[str, Any]
 KEYS = Keys((Key("first", b"k" * 32),))
@@ -65,7 +64,7 @@ class Direct(FhirServer):
             if status != 200:
                 words = {404: "the FHIR server does not have it", 503: "the FHIR server failed"}
                 raise FetchFailed(words[status], status)
-            return json.dumps(body).encode()
+            return encoded(body)
 
         return fetched
 

@@ -1,9 +1,6 @@
 package hapi;
 
 import ca.uhn.fhir.batch2.jobs.config.Batch2JobsConfig;
-import ca.uhn.fhir.broker.api.IBrokerClient;
-import ca.uhn.fhir.broker.api.IChannelNamer;
-import ca.uhn.fhir.broker.impl.LinkedBlockingBrokerClient;
 import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.context.support.IValidationSupport;
 import ca.uhn.fhir.jpa.api.config.JpaStorageSettings;
@@ -19,8 +16,10 @@ import ca.uhn.fhir.jpa.model.dialect.HapiFhirH2Dialect;
 import ca.uhn.fhir.jpa.provider.IJpaSystemProvider;
 import ca.uhn.fhir.jpa.provider.JpaCapabilityStatementProvider;
 import ca.uhn.fhir.jpa.search.DatabaseBackedPagingProvider;
-import ca.uhn.fhir.jpa.subscription.channel.impl.LinkedBlockingChannelFactory;
-import ca.uhn.fhir.jpa.subscription.channel.impl.RetryPolicyProvider;
+import ca.uhn.fhir.jpa.subscription.channel.config.SubscriptionChannelConfig;
+import ca.uhn.fhir.jpa.subscription.match.config.SubscriptionProcessorConfig;
+import ca.uhn.fhir.jpa.subscription.match.deliver.email.IEmailSender;
+import ca.uhn.fhir.jpa.subscription.submit.config.SubscriptionSubmitterConfig;
 import ca.uhn.fhir.rest.api.EncodingEnum;
 import ca.uhn.fhir.rest.server.RestfulServer;
 import ca.uhn.fhir.rest.server.interceptor.CorsInterceptor;
@@ -31,6 +30,7 @@ import java.io.IOException;
 import java.util.List;
 import java.util.Map;
 import javax.sql.DataSource;
+import org.hl7.fhir.dstu2.model.Subscription;
 import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.ImportAutoConfiguration;
@@ -58,7 +58,8 @@ import org.springframework.web.cors.CorsConfiguration;
 // These two only: all that Spring Boot would find by itself includes a client that calls port 9200.
 @ImportAutoConfiguration({DataSourceAutoConfiguration.class, ServletWebServerFactoryAutoConfiguration.class})
 @Import({JpaR4Config.class, HapiJpaConfig.class, JpaBatch2Config.class, Batch2JobsConfig.class,
-    ThreadPoolFactoryConfig.class})
+    ThreadPoolFactoryConfig.class, SubscriptionSubmitterConfig.class, SubscriptionProcessorConfig.class,
+    SubscriptionChannelConfig.class})
 public class HapiServer {
 
   public static void main(String[] args) {
@@ -118,22 +119,15 @@ public class HapiServer {
 
   @Bean
   SubscriptionSettings subscriptionSettings() {
-    return new SubscriptionSettings();
+    SubscriptionSettings settings = new SubscriptionSettings();
+    settings.addSupportedSubscriptionType(Subscription.SubscriptionChannelType.RESTHOOK);
+    return settings;
   }
 
+  /** HAPI asks for one, though no channel is by mail. */
   @Bean
-  IChannelNamer channelNamer() {
-    return (name, settings) -> name;
-  }
-
-  @Bean
-  LinkedBlockingChannelFactory channelFactory(IChannelNamer namer) {
-    return new LinkedBlockingChannelFactory(namer, new RetryPolicyProvider());
-  }
-
-  @Bean
-  IBrokerClient brokerClient(IChannelNamer namer) {
-    return new LinkedBlockingBrokerClient(namer);
+  IEmailSender emailSender() {
+    return details -> { };
   }
 
   @Bean
