@@ -20,6 +20,7 @@ Json = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 JSON = "application/fhir+json"
+ORIGINS = "https://sandbox.cds-hooks.org,http://localhost:8080"  # pages in a browser that may read the server
 SECONDS = 60.0
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -118,7 +119,7 @@ def echo(kind: str, messages: Sequence[bytes]) -> list[bytes]:
 def started() -> Iterator[Hapi]:
     """A server of our own with no data; pages of 10, of 50 at most."""
     with (
-        launcher().started(0, print, page_size=10, largest_page=50) as (base, program),
+        launcher().started(0, print, page_size=10, largest_page=50, origins=ORIGINS) as (base, program),
         requests.Session() as session,
     ):
         session.trust_env = False

@@ -37,6 +37,21 @@ def test_where_no_way_is_known_the_page_says_so_first(name: str):
     assert "**There is no way known to us by which" in TEXTS[name].split("\n\n")[1]
 
 
+@pytest.mark.parametrize("name", NO_HOOKS)
+def test_the_quick_start_shows_what_the_page_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (file,) = re.findall(r"^New file `([\w.]+)`:$", TEXTS[name], re.MULTILINE)
+    (request,) = re.findall(r"```json\n(.*?)```", TEXTS[name], re.DOTALL)
+    (command,) = re.findall(r"```console\n\$ b12-cds (.*)\n```", TEXTS[name])
+    monkeypatch.chdir(tmp_path)
+    Path(file).write_text(request)
+    done = CliRunner().invoke(main, command.split())
+    assert done.exit_code == 0, done.output
+    said = " ".join(re.sub("[^ -~]", " ", done.output).split())
+    assert "Not used none" in said
+    assert "B12 150 ng/L (10 Jan 2026) meets the NICE threshold for deficiency" in said
+    assert "for life" in said and "Cause: pernicious anaemia" in said
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_prefetch_to_type_in_is_what_the_service_publishes(page: str):
     published = [
