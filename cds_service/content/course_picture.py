@@ -155,7 +155,8 @@ def picture(pathway: Pathway) -> str:
         return ""
     items = "".join(f"<li>{in_words(each)}</li>" for each in found)
     return (
-        f'<figure class="course-picture">{drawing(pathway, found)}<figcaption>Every state of the course, in the order '
+        '<figure class="course-picture" tabindex="0" aria-label="The course as a picture">'
+        f"{drawing(pathway, found)}<figcaption>Every state of the course, in the order "
         "in which the table is read: the first that holds is the patient's. Arrows on the right: what happens. On the "
         "left: what the state asks for, when it is done. The number of an arrow is that of the list.</figcaption>"
         f"<ol>{items}</ol></figure>"

@@ -107,14 +107,21 @@ def caller(client: PageClient, config: ClientConfig, today: date) -> Call:
 
 
 def stretches(entered: Entered, field: str, axis: Axis, call: Call) -> tuple[Stretch, ...]:
-    """Neighbouring numbers with the same rows and the same loudness are one part."""
+    """Neighbouring numbers with the same rows and the same loudness are one part. Where one ends is looked for between
+    the points, down to a whole number."""
+
+    def ask(value: Decimal) -> tuple[str, str, str]:
+        return call(Entered(dict(entered.form) | {field: f"{value:f}"}))
+
     found: list[tuple[Decimal, tuple[str, str, str]]] = []
     ends: list[Decimal] = []
     for value in axis.values():
-        answer = call(Entered(dict(entered.form) | {field: f"{value:f}"}))
-        if found and (found[-1][1][0], found[-1][1][2]) == (answer[0], answer[2]):
+        answer = ask(value)
+        if found and is_like(found[-1][1], answer):
             ends[-1] = value
             continue
+        if found:
+            ends[-1], value, answer = between(ends[-1], found[-1][1], (value, answer), ask)
         found.append((value, answer))
         ends.append(value)
     parts = []
@@ -123,6 +130,31 @@ def stretches(entered: Entered, field: str, axis: Axis, call: Call) -> tuple[Str
         until = axis.x(found[number + 1][0]) if number + 1 < len(found) else 100.0
         parts.append(Stretch(x, round(until - x, 2), rounded_text(value), rounded_text(end), rows, words, indicator))
     return tuple(parts)
+
+
+def is_like(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
+    """The same rows, and as loud."""
+    return (one[0], one[2]) == (other[0], other[2])
+
+
+def between(
+    low: Decimal,
+    before: tuple[str, str, str],
+    after: tuple[Decimal, tuple[str, str, str]],
+    ask: Callable[[Decimal], tuple[str, str, str]],
+) -> tuple[Decimal, Decimal, tuple[str, str, str]]:
+    """The last number that is answered as before, and the first that is not, with its answer: one apart at most."""
+    high, answer = after
+    while high - low > 1:
+        middle = (low + high) // 2
+        if not low < middle < high:
+            break
+        found = ask(middle)
+        if is_like(before, found):
+            low = middle
+        else:
+            high, answer = middle, found
+    return low, high, answer
 
 
 def limits_on(analyte: str, unit: str, axis: Axis, pathway: Pathway) -> Iterator[tuple[float, str]]:

@@ -162,6 +162,7 @@ def test_the_strip_of_b12_changes_at_the_limits_and_shows_how_loud(visitor: Visi
     assert sum(float(width) for _, _, width in parts) == pytest.approx(100, abs=0.5)
     assert "180 ng/L" in page.text and "350 ng/L" in page.text
     assert parts[0][0] in ("warning", "critical")
+    assert "<strong>0 to 179 ng/L</strong>" in page.text and "<strong>180 to 350 ng/L</strong>" in page.text
 
 
 @pytest.mark.parametrize("varied", ["mma", "mcv", "inj-last"])
