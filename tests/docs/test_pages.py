@@ -121,10 +121,19 @@ def console_lines() -> Iterator[tuple[str, str]]:
 CALLS = sorted(set(console_lines()))
 CALL_NOBODY = ("explain", "check", "prefetch", "table")  # and change nothing
 OWN_FILE = re.compile(r"\b[A-Z]{3,}\b")  # a place for the reader's own file, as in "explain REQUEST.json"
+
+
+def of_a_new_file(page: str, call: str) -> bool:
+    """Is it about a file that the reader makes on that page? Then the page has a test of its own (tests/recipes,
+    tests/deploy)."""
+    made = re.findall(r"^New file `([^`]+)`", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    return any({name, name.partition("/")[0]} & set(call.split()) for name in made)
+
+
 RUN = sorted(
     call
     for page, call in CALLS
-    if call.split()[0] in CALL_NOBODY and not OWN_FILE.search(call) and page != "docs/tutorial.md"  # tests/recipes
+    if call.split()[0] in CALL_NOBODY and not OWN_FILE.search(call) and not of_a_new_file(page, call)
 )
 
 
