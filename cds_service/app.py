@@ -39,6 +39,7 @@ from .http.connections import unused_proxies
 from .settings import FORGETFUL, NO_CLIENTS, Settings, SettingsError, load_settings, start_remarks
 from .store.opening import NONE, CannotOpen, open_store
 from .store.records import DecisionStore
+from .web.about import add_about
 from .web.access import Callers, remarks
 from .web.calls import Site, add_routes
 from .web.health import add_observation
@@ -81,6 +82,8 @@ def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     add_routes(app, add_observation(app, site, measured=bool(settings.metrics_port)))
     if shows_pages(settings):
         add_what_people_see(app, settings, site, content)
+    else:
+        add_about(app, content)
     if clients is not None and any(client.smart for client in clients.all):
         add_smart_launch(app, settings, site, clients, configs)
     settle_memory()

@@ -248,6 +248,37 @@ def doctor(url: str, site: Path | None, **options: Any) -> None:
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: what GET /about answers.")
+@click.option(
+    "--compute", type=click.Path(dir_okay=False, path_type=Path), help="Change every vignette anew, into here."
+)
+def about(as_json: bool, compute: Path | None) -> None:
+    """Say what this service is: sources, dates, developer, funding, which elements of a person it uses and how."""
+    import msgspec
+
+    from .about import about as about_content
+    from .commands.display import console, show_about
+
+    settings = read_settings()
+    content = read_content(settings)
+    found = None
+    if compute is not None:
+        from .demographics import as_file, computed
+
+        configs = {name: read_service(settings, content, name) for name in content.pathways}
+        found = computed(configs.__getitem__, __version__)
+        try:
+            compute.write_bytes(as_file(found))
+        except OSError as error:
+            refuse(f"about: {compute}: {error.strerror}")
+    told = about_content(content, found)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2))
+    else:
+        show_about(console(), told)
+
+
+@main.command()
 def mcp() -> None:
     """Answer programs that speak the Model Context Protocol, on standard input and output: one tool, assess_b12."""
     from .api import config_of

@@ -14,6 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ..about import About
+
 Json = dict[str, Any]
 COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 LEFT_OUT = {"dismissed": "dismissed on", "accepted": "accepted on", "ordered": "ordered already, as of"}
@@ -80,6 +82,26 @@ def show_explanation(out: Console, explained: Json) -> None:
         section(out, "Left out", left)
     out.print(Text("\nCards", style="bold"))
     show_cards(out, explained["cards"])
+
+
+def show_about(out: Console, found: About) -> None:
+    """What the service is: the attributes, what moves with each element, the rows that ask for action at once."""
+    facts = grid()
+    facts.add_row("Service", unstyled(f"{found.service} {found.version}, {found.licence}"))
+    facts.add_row("Content", unstyled(f"{found.content} {found.content_version}"))
+    facts.add_row("Approved", unstyled(f"by {found.approver} on {found.approved}" if found.approver else "by nobody"))
+    out.print(facts)
+    section(out, f"Source attributes ({found.criterion})",
+            ((f"{each.number or '-':>2} {each.title}", each.value) for each in found.attributes))  # fmt: skip
+    uses = [use for each in found.attributes for use in each.uses]
+    moved = ((f"{use.title}: {each.words}", f"{each.vignettes} asked, {each.read} read, {each.moved} moved: "
+              f"{', '.join(each.rows) or 'no row'}") for use in uses for each in use.variations)  # fmt: skip
+    section(out, f"What moves, over {found.measured.vignettes} vignettes", moved)
+    section(
+        out, "Rows that ask for action at once", ((f"{each.pathway} {each.row}", each.switch) for each in found.urgent)
+    )
+    for pathway, cited in found.citations.items():
+        section(out, f"Sources of {pathway}", ((each.id, f"{each.title} {each.published}") for each in cited))
 
 
 def section(out: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:

@@ -71,6 +71,8 @@ class Content:
     site: SiteSettings = field(default_factory=SiteSettings)
     language: Language = ENGLISH
     coverage: Mapping[str, Coverage] = field(default_factory=dict)  # pathway -> how much of it the language says
+    developer: str = ""  # who wrote it, and who paid for that; "": not stated
+    funding: str = ""
 
     @property
     def is_approved(self) -> bool:
@@ -139,6 +141,8 @@ def load_content(
         site=shared.site,
         language=files.language,
         coverage=covered,
+        developer=about.developer.strip(),
+        funding=about.funding.strip(),
     )
 
 

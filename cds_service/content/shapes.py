@@ -63,6 +63,8 @@ class ContentFile(Shape, frozen=True, kw_only=True):
     title: Text
     intended_use: Text
     owners: Texts
+    developer: str = ""  # "": not stated
+    funding: str = ""
     approver: str
     review_by: date
     approved: date | None = None

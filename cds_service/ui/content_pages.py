@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from flask import Flask, render_template, request, url_for
+from flask import Flask, Response, render_template, request, url_for
 from markupsafe import Markup
 
+from cds_service.about import about
 from cds_service.clinical.tables import Pathway
 from cds_service.content.content import Content, load_content
 from cds_service.content.course_picture import picture
@@ -21,10 +22,11 @@ from cds_service.content.files import shipped_folder
 from cds_service.content.print import as_html as on_paper
 from cds_service.content.review import Sheet, sheets
 from cds_service.content.valuesets import KINDS, USES_IN_WORDS, unchanged, value_set, value_sets
-from cds_service.web.messages import Refused
+from cds_service.web.about import AboutAnswers
+from cds_service.web.messages import JSON, Refused
 
 from .findings_sheet import findings_sheet
-from .frame import GRADES, as_html, as_one_line, linked_head, shown
+from .frame import GRADES, HTML, as_html, as_one_line, linked_head, shown
 
 EXAMPLE, EXAMPLE_FOLDER = "example", "ruh-bath"
 
@@ -61,6 +63,7 @@ def add_content_pages(app: Flask, contents: Mapping[str, Content], today: Callab
     app.add_template_filter(as_html, "wording")
     app.add_template_filter(as_one_line, "wording_line")
     for path, name, view in (
+        ("/about", "about_page", pages.about),
         ("/content", "content_start", pages.start),
         ("/content/pathways/<pathway>", "content_pathway", pages.pathway),
         ("/content/pathways/<pathway>/print", "content_print", pages.paper),
@@ -77,7 +80,14 @@ class ContentPages:
     """The routes."""
 
     def __init__(self, contents: Contents, today: Callable[[], date]):
-        self.contents, self.today = contents, today
+        self.contents, self.today, self.answers = contents, today, AboutAnswers()
+
+    def about(self) -> str | Response:
+        """GET /about: what this service is; as JSON for whoever does not ask for a page."""
+        content = self.content()
+        if request.accept_mimetypes.best_match((JSON, HTML)) != HTML:
+            return self.answers.answer(content)
+        return self.page("about.html", here="about", about=about(content))
 
     def start(self) -> str:
         """GET /content: which content this is, who answers for it, and where its parts are."""
@@ -140,7 +150,7 @@ class ContentPages:
         """A page, with what all of them show."""
         site = self.site()
         common = {"content": self.content(), "site": site, "sites": self.contents.names(), "link": linked(site)}
-        return render_template(template, **common, here="content", **given)
+        return render_template(template, **{**common, "here": "content", **given})
 
     def site(self) -> str:
         return request.args.get("site", "")

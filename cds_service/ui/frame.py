@@ -92,6 +92,7 @@ PAGES = (  # id, endpoint, name
     ("examples", "examples", ("Examples", "of patients")),
     ("fhir", "fhir", ("FHIR", "server")),
     ("content", "content_start", ("Content", "for review")),
+    ("about", "about_page", ("About", "")),
 )
 DEMO = ("This is a demo.", "Only this machine is answered, and nobody is authenticated. Do not enter real patients.")
 BESIDE_CLIENTS = (

@@ -69,12 +69,12 @@ def openapi(installation: Installation) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "paths": {**about(installation), **called(installation)},
+        "paths": {**asked(installation), **called(installation)},
         "components": components,
     }
 
 
-def about(installation: Installation) -> dict[str, Any]:
+def asked(installation: Installation) -> dict[str, Any]:
     """The addresses for health and discovery; not those for a person with a browser."""
     closed = {} if installation.discovery_open or installation.demo else secured(installation)
     catalogue = installation.refusals if installation.discovery_open else installation.of_callers
@@ -82,6 +82,7 @@ def about(installation: Installation) -> dict[str, Any]:
         "/cds-services": operation("discovery", "The CDS services", answers("Discovery"), catalogue, **closed),
         "/healthz": operation("alive", "Does this process answer?", answers({"type": "object"}), installation.refusals),
         "/readyz": operation("ready", "What runs, and how it is", answers("Readiness"), installation.refusals),
+        "/about": operation("about", "What this service is", answers({"type": "object"}), installation.refusals),
         "/openapi.json": operation("openapi", "This document", answers({"type": "object"}), installation.refusals),
     }
     return {path: {"get": get} for path, get in paths.items()}

@@ -19,7 +19,7 @@ AT_MOST = 300.0  # seconds for one command
 PROGRAM = Path(sys.executable).parent / "b12-cds"
 # what lies at the top and is shipped inside the package
 SHIPPED = ("cards", "fixtures/patients", "fixtures/sites")
-CHECKLIST = "docs/protocol-checklist.md"
+SINGLE = ("docs/protocol-checklist.md", "fixtures/demographics.json")
 VIGNETTES = "cds_service/fixtures/vignettes.zip"
 
 
@@ -38,7 +38,7 @@ def should_be_packaged() -> dict[str, str]:
     expected = contents(ROOT / "cds_service")
     for folder in SHIPPED:
         expected |= {f"{folder}/{name}": value for name, value in contents(ROOT / folder).items()}
-    return expected | {CHECKLIST: digest((ROOT / CHECKLIST).read_bytes())}
+    return expected | {name: digest((ROOT / name).read_bytes()) for name in SINGLE}
 
 
 @pytest.fixture(scope="module")
