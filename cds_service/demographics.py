@@ -294,8 +294,8 @@ ELEMENTS = (
 
 
 class Move(msgspec.Struct, frozen=True):
-    """What a clinician sees otherwise: rows and suggested orders (kind:id) that went and came, and the label before and
-    after."""
+    """What a clinician sees otherwise: rows, notes and suggested orders (kind:id) that went and came, and the label
+    before and after."""
 
     lost: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
@@ -441,7 +441,7 @@ def answered(request: HookRequest, vignette: Vignette, config: ClientConfig) -> 
 
 def difference(before: Evaluation, after: Evaluation) -> Move:
     """What came and what went."""
-    rows = set(before.decision.rows), set(after.decision.rows)
+    rows = rows_of(before), rows_of(after)
     orders = orders_of(before), orders_of(after)
     labels = (before.decision.label, after.decision.label)
     return Move(
@@ -455,6 +455,12 @@ def difference(before: Evaluation, after: Evaluation) -> Move:
 
 def in_order(names: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
+
+
+def rows_of(found: Evaluation) -> set[str]:
+    """The rows that hold, and the notes on their cards ("notes/ethnicity"), those for which there is no room too."""
+    paragraphs = (one for each in found.decision.advice for one in (*each.paragraphs, *each.left_out))
+    return {*found.decision.rows, *(each.note for each in paragraphs if each.note)}
 
 
 def orders_of(found: Evaluation) -> set[str]:

@@ -77,6 +77,8 @@ PAGES = {
     "feedback": answered,
     "fault": refused,
     "wrong": wrong,
+    "about": at("/about"),
+    "about-unfolded": unfolded("/about"),
     "content": at("/content"),
     "content-interpret": at("/content/pathways/uk-ng239/interpret"),
     "content-safety": at("/content/pathways/us-aafp/safety"),

@@ -11,6 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from cds_service.about import about
 from cds_service.cli import main
 from cds_service.content.content import load_content
 from cds_service.content.files import cards_folder
@@ -101,12 +102,21 @@ def test_the_rows_that_regulation_puts_at_risk_are_rows_that_can_be_switched_off
     table = (ROOT / "deploy" / "safety" / "regulation.md").read_text(encoding="utf-8")
     table = table.split("### Rows that put it at risk", 1)[1].split("A row is switched off", 1)[0]
     named = set(re.findall(r"`(S\d\w?)`", table))
-    pathway = load_content(cards_folder()).pathways["uk-ng239"]
-    rows = {row.id for row in (*pathway.safety, *pathway.orders)}
+    content = load_content(cards_folder())
+    rows = {row.id for each in content.pathways.values() for row in (*each.safety, *each.orders)}
     assert named
     assert named <= rows
-    critical = {row.id for row in pathway.safety if row.speaks_alone and row.indicator == "critical"}
+    critical = {each.row.partition("/")[2] for each in about(content).urgent}
     assert critical <= named, "a row that asks for action without waiting is named"
+
+
+def test_every_source_of_regulation_is_cited_and_every_citation_is_a_source():
+    """And what is said to have been read on a publisher's page, or in a digest, names which."""
+    text, sources = (ROOT / "deploy" / "safety" / "regulation.md").read_text(encoding="utf-8").split("\n## Sources\n")
+    listed = re.findall(r"^(\d+)\. ", sources, re.MULTILINE)
+    assert listed == [str(number) for number in range(1, len(listed) + 1)]
+    assert set(re.findall(r"\[(\d+)\](?!\()", text)) == set(listed)
+    assert all("<https://" in each for each in re.split(r"^\d+\. ", sources, flags=re.MULTILINE)[1:])
 
 
 def console_lines() -> Iterator[tuple[str, str]]:

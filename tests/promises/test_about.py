@@ -127,6 +127,7 @@ def test_every_row_and_finding_that_is_named_is_one():
     told = about(content())
     tables = [getattr(pathway, table) for pathway in content().pathways.values() for table in TABLES]
     rows = {f"{row.table}/{row.id}" for table in tables for row in table}
+    rows |= {f"notes/{row.id}" for pathway in content().pathways.values() for row in pathway.notes}
     rows |= {f"fixed/{name}" for name in content().pathways["uk-ng239"].fixed}
     named = {row for each in told.attributes for use in each.uses for one in use.variations for row in one.rows}
     assert {row for row in named if row not in rows and row.replace("safety/", "orders/") not in rows} == set()
