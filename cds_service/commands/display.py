@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..about import About
+from ..about import About, Varied
 
 Json = dict[str, Any]
 COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
@@ -94,14 +94,20 @@ def show_about(out: Console, found: About) -> None:
     section(out, f"Source attributes ({found.criterion})",
             ((f"{each.number or '-':>2} {each.title}", each.value) for each in found.attributes))  # fmt: skip
     uses = [use for each in found.attributes for use in each.uses]
-    moved = ((f"{use.title}: {each.words}", f"{each.vignettes} asked, {each.read} read, {each.moved} moved: "
-              f"{', '.join(each.rows) or 'no row'}") for use in uses for each in use.variations)  # fmt: skip
-    section(out, f"What moves, over {found.measured.vignettes} vignettes", moved)
+    moved = ((f"{use.title}: {each.words}", shown_moves(each)) for use in uses for each in use.variations)
+    section(out, f"What moves, over {found.measured.vignettes} vignettes (which rows: --json, or the page)", moved)
     section(
         out, "Rows that ask for action at once", ((f"{each.pathway} {each.row}", each.switch) for each in found.urgent)
     )
     for pathway, cited in found.citations.items():
         section(out, f"Sources of {pathway}", ((each.id, f"{each.title} {each.published}") for each in cited))
+
+
+def shown_moves(each: Varied) -> str:
+    """What one variation moves, in a few words."""
+    if not each.read:
+        return "never read" if each.vignettes else "recorded in none"
+    return f"{each.moved} of {each.vignettes} move, {len(each.rows)} rows"
 
 
 def section(out: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:
