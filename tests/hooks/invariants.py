@@ -5,17 +5,15 @@ Used by tests and by whoever wants to check an answer; never on the way of a cal
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from cds_service.cdshooks.cards import LONGEST_SUMMARY, utf16_units
+from cds_service.conform.messages import HTML_OR_IMAGE, MAY_BE_EMPTY, is_empty, parts
 
 Json = dict[str, Any]
-HTML_OR_IMAGE = re.compile(r"<[A-Za-z/!?]|!\[")
 SEVERITY_FIRST = {"critical": 0, "warning": 1, "info": 2}
 TRANSACTION = ("delete", "create", "update")
-MAY_BE_EMPTY = ("cards", "services")
 
 
 def faults(answer: Json, patient_id: str = "", max_cards: int = 3) -> list[str]:
@@ -29,19 +27,13 @@ def faults(answer: Json, patient_id: str = "", max_cards: int = 3) -> list[str]:
     return found
 
 
-def empties(value: Any, path: str = "$") -> Iterator[str]:
+def empties(value: Any) -> Iterator[str]:
     """Items 3 and 4: nothing is null or empty, but a list of cards or services."""
-    if value is None:
-        yield f"{path} is null (item 3)"
-    elif value in ("", [], {}) or (isinstance(value, str) and not value.strip()):
-        if path not in (f"$.{name}" for name in MAY_BE_EMPTY):
-            yield f"{path} is empty (item 4)"
-    elif isinstance(value, dict):
-        for name, part in value.items():
-            yield from empties(part, f"{path}.{name}")
-    elif isinstance(value, list):
-        for place, part in enumerate(value):
-            yield from empties(part, f"{path}[{place}]")
+    for path, part in parts(value):
+        if part is None:
+            yield f"$.{path} is null (item 3)"
+        elif is_empty(part) and path not in MAY_BE_EMPTY:
+            yield f"$.{path} is empty (item 4)"
 
 
 def _duplicates(cards: list[Json]) -> Iterator[str]:
