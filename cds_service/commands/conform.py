@@ -23,7 +23,7 @@ from ..conform.checklist import FAIL, NOT_TRIED, PASS, NotTried, Result, results
 from ..examples.fixture_patients import patients_folder, read_patient
 from ..http.addresses import Policy
 from ..http.client import HttpClient
-from .given import BadOption, named_base, read_file
+from .given import BadOption, base_of_option, read_file
 from .sandbox import PATIENT, example_patient, page_origin
 
 CHECKS = (*catalogue.CHECKS, *messages.CHECKS, *behaviour.CHECKS, *trust.CHECKS)
@@ -73,7 +73,9 @@ def service_under_trial(
     request_files: tuple[Path, ...],
 ) -> Service:
     """The service at that address, and what it is called with. BadOption."""
-    base = named_base("URL", url.strip().rstrip("/").removesuffix(DISCOVERY), "an address like https://cds.example.org")
+    base = base_of_option(
+        "URL", url.strip().rstrip("/").removesuffix(DISCOVERY), "an address like https://cds.example.org"
+    )
     if (key_file is None) != (iss is None):
         raise BadOption("--key and --iss belong together: give both or neither")
     client = HttpClient(Policy(bases=(base,), answer_bytes=ANSWER, call_bytes=ALL), server="the service")
@@ -106,15 +108,15 @@ def saved_request(path: Path) -> dict[str, Any]:
 def signer(path: Path, iss: str) -> Signer:
     """What signs the calls. The key is never part of a message."""
     try:
-        told = json.loads(read_file(path, LONGEST_KEY))
-        key: ECKey | RSAKey = (ECKey if told["kty"] == "EC" else RSAKey).import_key(told)
-        curve = told.get("crv")
-        algorithm = next(name for name, kind in ALGORITHMS.items() if kind == (told["kty"], curve))
+        stored = json.loads(read_file(path, LONGEST_KEY))
+        key: ECKey | RSAKey = (ECKey if stored["kty"] == "EC" else RSAKey).import_key(stored)
+        curve = stored.get("crv")
+        algorithm = next(name for name, kind in ALGORITHMS.items() if kind == (stored["kty"], curve))
     except (ValueError, LookupError, TypeError, JoseError, StopIteration):
         raise BadOption(f"--key: {path} is no private JSON Web Key (EC on P-256 or P-384, or RSA)") from None
     if not key.is_private or not key.kid:
         raise BadOption(f"--key: {path} needs a private key with a kid")
-    return Signer(iss, key, told.get("alg") or algorithm, time.time)
+    return Signer(iss, key, stored.get("alg") or algorithm, time.time)
 
 
 # What is printed

@@ -18,8 +18,8 @@ class BadOption(Exception):
     """An option cannot be used. Its text is one line that says why, and what is allowed."""
 
 
-def named_base(option: str, text: str, example: str) -> Base:
-    """The base URL that a person named: https, or http on this machine."""
+def base_of_option(option: str, text: str, example: str) -> Base:
+    """The base URL after an option: https, or http on this machine."""
     try:
         base = parse_base(text.strip())
     except AddressRefused as refused:
@@ -31,7 +31,7 @@ def named_base(option: str, text: str, example: str) -> Base:
 
 def fhir_base(text: str) -> Base:
     """The FHIR base after --fhir."""
-    return named_base("--fhir", text, "a FHIR base URL such as https://ehr.example.org/fhir")
+    return base_of_option("--fhir", text, "a FHIR base URL such as https://ehr.example.org/fhir")
 
 
 def read_token(file: Path | None) -> str:

@@ -73,7 +73,7 @@ def build_server(config: ClientConfig, day: Callable[[], date]) -> "MCPServer[An
         except RecordRefused as error:
             raise ToolError(str(error)) from None
 
-    # Of what fails the caller is told. Nothing is logged: a traceback could hold what was in a record.
+    # What fails is said to the caller. Nothing is logged: a traceback could hold what was in a record.
     instructions = READ_FIRST.format(intended_use=config.content.intended_use.strip())
     server = MCPServer("b12-cds", version=__version__, instructions=instructions, log_level="CRITICAL")
     effects = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)

@@ -42,7 +42,7 @@ from .demo import (
 )
 from .display import console
 from .examples import CannotLoad, load_examples
-from .given import BadOption, fhir_base, named_base, read_token
+from .given import BadOption, fhir_base, base_of_option, read_token
 
 PUBLIC, LOCAL = "https://sandbox.cds-hooks.org", "http://localhost:8080"  # the latter: `npm run dev` of its checkout
 SERVICE_PORT, HAPI_PORT = 8000, 8090  # the first that are tried; 8080 is the local Sandbox's
@@ -161,7 +161,7 @@ def show_links(out: Console, wanted: Wanted, joined: Joined, today: date) -> Non
 
 def page_origin(text: str) -> str:
     """An origin as a browser writes it."""
-    base = named_base("--origin", text, f"the origin of a page, such as {PUBLIC}")
+    base = base_of_option("--origin", text, f"the origin of a page, such as {PUBLIC}")
     if base.path:
         raise BadOption(f"--origin: an address with a path; give the origin of a page, such as {PUBLIC}")
     return base.origin

@@ -145,12 +145,12 @@ def edit_quantity(resource: Json, row: Row, form: Form, build: Build) -> None:
     resource["valueQuantity"] = quantity(value, unit, f"{row.name}-value", f"Value of {row.display}")
     resource.pop("interpretation", None)
     if normalise_unit(unit) != normalise_unit(row.unit):
-        fresh = build.lab({"analyte": analyte_named(row, build), "value": "1", "unit": unit})
+        fresh = build.lab({"analyte": analyte_of_row(row, build), "value": "1", "unit": unit})
         resource["code"] = fresh["code"]
         resource.pop("referenceRange", None)
 
 
-def analyte_named(row: Row, build: Build) -> str:
+def analyte_of_row(row: Row, build: Build) -> str:
     """The analyte of a row, by its display."""
     return next(name for name, each in build.content.analytes.items() if each.display == row.display)
 

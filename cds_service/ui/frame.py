@@ -95,7 +95,7 @@ PAGES = (  # id, endpoint, name
     ("about", "about_page", ("About", "")),
 )
 DEMO = ("This is a demo.", "Only this machine is answered, and nobody is authenticated. Do not enter real patients.")
-BESIDE_CLIENTS = (
+WITH_CLIENTS = (
     "This playground runs beside real clients.",
     "It is switched on by CDS_PLAYGROUND=1, and who may open it is up to your proxy. Do not enter real patients.",
 )
@@ -130,7 +130,7 @@ def add_frame(app: Flask, demo: bool, playground: bool) -> None:
     app.add_url_rule("/static/<filename>", "static", Static(files).send, methods=["GET"])
     app.jinja_env.globals["navigation"] = navigation
     app.jinja_env.globals["has_page"] = has_page
-    app.jinja_env.globals["banner"] = (DEMO if demo else BESIDE_CLIENTS) if playground else ""
+    app.jinja_env.globals["banner"] = (DEMO if demo else WITH_CLIENTS) if playground else ""
     app.after_request(harden)
 
 
