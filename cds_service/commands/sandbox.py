@@ -42,7 +42,7 @@ from .demo import (
 )
 from .display import console
 from .examples import CannotLoad, load_examples
-from .given import BadOption, fhir_base, base_of_option, read_token
+from .given import BadOption, base_of_option, fhir_base, read_token
 
 PUBLIC, LOCAL = "https://sandbox.cds-hooks.org", "http://localhost:8080"  # the latter: `npm run dev` of its checkout
 SERVICE_PORT, HAPI_PORT = 8000, 8090  # the first that are tried; 8080 is the local Sandbox's
