@@ -4,7 +4,7 @@ A way is a function `Asked -> Said`; it stands in WAYS by its name, and everythi
 the table. What a way does not say of an answer stays None, and is not compared; that is counted too. What it cannot be
 asked at all (an outbox has no patient who died) it answers with None.
 
-`python -m tests.ways [WAY ...]` asks every way about every vignette and prints the table of ways and vignettes.
+`python -m tests.every_way` asks every way about every vignette and prints the table of ways and vignettes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -102,12 +101,12 @@ class Asked:
     @property
     def absent(self) -> tuple[str, ...]:
         """Prefetch keys that the request does not hold."""
-        return tuple(self.vignette.told.get("unavailable", ()))
+        return tuple(self.vignette.fields.get("unavailable", ()))
 
     @property
     def incomplete(self) -> tuple[str, ...]:
         """Prefetch keys of which it holds a part."""
-        return tuple(self.vignette.told.get("incomplete", ()))
+        return tuple(self.vignette.fields.get("incomplete", ()))
 
 
 @dataclass(frozen=True)
@@ -326,19 +325,3 @@ def compare(way: str, ask: Way, names: Iterable[str]) -> Compared:
 def table(results: Iterable[Compared]) -> str:
     """Ways in x vignettes."""
     return "\n".join((*HEAD, *(each.line() for each in results)))
-
-
-def main_of(words: list[str]) -> int:
-    """Ask the ways that are named, or every one, about every vignette."""
-    results = []
-    for way in words or WAYS:
-        results.append(compare(way, WAYS[way], EVERY))
-        print(results[-1].line(), file=sys.stderr)
-    print(table(results))
-    different = [line for each in results for line in each.differing]
-    print("\n".join(different[:20]))
-    return bool(different)
-
-
-if __name__ == "__main__":
-    sys.exit(main_of(sys.argv[1:]))
