@@ -43,6 +43,7 @@ from .web.about import add_about
 from .web.access import Callers, remarks
 from .web.calls import Site, add_routes
 from .web.health import add_observation
+from .web.traces import NotRecorded, Recorded
 
 Clock = Callable[[], datetime]
 Limit = Callable[[str, Fetch | None], AbstractContextManager[Fetch | None]]
@@ -274,6 +275,7 @@ def build_site(client: ClientConfig, settings: Settings, clock: Clock, log: Filt
         demo=settings.demo,
         origins=frozenset(settings.origins),
         memory=MemoryLimit(settings.max_body_mb * MEGABYTE),
+        traces=Recorded(settings.traces_url, log) if settings.traces_url else NotRecorded(),
     )
 
 

@@ -39,6 +39,7 @@ from .fhir.reasons import DAMAGED, NO_DATE
 from .http.addresses import AddressRefused, parse_base
 from .store.records import CallParties, DecisionRecord, History, Offered, Shown, Suppressed
 from .suggestions import Answered, cards_for
+from .tracing import span
 
 Json = dict[str, Any]
 
@@ -188,14 +189,15 @@ def answer_with(call: Call, orders: Drafted) -> Evaluation:
     if call.request.draft_orders is not None and not orders.relevant:
         return answer_irrelevant(call, orders)
     record, gathered = gather_record(call)
-    assessment = assess(with_orders(record, orders), call.client.pathway, call.today)
-    call.ensure_in_time()
-    missing = missing_keys(gathered, assessment)
-    decision = judge(assessment, gathered, call.client, missing)
-    call.ensure_in_time()
-    if not (missing or decision.advice) and gathered.states["b12"].state == INCOMPLETE:
-        missing = ("b12",)  # what was not read may be the result that matters: no cards would say that all is well
+    with span("decide"):
+        assessment = assess(with_orders(record, orders), call.client.pathway, call.today)
+        call.ensure_in_time()
+        missing = missing_keys(gathered, assessment)
         decision = judge(assessment, gathered, call.client, missing)
+        call.ensure_in_time()
+        if not (missing or decision.advice) and gathered.states["b12"].state == INCOMPLETE:
+            missing = ("b12",)  # what was not read may be the result that matters: no cards would say that all is well
+            decision = judge(assessment, gathered, call.client, missing)
     if orders.unread and not missing:
         if not decision.advice:
             return answer_unread(call, assessment, gathered)
@@ -209,9 +211,10 @@ def answer_with(call: Call, orders: Drafted) -> Evaluation:
 def gather_record(call: Call) -> tuple[PatientRecord, Gathered]:
     """The patient's record, and what it was read from."""
     request, client = call.request, call.client
-    gathered = gather(request.prefetch, client.templates, request.tokens, fetching_of(call))
-    whom = read_for(request, client, call.today)
-    record = read_record(gathered, whom, call.ends)
+    with span("gather"):
+        gathered = gather(request.prefetch, client.templates, request.tokens, fetching_of(call))
+    with span("read"):
+        record = read_record(gathered, read_for(request, client, call.today), call.ends)
     call.ensure_in_time()
     return record, gathered
 
@@ -325,7 +328,9 @@ def answer_judged(call: Call, judged: Judged) -> Evaluation:
         decision, assessment, call.client.content, None if missing else call.look_up
     )
     causes = assessment.values["causes"] if "cause_known" in assessment.findings else ""
-    cards = cards_for(Answered(call.request, call.client, assessment.case.record, call.today, causes), quiet.advice)
+    answered = Answered(call.request, call.client, assessment.case.record, call.today, causes)
+    with span("build"):
+        cards = cards_for(answered, quiet.advice)
     ordered = dict.fromkeys(test for each in quiet.advice for test in each.ordered)  # already, so nothing suggests them
     return replace(
         found,
@@ -349,7 +354,9 @@ def with_history(
     everything = Remaining(decision.advice, ())
     if look_up is None or not may_be_suppressed(decision, assessment):
         return everything, "", True
-    evidence, memory = evidence_of(decision, assessment, content.digest), look_up()
+    evidence = evidence_of(decision, assessment, content.digest)
+    with span("history"):
+        memory = look_up()
     quiet = suppress(decision, assessment, evidence, memory) if memory.known else everything
     return quiet, evidence, memory.known
 

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .http.addresses import AddressRefused, parse_base
 from .store.opening import NONE
+from .tracing import can_record
 
 PREFIX = "CDS_"
 NO_CLIENTS = (
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     max_body_mb: int = Field(30, ge=1, le=200)  # of a call, and of a FHIR server's answer
     metrics_port: int = Field(0, ge=0, le=65_535)  # 0: none
     metrics_host: str = "127.0.0.1"
+    traces_url: str = ""  # of an OpenTelemetry collector; "": no traces
     store_url: str = Field("", repr=False)  # "": sqlite:///b12-cds.sqlite; in a demo a temporary file. Holds a password
     store_keys: Path | None = None
     store_days: int = Field(400, ge=0, le=36_500)  # 0: for ever
@@ -86,6 +88,16 @@ class Settings(BaseSettings):
         if any(urlsplit(_address(origin, allowed)).path for origin in origins):
             raise ValueError(f"allowed: {allowed}, without a path")
         return tuple(origin.lower() for origin in origins)
+
+    @field_validator("traces_url")
+    @classmethod
+    def _traces(cls, url: str) -> str:
+        if not url:
+            return url
+        _address(url, "the address of a collector such as http://127.0.0.1:4318/v1/traces")
+        if not can_record():
+            raise ValueError("allowed: nothing, for the extra is not installed: pip install 'b12-cds[traces]'")
+        return url
 
     @field_validator("time_zone")
     @classmethod

@@ -21,6 +21,7 @@ ROOT = DEPLOY.parent
 LOCK, BUILD_LOCK, SBOM = DEPLOY / "requirements.lock", DEPLOY / "build.lock", DEPLOY / "sbom.cdx.json"
 TEST_LOCK = DEPLOY / "tests.lock"  # the service as it is locked, and what tries it
 QUIET = ("--quiet", "--strip-extras", "--allow-unsafe", "--no-config")
+IN_IMAGE = ("--extra", "postgres", "--extra", "traces")
 NO_HOSTS = ("--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links")
 LINKS_KEPT = {"vcs", "website"}  # of a component: where its source is
 
@@ -68,9 +69,9 @@ def bill_of_lock() -> dict[str, Any]:
 
 def main() -> None:
     upgrade = ("--upgrade",) if "--upgrade" in sys.argv[1:] else ()
-    compile_lock(LOCK, "--extra", "postgres", *upgrade)
+    compile_lock(LOCK, *IN_IMAGE, *upgrade)
     compile_lock(BUILD_LOCK, "--only-build-deps", "--build-deps-for", "wheel", *upgrade)
-    tested = ("--extra", "postgres", "--extra", "test", "--constraint", LOCK.name, "--constraint", BUILD_LOCK.name)
+    tested = (*IN_IMAGE, "--extra", "test", "--constraint", LOCK.name, "--constraint", BUILD_LOCK.name)
     compile_lock(TEST_LOCK, *tested, *upgrade)
     SBOM.write_text(json.dumps(bill_of_lock(), indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -25,6 +25,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry, Timeout
 from urllib3.exceptions import DecodeError, HTTPError, NameResolutionError, ReadTimeoutError
 
+from .. import tracing
 from ..fetching import Fetch, FetchFailed
 from .addresses import AddressRefused, Base, Policy, parse_base
 from .connections import AddressNotAllowed, Resolve, guarded_pools
@@ -75,7 +76,7 @@ class HttpClient:
     def __init__(self, policy: Policy, resolve: Resolve = getaddrinfo, server: str = _FHIR_SERVER) -> None:
         self.policy = policy
         self.server = server
-        self.session = _guarded_session(policy, resolve)
+        self.session = guarded_session(policy, resolve)
         self._lock = threading.Lock()
         self._places: WeakValueDictionary[str, threading.BoundedSemaphore] = WeakValueDictionary()
         for name in ("urllib3", "urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
@@ -133,6 +134,7 @@ class _Call:
         self._base, self._session, self._policy, self._server = base, client.session, client.policy, client.server
         self._places = client.places_at(base.origin)
         self._token_ends = token_ends
+        self._trace = tracing.current()  # of the hook call: fetches run in other threads
         self._headers = {
             "Accept": "application/fhir+json, application/json;q=0.9",
             "Accept-Encoding": "gzip, deflate",
@@ -146,8 +148,8 @@ class _Call:
 
     def fetch(self, target: str, deadline: float) -> bytes:
         """The body at `target` under the base. FetchFailed for anything else than a whole 200 before the deadline."""
-        prepared = self._prepared(Outgoing("GET", target))
-        with self._place(deadline):
+        with self._trace.span("fetch"), self._place(deadline):
+            prepared = self._prepared(Outgoing("GET", target))
             body, failed, passing = self._attempt(prepared, deadline)
             if failed is not None and passing and deadline - time.monotonic() >= 2 * _PAUSE:
                 time.sleep(_PAUSE)
@@ -175,6 +177,11 @@ class _Call:
         finally:
             self._places.release()
 
+    def _traced(self) -> Mapping[str, str]:
+        """The header by which the server may join its part of the trace to ours."""
+        parent = self._trace.traceparent()
+        return {tracing.HEADER: parent} if parent else {}
+
     def _prepared(self, request: Outgoing) -> requests.PreparedRequest:
         """The request, after checking the address as it will really be sent."""
         refused = ""
@@ -183,7 +190,7 @@ class _Call:
                 requests.Request(
                     request.method,
                     self._base.address_of(request.target),
-                    headers={**self._headers, **request.headers},
+                    headers={**self._headers, **self._traced(), **request.headers},
                     data=request.body,
                 )
             )
@@ -303,7 +310,8 @@ class _Session(requests.Session):
         return None
 
 
-def _guarded_session(policy: Policy, resolve: Resolve) -> requests.Session:
+def guarded_session(policy: Policy, resolve: Resolve = getaddrinfo) -> requests.Session:
+    """A session that connects to what the policy allows, follows no redirect and asks the environment for nothing."""
     session = _Session()
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

@@ -34,8 +34,10 @@ from ..fetching import Fetch, FetchFailed
 from ..http.addresses import leads_here
 from ..metrics import Measures, NotMeasured
 from ..store.records import DecisionStore, FeedbackRecord, StoreBusy, StoreDown
+from ..tracing import HEADER
 from .access import Callers, cors_headers, host_name, is_loopback, refusal
 from .messages import JSON, Refused, instance_in, read_body, response_to, silence, timing
+from .traces import Ended, NotRecorded, Traces
 
 AS_IT_SHOULD_BE = (READY, NONE_PASSED)
 FOR_MACHINES = ("cds-services", "healthz", "readyz", "openapi.json")
@@ -118,6 +120,7 @@ class Site:
     callers: Callers | None = None  # the clients, by their tokens; None in demo mode, where anybody here may call
     store: DecisionStore | None = None  # None: nothing is stored
     metrics: Measures = field(default_factory=NotMeasured)
+    traces: Traces = field(default_factory=NotRecorded)
     limit: CallLimit = field(default_factory=CallLimit)  # how many calls are answered at once
     memory: MemoryLimit = field(default_factory=MemoryLimit)  # what they may hold together
     share: FeedbackShare = field(default_factory=FeedbackShare)  # how much of that the feedback of one client may take
@@ -170,8 +173,17 @@ class Calls:
 
     def call(self, service_id: str) -> Response:
         """POST /cds-services/{id}"""
-        with self.site.limit.admit(request.environ), self.site.metrics.in_work(), self.site.memory.call() as held:
-            return self.answered(service_id, time.monotonic() - request.environ.get(WAITED, 0.0), held)
+        with self.in_work() as ended, self.site.memory.call() as held:
+            response = self.answered(service_id, time.monotonic() - request.environ.get(WAITED, 0.0), held)
+            ended(response.status_code)
+            return response
+
+    @contextmanager
+    def in_work(self) -> Iterator[Ended]:
+        """While a call or feedback is in work: admitted, counted, traced. Gives what is to hear how it was answered."""
+        site, parent = self.site, request.headers.get(HEADER, "")
+        with site.limit.admit(request.environ), site.metrics.in_work(), site.traces.call(parent) as ended:
+            yield ended
 
     def answered(self, service_id: str, arrived: float, held: HeldMemory) -> Response:
         """The answer to a call that is admitted; `arrived` is when, in seconds of the monotonic clock."""
@@ -220,8 +232,9 @@ class Calls:
 
     def feedback(self, service_id: str) -> Response:
         """POST /cds-services/{id}/feedback"""
-        with self.site.limit.admit(request.environ), self.site.metrics.in_work():
+        with self.in_work() as ended:
             known(service_id)
+            bind_contextvars(service=service_id)
             client = self.caller(f"/cds-services/{service_id}/feedback")
             feedback = FeedbackStore(self.site.store, self.site.clock, self.site.log, self.site.metrics)
             if self.site.store is None:
@@ -229,7 +242,9 @@ class Calls:
             with self.site.memory.call() as held:
                 body = read_body(held)
                 with self.site.share.admit(client.name):
-                    return feedback.take(body, service_id, client)
+                    response = feedback.take(body, service_id, client)
+            ended(response.status_code)
+            return response
 
     def caller(self, path: str) -> ClientConfig:
         """Who calls this address of ours. In demo mode it may be anybody on this machine."""

@@ -257,10 +257,12 @@ def begin(site: Site, metrics: Measures) -> None:
     """A process begins to answer calls."""
     if site.store is not None:
         site.store.start()
+    site.traces.begin()
     metrics.begin(None if site.store is None else site.store.state)
 
 
 def end(site: Site) -> None:
     """A process has answered its last call."""
+    site.traces.end()
     if site.store is not None:
         site.store.close()

@@ -8,6 +8,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -195,7 +196,7 @@ def test_traces_may_leave_only_where_they_are_sent():
         return {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
 
     assert out(PILOT) == {443}
-    assert out(REGION) == {443, 4318}
+    assert out(REGION) == {443, urlsplit(settings_of(REGION)["CDS_TRACES_URL"]).port}
 
 
 def test_what_a_pod_mounts_or_names_is_there(objects: tuple[Yaml, ...]):

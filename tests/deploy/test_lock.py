@@ -22,6 +22,7 @@ PIP = [sys.executable, "-m", "pip"]
 AT_MOST = 300.0  # seconds
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = ("requirements.lock", "build.lock", "tests.lock")
+IN_IMAGE = ["postgres", "traces"]  # the extras
 ENTRY = re.compile(r"^([a-z0-9-]+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE)
 
 
@@ -50,7 +51,7 @@ def test_every_line_of_a_lock_file_is_a_version_a_hash_or_a_remark(name: str):
     assert "://" not in text
 
 
-@pytest.mark.parametrize("name, extras", [("requirements.lock", ["postgres"]), ("tests.lock", ["postgres", "test"])])
+@pytest.mark.parametrize("name, extras", [("requirements.lock", IN_IMAGE), ("tests.lock", [*IN_IMAGE, "test"])])
 def test_the_lock_file_satisfies_every_dependency_of_the_project(name: str, extras: list[str]):
     project, versions = PROJECT["project"], locked(name)
     wanted = [*project["dependencies"], *(each for extra in extras for each in project["optional-dependencies"][extra])]

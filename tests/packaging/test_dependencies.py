@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -13,6 +14,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 FOR_US = ("test", "docs")  # extras of those who work on the service
+NAMESPACES = {"opentelemetry": "opentelemetry-sdk"}  # several distributions share it: the one that is declared
 BY_NAME = {"tzdata"}  # data that zoneinfo finds by itself, where the machine has none
 
 
@@ -37,7 +39,7 @@ def plain(name: str) -> str:
 
 def distributions(modules: set[str]) -> set[str]:
     by_module = packages_distributions()
-    return {plain(by_module[module][0]) for module in modules}
+    return {NAMESPACES.get(module) or plain(by_module[module][0]) for module in modules}
 
 
 def declared(requirements: list[str]) -> set[str]:
@@ -59,6 +61,12 @@ def test_what_a_population_needs_is_imported_only_where_it_is_used():
     extras = PROJECT["optional-dependencies"]
     brought = declared([*extras["population"], *extras["spark"]])
     assert not brought & distributions(imported(ROOT / "cds_service", at_once=True))
+
+
+def test_a_worker_that_sends_no_traces_does_not_hold_what_sends_them():
+    code = "import sys, cds_service.app; print('opentelemetry' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.strip()) == (0, "False")
 
 
 def test_the_tests_import_only_what_the_service_or_the_test_extra_declares():
