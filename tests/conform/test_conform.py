@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from cds_service.app import create_app
 from cds_service.conform.calls import Service, Signer
@@ -43,16 +44,27 @@ OURS = Once(demo())
 BY_KEY = {"117", "121", "122", "123", "123a", "124", "125", "126", "113"}
 
 
-def signed(folder: Path, change: Change | None = None) -> Service:
-    """Our service with clients, called by one of them."""
-    settings = Settings(clients=write(folder, main={"jti": "once"}), store_url="none")
-    app = create_app(settings, clock=lambda: datetime.fromtimestamp(NOW, UTC))
+@pytest.fixture(scope="module")
+def keeping() -> Iterator[Flask]:
+    """The demo with a store, so that it takes feedback."""
+    with storing() as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def with_clients(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """Our service as its client `main` may call it."""
+    settings = Settings(clients=write(tmp_path_factory.mktemp("clients")), store_url="none")
+    return create_app(settings, clock=lambda: datetime.fromtimestamp(NOW, UTC))
+
+
+def signed(app: Flask, change: Change | None = None) -> Service:
+    """The service with clients, called by one of them."""
     return under_trial(sending(app, change), Signer(ISS, key(), "ES384", lambda: NOW), url=PUBLIC, origin="")
 
 
-def test_our_own_service_passes_every_item_that_can_be_seen():
-    with storing() as app:
-        found = tried(under_trial(sending(app)))
+def test_our_own_service_passes_every_item_that_can_be_seen(keeping: Flask):
+    found = tried(under_trial(sending(keeping)))
     assert {number: each.reasons for number, each in found.items() if each.outcome == FAIL} == {}
     passed = {number for number, each in found.items() if each.outcome == PASS}
     assert len(passed) > 65
@@ -60,8 +72,8 @@ def test_our_own_service_passes_every_item_that_can_be_seen():
     assert not BY_KEY & passed
 
 
-def test_our_own_service_passes_with_clients_and_tokens(tmp_path: Path):
-    found = tried(signed(tmp_path))
+def test_our_own_service_passes_with_clients_and_tokens(with_clients: Flask):
+    found = tried(signed(with_clients))
     assert {number: each.reasons for number, each in found.items() if each.outcome == FAIL} == {}
     assert {number for number in BY_KEY if found[number].outcome != PASS} <= {"113"}  # without a store: no feedback
 
@@ -232,24 +244,23 @@ def feedback(change: int, *parts: str) -> Change:
         (feedback(400, f'[{{"card": "{NOBODY}", "outcome": "overridden"'), {"112", "115"}),
     ],
 )  # fmt: skip
-def test_feedback_that_is_not_taken_fails(change: Change, items: set[str]):
-    with storing() as app:
-        assert set(failed(under_trial(sending(app, change)))) == items
+def test_feedback_that_is_not_taken_fails(keeping: Flask, change: Change, items: set[str]):
+    assert set(failed(under_trial(sending(keeping, change)))) == items
 
 
-def test_a_service_that_answers_without_a_token_fails(tmp_path: Path):
+def test_a_service_that_answers_without_a_token_fails(with_clients: Flask):
     def lets_in(request: Outgoing, reply: Reply) -> Reply:
         open_to_all = called(request) and "Authorization" not in request.headers
         return Reply(200, reply.headers, b'{"cards":[]}') if open_to_all else reply
 
-    assert set(failed(signed(tmp_path, lets_in))) == {"117", "124"}
+    assert set(failed(signed(with_clients, lets_in))) == {"117", "124"}
 
 
-def test_a_service_that_takes_any_token_fails_where_it_must_not(tmp_path: Path):
+def test_a_service_that_takes_any_token_fails_where_it_must_not(with_clients: Flask):
     def believes(request: Outgoing, reply: Reply) -> Reply:
         return Reply(200, reply.headers, b'{"cards":[]}') if called(request) and reply.status == 401 else reply
 
-    assert set(failed(signed(tmp_path, believes))) == {"117", "121", "122", "123", "123a", "125"}
+    assert set(failed(signed(with_clients, believes))) == {"117", "121", "122", "123", "123a", "125"}
 
 
 def test_a_slow_service_fails_by_the_middle_of_its_times():
