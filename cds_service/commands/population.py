@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 UNUSABLE = 2  # exit code
 EXTRA = "population"
+TOKEN = "CDS_FHIR_TOKEN"  # noqa: S105 (the name of a variable, not a token)
 SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMG]?)I?B?", re.IGNORECASE)
 LEAST = 400_000_000  # bytes
@@ -82,6 +83,44 @@ def run(extract: Path, out: Path, as_of: datetime, workers: int | None, memory: 
         f"{out / made.decisions}: {made.patients} patients, content {made.content}, as of {made.as_of}."
         + (f" {nobody} entries name no patient and were not used." if nobody else "")
     )
+
+
+@population.command()
+@click.option("--fhir", "base", required=True, metavar="URL", help="FHIR base: https, or http on this machine.")
+@click.option("--out", type=NewFolder, required=True, help="The folder of the extract; the same call goes on there.")
+@click.option("--group", default="", metavar="ID", help="Only the patients of this Group (default: all).")
+@click.option("--files", default="", metavar="URL", help="Where the server's files lie, if not under its FHIR base.")
+@click.option("--whole-types", is_flag=True, help="Ask for all results, and not only for those that are read.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file with the token (else CDS_FHIR_TOKEN).")
+@click.option("--site", type=Folder, help="Another CDS_SITE_DIR, whose codes are asked for.")
+def export(base: str, out: Path, group: str, files: str, whole_types: bool, token_file: Path | None, **of: Any) -> None:
+    """Fetch an extract from a FHIR server by Bulk Data ($export), only what is read, and delete the job there.
+
+    An export that was interrupted goes on by the same call. The token needs system/*.rs for the types that are read.
+    """
+    from ..population.bulk import ExportFailed, Wanted, server_for
+    from ..population.bulk import export as fetch_extract
+
+    wanted = Wanted(base, out, client_for("", of["site"]).templates, group, files, filtered=not whole_types)
+    try:
+        with progress_bar() as progress:
+            exported = fetch_extract(wanted, server_for(wanted, read_token(token_file)), progress)
+    except ExportFailed as error:
+        refuse(f"export: {error}")
+    except KeyboardInterrupt:
+        refuse("stopped; the same call goes on from here", 130)
+    click.echo(f"{out}: {', '.join(exported.types)}; as of {exported.transaction_time}.")
+
+
+def read_token(file: Path | None) -> str:
+    """The token from the file, else from the environment; "" for none. It is never part of a message."""
+    if file is None:
+        return os.environ.get(TOKEN, "").strip()
+    try:
+        token = file.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        refuse(f"{file}: cannot be read: {error.strerror if isinstance(error, OSError) else 'it is no text in UTF-8'}")
+    return token or refuse(f"{file}: the token file is empty")
 
 
 @population.command()

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from socket import getaddrinfo
+from typing import BinaryIO
 from weakref import WeakValueDictionary
 
 import requests
@@ -67,6 +68,8 @@ class Reply:
 
 # (request, latest moment on the monotonic clock) -> the reply; FetchFailed where none came. Nothing is sent twice.
 Send = Callable[[Outgoing, float], Reply]
+# The same for what is too large for memory: the body of a 200 is written to a file, of any size; the reply has none.
+Save = Callable[[Outgoing, BinaryIO, float], Reply]
 
 
 class HttpClient:
@@ -94,6 +97,11 @@ class HttpClient:
         """As `fetch_for`, for requests of any kind: who uses it writes to the server, or reads what else it answers."""
         call, why = self._call_for(base, token, None)
         return (call.send if call else None), why
+
+    def save_for(self, base: str, token: str = "") -> tuple[Save | None, str]:
+        """As `send_for`, for answers that are too large for memory."""
+        call, why = self._call_for(base, token, None)
+        return (call.save if call else None), why
 
     def _call_for(self, base: str, token: str, lifetime: float | None) -> tuple[_Call | None, str]:
         """The access to a base, or None and why there is none."""
@@ -167,6 +175,15 @@ class _Call:
             raise failed or FetchFailed(_LATE)
         return reply
 
+    def save(self, request: Outgoing, into: BinaryIO, deadline: float) -> Reply:
+        """The reply to a request, once, its body in a file. What was written is a part where FetchFailed is raised."""
+        prepared = self._prepared(request)
+        with self._place(deadline):
+            reply, failed, _ = self._exchange(prepared, deadline, of_any_status=True, into=into)
+        if reply is None:
+            raise failed or FetchFailed(_LATE)
+        return reply
+
     @contextmanager
     def _place(self, deadline: float) -> Iterator[None]:
         """One of the places for calls to this origin."""
@@ -211,7 +228,7 @@ class _Call:
         return b"", FetchFailed(_reason(reply.status, self._server), reply.status), reply.status in _TRY_AGAIN
 
     def _exchange(
-        self, prepared: requests.PreparedRequest, deadline: float, *, of_any_status: bool
+        self, prepared: requests.PreparedRequest, deadline: float, *, of_any_status: bool, into: BinaryIO | None = None
     ) -> tuple[Reply | None, FetchFailed | None, bool]:
         """One try: the reply, or what failed and whether it may pass. The body of an error only `of_any_status`."""
         left = deadline - time.monotonic()
@@ -227,7 +244,12 @@ class _Call:
                 timeout=Timeout(total=left, connect=max(left / 2, 0.05)),
                 verify=self._policy.ca_file or True,
             ) as response:
-                wanted = of_any_status or response.status_code == 200
+                whole = response.status_code == 200
+                if whole and into is not None:
+                    self._save_body(response, into, deadline)
+                    wanted = False
+                else:
+                    wanted = of_any_status or whole
                 body = self._body(response, deadline) if wanted else b""
                 names = {name.lower(): value for name, value in response.headers.items()}
                 return Reply(response.status_code, names, body), None, False
@@ -247,6 +269,13 @@ class _Call:
             if time.monotonic() > deadline:
                 raise FetchFailed(_LATE)
         return bytes(body)
+
+    def _save_body(self, response: requests.Response, into: BinaryIO, deadline: float) -> None:
+        """The decoded body, written as it comes, as long as it stays within its time."""
+        for chunk in response.raw.stream(_CHUNK, decode_content=True):
+            into.write(chunk)
+            if time.monotonic() > deadline:
+                raise FetchFailed(_LATE)
 
     def _count(self, size: int) -> None:
         with self._lock:

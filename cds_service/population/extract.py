@@ -14,7 +14,7 @@ import msgspec
 
 NDJSON = (".ndjson", ".ndjson.gz")
 EXPORT_FILE = "export.json"  # what our own export writes beside the files: which types were asked for
-LONGEST_LINE = 20_000_000  # bytes
+LONGEST_LINE = 8_000_000  # bytes
 NAMED_BY_FILE = re.compile(r"(?:^|[^A-Za-z])([A-Z][A-Za-z]+)(?:[^A-Za-z]|$)")
 
 # JSON paths; the first that is there counts.

@@ -78,9 +78,16 @@ def database(means: Means) -> Iterator[DuckDBPyConnection]:
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "partitioned_write_flush_threshold": FLUSH_ROWS,
+        "preserve_insertion_order": False,  # where an order matters, it is asked for
     }
     with duckdb.connect(config=settings) as connection:
-        yield connection
+        try:
+            yield connection
+        except duckdb.OutOfMemoryException:
+            raise ExtractUnusable(
+                f"{means.memory // 1_000_000} MB for DuckDB are not enough for this extract; allowed: the same call "
+                "with more --memory or fewer --workers, which goes on"
+            ) from None
 
 
 def text(value: str) -> str:
@@ -104,7 +111,7 @@ def lines_query(extract: Extract) -> str:
         with read as (
             select line, json_valid(line) as valid from read_csv({files}, columns = {{'line': 'VARCHAR'}},
                 delim = '\x01', quote = '', escape = '', comment = '', header = false, auto_detect = false,
-                max_line_size = {LONGEST_LINE}, strict_mode = false, null_padding = false)
+                max_line_size = {LONGEST_LINE}, buffer_size = {2 * LONGEST_LINE}, strict_mode = false)
             where trim(line) <> ''
         ), parsed as (
             select line, valid, case when valid then json_extract_string(line, {paths}) end as found from read

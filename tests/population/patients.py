@@ -20,13 +20,13 @@ TYPES = {
 }  # fmt: skip
 
 
-def told_by_an_extract(pathway: str) -> list[Vignette]:
+def vignettes_of_an_extract(pathway: str) -> list[Vignette]:
     """The vignettes of a pathway that can stand in one extract, with every type exported, on one day."""
     return [
         each
         for each in book(pathway)
         if each.hook == "patient-view" and not each.overlay and each.as_of == DEFAULT_DAY
-        if not {"unavailable", "incomplete"} & each.told.keys()
+        if not {"unavailable", "incomplete"} & each.fields.keys()
     ]
 
 

@@ -25,7 +25,7 @@ VIGNETTES = [each for pathway in PATHWAYS for each in book(pathway) if each.hook
 
 def kind_of(vignette):
     """Which vignettes can stand in one extract: those of one content and day that know of the same types."""
-    missing = frozenset(TYPES[key] for key in vignette.told.get("unavailable", ()))
+    missing = frozenset(TYPES[key] for key in vignette.fields.get("unavailable", ()))
     return vignette.pathway, vignette.overlay, vignette.as_of, tuple(sorted(missing))
 
 
@@ -96,7 +96,7 @@ def compare(vignettes, folder, run):
         lines = {
             kind: own for kind, own in lines_of(resources_of(vignette, client.content)).items() if kind not in missing
         }
-        for key in vignette.told.get("incomplete", ()):
+        for key in vignette.fields.get("incomplete", ()):
             lines.setdefault(TYPES[key], []).append(broken(client, key))
         patients[patient] = lines
     types = {kind for kind in TYPES.values() if kind not in missing}

@@ -10,7 +10,8 @@ from datetime import date
 
 import pytest
 
-from cds_service.population.extract import ExtractUnusable
+from cds_service.population.extract import LONGEST_LINE, ExtractUnusable
+from cds_service.population.grouping import Means, database
 from cds_service.population.run import WORK, Plan, RunRefused, decisions_query, read_manifest, run_population
 from tests.book import book, overlaid, service
 from tests.population.conftest import DAY
@@ -272,3 +273,24 @@ def test_a_site_and_a_pathway_are_those_that_are_named(tmp_path, call):
 def test_what_cannot_be_used_is_one_line(given, said, tmp_path, call):
     ended = call("run", write(tmp_path / "in", [person("a")]), "--out", tmp_path / "out", "--as-of", DAY, *given)
     assert ended.returncode == 2 and said in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_line_that_is_longer_than_any_resource_ends_the_run_in_one_line(tmp_path, run):
+    extract = write(tmp_path / "in", [person("a"), result("Patient/a", note=[{"text": "x" * (LONGEST_LINE + 1)}])])
+    with pytest.raises(ExtractUnusable, match="cannot be read as NDJSON"):
+        run(extract)
+
+
+def test_text_that_is_not_utf_8_ends_the_run_and_is_not_repeated(tmp_path, run):
+    extract = write(tmp_path / "in", [person("a")])
+    (extract / "Observation.2.ndjson").write_bytes('{"resourceType":"Observation","id":"Müller"}\n'.encode("latin-1"))
+    with pytest.raises(ExtractUnusable, match="cannot be read as NDJSON in UTF-8") as failed:
+        run(extract)
+    assert "ller" not in str(failed.value)
+
+
+def test_memory_that_is_not_enough_is_one_line(tmp_path):
+    with pytest.raises(ExtractUnusable, match="more --memory"), database(Means(64_000_000, 1, tmp_path)) as opened:
+        opened.execute(
+            "set max_temp_directory_size = '0KB'; create table x as select repeat('x', 9999) from range(99999)"
+        )

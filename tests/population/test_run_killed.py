@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.book import content
+from tests.conftest import ROOT
 from tests.depth import chosen
 from tests.population.conftest import COMMAND, DAY, environment
-from tests.population.patients import TYPES, decisions, lines_of, resources_of, told_by_an_extract, write_extract
+from tests.population.patients import TYPES, decisions, lines_of, resources_of, vignettes_of_an_extract, write_extract
 
-SEQUENCES = chosen(2, 200)
-PATIENTS = 600
+SEQUENCES = chosen(3, 200)
+PATIENTS = 300
 
 
 @pytest.fixture(scope="module")
 def extract(tmp_path_factory):
-    told = told_by_an_extract("uk-ng239")[:PATIENTS]
+    told = vignettes_of_an_extract("uk-ng239")[:PATIENTS]
     patients = {f"p{place:04}": lines_of(resources_of(each, content())) for place, each in enumerate(told)}
     return write_extract(tmp_path_factory.mktemp("killed") / "in", patients, TYPES.values())
 
@@ -43,43 +45,21 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def moments(seconds, chance):
-    """When a run is killed: evenly over its length, once or several times."""
-    return [chance.uniform(0.3, 1.0) * seconds for _ in range(chance.choice([1, 1, 2, 3]))]
-
-
-def kill_after(extract, out, workers, seconds):
-    """Begin the run, and kill -9 its first process; whether it was killed. What it had started ends by itself."""
-    process = subprocess.Popen(
-        arguments(extract, out, workers), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)  # its pipes are closed when the last of its processes has ended
-    else:
-        assert process.returncode == 0
-        return False
-    return True
-
-
 @pytest.mark.timeout(7200)
 def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_file(extract, tmp_path):
-    began = time.monotonic()
-    whole = ended(extract, tmp_path / "whole", 2)
-    seconds = time.monotonic() - began
-    rows, wanted = decisions(whole), digest(whole)
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.population.killing", str(extract), str(tmp_path), str(SEQUENCES)],
+        cwd=ROOT, env=environment(), check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    whole, *sequences = map(json.loads, told.stdout.splitlines())
+    rows, wanted = decisions(tmp_path / "whole-1" / "decisions.ndjson"), whole["whole"][0]
     assert len(rows) == len({row["patient"] for row in rows}) == PATIENTS
-    chance, killed = random.Random(20261128), 0
-    for sequence in range(SEQUENCES):
-        out, workers = tmp_path / f"{sequence}", chance.choice([1, 2])
-        killed += sum([kill_after(extract, out, workers, moment) for moment in moments(seconds, chance)])
-        assert digest(ended(extract, out, workers)) == wanted
-        assert not (out / "work").exists()
-    print(f"{SEQUENCES} sequences, {killed} runs killed with SIGKILL: nothing lost, nothing double")
-    assert killed
+    assert whole["whole"] == [wanted, wanted]
+    assert [each for each in sequences if each["digest"] != wanted] == []
+    assert {tuple(each["left"]) for each in sequences} == {(".lock", "decisions.ndjson", "manifest.json")}
+    killed = sum(each["killed"] for each in sequences)
+    print(f"{len(sequences)} sequences, {killed} runs killed with SIGKILL: nothing lost, nothing double")
+    assert len(sequences) == SEQUENCES and killed
 
 
 @pytest.mark.needs("linux")

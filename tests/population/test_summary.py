@@ -12,7 +12,7 @@ from cds_service.population.run import Plan, RunRefused, run_population
 from cds_service.population.summary import lines, summarised, write_summary
 from tests.book import content, service
 from tests.population.conftest import DAY
-from tests.population.patients import TYPES, decisions, lines_of, resources_of, told_by_an_extract, write_extract
+from tests.population.patients import TYPES, decisions, lines_of, resources_of, vignettes_of_an_extract, write_extract
 
 NAMES = {
     "deficient-never-treated": "01-deficient-vegan",
@@ -28,7 +28,7 @@ CLIENT = service("uk-ng239")
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     """A run over the vignettes of one pathway that an extract can hold."""
-    told = told_by_an_extract("uk-ng239")
+    told = vignettes_of_an_extract("uk-ng239")
     patients = {f"patient-{each.name}": lines_of(resources_of(each, content())) for each in told}
     folder = tmp_path_factory.mktemp("summary")
     extract = write_extract(folder / "in", patients, set(TYPES.values()) - {"FamilyMemberHistory"})
