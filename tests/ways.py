@@ -31,10 +31,22 @@ from mcp.types import CallToolResult
 from werkzeug.test import Client
 
 from cds_service.api import DataMissing, Extent, evaluate_record
+from cds_service.auth.clients import Client as CdsClient
+from cds_service.auth.clients import FhirBase
+from cds_service.auth.keys import KeySource
+from cds_service.auth.launching import SmartApp
+from cds_service.auth.tokens import Issuer
 from cds_service.cli import WOULD_BE_412, main
 from cds_service.commands.mcp import build_server
+from cds_service.fetching import FetchFailed
+from cds_service.fhir.templates import fill
+from cds_service.http.addresses import parse_base
+from cds_service.smart.launch import Access
+from cds_service.smart.servers import RecordSystem
+from cds_service.smart.view import decided
 from tests.api import (
     ENCODER,
+    PATIENT,
     CallTime,
     Evaluation,
     Settings,
@@ -260,12 +272,38 @@ def environment(asked: Asked) -> Iterator[None]:
         yield
 
 
+@cache
+def record_system(pathway: str, site: Path | None) -> RecordSystem:
+    """A record system from which the evidence view is launched, with the configuration of that pathway."""
+    base, issuer = FhirBase(parse_base("https://ehr.example.org/fhir")), Issuer("https://ehr.example.org", "")
+    app = SmartApp("b12-cds", (base.base,))
+    return RecordSystem(CdsClient("demo", issuer, KeySource(), (base,), smart=app), base, service(pathway, site), print)
+
+
+def by_smart_launch(asked: Asked) -> Said:
+    """The evidence view of a SMART launch: nothing is prefetched, the record is read from the FHIR server by searches.
+    What the vignette lacks, the server does not give."""
+    system, prefetch = record_system(asked.pathway, asked.site), asked.request["prefetch"]
+    tokens = {"patientId": PATIENT}
+    templates = {fill(template, tokens): key for key, template in system.config.templates.items()}
+
+    def fetch(target: str, deadline: float) -> bytes:
+        if templates.get(target) not in prefetch:
+            raise FetchFailed("the FHIR server does not give access", 403)
+        return ENCODER.encode(prefetch[templates[target]])
+
+    access = Access(PATIENT, "Practitioner/gp-1", "token", None, "", banner=True)
+    answered, _ = decided(system, access, asked.now, lambda request, config: (fetch, "ready"))
+    return said_by(answered.found, answered.found.cards)
+
+
 WAYS: dict[str, Way] = {
     "hook call": reference,
     "explain": explained,
     "evidence page": shown_on_a_page,
     "Python API": by_api,
     "MCP": by_mcp,
+    "SMART launch": by_smart_launch,
 }
 
 

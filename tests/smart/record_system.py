@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 
 import requests
 from joserfc.jwk import ECKey
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from cds_service.store.pseudonyms import new_line
 from tests.endings import SOON
@@ -68,8 +68,12 @@ class Ehr:
         return self.session.post(f"{self.issuer}/ehr/launches", json=context, timeout=SOON).json()["launch"]
 
     def goes_wrong(self, **faults: Any) -> None:
-        """From now on: `token` and `configuration` change what it says, `jwks` takes its keys away."""
+        """From now on: `token` changes what the token endpoint answers, `withheld` are scopes that are not granted."""
         self.session.post(f"{self.issuer}/ehr/faults", json=faults, timeout=SOON)
+
+    def secrets(self) -> list[str]:
+        """Every launch, code and token so far."""
+        return self.session.get(f"{self.issuer}/ehr/secrets", timeout=SOON).json()
 
 
 @contextmanager
@@ -144,9 +148,10 @@ def sign_in(page: Page, login: str = "gp-1") -> None:
     page.fill("input[name=login]", login)
     page.fill("input[name=password]", "any")
     page.click("button[type=submit]")
+    expect(page.locator("text=Continue")).to_be_visible()
 
 
 def consent(page: Page) -> None:
-    """The next page asks what the app may do."""
-    page.wait_for_selector("text=Continue")
+    """The next page asks what the app may do; afterwards the browser is back with the app."""
     page.click("button[type=submit]")
+    page.wait_for_url("**/smart/callback**")

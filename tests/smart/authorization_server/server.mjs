@@ -1,7 +1,7 @@
 /* A record system for the tests: oidc-provider as its authorization server (login, consent, codes, PKCE, client
    assertions, id_tokens are all its own), and before a FHIR server a check of each token, its scopes and its patient.
 
-   Started with one argument, the path of a JSON file: {port, upstream, clients, scopes, withheld}. It prints its issuer
+   Started with one argument, the path of a JSON file: {port, upstream, clients, scopes, chosen}. It prints its issuer
    once it listens. POST /ehr/launches makes a launch, as a record system does when
    somebody follows a link: {patient, appContext, need_patient_banner} -> {launch}. POST /ehr/faults sets what it is to
    do wrong from then on. GET /ehr/frame?src=... is a page that shows that address in a frame. */
@@ -17,16 +17,15 @@ const launches = new Map(); // launch -> its context
 const contexts = new Map(); // code, then token -> its context
 let faults = {};
 
-const keys = ["signing", "other"].map((kid) => ({
-  ...generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" }), kid, use: "sig", alg: "RS256",
-}));
+const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const key = { ...privateKey.export({ format: "jwk" }), kid: "signing", use: "sig", alg: "RS256" };
 
 const provider = new Provider(issuer, {
   clients: settings.clients,
   scopes: ["openid", "launch", "launch/patient", "fhirUser", ...settings.scopes],
   claims: { openid: ["sub"], fhirUser: ["fhirUser"] },
   conformIdTokenClaims: false,
-  jwks: { keys: [keys[0]] },
+  jwks: { keys: [key] },
   cookies: { keys: ["only for tests"] },
   enabledJWA: { clientAuthSigningAlgValues: ["ES384", "RS384"] },
   pkce: { required: () => true },
@@ -43,6 +42,15 @@ const provider = new Provider(issuer, {
     return { accountId: id, async claims() { return { sub: id, fhirUser: `${fhir}/Practitioner/${id}` }; } };
   },
 });
+// A person who takes some of the boxes off: what oidc-provider does with a scope that its consent rejected is its own.
+const grants = provider.Grant.prototype;
+const { addOIDCScope } = grants;
+grants.addOIDCScope = function granted(scope) {
+  const withheld = scope.split(" ").filter((each) => faults.withheld?.includes(each));
+  if (withheld.length) this.rejectOIDCScope(withheld.join(" "));
+  const rest = scope.split(" ").filter((each) => !withheld.includes(each)).join(" ");
+  if (rest) addOIDCScope.call(this, rest);
+};
 provider.on("authorization.success", (ctx, out) => {
   const standalone = { patient: settings.chosen };
   contexts.set(out.code, ctx.oidc.params.launch ? launches.get(ctx.oidc.params.launch) : standalone);
@@ -109,6 +117,7 @@ async function ehr(request, response, address) {
     faults = await sent(request);
     return answer(response, 200, faults);
   }
+  if (address.pathname === "/ehr/secrets") return answer(response, 200, [...launches.keys(), ...contexts.keys()]);
   const page = `<!doctype html><title>Chart</title><iframe width="1200" height="800" title="app" src="${address.searchParams.get("src")}"></iframe>`;
   return answer(response, 200, page, "text/html");
 }
@@ -118,6 +127,5 @@ http.createServer((request, response) => {
   const address = new URL(request.url, issuer);
   if (address.pathname.startsWith("/fhir/")) return resource(request, response, address);
   if (address.pathname.startsWith("/ehr/")) return ehr(request, response, address);
-  if (address.pathname === "/jwks" && faults.jwks) return answer(response, 200, { keys: [] });
   return oidc(request, response);
 }).listen(settings.port, "127.0.0.1", () => console.log(issuer));
