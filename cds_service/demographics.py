@@ -357,13 +357,21 @@ def as_file(found: Demographics) -> bytes:
     return text.replace(b'{"move"', b'\n{"move"').replace(b'{"asked"', b'\n{"asked"') + b"\n"
 
 
-def computed(configured: Callable[[str], ClientConfig], service: str, names: Collection[str] = ()) -> Demographics:
-    """Ask every shipped vignette, or those of these names, in every variation. `configured` gives what a client gets
-    under a pathway, `service` is its version."""
+Wanted = Callable[[str, str, str], bool]  # is this vignette, element and variation to be tried?
+
+
+def everything(vignette: str, element: str, variation: str) -> bool:
+    """All are tried."""
+    return True
+
+
+def computed(configured: Callable[[str], ClientConfig], service: str, wanted: Wanted = everything) -> Demographics:
+    """Ask every shipped vignette in every variation that is wanted. `configured` gives what a client gets under a
+    pathway, `service` is its version."""
     vignettes = shipped_vignettes()
-    asked = {name: each for name, each in vignettes.items() if not each.overlay and (not names or name in names)}
+    asked = {name: each for name, each in vignettes.items() if not each.overlay}
     found: dict[tuple[str, str], list[Varied]] = {}
-    for each in moved(asked, configured):
+    for each in moved(asked, configured, wanted):
         found.setdefault((each.element, each.variation), []).append(each)
     outcomes: dict[str, dict[str, Outcome]] = {}
     for element, variation in every_variation():
@@ -400,16 +408,21 @@ def outcome_of(varied: list[Varied]) -> Outcome:
     )
 
 
-def moved(vignettes: Mapping[str, Vignette], configured: Callable[[str], ClientConfig]) -> Iterator[Varied]:
-    """Every vignette in every variation that changes anything of its request."""
+def moved(
+    vignettes: Mapping[str, Vignette], configured: Callable[[str], ClientConfig], wanted: Wanted
+) -> Iterator[Varied]:
+    """Every vignette in every variation that is wanted and changes anything of its request."""
     for name, vignette in vignettes.items():
+        variations = [each for each in every_variation() if wanted(name, each[0].id, each[1].id)]
+        if not variations:
+            continue
         config = configured(vignette.pathway)
         plain = ENCODER.encode(hook_request(vignette, config.content))
         request = read_request(plain, vignette.hook)
         record = record_without_fetching(request, config, vignette.as_of)
         case = Case(vignette, crc32(name.encode()), record, config.content)
         before = answered(request, vignette, config)
-        for element, variation in every_variation():
+        for element, variation in variations:
             told = json.loads(plain, parse_float=Decimal)
             variation.change(told, case)
             body = ENCODER.encode(told)

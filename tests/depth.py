@@ -14,6 +14,7 @@ EXAMPLES = (60, 600)  # of each property: on a change, and thorough
 ADDS = (
     f"{EXAMPLES[1]} examples of each property instead of {EXAMPLES[0]}",
     "every enumerated patient instead of every seventh",
+    "every way in about every vignette, and every element of a person changed in each, instead of some",
     "100 examples of schemathesis for each operation instead of 15",
     "200,000 hostile calls, feedbacks, pages and FHIR answers instead of 1,800",
 )
