@@ -104,6 +104,7 @@ def test_everything_that_can_be_said_of_a_client_is_read(tmp_path):
         ({"algorithms": []}, "'algorithms' has 0 entries; it needs at least 1"),
         ({"mode": "quiet"}, "'mode' is 'quiet'. Allowed: active, silent"),
         ({"on_missing": "200"}, "'on_missing' is '200'."),
+        ({"cds_hooks": "1.0"}, "Allowed: 2.0, 3.0"),
         ({"seconds": {"patient-vew": 1}}, "unknown key 'patient-vew'. Did you mean 'patient-view'?"),
         ({"seconds": {"patient-view": 0}}, "'seconds' 'patient-view' is 0; it must be at least 0.1"),
         ({"jti": "never"}, "'jti' is 'never'. Allowed: once, until-exp"),

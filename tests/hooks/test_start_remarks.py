@@ -115,6 +115,12 @@ def test_fhir_bases_beside_clients_are_told_to_have_no_effect():
     assert told(fhir_bases=bases, demo=True) == []
 
 
+def test_a_card_for_missing_data_beside_clients_is_told_to_have_no_effect():
+    (remark,) = about("CDS_ON_MISSING", told(on_missing="card"))
+    assert remark.endswith("each client says its own, on_missing")
+    assert told(on_missing="card", demo=True) == []
+
+
 def test_a_time_zone_that_nobody_has_stated_is_said_at_the_start_and_not_in_a_demo():
     unset = Settings(store_url="none")
     assert about("CDS_TIME_ZONE is not set", start_remarks(unset, ()))
