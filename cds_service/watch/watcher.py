@@ -208,11 +208,12 @@ class Watcher:
             if not of.watch.active:
                 self.only_count(asked)
                 return
-            sure = not unread(found) or (each.tries >= SURE_AFTER and not found.missing)
+            gaps = unread(found)
+            sure = not gaps or (each.tries >= SURE_AFTER and not found.missing)
             if not self.bring_about(each.id, asked, sure=sure):
                 self.counts["decided"] += 1
                 if not sure and each.tries < SURE_AFTER:
-                    raise Undecided("a part of the record could not be read")
+                    raise Undecided(f"a part of the record could not be read: {', '.join(gaps)}")
                 return
         raise Undecided("somebody else keeps changing its Tasks")
 
@@ -314,12 +315,14 @@ def call_about(patient_id: str, base: str) -> HookRequest:
     )
 
 
-def unread(found: Evaluation) -> bool:
-    """Is there a part of the record that could not be read, and perhaps can later?"""
-    states = (found.gathered.states[key] for key in found.gathered.published)
-    return bool(found.missing) or any(
-        state.state in (ABSENT, FAILED, INCOMPLETE) and not is_lasting(state.reason) for state in states
-    )
+def unread(found: Evaluation) -> list[str]:
+    """The keys of what could not be read of the record, and perhaps can later."""
+    states = {key: found.gathered.states[key] for key in sorted(found.gathered.published)}
+    return [
+        key
+        for key, each in states.items()
+        if key in found.missing or (each.state in (ABSENT, FAILED, INCOMPLETE) and not is_lasting(each.reason))
+    ]
 
 
 def is_lasting(reason: str) -> bool:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, time
 from typing import Any
 
 import pytest
 
-from cds_service.watch.watcher import call_about
-from tests.api import ENCODER, PATIENT, CallTime, Evaluation, evaluate, hook_request, overlay_folder, read_request
-from tests.book import NEVER, PATHWAYS, book, service
+from tests.api import PATIENT, Evaluation, overlay_folder
+from tests.book import PATHWAYS, book, service
 from tests.depth import chosen
-from tests.watch.fhir_store import FhirStore
 from tests.watch.patients import watcher
+from tests.watch.vignettes import asked, stored
 
 Json = dict[str, Any]
 # What a FHIR server cannot be made to do here: a page that is announced and not there, a key that never came.
@@ -25,25 +22,6 @@ ALL = [
     if vignette.hook == "patient-view" and not any(name in vignette.fields for name in TELL_OF_PREFETCH)
 ]
 VIGNETTES = ALL[:: chosen(16, 1)]
-
-
-def asked(vignette: Any, base: str) -> tuple[Json, Evaluation]:
-    """The vignette's request, and the answer of a patient-view to it, of the id that the watcher's call has."""
-    config = replace(service(vignette.pathway, overlay_folder(vignette)), name="ward")
-    body = hook_request(vignette, config.content) | {"hookInstance": call_about(PATIENT, base).hook_instance}
-    now = datetime.combine(vignette.as_of, time(12), UTC)
-    return body, evaluate(read_request(ENCODER.encode(body), "patient-view"), config, CallTime(now, seconds=NEVER))
-
-
-def stored(body: Json, now: datetime) -> FhirStore:
-    """A FHIR server with everything that the vignette tells."""
-    store = FhirStore(now=now, page=20)
-    for answer in body["prefetch"].values():
-        for each in [entry["resource"] for entry in answer.get("entry", ())] or [answer]:
-            if each["resourceType"] != "Bundle":
-                store.put(each)
-    store.now = now
-    return store
 
 
 def said(answer: Evaluation) -> Json:
@@ -79,7 +57,7 @@ def written(task: Json) -> Json:
 @pytest.mark.parametrize("vignette", VIGNETTES, ids=lambda vignette: f"{vignette.pathway}/{vignette.name}")
 def test_the_task_says_what_the_patient_view_says(vignette, tmp_path):
     body, answer = asked(vignette, "http://127.0.0.1:1/fhir")
-    store = stored(body, datetime.combine(vignette.as_of, time(12), UTC))
+    store = stored(body, vignette)
     config = service(vignette.pathway, overlay_folder(vignette))
     with watcher(store, tmp_path, client=config, least="info") as watching:
         watching.hint([PATIENT])
