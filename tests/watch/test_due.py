@@ -1,4 +1,4 @@
-"""`watch due` finds whom to recall: overdue, lapsed, and coded without treatment, over the vignettes of these courses."""
+"""`watch due` finds whom to recall: overdue, lapsed, coded without treatment, over the vignettes of these courses."""
 
 from __future__ import annotations
 

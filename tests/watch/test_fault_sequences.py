@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from cds_service.http.client import Outgoing
 from cds_service.watch.state import State
@@ -226,5 +226,6 @@ class FaultSequences(RuleBasedStateMachine):
         self.what_people_have_touched_is_as_they_left_it()
 
 
-TestFaultSequences = FaultSequences.TestCase
-TestFaultSequences.settings = settings(max_examples=chosen(10, 200), stateful_step_count=chosen(14, 30))
+def test_after_any_sequence_of_faults_there_is_one_open_task_for_everybody_with_something_to_do():
+    depth = settings(max_examples=chosen(10, 200), stateful_step_count=chosen(14, 30))
+    run_state_machine_as_test(FaultSequences, settings=depth)
