@@ -13,6 +13,7 @@ prefetch set. Names and meanings of what is public here stay as they are; fields
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -36,7 +37,7 @@ from .content.content import load_content
 from .content.files import cards_folder
 from .evaluate import Evaluation
 from .explanation import answer_saved, not_used
-from .settings import Settings, load_settings
+from .settings import PREFIX, load_settings
 
 __all__ = [
     "Because", "Card", "DataMissing", "Draft", "Extent", "Finding", "RecordAnswer", "RecordRefused", "Row", "Source",
@@ -205,20 +206,18 @@ def decoded(bundle: Mapping[str, Any] | bytes | str, largest: int) -> object:
 
 def configured(pathway: str) -> tuple[ClientConfig, int]:
     """The configuration under the settings of this environment, and the largest record in bytes."""
-    settings = load_settings()
-    if pathway:
-        settings = settings.model_copy(update={"pathway": pathway})
-    return config_of(settings), settings.max_body_mb * MEGABYTE
+    return configured_by(pathway, frozenset(each for each in os.environ.items() if each[0].upper().startswith(PREFIX)))
 
 
 @lru_cache(maxsize=8)
-def config_of(settings: Settings) -> ClientConfig:
-    """The content is read once a process."""
+def configured_by(pathway: str, environment: frozenset[tuple[str, str]]) -> tuple[ClientConfig, int]:
+    """The same. The content is read once a process and environment."""
+    settings = load_settings()
     content = load_content(cards_folder(), settings.site_dir)
-    if settings.pathway not in content.pathways:
-        known = ", ".join(sorted(content.pathways))
-        raise RecordRefused(f"there is no pathway of that name; known: {known}")
-    return client_config(settings, content)
+    if pathway and pathway not in content.pathways:
+        raise RecordRefused(f"there is no pathway of that name; known: {', '.join(sorted(content.pathways))}")
+    chosen = settings.model_copy(update={"pathway": pathway}) if pathway else settings
+    return client_config(chosen, content), settings.max_body_mb * MEGABYTE
 
 
 def answer_of(found: Evaluation, config: ClientConfig, as_of: date) -> RecordAnswer:

@@ -281,12 +281,12 @@ def about(as_json: bool, compute: Path | None) -> None:
 @main.command()
 def mcp() -> None:
     """Answer programs that speak the Model Context Protocol, on standard input and output: one tool, assess_b12."""
-    from .api import config_of
     from .commands.mcp import NoExtra, build_server
 
     settings = read_settings()
+    config = read_service(settings, read_content(settings), "")
     try:
-        server = build_server(guarded(config_of, settings), lambda: today(settings.zone))
+        server = build_server(config, lambda: today(config.zone))
     except NoExtra as error:
         refuse(str(error))
     server.run("stdio")

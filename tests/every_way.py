@@ -15,12 +15,12 @@ def main(words: list[str]) -> int:
     loading.load_once()
     from tests.ways import EVERY, WAYS, compare, table  # here, after the content is shared
 
-    results = []
-    for way in words or WAYS:
-        begun, quiet = time.process_time(), io.TextIOWrapper(io.BytesIO())
-        with contextlib.redirect_stderr(quiet):
+    results, log, shown = [], io.TextIOWrapper(io.BytesIO()), sys.stderr
+    with contextlib.redirect_stderr(log):  # what the services log of each call
+        for way in words or WAYS:
+            begun = time.process_time()
             results.append(compare(way, WAYS[way], EVERY))
-        print(f"{way}: {time.process_time() - begun:.0f} s of one core", file=sys.stderr)
+            print(results[-1].line(), f"{time.process_time() - begun:.0f} s of one core", file=shown, flush=True)
     print(table(results))
     different = [line for each in results for line in each.differing]
     print("\n".join(different[:20]))

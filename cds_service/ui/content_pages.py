@@ -13,7 +13,6 @@ from typing import Any
 from flask import Flask, Response, render_template, request, url_for
 from markupsafe import Markup
 
-from cds_service.about import about
 from cds_service.clinical.tables import Pathway
 from cds_service.content.content import Content, load_content
 from cds_service.content.course_picture import picture
@@ -87,7 +86,7 @@ class ContentPages:
         content = self.content()
         if request.accept_mimetypes.best_match((JSON, HTML)) != HTML:
             return self.answers.answer(content)
-        return self.page("about.html", here="about", about=about(content))
+        return self.page("about.html", here="about", about=self.answers.about(content))
 
     def start(self) -> str:
         """GET /content: which content this is, who answers for it, and where its parts are."""

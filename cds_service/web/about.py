@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from flask import Flask, Response
 
-from ..about import about
+from ..about import About, about
 from ..content.content import Content
 from .messages import JSON
 
@@ -17,14 +17,18 @@ class AboutAnswers:
     """What is said of each content, made when it is first asked for: nothing of it changes while the service runs."""
 
     def __init__(self) -> None:
-        self._bodies: dict[str, bytes] = {}
+        self._known: dict[str, About] = {}
+
+    def about(self, content: Content) -> About:
+        """What this service is, with that content."""
+        known = self._known.get(content.digest)
+        if known is None:
+            known = self._known[content.digest] = about(content)
+        return known
 
     def answer(self, content: Content) -> Response:
-        """What this service is, with that content."""
-        body = self._bodies.get(content.digest)
-        if body is None:
-            body = self._bodies[content.digest] = msgspec.json.encode(about(content))
-        return Response(body, content_type=JSON)
+        """The same as JSON."""
+        return Response(msgspec.json.encode(self.about(content)), content_type=JSON)
 
 
 def add_about(app: Flask, content: Content) -> None:
