@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,19 @@ class Grouped(msgspec.Struct, frozen=True):
     lines: dict[str, int]
     broken: dict[str, int]
     nobody: dict[str, int]
+
+    @classmethod
+    def of(cls, buckets: int, patients: int, rows: Iterable[tuple[str, bool, bool, int]]) -> Grouped:
+        """From counts by type, "is it JSON?" and "does it name nobody?"."""
+        lines: dict[str, int] = {}
+        broken: dict[str, int] = {}
+        nobody: dict[str, int] = {}
+        for kind, valid, of_nobody, count in rows:
+            into = lines if valid and not of_nobody else nobody if valid else broken
+            into[kind] = into.get(kind, 0) + count
+            if not valid and of_nobody:
+                nobody[""] = nobody.get("", 0) + count
+        return cls(buckets, patients, *(dict(sorted(each.items())) for each in (lines, broken, nobody)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,15 +230,7 @@ def counted(connection: DuckDBPyConnection, folder: Path, buckets: int) -> Group
     patients = connection.execute(
         f"select count(distinct patient) from {everything} where bucket >= 0"  # noqa: S608
     ).fetchone()
-    lines: dict[str, int] = {}
-    broken: dict[str, int] = {}
-    nobody: dict[str, int] = {}
-    for kind, valid, of_nobody, count in rows:
-        into = lines if valid and not of_nobody else nobody if valid else broken
-        into[kind] = into.get(kind, 0) + count
-        if not valid and of_nobody:
-            nobody[""] = nobody.get("", 0) + count
-    return Grouped(buckets, int(patients[0]) if patients else 0, lines, broken, nobody)
+    return Grouped.of(buckets, int(patients[0]) if patients else 0, rows)
 
 
 def refuse_unknown(found: Grouped) -> None:
@@ -247,7 +252,7 @@ def add_medications(connection: DuckDBPyConnection, folder: Path, found: Grouped
             select 'Medication' as type, id, patient, '' as medication, valid, line,
                 (hash(patient) % {found.buckets})::integer as bucket
             from (select distinct patient, medication from read_parquet({own}) where medication <> '') as orders
-            join (select id, valid, any_value(line) as line from read_parquet({shared}) group by all) as known
+            join (select id, valid, min(line) as line from read_parquet({shared}) where valid group by all) as known
             on orders.medication = known.id
         ) to {text(str(folder))} (format parquet, partition_by (bucket), compression snappy, overwrite_or_ignore,
             filename_pattern 'medications_{{i}}')"""  # noqa: S608

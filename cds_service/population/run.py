@@ -122,9 +122,9 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def begun(plan: Plan, client: ClientConfig, extract: Extract) -> Manifest:
-    """The manifest of this run: a new one, or the one of the run that is continued."""
-    wanted = Manifest(
+def manifest_of(plan: Plan, client: ClientConfig, extract: Extract) -> Manifest:
+    """What the decisions of this call rest on."""
+    return Manifest(
         version=__version__,
         content=client.content.version,
         digest=client.content.digest,
@@ -136,6 +136,11 @@ def begun(plan: Plan, client: ClientConfig, extract: Extract) -> Manifest:
         extract=extract.stamp(),
         extract_of=extract.moment,
     )
+
+
+def begun(plan: Plan, client: ClientConfig, extract: Extract) -> Manifest:
+    """The manifest of this run: a new one, or the one of the run that is continued."""
+    wanted = manifest_of(plan, client, extract)
     path = plan.out / MANIFEST
     if not path.is_file():
         write_whole(path, msgspec.json.format(msgspec.json.encode(wanted), indent=2))
@@ -319,7 +324,8 @@ def written_column(name: str, kind: str, form: str) -> str:
 
 def decisions_query(out: Path, manifest: Manifest) -> str:
     """What reads the decisions of a run, whatever their format, with lists as lists."""
-    path = text(str(out / manifest.decisions))
+    decisions = out / manifest.decisions
+    path = text(str(decisions / "*.parquet" if decisions.is_dir() else decisions))  # Spark writes a folder
     if manifest.format == "parquet":
         return f"select * from read_parquet({path})"  # noqa: S608
     if manifest.format == "ndjson":
