@@ -16,6 +16,8 @@ ADDS = (
     "every enumerated patient instead of every seventh",
     "every way in about every vignette, and every element of a person changed in each, instead of some",
     "100 examples of schemathesis for each operation instead of 15",
+    "every vignette as a row of a population and over HTTP instead of every third",
+    "200 sequences of killed population runs instead of 3; 10,000 patients on Spark instead of 200",
     "200,000 hostile calls, feedbacks, pages and FHIR answers instead of 1,800",
 )
 

@@ -29,6 +29,7 @@ ALLOWED = {
     "user_id": "a context is checked by its type; tokens and prefetch look its values up by name",
     "encounter_id": "as user_id",
     "exit_code": "click reads it",
+    "run_on_spark": "deploy/spark calls it",
     "most_suggestions": "content/site.py reads it by name",
     "dismissed_untreated": "the fixed cards are read by name",
     "get_redirect_target": "requests calls it",

@@ -16,10 +16,12 @@ from cds_service.app import build_site
 from cds_service.web.calls import add_routes
 from tests.api import ENCODER, PATIENT, SEVERITY, Settings, evaluate, hook_request, overlay_folder
 from tests.book import NEVER, PATHWAYS, book, service
+from tests.depth import chosen
 from tests.hooks.calling import ENVIRON
 from tests.population.patients import TYPES, as_patient, lines_of, resources_of, write_extract
 
 LABS = {key for key, kind in TYPES.items() if kind == "Observation"}
+EVERY = chosen(3, 1)
 VIGNETTES = [each for pathway in PATHWAYS for each in book(pathway) if each.hook == "patient-view"]
 
 
@@ -78,8 +80,9 @@ def test_promise_8_every_vignette_in_an_extract_is_answered_as_over_http(tmp_pat
         groups.setdefault(kind_of(vignette), []).append(vignette)
     compared = Counter()
     for number, vignettes in enumerate(groups.values()):
-        compared += compare(vignettes, tmp_path / str(number), run)
-    assert compared == {"equal": len(VIGNETTES)} and len(VIGNETTES) > 1000
+        compared += compare(vignettes[::EVERY], tmp_path / str(number), run)
+    assert compared["equal"] == sum(len(vignettes[::EVERY]) for vignettes in groups.values()) > 1000 // EVERY
+    print(f"{compared['equal']} vignettes: every row equals the HTTP answer")
 
 
 def compare(vignettes, folder, run):

@@ -20,7 +20,7 @@ from tests.population.conftest import COMMAND, DAY, environment
 from tests.population.patients import TYPES, decisions, lines_of, resources_of, vignettes_of_an_extract, write_extract
 
 SEQUENCES = chosen(3, 200)
-PATIENTS = 300
+PATIENTS = 100
 
 
 @pytest.fixture(scope="module")

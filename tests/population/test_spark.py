@@ -16,7 +16,7 @@ from tests.depth import chosen
 from tests.population.conftest import DAY, environment
 from tests.population.patients import TYPES, lines_of, resources_of, vignettes_of_an_extract, write_extract
 
-PATIENTS = chosen(400, 10_000)
+PATIENTS = chosen(200, 10_000)
 ORDER = {
     "resourceType": "MedicationRequest", "id": "r", "status": "active", "intent": "order", "authoredOn": "2026-01-10",
     "subject": {"reference": "Patient/p00000"}, "medicationReference": {"reference": "Medication/m"},
