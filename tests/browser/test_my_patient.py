@@ -72,13 +72,15 @@ def test_the_first_card_is_in_view_on_a_small_screen(view: Views):
     with view(320) as here:
         here.page.set_viewport_size({"width": 320, "height": 568})  # the smallest telephone
         here.go("/?patient=neuro-metformin")
-        because = here.page.locator("article.card .because").first.bounding_box()
-        assert because["y"] + because["height"] < 600
+        heading = here.page.locator("article.card h3").first.bounding_box()
+        assert heading["y"] + heading["height"] < 400
+        assert here.page.locator("article.card .because").first.bounding_box()["y"] < 400, "and why it came"
         here.go("/")
         here.page.locator("#b12-value").fill("150")
         heading = here.page.locator("article.card h3").first
         expect(heading).to_be_visible()
         here.page.evaluate("scrollTo(0, 0)")
+        assert heading.bounding_box()["y"] < 400
         here.fits()
 
 

@@ -12,5 +12,10 @@ live(prepared);
 link();
 whatIf();
 studio();
-const fold = document.querySelector("details[data-fold]");
-if (fold && document.querySelector("article.card") && matchMedia("(max-width: 61.9rem)").matches) fold.open = false;
+const narrow = matchMedia("(max-width: 61.9rem)");
+const folded = (what) => {
+  const part = document.querySelector(what);
+  if (part && narrow.matches && document.querySelector("article.card")) part.open = false;
+};
+folded("details[data-fold]"); // the form, below the cards
+document.addEventListener("answered", () => folded(".intro details")); // what this is: the card shows it now
