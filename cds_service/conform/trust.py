@@ -20,15 +20,16 @@ WITHOUT_KEY = "no key was given (--key, --iss): the service is called without a 
 
 
 def feedback(service: Service, *items: Json, body: bytes | None = None) -> Iterator[tuple[str, Answer]]:
-    """The answers of each service to feedback; NotTried where none is taken."""
+    """The answers to feedback of each service that takes any, which none need; NotTried where none does."""
     sent = json.dumps({"feedback": list(items)}).encode() if body is None else body
-    found = [
+    answers = [
         (entry["id"], service.call("POST", f"cds-services/{entry['id']}/feedback", sent, {"Content-Type": JSON_TYPE}))
         for entry in service.some()
     ]
-    if all(answer.status in (404, 405, 501) for _, answer in found):
+    taking = [(name, answer) for name, answer in answers if answer.status not in (404, 405, 501)]
+    if not taking:
         raise NotTried("the service takes no feedback")
-    yield from found
+    yield from taking
 
 
 def item(outcome: str, **more: Any) -> Json:
