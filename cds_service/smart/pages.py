@@ -21,7 +21,7 @@ from cds_service.http.oauth import CODES
 from cds_service.settings import SettingsError
 from cds_service.store.pseudonyms import Keys, KeysUnusable, read_keys
 from cds_service.ui.answer_view import AnswerView, add_evidence
-from cds_service.ui.frame import add_frame, allow_frames, limited, shown
+from cds_service.ui.frame import add_frame, allow_frames, limited, say_no_referrer, shown
 from cds_service.web.calls import Site, fetch_for, holding
 from cds_service.web.messages import JSON
 
@@ -158,6 +158,7 @@ class SmartPages:
         """A view whose faults are pages, and which leaves no cookie of an answered launch behind."""
 
         def as_page() -> str | BaseResponse:
+            say_no_referrer()
             allow_frames(self.systems.frame_ancestors)
             try:
                 answered = make_response(view())
@@ -166,7 +167,6 @@ class SmartPages:
             state = request.args.get("state", "")
             if request.endpoint == "smart_callback" and is_state(state):
                 keep(answered, COOKIE + state[:OF_STATE], "", 0)
-            answered.headers["Referrer-Policy"] = "no-referrer"
             return answered
 
         return as_page

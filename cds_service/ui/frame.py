@@ -150,6 +150,11 @@ def linked_head(style: str) -> str:
     return "".join(f'<link rel="{kind}" href="{url_for("static", filename=name)}">' for kind, name in links)
 
 
+def say_no_referrer() -> None:
+    """Let the page that is answered now be named to nobody, this host included: its address holds a secret."""
+    g.page_headers = {"Referrer-Policy": "no-referrer"}
+
+
 def allow_frames(origins: Sequence[str]) -> None:
     """Let pages of these origins show the page that is answered now in a frame; nobody else may."""
     g.frame_ancestors = tuple(origins)
@@ -158,7 +163,7 @@ def allow_frames(origins: Sequence[str]) -> None:
 def harden(response: Response) -> Response:
     """Set the headers of every page: nothing that a page shows is cached."""
     if response.mimetype == HTML:
-        response.headers.update(HEADERS)
+        response.headers.update({**HEADERS, **g.get("page_headers", {})})
         response.headers["Cache-Control"] = "no-store"
         if origins := g.get("frame_ancestors", ()):
             policy = HEADERS["Content-Security-Policy"].replace(UNFRAMED, f"frame-ancestors {' '.join(origins)}")

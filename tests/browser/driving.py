@@ -20,7 +20,7 @@ expect.set_options(timeout=PATIENCE)
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
-    "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]  # fmt: skip
 REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation",
   (event) => window.reportViolation(`${event.violatedDirective} ${event.blockedURI} at ${event.sourceFile}`));"""

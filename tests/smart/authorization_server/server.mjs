@@ -46,10 +46,9 @@ const provider = new Provider(issuer, {
 const grants = provider.Grant.prototype;
 const { addOIDCScope } = grants;
 grants.addOIDCScope = function granted(scope) {
+  addOIDCScope.call(this, scope);
   const withheld = scope.split(" ").filter((each) => faults.withheld?.includes(each));
-  if (withheld.length) this.rejectOIDCScope(withheld.join(" "));
-  const rest = scope.split(" ").filter((each) => !withheld.includes(each)).join(" ");
-  if (rest) addOIDCScope.call(this, rest);
+  if (withheld.length && this instanceof provider.Grant) this.rejectOIDCScope(withheld.join(" "));
 };
 provider.on("authorization.success", (ctx, out) => {
   const standalone = { patient: settings.chosen };
