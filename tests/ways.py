@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, date, datetime, time
 from functools import cache, cached_property
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -41,6 +41,7 @@ from cds_service.commands.mcp import build_server
 from cds_service.fetching import FetchFailed
 from cds_service.fhir.templates import fill
 from cds_service.http.addresses import parse_base
+from cds_service.population.run import Plan, run_population
 from cds_service.smart.launch import Access
 from cds_service.smart.servers import RecordSystem
 from cds_service.smart.view import decided
@@ -58,6 +59,7 @@ from tests.api import (
     read_request,
 )
 from tests.book import NEVER, PATHWAYS, book, content, overlaid, service
+from tests.population.patients import TYPES, cut_off, decisions, lines_of, resources_of, write_extract
 
 Json = dict[str, Any]
 LOCAL = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1:8000", "SERVER_PORT": "8000"}
@@ -297,6 +299,27 @@ def by_smart_launch(asked: Asked) -> Said:
     return said_by(answered.found, answered.found.cards)
 
 
+def by_population(asked: Asked) -> Said | None:
+    """`b12-cds population run` over an extract of this one patient. Results are exported all or not at all: a record of
+    which only some of their keys are known cannot be one. A part of a key is a line that was cut off."""
+    lacking = {TYPES[key] for key in asked.absent}
+    if "Observation" in lacking:
+        return None
+    client = service(asked.pathway, asked.site)
+    lines = lines_of(resources_of(asked.vignette, client.content))
+    for key in asked.incomplete:
+        lines.setdefault(TYPES[key], []).append(cut_off(client.templates[key], TYPES[key]))
+    known = {kind: own for kind, own in lines.items() if kind not in lacking}
+    with TemporaryDirectory() as folder:
+        extract = write_extract(Path(folder) / "in", {PATIENT: known}, set(TYPES.values()) - lacking)
+        plan = Plan(extract, Path(folder) / "out", asked.vignette.as_of, "ndjson")
+        made = run_population(plan, client, lambda *_: None)
+        (row,) = decisions(plan.out / made.decisions)
+    if not row["cards"] and {"patient", "b12"} & set(row["unavailable"]):
+        return Said(status=412)
+    return Said(200, row["label"], row["course"], tuple(row["rows"]))
+
+
 WAYS: dict[str, Way] = {
     "hook call": reference,
     "explain": explained,
@@ -304,6 +327,7 @@ WAYS: dict[str, Way] = {
     "Python API": by_api,
     "MCP": by_mcp,
     "SMART launch": by_smart_launch,
+    "population run": by_population,
 }
 
 

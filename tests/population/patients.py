@@ -62,6 +62,15 @@ def as_patient(lines: Mapping[str, list[bytes]], patient: str) -> dict[str, list
     return found
 
 
+def cut_off(template: str, kind: str) -> bytes:
+    """A line that was cut off, of a resource of that type that this template asks for."""
+    code = template.partition("code=")[2].split(",")[0]
+    return (
+        f'{{"resourceType":"{kind}","subject":{{"reference":"Patient/{PATIENT}"}},'
+        f'"code":{{"coding":[{{"code":"{code}"}}]}},"valueQu'
+    ).encode()
+
+
 class ExtractWriter:
     """Writes an extract, patient by patient. A type of `types` is exported, be it empty."""
 

@@ -9,7 +9,7 @@ import pytest
 from tests import depth
 from tests.ways import EVERY, WAYS, answered, compare, table
 
-SLOW = ("explain", "evidence page", "MCP")  # a command, a page and a protocol around each answer
+SLOW = ("explain", "evidence page", "MCP", "population run")  # a command, a page, a protocol, a database around each
 EVERY_FEW = {name: 100 if name in SLOW else 25 for name in WAYS}  # vignettes, where not all are asked about
 
 
