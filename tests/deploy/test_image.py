@@ -51,8 +51,9 @@ def test_the_builder_is_given_nothing_of_a_checkouts_own_keys_and_notes(tmp_path
     context(tmp_path)
     given = set(files(tmp_path))
     assert {name.split("/")[0] for name in given} == {
-        "pyproject.toml", "README.md", "LICENSE", "cds_service", "cards", "fixtures", "deploy", ".ci",
+        "pyproject.toml", "README.md", "LICENSE", "cds_service", "cards", "docs", "fixtures", "deploy", ".ci",
     }  # fmt: skip
+    assert {name for name in given if name.startswith("docs/")} == {"docs/protocol-checklist.md"}
     assert {name for name in given if name.startswith(".ci/")} == {".ci/pack_vignettes.py"}
     assert {name for name in given if name.startswith("deploy/")} == {"deploy/build.lock", "deploy/requirements.lock"}
     assert not [name for name in given if "__pycache__" in name or "secrets" in name]
