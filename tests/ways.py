@@ -13,7 +13,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, date, datetime, time
@@ -36,15 +36,18 @@ from cds_service.auth.clients import FhirBase
 from cds_service.auth.keys import KeySource
 from cds_service.auth.launching import SmartApp
 from cds_service.auth.tokens import Issuer
+from cds_service.auth.watching import Watch
 from cds_service.cli import WOULD_BE_412, main
 from cds_service.commands.mcp import build_server
-from cds_service.fetching import FetchFailed
+from cds_service.fetching import Fetch, FetchFailed
 from cds_service.fhir.templates import fill
 from cds_service.http.addresses import parse_base
 from cds_service.population.run import Plan, run_population
 from cds_service.smart.launch import Access
 from cds_service.smart.servers import RecordSystem
 from cds_service.smart.view import decided
+from cds_service.watch.fhir_server import FhirServer
+from cds_service.watch.watcher import Undecided, Watched, Watcher
 from tests.api import (
     ENCODER,
     PATIENT,
@@ -60,6 +63,8 @@ from tests.api import (
 )
 from tests.book import NEVER, PATHWAYS, book, content, overlaid, service
 from tests.population.patients import TYPES, cut_off, decisions, lines_of, resources_of, write_extract
+from tests.watch.fhir_store import FhirStore
+from tests.watch.patients import watch
 
 Json = dict[str, Any]
 LOCAL = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1:8000", "SERVER_PORT": "8000"}
@@ -320,6 +325,36 @@ def by_population(asked: Asked) -> Said | None:
     return Said(200, row["label"], row["course"], tuple(row["rows"]))
 
 
+class Searched(FhirServer):
+    """A FHIR server that answers the searches of the templates with what a vignette holds, and nothing else."""
+
+    def __init__(self, how: Watch, answers: Mapping[str, Any]) -> None:
+        super().__init__(how, None, 0)
+        self.answers = answers
+
+    def fetch(self, now: float) -> Fetch:
+        def fetched(target: str, deadline: float) -> bytes:
+            if target not in self.answers:
+                raise FetchFailed("the FHIR server does not give access", 403)
+            return ENCODER.encode(self.answers[target])
+
+        return fetched
+
+
+def by_result_watcher(asked: Asked) -> Said:
+    """`b12-cds watch`: a result has arrived, the record is read by searches. What becomes of it as a Task is tested in
+    tests/watch/test_promise_8.py."""
+    client, how = service(asked.pathway, asked.site), watch(FhirStore())
+    queries = {key: fill(template, {"patientId": PATIENT}) for key, template in client.templates.items()}
+    answers = {queries[key]: each for key, each in asked.request["prefetch"].items() if key in queries}
+    watched = Watched(client, how, Searched(how, answers), None, lambda: asked.now, None)
+    try:
+        found = Watcher(watched).decided(PATIENT)
+    except Undecided:
+        return Said(status=412, cards=())
+    return said_by(found, found.cards)
+
+
 WAYS: dict[str, Way] = {
     "hook call": reference,
     "explain": explained,
@@ -328,6 +363,7 @@ WAYS: dict[str, Way] = {
     "MCP": by_mcp,
     "SMART launch": by_smart_launch,
     "population run": by_population,
+    "result watcher": by_result_watcher,
 }
 
 

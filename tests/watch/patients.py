@@ -113,6 +113,7 @@ def watcher(
     """A watcher of this server, with its state in that folder."""
     how = watch(store, **changed)
     server = (by or Direct)(store, how) if by is not FhirServer else FhirServer(how, None, 10_000_000)
+    folder.mkdir(exist_ok=True)
     state = State(folder / "watch.sqlite", KEYS)
     try:
         config = replace(client or service("uk-ng239"), name="ward")

@@ -50,7 +50,7 @@ def test_a_token_is_asked_for_with_a_key_of_smart_backend_services(tmp_path, alg
     found = loaded(tmp_path, TOKEN, private=key(algorithm).as_dict(private=True))
     assert found.least == "info"
     assert (found.credentials.client_id, found.credentials.algorithm) == ("b12", algorithm)
-    assert "private" not in repr(found) and '"d"' not in repr(found)
+    assert key(algorithm).as_dict(private=True)["d"] not in repr(found)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_token_is_asked_for_with_a_key_of_smart_backend_services(tmp_path, alg
     [
         ('client_id = "b12"', None, "a token needs client_id, key and token_url: give all three, or none"),
         (TOKEN.replace("https://ehr.example.org/token", "http://ehr.example.org/token"), None, "is not encrypted"),
-        (TOKEN, key("ES256").as_dict(private=True), "holds a key that cannot be used; allowed: one private JSON Web Key"),
+        (TOKEN, key("ES256").as_dict(private=True), "holds a key that cannot be used; allowed: one"),
         (TOKEN, key("ES384").as_dict(private=False), "holds a key that cannot be used"),
         (TOKEN, {"kty": "EC"}, "holds no key that can be read"),
         ('owner = "Patient/1"', None, "owner"),

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from cds_service.watch.tasks import Standing
 from tests.watch.fhir_store import FhirStore, serving
 from tests.watch.installed import Installed
 from tests.watch.patients import b12, person
 
-YESTERDAY = str(date.today() - timedelta(days=1))
+YESTERDAY = str((datetime.now(UTC) - timedelta(days=1)).date())
 
 
 class Halting(FhirStore):
     """A server that holds every write back until it may go on, and says when one has come."""
 
-    def __post_init__(self):
+    def __init__(self, **given):
+        super().__init__(**given)
         self.came, self.may_go_on = threading.Event(), threading.Event()
 
     def send(self, method, target, headers, body):
