@@ -138,7 +138,7 @@ def test_an_accepted_suggestion_is_kept_with_the_decision(visitor: Visitor):
     assert "accepted, 1 suggestion" in history
     assert "interpret/deficient" in history
     twice = visitor.post("/feedback", fields(kept, "state") | {"accept": buttons(first, "accept")[1]})
-    assert twice.text.count("<dt>Kept at</dt>") == 1, "the decision is kept once"
+    assert twice.text.count("<dt>Stored at</dt>") == 1, "the decision is stored once"
 
 
 @pytest.mark.parametrize("sent", [{"accept": "x|y"}, {"override": "x"}, {}])
