@@ -7,26 +7,25 @@ the program can say itself (rows, schemas) is generated there.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "*.md",
-    "LICENSE",
     "cards/*.md",
-    "cards/sources.toml",
     "cards/value-sets/*.md",
     "deploy/*.md",
-    "deploy/clients.example.toml",
     "deploy/ehr/*.md",
     "deploy/safety/*.md",
-    "deploy/safety/*.toml",
     "docs/**/*.md",
     "fixtures/**/*.md",
 )
+LINK = re.compile(r"\]\(([^)#\s]+)")
 
 PATHWAYS = ("uk-ng239", "us-aafp")
 SCHEMAS = ("clients", "patient-view", "order-select", "order-sign", "response", "feedback", "discovery")
@@ -35,11 +34,20 @@ SCHEMAS = ("clients", "patient-view", "order-select", "order-sign", "response", 
 def copy_pages(folder: Path) -> None:
     """Every page, and the files that pages link to, with their paths in the repository."""
     shutil.rmtree(folder, ignore_errors=True)
-    for pattern in PAGES:
-        for page in sorted(ROOT.glob(pattern)):
-            copy = folder / page.relative_to(ROOT)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(page, copy)
+    pages = [page for pattern in PAGES for page in sorted(ROOT.glob(pattern))]
+    for file in dict.fromkeys((*pages, *linked(pages))):
+        copy = folder / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+
+
+def linked(pages: Iterable[Path]) -> Iterator[Path]:
+    """The files of the repository that the pages link to."""
+    for page in pages:
+        for target in LINK.findall(page.read_text(encoding="utf-8")):
+            file = (page.parent / target).resolve()
+            if file.is_file() and file.is_relative_to(ROOT):
+                yield file
 
 
 def printed(*arguments: str) -> str:
