@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -41,6 +41,7 @@ class FhirStore:
     writes: list[tuple[str, str, int]] = field(default_factory=list)  # method, target, status
     reads: int = 0
     tokens: set[str] | None = None  # None: nobody needs one
+    token_endpoint: Callable[[bytes], tuple[int, Json]] | None = None  # what POST /token answers
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def put(self, resource: Json) -> Json:
@@ -163,12 +164,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def written(self, method: str) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/token":
+            self.told(*self.server.store.token_endpoint(body))
+            return
         self.answer(*self.server.store.send(method, self.path.removeprefix("/fhir/"), self.headers, body))
 
     def answer(self, status: int, body: Json) -> None:
         tokens = self.server.store.tokens
         if tokens is not None and self.headers.get("Authorization", "").removeprefix("Bearer ") not in tokens:
             status, body = 401, NOTHING
+        self.told(status, body)
+
+    def told(self, status: int, body: Json) -> None:
         raw = encoded(body)
         with suppress(OSError):
             self.send_response(status)
