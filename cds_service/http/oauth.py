@@ -70,7 +70,6 @@ def oauth_session(
         claims, header = {"iat": int(now), "exp": int(now) + ASSERTION_LIFE}, {"kid": client.key.kid}
         session.register_client_auth_method(PrivateKeyJWT(claims=claims, headers=header, alg=client.algorithm))
     session.trust_env = False
-    session.max_redirects = 0
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers = requests.structures.CaseInsensitiveDict({"User-Agent": "b12-cds"})
     for scheme in ("http://", "https://"):
@@ -97,18 +96,12 @@ class GuardedAdapter(HTTPAdapter):
         super().__init__(pool_maxsize=policy.at_once, max_retries=Retry(0, read=False, redirect=False))
         self.poolmanager.pool_classes_by_scheme = guarded_pools(policy.may_connect, resolve)
 
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: Any = None,
-        verify: bool | str = True,
-        cert: Any = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        """The answer, whole; FetchFailed otherwise. A redirect is an answer that is not followed."""
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        """The answer, whole; FetchFailed otherwise. A redirect is an answer that is not followed. Of the options of
+        requests only `timeout` counts (seconds for the whole answer): the policy says the rest."""
         check_called(request.url or "", self._policy)
-        ends = time.monotonic() + float(timeout)
+        timeout = float(options["timeout"])
+        ends = time.monotonic() + timeout
         try:
             response = super().send(
                 request,

@@ -152,7 +152,7 @@ def linked_head(style: str) -> str:
 
 def say_no_referrer() -> None:
     """Let the page that is answered now be named to nobody, this host included: its address holds a secret."""
-    g.page_headers = {"Referrer-Policy": "no-referrer"}
+    g.setdefault("page_headers", {"Referrer-Policy": "no-referrer"})
 
 
 def allow_frames(origins: Sequence[str]) -> None:

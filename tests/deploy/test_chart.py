@@ -163,6 +163,17 @@ def test_services_lead_to_the_pods_and_only_the_calls_come_in_from_outside(objec
     assert [(path["path"], path["backend"]["service"]["name"]) for path in paths] == [("/cds-services", "b12-cds")]
 
 
+def test_the_evidence_view_is_let_in_where_a_site_wants_it_and_its_addresses_are_not_logged():
+    done = template("--values", PILOT, "--set", "ingress.smart=true")
+    assert done.returncode == 0, done.stderr
+    objects = tuple(each for each in yaml.load_all(done.stdout, yaml.CSafeLoader) if each)
+    _, smart = of_kind(objects, "Ingress")
+    kubernetes_validate.validate(smart, VERSIONS[0], strict=True)
+    paths = [path["path"] for rule in smart["spec"]["rules"] for path in rule["http"]["paths"]]
+    assert paths == ["/smart", "/static"]
+    assert smart["metadata"]["annotations"]["nginx.ingress.kubernetes.io/enable-access-log"] == "false"
+
+
 def test_the_monitor_finds_the_service_of_the_metrics_and_no_other(objects: tuple[Yaml, ...]):
     (monitor,) = of_kind(objects, "ServiceMonitor")
     chosen = [
