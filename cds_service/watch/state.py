@@ -113,16 +113,25 @@ class State:
         self._keys = keys
         self._lock = lock(file) if alone else None
         self._engine = command_engine(read_url(f"sqlite:///{file.absolute()}"))
+        try:
+            self._settle()
+        except StateUnusable:
+            self.close()
+            raise
+
+    def _settle(self) -> None:
+        """Make the tables of an empty file; StateUnusable where those that are there cannot be used."""
         with self._begun() as connection:
             found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if found > VERSION:
                 raise StateUnusable("its tables were made by a newer version of the service; upgrade the service")
             METADATA.create_all(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {VERSION:d}")
-            missing = {key for key in connection.scalars(select(pending.c.key).distinct()) if keys.find(key) is None}
+            used = set(connection.scalars(select(pending.c.key).distinct()))
+        missing = sorted(key for key in used if self._keys.find(key) is None)
         if missing:
             raise StateUnusable(
-                f"it holds patients under the key {', '.join(sorted(missing))}, which is not in the key file: put its "
+                f"it holds patients under the key {', '.join(missing)}, which is not in the key file: put its "
                 "line back until they are decided about"
             )
 

@@ -53,8 +53,7 @@ def test_a_result_in_range_becomes_none(tmp_path):
 
 
 def test_what_asks_for_a_task_is_the_sites_to_say(store, tmp_path):
-    store.put(b12("p1", 250))  # a grey result is an info card
-    for number, (least, written) in enumerate([("warning", 0), ("info", 1)]):
+    for number, (least, written) in enumerate([("critical", 0), ("warning", 1)]):  # it is a warning
         with watcher(store, tmp_path / str(number), least=least) as watching:
             look(watching)
         assert len(store.tasks) == written
