@@ -32,16 +32,17 @@ from cds_service.clinical.record import (
 from cds_service.clinical.tables import Analyte, Choice, Limits, Pathway, Row, Unit, convert, normalise_unit, to_base
 from cds_service.content.content import Content, load_content
 from cds_service.content.files import cards_folder
-from cds_service.evaluate import CallTime, Evaluation, evaluate, record_without_fetching
+from cds_service.evaluate import CallTime, Evaluation, evaluate
 from cds_service.examples.fixture_patients import read_patient, request_bytes
 from cds_service.examples.vignette_fhir import ENCODER, PATIENT, hook_request
 from cds_service.examples.vignettes import Recollection, Vignette, overlay_folder, read_vignette, shipped_vignettes
 from cds_service.export.expected import Expected
-from cds_service.export.expected import expected as expected_of
 from cds_service.export.library import PathwayLibrary
 from cds_service.export.package import definitions as exported_definitions
 from cds_service.export.package import libraries as exported_libraries
 from cds_service.export.package import write as export_content
+from cds_service.export.vignettes import judged as judged_vignette
+from cds_service.export.vignettes import resources as resources_of
 from cds_service.fhir.drafts import build_drafts
 from cds_service.fhir.orders import read_drafted
 from cds_service.fhir.reading import ReadFor
@@ -96,11 +97,11 @@ __all__ = [
     "doubt",
     "evaluate",
     "evidence_of",
-    "expected_of",
     "export_content",
     "exported_definitions",
     "exported_libraries",
     "hook_request",
+    "judged_vignette",
     "load_content",
     "load_schema",
     "may_be_suppressed",
@@ -110,8 +111,8 @@ __all__ = [
     "read_patient",
     "read_request",
     "read_vignette",
-    "record_without_fetching",
     "request_bytes",
+    "resources_of",
     "row_name",
     "schema_of",
     "shipped_vignettes",

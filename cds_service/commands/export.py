@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..app import client_config
 from ..content.content import load_content
 from ..content.faults import ContentError
 from ..content.files import cards_folder
@@ -39,8 +40,11 @@ def fhir(folder: Path, canonical: str, site: Path | None) -> None:
     if not canonical.startswith(("https://", "http://")):
         raise CannotExport(f"export: --canonical {canonical!r} is no address; allowed: one that begins with https://")
     try:
-        content = load_content(cards_folder(), site or load_settings().site_dir)
-        count = write(content, folder, canonical)
+        settings = load_settings()
+        content = load_content(cards_folder(), site or settings.site_dir)
+        chosen = {name: settings.model_copy(update={"pathway": name}) for name in content.pathways}
+        clients = {name: client_config(each, content) for name, each in chosen.items()}
+        count = write(content, folder, clients, canonical)
     except (ContentError, SettingsError) as error:
         raise CannotExport(str(error)) from None
     except OSError as error:

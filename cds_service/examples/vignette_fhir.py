@@ -238,7 +238,7 @@ class Build:
         status = entry.get("status", "completed" if end else "active")
         if kind == "administration":
             found = self.begin("MedicationAdministration", entry, status=entry.get("status", "completed"))
-            found["dosage"] = instruction(entry)
+            found["dosage"] = dose_given(entry)
             dated(found, "effectiveDateTime", day)
         elif kind == "dispense":
             found = self.begin("MedicationDispense", entry, status=entry.get("status", "completed"))
@@ -356,6 +356,13 @@ def instruction(entry: Json) -> Json:
     if entry.get("as_needed"):
         found["asNeededBoolean"] = True
     return found
+
+
+def dose_given(entry: Json) -> Json:
+    """The dosage of an administration, which has one dose and no rate."""
+    found = instruction(entry)
+    (rate,) = found.pop("doseAndRate", [{}])
+    return found | ({"dose": rate["doseQuantity"]} if rate else {})
 
 
 def amount(text: str) -> Json:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..clinical.findings import REGISTRY
 from ..clinical.tables import Pathway
 from .canonical import Canonical, identifier
-from .tables import Given, Tables, define, findings_of, given_beside_findings, listed, ref, text
+from .reading import Reading
+from .tables import Given, Tables, define, given_beside_findings, listed, ref, text
 
 Json = dict[str, Any]
 CQL = "text/cql"
@@ -37,9 +38,8 @@ class PathwayLibrary:
 
     pathway: Pathway
     plain_words: Mapping[str, str]
-    computed: Mapping[str, str] = field(default_factory=dict)  # finding -> the expression that computes it
-    declarations: str = ""  # value sets and terminology
-    reading: str = ""  # definitions that computed findings read
+    reading: Reading
+    canonical: Canonical
 
     @property
     def name(self) -> str:
@@ -52,13 +52,13 @@ class PathwayLibrary:
 
     def findings(self) -> list[str]:
         """The findings that the tables read, and those from which they are computed."""
-        return findings_of(self.pathway)
+        return self.reading.findings
 
     def words(self, name: str) -> str:
         return self.plain_words.get(f"findings.{name}") or REGISTRY.words[f"findings.{name}"]
 
     def is_computed(self, name: str) -> bool:
-        return name in self.computed
+        return name in self.reading.computed
 
     def cql(self) -> str:
         """The whole text."""
@@ -70,18 +70,23 @@ class PathwayLibrary:
         title, version = self.pathway.title, self.pathway.version
         yield f"/* {title}. Made by b12-cds from its own tables: do not edit. */"
         yield f"library {self.name} version {text(version)}\n\nusing FHIR version '4.0.1'\n"
-        yield self.declarations
+        for name in self.reading.value_sets:
+            yield f"valueset {ref(name)}: {text(self.canonical.url('ValueSet', name))}"
         yield "/* The day on which the record is judged. */\nparameter Day Date default null\n"
         for each in self.parameters():
             yield f"/* {self.kind_of(each.name)}: {each.words} */\nparameter {ref(each.name)} Boolean default null\n"
         yield "context Patient\n"
         yield define("Today", "Coalesce(Day, Today())")
-        yield self.reading
+        yield self.reading.definitions
         for name in self.findings():
-            given = ref(name)
-            yield define(f"is {name}", f"Coalesce({given}, {self.computed[name]})" if self.is_computed(name) else given)
+            yield define(f"is {name}", self.finding(name))
         yield from self.judged()
         yield from Tables(self.pathway).definitions()
+
+    def finding(self, name: str) -> str:
+        """The finding as it is given, else as it is computed."""
+        computed = self.reading.computed.get(name)
+        return f"if {ref(name)} is not null then {ref(name)} else {ref(computed)}" if computed else ref(name)
 
     def judged(self) -> Iterator[str]:
         """Is every finding known, and if not, which is missing?"""
@@ -96,7 +101,7 @@ class PathwayLibrary:
     def kind_of(self, name: str) -> str:
         return "computed, where it is not given" if self.is_computed(name) else "given"
 
-    def resource(self, canonical: Canonical) -> Json:
+    def resource(self) -> Json:
         """The FHIR Library."""
         day = {"name": "Day", "use": "in", "min": 0, "max": "1", "type": "date", "documentation": "the day that counts"}
         taken = [
@@ -123,8 +128,7 @@ class PathwayLibrary:
             for name, words in ANSWERS.items()
         ]
         return {
-            **canonical.about("Library", self.name, self.name),
-            "version": canonical.version,
+            **self.canonical.about("Library", self.name, self.name),
             "title": f"{self.pathway.title}: decision tables",
             "type": {"coding": [{"system": LIBRARY_TYPE, "code": "logic-library"}]},
             "description": __doc__.partition("\n\n")[2].strip().replace("\n", " "),

@@ -11,14 +11,11 @@ from tests.api import (
     ENCODER,
     ClientConfig,
     Expected,
-    Pathway,
     PathwayLibrary,
     Vignette,
-    assess,
-    expected_of,
     hook_request,
-    read_request,
-    record_without_fetching,
+    judged_vignette,
+    resources_of,
 )
 
 Json = dict[str, Any]
@@ -33,29 +30,22 @@ class Patient:
     vignette: Vignette
     record: Json
     expected: Expected
-    findings: frozenset[str]  # every one that was made
 
     @property
     def day(self) -> date:
         return self.vignette.as_of
 
 
-def patient_of(vignette: Vignette, client: ClientConfig, pathway: Pathway, library: PathwayLibrary) -> Patient:
+def patient_of(vignette: Vignette, client: ClientConfig, library: PathwayLibrary) -> Patient:
     """The patient of a vignette, as this service reads and judges it."""
-    call = hook_request(vignette, client.content)
-    request = read_request(ENCODER.encode(call), vignette.hook)
-    assessment = assess(record_without_fetching(request, client, vignette.as_of), pathway, vignette.as_of)
-    found = expected_of(assessment, pathway, library.findings())
-    return Patient(vignette, bundle(call["prefetch"]), found, frozenset(assessment.findings))
+    record = bundle(hook_request(vignette, client.content)["prefetch"])
+    return Patient(vignette, record, judged_vignette(vignette, client, library))
 
 
 def bundle(prefetch: Json) -> Json:
     """All resources of a request in one Bundle, as plain JSON."""
-    found = [prefetch["patient"]]
-    for key, value in prefetch.items():
-        found += [each["resource"] for each in value.get("entry", ())] if key != "patient" else []
-    text = ENCODER.encode({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in found]})
-    return json.loads(text)
+    entries = [{"resource": each} for each in resources_of(prefetch)]
+    return json.loads(ENCODER.encode({"resourceType": "Bundle", "type": "collection", "entry": entries}))
 
 
 def given(patient: Patient, library: PathwayLibrary) -> tuple[Json, Json]:

@@ -17,6 +17,7 @@ ROW = "deficient"  # of the interpretation: in the altered pathway it asks for n
 
 @pytest.fixture(scope="session")
 def content() -> Content:
+    """The shipped content."""
     return load_content(cards_folder())
 
 
@@ -32,7 +33,7 @@ def with_altered(content: Content) -> Content:
 @pytest.fixture(scope="session")
 def package(with_altered: Content, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("package")
-    export_content(with_altered, folder)
+    export_content(with_altered, folder, {})
     return folder
 
 

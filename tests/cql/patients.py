@@ -31,16 +31,16 @@ def generated(content: Content, pathway: str, count: int) -> Iterator[Vignette]:
 def mixed(chance: random.Random, vignettes: list[Vignette], number: int) -> Vignette:
     """One patient of one to three vignettes: most of the parts of the first, some of the others', some moved."""
     first, *others = chance.sample(vignettes, chance.choice((1, 2, 2, 3)))
-    told = {key: value for key, value in first.told.items() if key not in (*PARTS, *LOST)}
+    fields = {key: value for key, value in first.fields.items() if key not in (*PARTS, *LOST)}
     for name in LOST:
-        if name in first.told and chance.random() < 0.5:
-            told[name] = first.told[name]
+        if name in first.fields and chance.random() < 0.5:
+            fields[name] = first.fields[name]
     for part in PARTS:
-        entries = [each for each in first.told.get(part, ()) if chance.random() < 0.85]
+        entries = [each for each in first.fields.get(part, ()) if chance.random() < 0.85]
         for other in others:
-            entries += [each for each in other.told.get(part, ()) if chance.random() < 0.5]
-        told[part] = [moved(chance, each) for each in entries]
-    return replace(first, name=f"generated-{number}", told=told, expect={})
+            entries += [each for each in other.fields.get(part, ()) if chance.random() < 0.5]
+        fields[part] = [moved(chance, each) for each in entries]
+    return replace(first, name=f"generated-{number}", fields=fields, expect={})
 
 
 def moved(chance: random.Random, entry: dict[str, object]) -> dict[str, object]:

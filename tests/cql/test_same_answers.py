@@ -26,8 +26,8 @@ def patients(content) -> dict[str, list[Patient]]:
 
 def made(content, name: str, count: int) -> list[Patient]:
     client = client_config(Settings(pathway=name), content)
-    library, pathway = exported_libraries(content)[name], content.pathways[name]
-    return [patient_of(each, client, pathway, library) for each in generated(content, name, count)]
+    library = exported_libraries(content)[name]
+    return [patient_of(each, client, library) for each in generated(content, name, count)]
 
 
 @pytest.mark.parametrize("name", PATHWAYS)

@@ -1,7 +1,7 @@
 // Runs the translated CQL of an exported package with npm's cql-execution: one patient on each line in, one answer out.
 //
 // A line in: {"library", "day", "record": Bundle, "given": {name: boolean}, "rest": {name: boolean}}. What the library says is
-// not given it gets from "rest", in a second run; the answer names it. Arguments: the package's folder, that of the ELM.
+// not given it gets from "rest", in another run; the answer names it. Arguments: the package's folder, that of the ELM.
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -36,24 +36,63 @@ for (const [id, elm] of Object.entries(repository)) {
   libraries[id] = new cql.Library(elm, new cql.Repository(repository));
 }
 const codes = new cql.CodeService(valueSets());
+const source = fhir.PatientSource.FHIRv401({ requireProfileTagging: false }); // reads the whole model: once
+
+// What was read of a record is kept: the data source would build it anew at every look, and a patient is looked at often.
+function keeping(find) {
+  const known = new WeakMap();
+  return function kept(...given) {
+    if (!known.has(this)) known.set(this, new Map());
+    const answers = known.get(this);
+    if (!answers.has(given[0])) answers.set(given[0], find.apply(this, given));
+    return answers.get(given[0]);
+  };
+}
+
+class Keeping {
+  constructor(inner) {
+    this.inner = inner;
+  }
+  currentPatient() {
+    const patient = this.inner.currentPatient();
+    if (patient) {
+      const ofRecords = Object.getPrototypeOf(Object.getPrototypeOf(patient));
+      if (!ofRecords.isKeeping) {
+        for (const name of ["get", "getCode"]) ofRecords[name] = keeping(ofRecords[name]);
+        ofRecords.isKeeping = true;
+      }
+      patient.findRecords = keeping(patient.findRecords);
+    }
+    return patient;
+  }
+  nextPatient() {
+    this.inner.nextPatient();
+    return this.currentPatient();
+  }
+}
+
+function prepared(job, given) {
+  const [year, month, day] = job.day.split("-").map(Number);
+  source.reset();
+  source.loadBundles([job.record]);
+  const parameters = { ...given, Day: new cql.Date(year, month, day) };
+  const noon = new cql.DateTime(year, month, day, 12, 0, 0, 0, 0);
+  return [new cql.Executor(libraries[job.library], codes, parameters), new Keeping(source), noon];
+}
 
 async function evaluated(job, given) {
-  const [year, month, day] = job.day.split("-").map(Number);
-  const parameters = { ...given, Day: new cql.Date(year, month, day) };
-  const source = fhir.PatientSource.FHIRv401({ requireProfileTagging: false });
-  source.loadBundles([job.record]);
-  const noon = new cql.DateTime(year, month, day, 12, 0, 0, 0, 0);
-  const executor = new cql.Executor(libraries[job.library], codes, parameters);
-  const results = await executor.exec(source, noon);
-  return Object.values(results.patientResults)[0];
+  const [executor, records, noon] = prepared(job, given);
+  return Object.values((await executor.exec(records, noon)).patientResults)[0];
 }
 
 async function answered(job) {
-  let found = await evaluated(job, job.given);
-  const missing = found["Not given"];
-  if (missing.length) {
-    const added = Object.fromEntries(missing.map((name) => [name, job.rest[name]]));
-    found = await evaluated(job, { ...job.given, ...added });
+  const given = { ...job.given };
+  const missing = [];
+  let found = await evaluated(job, given);
+  for (let left = found["Not given"]; left.some((name) => name in job.rest); left = found["Not given"]) {
+    missing.push(...left);
+    left.forEach((name) => { given[name] = job.rest[name]; delete job.rest[name]; });
+    found = await evaluated(job, given);
   }
   const findings = {};
   for (const name of Object.keys(found).filter((each) => each.startsWith("is "))) {

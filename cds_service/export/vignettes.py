@@ -1,0 +1,80 @@
+"""The vignettes as test Bundles: a patient's record, what must be given, and what an engine must answer.
+
+A Bundle holds the record, a Parameters "given" for the Library, and a Parameters "expected": the answer, and every
+finding that this service made. A computed finding that an engine leaves null is to be given as it stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..cdshooks.client_config import ClientConfig
+from ..cdshooks.requests import read_request
+from ..clinical.findings import assess
+from ..evaluate import record_without_fetching
+from ..examples.vignette_fhir import ENCODER, hook_request
+from ..examples.vignettes import Vignette, shipped_vignettes
+from .expected import Expected, expected
+from .library import PathwayLibrary
+
+Json = dict[str, Any]
+HOOK = "patient-view"
+
+
+def bundles(client: ClientConfig, library: PathwayLibrary) -> Iterator[Json]:
+    """One for each shipped vignette of the pathway about an open chart, and without a site's folder."""
+    for name, vignette in shipped_vignettes().items():
+        if name.startswith(f"{client.pathway.id}/") and vignette.hook == HOOK and not vignette.overlay:
+            yield bundle(name, vignette, client, library)
+
+
+def bundle(name: str, vignette: Vignette, client: ClientConfig, library: PathwayLibrary) -> Json:
+    """The test Bundle of one vignette."""
+    call = hook_request(vignette, client.content)
+    found = judged(vignette, client, library)
+    answers = found.answer
+    said = [("title", vignette.title), ("Label", answers.label), ("Treat", answers.treat)]
+    for what in ("rows", "indicators", "tests", "regimens"):
+        values = getattr(answers, what)
+        said += [(what.capitalize(), each) for each in (values if what == "rows" else sorted(values))]
+    said += [("found", each) for each, holds in found.parameters.items() if holds]
+    given = [
+        {"name": each, "valueBoolean": value}
+        for each, value in found.parameters.items()
+        if not library.is_computed(each)
+    ]
+    parameters = [
+        {"resourceType": "Parameters", "id": "given", "parameter": [day(vignette), *given]},
+        {
+            "resourceType": "Parameters",
+            "id": "expected",
+            "parameter": [{"name": each, "valueString": value} for each, value in said],
+        },
+    ]
+    entries = [{"resource": each} for each in (*resources(call["prefetch"]), *parameters)]
+    return {"resourceType": "Bundle", "id": bundle_id(name), "type": "collection", "entry": entries}
+
+
+def judged(vignette: Vignette, client: ClientConfig, library: PathwayLibrary) -> Expected:
+    """What this service finds and decides about the vignette's patient."""
+    request = read_request(ENCODER.encode(hook_request(vignette, client.content)), vignette.hook)
+    record = record_without_fetching(request, client, vignette.as_of)
+    return expected(assess(record, client.pathway, vignette.as_of), client.pathway, library.findings())
+
+
+def day(vignette: Vignette) -> Json:
+    return {"name": "Day", "valueDate": vignette.as_of.isoformat()}
+
+
+def resources(prefetch: Json) -> list[Json]:
+    """All resources of a request, the Patient first."""
+    found = [prefetch["patient"]]
+    for key, value in prefetch.items():
+        found += [each["resource"] for each in value.get("entry", ())] if key != "patient" else []
+    return found
+
+
+def bundle_id(name: str) -> str:
+    """An id of FHIR: no slash, at most 64 signs."""
+    return name.replace("/", "-")[:64]
