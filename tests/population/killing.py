@@ -1,4 +1,4 @@
-"""Kills runs: `python -m tests.population.killing EXTRACT FOLDER SEQUENCES`, one line of JSON for each sequence.
+"""Kills runs: `python -m tests.population.killing EXTRACT FOLDER SEQUENCES SEED`, a line of JSON each.
 
 The content is read once; every run is a process that is forked from this one, killed with SIGKILL after a part of the
 time that a whole run takes, once or several times, and then made to its end.
@@ -20,8 +20,8 @@ from tests.book import service
 from tests.population.conftest import DAY
 
 
-def main(extract: Path, folder: Path, sequences: int) -> None:
-    chance = random.Random(20261128)
+def main(extract: Path, folder: Path, sequences: int, seed: int) -> None:
+    chance = random.Random(seed)
     seconds = {workers: whole(extract, folder / f"whole-{workers}", workers) for workers in (1, 2)}
     tell(whole=[digest(folder / f"whole-{workers}") for workers in seconds])
     for sequence in range(sequences):
@@ -82,4 +82,4 @@ def tell(**what: object) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -48,7 +48,7 @@ def digest(path):
 @pytest.mark.timeout(7200)
 def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_file(extract, tmp_path):
     told = subprocess.run(
-        [sys.executable, "-m", "tests.population.killing", str(extract), str(tmp_path), str(SEQUENCES)],
+        [sys.executable, "-m", "tests.population.killing", str(extract), str(tmp_path), str(SEQUENCES), "20261128"],
         cwd=ROOT, env=environment(), check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     whole, *sequences = map(json.loads, told.stdout.splitlines())
