@@ -25,7 +25,7 @@ PAGE = re.compile(r"(tests/browser/test_every_page\.py::\w+\[.+)-\d+-(?:light|da
 # Begun first, in this order: what waits for programs that start, then what computes longest.
 LONGEST = (
     "tests/contract/", "tests/cql/", "tests/deploy/test_image", "tests/deploy/test_together", "tests/store/",
-    "tests/load/", "tests/browser/", "tests/recipes/", "tests/packaging/test_commands",
+    "tests/load/", "tests/browser/", "tests/smart/", "tests/recipes/", "tests/packaging/test_commands",
     "tests/hooks/test_observed_overload", "tests/hooks/test_cli_serve", "tests/hooks/test_slow_base",
     "tests/hooks/test_observed_openapi", "tests/hooks/test_clients_serve", "tests/bench/",
     "tests/cards/test_tightness", "tests/hostile/", "tests/deploy/",

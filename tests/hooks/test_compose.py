@@ -142,6 +142,14 @@ def test_items_91_103_and_106_the_only_link_is_the_guideline():
     assert card["links"] == [{"label": GUIDELINE.title, "url": GUIDELINE.url, "type": "absolute"}]
 
 
+def test_item_104_the_link_to_the_evidence_view_says_of_which_call_it_is():
+    address = "https://cds.example.org/smart/launch"
+    (card,) = cards(advice("a/b"), smart_launch=address, smart_label="Evidence")
+    _, link = card["links"]
+    assert link == {"label": "Evidence", "url": address, "type": "smart", "appContext": request().hook_instance}
+    assert faults({"cards": [card]}) == []
+
+
 def test_item_5_a_guideline_without_address_is_no_link():
     (card,) = cards(advice("a/b"), guideline=replace(GUIDELINE, url=""))
     assert "links" not in card
