@@ -181,6 +181,19 @@ class FaultSequences(RuleBasedStateMachine):
         look(watcher)
         watcher.of.server.meanwhile = None
 
+    @rule(number=st.integers(0, 1), who=people, value=values, status=answers)
+    def a_correction_is_overtaken_by_an_answer(self, number: int, who: str, value: float, status: str) -> None:
+        """Somebody takes the Task in the moment in which its words are to be changed."""
+        self.store.put(b12(who, 95, name="first"))
+        look(self.watchers[number])
+        self.store.put(b12(who, value, name="first", status="corrected"))
+        self.somebody_overtakes_it(number, who, status)
+
+    @rule(number=st.integers(0, 1), who=people, value=values, end=st.sampled_from(["before", "after"]))
+    def a_result_arrives_and_the_process_is_killed(self, number: int, who: str, value: float, end: str) -> None:
+        self.store.put(b12(who, value, name="second"))
+        self.a_watcher_looks(number, end)
+
     @rule(number=st.integers(0, 1))
     def the_daily_run(self, number: int) -> None:
         self.watchers[number].note_due()
