@@ -51,6 +51,7 @@ AT_ONCE = 200  # patients in one look
 LOOKS = 6  # at one patient, until nothing changes
 SURE_AFTER = 3  # tries: a part of the record that fails so often is taken as one that this server does not have
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
+AHEAD = timedelta(days=1)  # by which a server's clock may be before ours
 VOID = ("entered-in-error", "cancelled")  # of a result
 PATIENT = "patient"
 NOT_OFFERED = (400, 404)  # of a search over all patients: the server has no such type, or cannot search it so
@@ -108,8 +109,7 @@ class Watcher:
             for query in result_queries(of.client, of.watch, since):
                 for page in of.server.search(query, of.seconds()):
                     of.state.note_results(of.whose, self.results(page), of.clock())
-                    moments = [moment for each in page if (moment := last_updated(each)) is not None]
-                    newest = max([*moments, *([newest] if newest else [])], default=None)
+                    newest = max([*self.moments(page), *([newest] if newest else [])], default=None)
         except FetchFailed as failed:
             self.failed("poll", failed)
             return False
@@ -126,6 +126,14 @@ class Watcher:
             self.counts["results" if patient else "results without a patient"] += 1
             if patient:
                 yield version_of(each), patient
+
+    def moments(self, page: Iterable[Json]) -> Iterator[datetime]:
+        """When each result last changed. One from the future would hide all that come before it: it does not count."""
+        latest = self.of.clock() + AHEAD
+        for each in page:
+            moment = last_updated(each)
+            if moment is not None and moment <= latest:
+                yield moment
 
     def hint(self, patients: Iterable[str]) -> None:
         """Note patients that a notification named."""

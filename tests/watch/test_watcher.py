@@ -262,3 +262,18 @@ def test_a_patient_who_is_gone_is_no_more_waited_for(store, tmp_path):
         watching.work()
         assert watching.waiting == 0 and watching.counts["patients gone"] == 1
     assert store.tasks == []
+
+
+def test_a_result_dated_into_the_future_hides_none_that_comes_after_it(store, tmp_path):
+    future = store.put(b12("p1", 95))
+    store.resources["Observation/b12-p1"] = {
+        **future,
+        "meta": {**future["meta"], "lastUpdated": "2099-01-01T00:00:00Z"},
+    }
+    store.put(person("p2"))
+    with watcher(store, tmp_path) as watching:
+        look(watching)
+        Clock(store).move(days=3)
+        store.put(b12("p2", 95))
+        look(watching)
+    assert {task["for"]["reference"] for task in store.open_tasks} == {"Patient/p1", "Patient/p2"}
