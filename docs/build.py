@@ -6,6 +6,7 @@ the program can say itself (rows, schemas) is generated there.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import click
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
@@ -27,7 +30,22 @@ PAGES = (
 )
 LINK = re.compile(r"\]\(([^)#\s]+)")
 
+BOUNDS = {"minimum": "or more", "maximum": "or less"}
+KINDS = {"array": "comma list", "string": "text", "integer": "whole number", "boolean": "`1` or `0`"}
 PATHWAYS = ("uk-ng239", "us-aafp")
+COMMANDS = """# Commands, as the program describes them
+
+Made from the program itself. [What each is for](../reference.md#commands) is said in one table.
+
+"""
+SETTINGS = """# Settings, as the program declares them
+
+Made from the program itself. [What each means](../reference.md#settings) is said in one table. Each is a variable of
+the environment, or a file of that name in `CDS_SECRETS_DIR`; a value that cannot be used stops the start with one line.
+
+| setting | type | default | allowed |
+| --- | --- | --- | --- |
+"""
 SCHEMAS = ("clients", "patient-view", "order-select", "order-sign", "response", "feedback", "discovery")
 
 
@@ -56,11 +74,44 @@ def printed(*arguments: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
+def program() -> click.Context:
+    """Our program, as it is called."""
+    from cds_service.cli import main
+
+    return click.Context(main, info_name="b12-cds")
+
+
+def command_pages(context: click.Context) -> Iterator[str]:
+    """Every command with its options, as `--help` says it, one below the other."""
+    group = context.command
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            yield from command_pages(click.Context(command, info_name=name, parent=context))
+    if not isinstance(group, click.Group) or group.invoke_without_command:
+        yield f"## {context.command_path}\n\n```text\n{group.get_help(context)}\n```\n"
+
+
+def setting_rows() -> Iterator[str]:
+    """A row for each setting: its type, its default, its bounds."""
+    from cds_service.settings import PREFIX, Settings
+
+    for name, shape in Settings.model_json_schema()["properties"].items():
+        kinds = [each.get("type", "") for each in shape.get("anyOf", [shape]) if each.get("type") != "null"]
+        default = "" if shape.get("default") in (None, "", []) else f"`{json.dumps(shape['default'])}`"
+        bounds = [f"{shape[key]} {words}" for key, words in BOUNDS.items() if key in shape]
+        allowed = [f"`{each}`" for each in shape.get("enum", [])] + bounds
+        yield f"| `{PREFIX}{name.upper()}` | {KINDS[kinds[0]]} | {default} | {', '.join(allowed)} |"
+
+
 def generate_pages(folder: Path) -> None:
-    """The rows of each pathway, and the published schemas."""
+    """The commands, the settings, the rows of each pathway, and the published schemas."""
     folder.mkdir(parents=True)
     for pathway in PATHWAYS:
         (folder / f"{pathway}.md").write_text(printed("table", "--pathway", pathway), encoding="utf-8")
+    (folder / "commands.md").write_text(COMMANDS + "\n".join(command_pages(program())), encoding="utf-8")
+    (folder / "settings.md").write_text(SETTINGS + "\n".join(setting_rows()) + "\n", encoding="utf-8")
     schemas = (f"## {name}\n\n```json\n{printed('schema', name).strip()}\n```\n" for name in SCHEMAS)
     (folder / "schemas.md").write_text("# JSON Schemas\n\n" + "\n".join(schemas), encoding="utf-8")
 

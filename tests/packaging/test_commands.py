@@ -49,7 +49,7 @@ def test_the_first_command_shows_cards_and_keeps_serving(tmp_path):
         )
     try:
         address = served_at(tmp_path / "seen.txt", demo)
-        answer = ask(f"{address}/cds-services/b12-patient-view", readme_request())
+        answer = ask(f"{address}/cds-services/b12-patient-view", tutorial_request())
         assert answer["cards"][0]["summary"].startswith("B12 150 ng/L")
         os.killpg(demo.pid, signal.SIGINT)
         assert demo.wait(timeout=10) == 0, (tmp_path / "seen.txt").read_text()
@@ -58,9 +58,10 @@ def test_the_first_command_shows_cards_and_keeps_serving(tmp_path):
     assert "Not yet approved locally" in one_line(tmp_path / "seen.txt")
 
 
-def readme_request() -> bytes:
-    """The body that the README sends with curl, as the shell makes it."""
-    body = re.search(r" -d '(.*?)'\n```", readme(), re.DOTALL)[1]
+def tutorial_request() -> bytes:
+    """The body that the tutorial sends with curl, as the shell makes it."""
+    tutorial = (ROOT / "docs" / "tutorial.md").read_text()
+    body = re.search(r" -d '(.*?)'\n```", tutorial, re.DOTALL)[1]
     return body.replace("'$(date +%F)'", datetime.now(UTC).date().isoformat()).encode()
 
 
