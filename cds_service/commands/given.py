@@ -1,6 +1,6 @@
 """What a person gives a command to work with: addresses, and files with a token or a list. Read within bounds.
 
-A fault is named by the option or the file; what a file holds is never part of a message.
+A fault names the option or the file; what a file holds is never part of a message.
 """
 
 from __future__ import annotations

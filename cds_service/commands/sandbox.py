@@ -1,7 +1,7 @@
 """`b12-cds sandbox`: a FHIR server with the example patients, the service, and the links that join them in a browser.
 
 The CDS Hooks Sandbox is a page that plays the record system: the browser reads the patient and the prefetch from the
-FHIR server and calls the service, both on this machine. In a checkout the project's own HAPI server is started; beside
+FHIR server and calls the service, both on this machine. In a checkout the project's own HAPI server is started; with
 an installed wheel, --fhir names any FHIR R4 server that lets the page read it.
 """
 

@@ -118,15 +118,15 @@ def any_instance_is_taken(service: Service) -> Iterator[str]:
 def other_patient_is_not_used(service: Service) -> Iterator[str]:
     """A Patient of another id is 412, or there is no card as for the right one."""
     change = with_prefetch(lambda _, value: {**value, "id": OTHER} if is_patient(value) else value)
-    seen = False
+    sent_one = False
     for name, whole, other in each(service, change):
         entry = next(each for each in service.tried if each["id"] == name)
         if not any(map(is_patient, (service.request(entry).get("prefetch") or {}).values())):
             continue
-        seen = True
+        sent_one = True
         if other.status == 200 and other.cards and len(other.cards) == len(whole.cards):
             yield f"{name}: with the Patient of another id: answered as if it were the right one"
-    if not seen:
+    if not sent_one:
         raise NotTried("no service asks for the Patient")
 
 

@@ -107,8 +107,8 @@ class Service:
     @property
     def tried(self) -> list[Json]:
         """The listed services that can be called: with an id, and a hook for which there is a request."""
-        named = [each for each in self.entries if isinstance(each.get("id"), str) and each["id"]]
-        return [each for each in named if self.request_for(each) is not None]
+        with_id = [each for each in self.entries if isinstance(each.get("id"), str) and each["id"]]
+        return [each for each in with_id if self.request_for(each) is not None]
 
     def some(self) -> list[Json]:
         """As `tried`; NotTried where there is none."""

@@ -136,10 +136,10 @@ def tokens_are_fields(service: Service) -> Iterator[str]:
 def tokens_are_simple(service: Service) -> Iterator[str]:
     """FHIRPath is for services that say that they speak 3.0; what we cannot resolve we say."""
     modern = {str(each.get("id")) for each in listed(service) if str(each.get("version", "")).startswith("3.")}
-    seen = False
+    has_fhirpath = False
     for place, _, text in templates(service):
         odd = [each for each in TOKEN.findall(text) if not (PLAIN_TOKEN.fullmatch(each) or USER_TOKEN.fullmatch(each))]
-        seen = seen or bool(odd)
+        has_fhirpath = has_fhirpath or bool(odd)
         if odd and place.rpartition(".")[0] not in modern:
             yield f"{place}: FHIRPath in a token, though discovery does not say that CDS Hooks 3.0 is spoken"
         for token in odd:
@@ -147,17 +147,17 @@ def tokens_are_simple(service: Service) -> Iterator[str]:
                 resolved(f"{{{{{token}}}}}", about("x"), service.today)
             except UnknownToken:
                 raise NotTried(f"{place}: {token.strip()!r} is not resolved here, and the key is not sent") from None
-    if not seen:
+    if not has_fhirpath:
         raise NotTried("no template has FHIRPath in a token")
 
 
 def are_in_the_subset(service: Service) -> Iterator[str]:
     for place, _, text in templates(service):
         for name, value in parameters(text):
-            plain, _, modifier = name.partition(":")
-            if plain in BEYOND or "." in plain or (modifier and modifier != "in"):
+            parameter, _, modifier = name.partition(":")
+            if parameter in BEYOND or "." in parameter or (modifier and modifier != "in"):
                 yield f"{place}: {name} is outside of the subset of searches that clients need to know"
-            if plain in ("date", "authored", "recorded-date") and value.startswith(DATE_PREFIXES):
+            if parameter in ("date", "authored", "recorded-date") and value.startswith(DATE_PREFIXES):
                 yield f"{place}: {name} with a prefix other than eq, lt, gt, ge, le"
 
 

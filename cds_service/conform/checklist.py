@@ -1,6 +1,6 @@
 """The numbered checklist, read from docs/protocol-checklist.md, and what became of each item.
 
-A check names its item, and beside it the numbers of published requirements that ask for the same: `cds-hooks_2.0@83`
+A check names its item, and next to it the numbers of published requirements that ask for the same: `cds-hooks_2.0@83`
 is number 83 of the list for CDS Hooks 2.0 in Inferno's test kit for Da Vinci CRD, `cds-resp-6` an invariant of the
 logical models in the specification's 3.0 build.
 """
@@ -78,11 +78,13 @@ def checklist() -> tuple[Item, ...]:
     joined = re.sub(r"\n {2,}", " ", page)
     found = (ITEM.match(line) for line in joined.splitlines())
     return tuple(
-        Item(each["number"], each["level"], plain(each["text"]), bool(each["client"])) for each in found if each
+        Item(each["number"], each["level"], without_markup(each["text"]), bool(each["client"]))
+        for each in found
+        if each is not None
     )
 
 
-def plain(text: str) -> str:
+def without_markup(text: str) -> str:
     """Markdown without its signs."""
     return re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text).replace("`", "").replace("*", "")
 

@@ -62,7 +62,7 @@ def reading(service: Service) -> Reading:
 
 
 def item_of(whole: Json, path: Iterable[str | int]) -> str:
-    """The item of the innermost rule on the way to an error. The path does not say where a reference was followed."""
+    """The item of the innermost rule on the path of an error. The path does not say where a reference was followed."""
     node: Any = whole
     item = str(whole["item"])
     for part in path:
@@ -123,10 +123,10 @@ def of_schema() -> Iterator[Check]:
     """One check for each item that a schema names."""
     numbers: dict[str, list[int | str]] = {}
     for name in (DISCOVERY, RESPONSE):
-        for item, named in numbered(schema(name)):
-            numbers.setdefault(item, []).extend(named)
-    for item, named in numbers.items():
-        yield Check(item, published(*dict.fromkeys(named)), rules_of(item))
+        for item, numbers_of_rule in numbered(schema(name)):
+            numbers.setdefault(item, []).extend(numbers_of_rule)
+    for item, numbers_of_rule in numbers.items():
+        yield Check(item, published(*dict.fromkeys(numbers_of_rule)), rules_of(item))
 
 
 def rules_of(item: str) -> Any:
@@ -161,7 +161,7 @@ def actions(card: Json) -> list[Json]:
 
 
 def objects(value: Any) -> list[Json]:
-    """The objects of a list; what is neither is named by the schema."""
+    """The objects of a list; the schema reports what is none."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
@@ -187,10 +187,10 @@ def is_empty(value: Any) -> bool:
 def parts(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """A value and everything in it, with their paths."""
     yield path, value
-    named: Mapping[Any, Any] = value if isinstance(value, dict) else {}
+    children: Mapping[Any, Any] = value if isinstance(value, dict) else {}
     if isinstance(value, list):
-        named = dict(enumerate(value))
-    for name, part in named.items():
+        children = dict(enumerate(value))
+    for name, part in children.items():
         yield from parts(part, f"{path}.{name}" if path else str(name))
 
 
@@ -244,8 +244,8 @@ def new_orders_are_fhir(service: Service) -> Iterator[str]:
         kind, subject = str(resource.get("resourceType")), resource.get("subject", resource.get("for"))
         if fault := not_fhir(kind, resource):
             yield f"{place}: a {kind} that is no FHIR R4: {fault}"
-        named = subject.get("reference") if isinstance(subject, dict) else None
-        if subject is not None and not str(named).endswith(f"Patient/{patient}"):
+        about = subject.get("reference") if isinstance(subject, dict) else None
+        if subject is not None and not str(about).endswith(f"Patient/{patient}"):
             yield f"{place}: a {kind} that is not about the patient of the call"
 
 
