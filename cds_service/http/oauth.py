@@ -85,6 +85,8 @@ def fetch_token(session: OAuth2Session, endpoint: str, seconds: float, **sent: s
         raise TokenRefused(str(error.error)) from None
     except (requests.RequestException, ValueError):
         raise FetchFailed("the authorization server's answer cannot be read") from None
+    if not found.get("access_token"):  # a redirect, or another answer that is no error and no token
+        raise FetchFailed("the authorization server's answer holds no token")
     return dict(found)
 
 

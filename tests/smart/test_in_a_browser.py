@@ -157,7 +157,7 @@ def test_another_patient_than_that_of_the_card_is_refused_before_anything_is_rea
 
 @pytest.mark.parametrize("token, word", [({"patient": None}, "no-patient"), ({"patient": "pt-1/../x"}, "token-unfit"),
                                          ({"id_token": "a.b.c"}, "id-token"), ({"token_type": "mac"}, "token-unfit"),
-                                         ({"access_token": None}, "token-unfit")])  # fmt: skip
+                                         ({"access_token": None}, "no-token")])  # fmt: skip
 def test_a_token_that_cannot_be_used_is_refused(world: World, page: Page, token: dict, word: str):
     world.ehr.goes_wrong(token=token)
     page.goto(world.launch_address())
