@@ -46,7 +46,8 @@ Json = dict[str, Any]
 
 CALLS = UUID("0b8f3d0a-4a59-4ed0-8f3b-0f8f2a4e9d11")  # of the ids of our calls, from which those of drafts follow
 USER = "Device/b12-cds-watch"
-SECONDS = 30.0  # for reading one patient's record
+SECONDS = 120.0  # for reading one patient's record: nobody waits for it as for a chart
+IN_A_ROW = 5  # patients that cannot be decided about: then the server is left alone until the next look
 AT_ONCE = 200  # patients in one look
 LOOKS = 6  # at one patient, until nothing changes
 SURE_AFTER = 3  # tries: a part of the record that fails so often is taken as one that this server does not have
@@ -191,16 +192,19 @@ class Watcher:
 
     def work(self) -> int:
         """Decide about those whose turn it is. The number of those who could not be decided about."""
-        of, undecided = self.of, 0
+        of, undecided, in_a_row = self.of, 0, 0
         while ready := of.state.to_decide(of.client.name, of.clock(), AT_ONCE):
             for each in ready:
                 try:
                     self.settle(each)
                 except (Undecided, FetchFailed) as why:
-                    undecided += 1
+                    undecided, in_a_row = undecided + 1, in_a_row + 1
                     self.failed("decide", why)
                     of.state.postpone(of.client.name, each, of.clock() + pause(each.tries))
+                    if in_a_row >= IN_A_ROW:
+                        return undecided
                 else:
+                    in_a_row = 0
                     of.state.done(of.client.name, each)
         return undecided
 
