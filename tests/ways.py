@@ -218,6 +218,7 @@ def shown_on_a_page(asked: Asked) -> Said | None:
     if "Nothing was decided: required data is missing." in page.text:
         return Said(status=412)
     rows = re.findall(r'class="yes">✓ holds</span> <code>(?:<a [^>]*>)?([^<]+)<', page.text)
+    rows += dict.fromkeys(re.findall(r"<code>(fixed/unavailable)</code>", page.text))  # a card that no table makes
     findings = frozenset(re.findall(r"<dt>[^<]* <code>([a-z0-9_]+)</code></dt>", page.text))
     label = re.search(r"Label: <strong>([^<]+)</strong>", page.text)
     return Said(200, label[1] if label else "", None, tuple(rows), findings)

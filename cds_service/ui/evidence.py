@@ -221,7 +221,7 @@ def why(found: Evaluation, config: ClientConfig, behind: Behind = limits_behind)
     """The reasons of an answer; `behind` works out the limits behind each finding. An order that is none of our
     business has none."""
     phrases = Phrases(config.content, config.pathway)
-    walks = tuple(phrases.walks(found)) if found.decision.label else ()
+    walks = tuple(phrases.walks(found)) if found.decision.label and found.status == 200 else ()
     held = [row for walk in walks for row in walk.held]
     wanted = {each.name for row in held for each in row.because}
     limits = behind(found.assessment, config.pathway, wanted) if walks else {}
@@ -261,7 +261,10 @@ class Phrases:
                 judged = [self.judged(row, decision.findings, found if row_name(row) in said else None) for row in rows]
                 held = tuple(each for each in judged if each.held)
                 yield Walk(table, EVERY_MATCH[table], held, tuple(each for each in judged if not each.held), False)
-            elif rows and (table in ("course", "interpret") or any(name.startswith(f"{table}/") for name in said)):
+            elif rows and (
+                (table in ("course", "interpret") and not found.missing)  # without required data no row of them decided
+                or any(name.startswith(f"{table}/") for name in said)
+            ):
                 findings = assessment.findings if table in ("course", "interpret") else decision.findings
                 yield self.first_match(table, rows, findings, found)
 

@@ -21,7 +21,7 @@ from cds_service.examples.vignettes import Vignette, overlay_folder, read_vignet
 from cds_service.settings import Settings
 from cds_service.ui.evidence import Why, why
 from tests import golden
-from tests.book import FIXTURES
+from tests.book import FIXTURES, book, play
 
 FOLDER = FIXTURES / "vignettes"
 PATHS = [path for path in sorted(FOLDER.glob("*/*.toml")) if overlay_folder(read_vignette(path)) is None]
@@ -170,3 +170,10 @@ def test_the_reason_of_a_course_says_when_the_last_injection_was_and_when_the_ne
         r"recorded B12 injections was \d+ days ago \(.*\), and the next was due on .* \(\d+ days overdue\)\.",
         said,
     ), said
+
+
+@pytest.mark.parametrize(("name", "held"), [("c-b12-unavailable", []), ("c-cord-b12-unavailable", ["safety/S1"])])
+def test_without_required_data_no_row_is_said_to_hold_that_did_not_decide(name, held):
+    found = play(next(each for each in book("uk-ng239") if each.name == name))
+    shown = why(found, service("uk-ng239"))
+    assert [row.name for walk in shown.walks for row in walk.held] == held
