@@ -39,6 +39,7 @@ class FhirStore:
     missing: set[str] = field(default_factory=set)  # types of resource that answer 404
     resources: dict[str, Json] = field(default_factory=dict)
     writes: list[tuple[str, str, int]] = field(default_factory=list)  # method, target, status
+    doubles: int = 0  # Tasks that were created though there was one of the same identifier
     reads: int = 0
     tokens: set[str] | None = None  # None: nobody needs one
     token_endpoint: Callable[[bytes], tuple[int, Json]] | None = None  # what POST /token answers
@@ -108,6 +109,7 @@ class FhirStore:
             same = [each for each in self.of_type(target) if all(matches(each, *one) for one in condition.items())]
             if condition and same:
                 return 200 if len(same) == 1 else 412
+            self.doubles += any(each.get("identifier") == resource["identifier"] for each in self.tasks)
             number = len(self.tasks) + 1
             self.put({**resource, "id": f"t{number}"})
             return 201

@@ -194,6 +194,11 @@ class FaultSequences(RuleBasedStateMachine):
         self.store.put(b12(who, value, name="second"))
         self.a_watcher_looks(number, end)
 
+    @rule(number=st.integers(0, 1), who=people, value=st.sampled_from([41, 42, 43, 44]))
+    def a_result_arrives_and_both_are_about_to_write(self, number: int, who: str, value: float) -> None:
+        self.store.put(b12(who, value, name="first"))
+        self.the_other_one_overtakes_it(number)
+
     @rule(number=st.integers(0, 1))
     def the_daily_run(self, number: int) -> None:
         self.watchers[number].note_due()
@@ -205,6 +210,10 @@ class FaultSequences(RuleBasedStateMachine):
     def what_people_have_touched_is_as_they_left_it(self) -> None:
         for name, task in self.touched.items():
             assert self.store.resources[f"Task/{name}"] == task
+
+    @invariant()
+    def none_was_made_twice(self) -> None:
+        assert self.store.doubles == 0
 
     @invariant()
     def no_evidence_has_two_open_tasks_of_one_patient(self) -> None:
