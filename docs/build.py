@@ -1,7 +1,7 @@
 """Build the documents as a site in build/site: `python docs/build.py` (needs the extra `docs`). Nothing is fetched.
 
 The pages lie where their readers look for them (cards/, deploy/, docs/), so they are first copied to build/docs. What
-the program can say itself (rows, schemas) is generated there.
+the program can say itself (commands, settings, rows, schemas) is generated there.
 """
 
 from __future__ import annotations

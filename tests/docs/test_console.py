@@ -101,7 +101,7 @@ def test_a_how_to_works_from_top_to_bottom(page: Path, tmp_path: Path):
         here = [each for each in commands(part["console"]) if is_run_here(page, each)]
         done = subprocess.run(
             ["bash", "-euc", "\n".join([*settings, *here])],
-            cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=500,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         settings += [each for each in here if each.startswith("export ")]
