@@ -23,7 +23,7 @@ from ..fhir import templates
 from ..fhir.fetch import under_base
 from ..http.addresses import AddressRefused, Base, Policy, parse_base
 from ..http.client import HttpClient, Outgoing, Reply
-from .decisions import types_read
+from .decisions import MEDICATION, types_read
 from .extract import EXPORT_FILE, Exported
 from .run import write_whole
 
@@ -225,12 +225,14 @@ def types_of(server: Server) -> frozenset[str]:
 
 
 def begun(scope: str, types: tuple[str, ...], wanted: Wanted, server: Server) -> Job:
-    """Begin a job: with filters where the server takes them in a POST, else with whole types."""
-    asked = [(False, plain_request(scope, types))]
-    if wanted.filtered:
-        asked.insert(0, (True, filtered_request(scope, types, wanted.published)))
-    for filtered, request in asked:
-        reply = server.ask(request)
+    """Begin a job: with filters where the server takes them in a POST, else with whole types; and without Medication
+    where a server exports nothing but what is a patient's own."""
+    own = tuple(each for each in types if each != MEDICATION)
+    asked = [(filtered, each) for each in dict.fromkeys((types, own)) for filtered in (True, False)]
+    for filtered, types in asked if wanted.filtered else [each for each in asked if not each[0]]:
+        reply = server.ask(
+            filtered_request(scope, types, wanted.published) if filtered else plain_request(scope, types)
+        )
         if reply.status == 202 and (status := address_under(reply.headers.get("content-location", ""), server.base)):
             return Job(server.base.url, scope, types, status, filtered)
         if reply.status not in NO_SUCH_CALL:

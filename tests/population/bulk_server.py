@@ -22,6 +22,7 @@ class BulkServer:
     files: dict[str, list[bytes]]  # type -> its lines
     declared: tuple[str, ...]  # types of the CapabilityStatement
     takes_post: bool = True
+    own_only: bool = False  # a job that asks for Medication is refused: it is no part of a patient's compartment
     looks: int = 2  # 202 before the job is done
     put_off: int = 0  # 429 of each file before it is given
     broken: int = 0  # files that break off before they are given whole
@@ -74,6 +75,8 @@ class Handler(BaseHTTPRequestHandler):
     def begin(self, server: BulkServer) -> None:
         if self.command == "POST" and not server.takes_post:
             return self.send(405, {})
+        if server.own_only and "Medication" in asked_types(self.path, server.calls[-1][3]):
+            return self.send(400, {})
         return self.send(202, {}, {"Content-Location": f"{server.written_base or server.base}/jobs/1"})
 
     def look(self, server: BulkServer) -> None:
@@ -129,6 +132,14 @@ def serving(files: dict[str, list[bytes]], declared: tuple[str, ...], **how: Any
         finally:
             http.shutdown()
             thread.join()
+
+
+def asked_types(address: str, body: Any) -> list[str]:
+    """What a job asks for, in its address or in its Parameters."""
+    if body is None:
+        return query_of(address)["_type"][0].split(",")
+    (asked,) = (each["valueString"] for each in body["parameter"] if each["name"] == "_type")
+    return asked.split(",")
 
 
 def query_of(address: str) -> dict[str, list[str]]:

@@ -82,6 +82,15 @@ def test_a_server_without_post_is_asked_for_whole_types_and_a_group_is_named(tmp
     assert set(query_of(address)["_type"][0].split(",")) == set(TYPES.values())
 
 
+@pytest.mark.parametrize("takes_post", [True, False])
+def test_a_server_that_exports_only_what_is_the_patients_own_is_asked_without_medications(takes_post, tmp_path):
+    declared = (*DECLARED, "Medication")
+    with serving(files(), declared, own_only=True, takes_post=takes_post) as server:
+        found = exported(server, tmp_path / "in")
+        assert len(server.asked("POST" if takes_post else "GET", "$export")) == 2
+    assert "Medication" not in found.types and "MedicationRequest" in found.types
+
+
 def test_a_type_that_the_server_does_not_have_is_not_asked_for_and_absent(tmp_path):
     with serving(files(), tuple(each for each in DECLARED if each != "AllergyIntolerance")) as server:
         found = exported(server, tmp_path / "in")
