@@ -39,7 +39,7 @@ MEASURED = (
 )  # fmt: skip
 B12 = ("b12", "active-b12")
 RESOURCES = ("MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration")
-LISTS = ("pill", "anticoagulant", "macro-other", "homocysteine-raising", "box2")  # of medicines that findings read
+LISTS = ("pill", "anticoagulant", "macro-other", "homocysteine-raising")  # of medicines that findings read
 GROUPS = (*LISTS, "cobalamin")  # of medicines that have a value set of their own
 NO_B12 = 'if "No B12 is recorded" then false else null'
 
