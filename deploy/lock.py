@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,17 @@ def bill_of(python: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "cyclonedx_py", "environment", "--output-reproducible", "--short-PURLs"]
     told = [*command, "--sv", "1.6", "--pyproject", ROOT / "pyproject.toml", python]
     bill = json.loads(subprocess.run(told, check=True, capture_output=True, text=True).stdout)
-    return without_places(bill)
+    return with_licences(without_places(bill), python)
+
+
+def with_licences(bill: dict[str, Any], python: Path) -> dict[str, Any]:
+    """With the licence that a package states in words, where the tool found none that it knows."""
+    packages = [str(each) for each in python.parent.parent.glob("lib/python*/site-packages")]
+    stated = {each.name: each.metadata.get("License") for each in distributions(path=packages)}
+    for part in bill["components"]:
+        if not part.get("licenses") and (words := stated.get(part["name"])):
+            part["licenses"] = [{"license": {"acknowledgement": "declared", "name": words}}]
+    return bill
 
 
 def without_places(bill: dict[str, Any]) -> dict[str, Any]:
