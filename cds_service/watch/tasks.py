@@ -28,17 +28,12 @@ Json = dict[str, Any]
 IDENTIFIER = "urn:uuid:7b0c6f5a-2f0a-4e65-9d0f-6c1f4f3f7a1e"  # the system of the digests
 CODES = "urn:uuid:3f1f2a0c-8b64-4a37-a1f9-0d7c9f0f5b52"  # of every other code of ours on a Task
 FOLLOW_UP = "b12-follow-up"
-TITLE = "Vitamin B12: result or recall to act on"
 RECALLS = (  # rows of the course that call a patient back who opens no chart
     "course/overdue", "course/lapsed", "course/coded-untreated", "course/lifelong", "course/bariatric",
 )  # fmt: skip
 REQUESTED, CANCELLED, COMPLETED = "requested", "cancelled", "completed"
-ANSWERED, WITHDRAWN, SUPERSEDED = "answered", "withdrawn", "superseded"  # why we closed one
-WHY = {
-    ANSWERED: "Nothing is to be done any more: the record answers it",
-    WITHDRAWN: "The result was withdrawn, or is the patient's no more",
-    SUPERSEDED: "Another Task of this patient stands in its place",
-}
+ANSWERED, WITHDRAWN, SUPERSEDED = "answered", "withdrawn", "superseded"  # why we closed one: [task] in messages.toml
+REASONS = (ANSWERED, WITHDRAWN, SUPERSEDED)
 OWN = ("identifier", "status", "businessStatus", "intent", "priority", "code", "description", "focus", "for",
        "requester", "input", "contained", "lastModified")  # fmt: skip  # what we write; the rest is others'
 PRIORITIES = ("routine", "urgent", "asap", "stat")
@@ -51,6 +46,7 @@ class Wanted:
     digest: str  # of the patient and the evidence
     severity: str  # the worst indicator among the cards
     rows: tuple[str, ...]
+    title: str
     description: str
     focus: str  # reference of the result that it is about; "" where it is about none
     drafts: tuple[tuple[str, Json], ...]  # label and resource
@@ -74,6 +70,7 @@ def wanted(found: Evaluation, watch: Watch, pathway: Pathway, content: Content) 
         digest=digest_of(found, pathway),
         severity=max((card["indicator"] for card in found.cards), key=SEVERITY.__getitem__),
         rows=tuple(each.row for each in found.shown),
+        title=pathway.messages["task.title"],
         description=words(found.cards),
         focus=focus_of(found),
         drafts=drafts,
@@ -141,7 +138,7 @@ def resource(wanted: Wanted, watch: Watch, patient_id: str, now: datetime, over:
         "status": REQUESTED,
         "intent": "proposal",
         "priority": priority(wanted, over or {}),
-        "code": concept(FOLLOW_UP, TITLE),
+        "code": concept(FOLLOW_UP, wanted.title),
         "description": wanted.description,
         "for": {"reference": f"Patient/{patient_id}"},
         "lastModified": moment,
@@ -193,11 +190,12 @@ def concept(code: str, text: str) -> Json:
     return {"coding": [{"system": CODES, "code": code}], "text": text}
 
 
-def closed(task: Json, why: str, now: datetime) -> Json:
+def closed(task: Json, why: str, pathway: Pathway, now: datetime) -> Json:
     """A Task that we close: answered, withdrawn or superseded."""
     status = COMPLETED if why == ANSWERED else CANCELLED
     moment = now.isoformat(timespec="seconds")
-    return {**task, "status": status, "businessStatus": concept(why, WHY[why]), "lastModified": moment}
+    reason = concept(why, pathway.messages[f"task.{why}"])
+    return {**task, "status": status, "businessStatus": reason, "lastModified": moment}
 
 
 # What is there already
@@ -236,7 +234,7 @@ class Standing:
     @property
     def closed_by_us(self) -> bool:
         codings = self.task.get("businessStatus", {}).get("coding", [])
-        ours = any(each.get("system") == CODES and each.get("code") in WHY for each in codings)
+        ours = any(each.get("system") == CODES and each.get("code") in REASONS for each in codings)
         return ours and self.task.get("status") in (CANCELLED, COMPLETED)
 
     @property

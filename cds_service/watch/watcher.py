@@ -267,7 +267,7 @@ class Watcher:
         """Take one step. Conflict where somebody else was quicker."""
         of, now = self.of, self.of.clock()
         if isinstance(step, Close):
-            of.server.change(step.standing, closed(step.standing.task, step.why, now), of.seconds())
+            of.server.change(step.standing, closed(step.standing.task, step.why, of.client.pathway, now), of.seconds())
             self.counts[step.why] += 1
             return
         assert asked is not None  # a Task is written for what is wanted only
