@@ -18,6 +18,8 @@ ADDS = (
     "100 examples of schemathesis for each operation instead of 15",
     "every vignette as a row of a population and over HTTP instead of every third",
     "200 sequences of killed population runs instead of 3; 10,000 patients on Spark instead of 200",
+    "3,000 patients of each pathway with cql-execution instead of 15, 60 with $apply instead of 2",
+    "200 sequences of what can befall the result watcher instead of 10",
     "200,000 hostile calls, feedbacks, pages and FHIR answers instead of 1,800",
 )
 
