@@ -67,6 +67,12 @@ def explanation(found: Evaluation, service: ClientConfig, day: date) -> Json:
         "due": due.isoformat() if (due := found.assessment.case.course.due) else None,
         "rows": list(found.decision.rows),
         "notes": list(dict.fromkeys(p.note for each in found.decision.advice for p in each.paragraphs if p.note)),
+        "sentences": [
+            {"from": each.origin, "text": each.text}
+            for advice in found.decision.advice
+            for each in advice.paragraphs
+            if each.origin
+        ],
         "findings": [
             {
                 "name": finding.name,

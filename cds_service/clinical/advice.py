@@ -48,13 +48,18 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A part of what a row says: "act", "context" ... (tables.PARTS). `is_regimen`: it prints or announces one. `note`:
-    the note ("notes/treat-now") that added it to the row's own."""
+    """A part of what a row says: "act", "context" ... (tables.PARTS). `is_regimen`: it prints or announces one.
+    `origin`: the row ("treat/neuro") or note ("notes/treat-now") in whose `detail` it stands."""
 
     part: str
     text: str
     is_regimen: bool = False
-    note: str = field(default="", compare=False)
+    origin: str = field(default="", compare=False)
+
+    @property
+    def note(self) -> str:
+        """The note in which it stands; "" for a row's own."""
+        return self.origin if self.origin.startswith("notes/") else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +150,12 @@ class Writer:
         regimens = self.schedules(row)
         today = self.pathway.messages[f"today.{self.urgency()}"]
         values = self.values.also(regimens=regimens, today=today)
-        paragraphs = [*self.paragraphs(row.detail if regimens else without_regimens(row.detail), values)]
         name = row_name(row)
+        detail = row.detail if regimens else without_regimens(row.detail)
+        paragraphs = self.paragraphs(detail, values, origin=name)
         for note in self.notes:
             if row.table in note.on or name in note.on:
-                paragraphs += self.paragraphs(note.detail, values, note.part, row_name(note))
+                paragraphs += self.paragraphs(note.detail, values, row_name(note), note.part)
         summary = sentence(row.summary.format_map(values))
         tests = self.tests(row)
         needless = [test for test in tests if self.superfluous(self.pathway.orderables[test.id])]
@@ -163,15 +169,15 @@ class Writer:
             return "allergy"
         return "pregnant" if UNSHOWN in self.found else "start"
 
-    def paragraphs(self, text: str, values: Values, part: str = "", note: str = "") -> list[Paragraph]:
-        """A text in its parts: the given one, or what the words say with which each paragraph begins. `note`: whose."""
+    def paragraphs(self, text: str, values: Values, origin: str, part: str = "") -> list[Paragraph]:
+        """A text in its parts: the given one, or what the words say with which each paragraph begins."""
         found: list[Paragraph] = []
         for template in (each.strip() for each in text.split("\n\n") if each.strip()):
             is_regimen = "{regimens}" in template
             if is_regimen and found and found[-1].text.rstrip("*").endswith(":"):
-                found[-1] = Paragraph("act", found[-1].text, is_regimen=True, note=note)
+                found[-1] = Paragraph("act", found[-1].text, is_regimen=True, origin=origin)
             chosen = part or ("act" if is_regimen else self.part_of(template))
-            found.append(Paragraph(chosen, template.format_map(values), is_regimen, note))
+            found.append(Paragraph(chosen, template.format_map(values), is_regimen, origin))
         return found
 
     def part_of(self, template: str) -> str:
@@ -189,9 +195,10 @@ class Writer:
 
     def fixed(self, card: FixedCard) -> Advice:
         """A card that no row makes."""
-        said = (Paragraph("caveat", card.detail.strip().format_map(self.values)),)
+        name = f"fixed/{card.id}"
+        said = (Paragraph("caveat", card.detail.strip().format_map(self.values), origin=name),)
         summary = sentence(card.summary.format_map(self.values))
-        return Advice(f"fixed/{card.id}", card.indicator, summary, said, card.topic, card.provenance)
+        return Advice(name, card.indicator, summary, said, card.topic, card.provenance)
 
     def tests(self, row: Row) -> list[Draft]:
         """The tests that the row wants: of a stale row the repeat, else the row's own."""

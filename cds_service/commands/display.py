@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable
+from textwrap import shorten
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -20,6 +21,7 @@ Json = dict[str, Any]
 COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 LEFT_OUT = {"dismissed": "dismissed on", "accepted": "accepted on", "ordered": "ordered already, as of"}
 WIDEST = 110
+BEGINNING = 70  # signs of a paragraph, by which it is known again
 
 
 def console(stream: Any = None) -> Console:
@@ -80,6 +82,8 @@ def show_explanation(out: Console, explained: Json) -> None:
     if explained["suppressed"]:
         left = ((each["what"], f"{LEFT_OUT[each['why']]} {each['on']}") for each in explained["suppressed"])
         section(out, "Left out", left)
+    begins = ((each["from"], shorten(each["text"].replace("**", ""), BEGINNING)) for each in explained["sentences"])
+    section(out, "Where each paragraph of a card stands, in cards/pathways", begins)
     out.print(Text("\nCards", style="bold"))
     show_cards(out, explained["cards"])
 

@@ -27,6 +27,7 @@ KEYS = [
     "due",
     "rows",
     "notes",
+    "sentences",
     "findings",
     "ignored",
     "unavailable",
@@ -48,6 +49,16 @@ def told(*arguments: Any, **environment: str) -> dict[str, Any]:
     result = run("explain", "--json", *arguments, **environment)
     assert result.exit_code == 0, result.stderr
     return json.loads(result.stdout)
+
+
+def test_each_paragraph_of_a_card_is_said_with_the_row_or_note_in_which_it_stands():
+    explained = told(VIGNETTE)
+    (card,) = explained["cards"]
+    by_origin = {each["from"]: each["text"] for each in explained["sentences"]}
+    assert by_origin["interpret/deficient"] == "**Do not** give folic acid before B12."
+    assert {*explained["notes"], "interpret/deficient", "treat/neuro"} == by_origin.keys()
+    assert all(each["text"] in card["detail"] for each in explained["sentences"])
+    assert "treat/neuro          - Hydroxocobalamin 1 mg" in run("explain", VIGNETTE).stdout
 
 
 @pytest.fixture

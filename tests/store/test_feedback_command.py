@@ -165,7 +165,7 @@ def test_a_client_of_whom_nothing_is_kept_is_told_with_those_that_are_known():
     for more in ([], ["--silent"]):
         result = report("--client", "nobody", *more)
         assert result.exit_code == 2
-        assert result.output == 'b12-cds: --client: nothing is kept of a client "nobody"; allowed: north\n'
+        assert result.output == 'b12-cds: --client: nothing is stored of a client "nobody"; allowed: north\n'
     assert "Cards sent: 2" in report("--client", "north").output
 
 
@@ -198,5 +198,5 @@ def test_without_a_store_there_is_one_line(tmp_path, monkeypatch):
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
     assert not list(tmp_path.iterdir()), "asking makes no store"
     monkeypatch.setenv("CDS_STORE_URL", "none")
-    assert "nothing is kept" in report().output
+    assert "nothing is stored" in report().output
     assert "--until is before --since" in report("--since", "2026-01-02", "--until", "2026-01-01").output

@@ -94,7 +94,7 @@ def test_show_tells_everything_about_a_call_and_nothing_of_a_person(filled):
 
 
 def test_show_of_an_unknown_call_is_one_line(filled):
-    one_line(run("store", "show", "none", CDS_STORE_URL=filled), "nothing is kept about a call of that hookInstance")
+    one_line(run("store", "show", "none", CDS_STORE_URL=filled), "nothing is stored about a call of that hookInstance")
 
 
 @pytest.mark.parametrize(("sent", "asked"), [(str.upper, str.lower), (str.lower, str.upper), (str.title, str.title)])
@@ -164,7 +164,7 @@ def test_without_tables_a_command_ends_with_one_line(empty, command):
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("none", "CDS_STORE_URL is none: nothing is kept"),
+        ("none", "CDS_STORE_URL is none: nothing is stored"),
         ("mysql://b12:hunter2@127.0.0.1/x", "CDS_STORE_URL: allowed: sqlite:///FILE, postgresql://"),
         ("hunter2", "CDS_STORE_URL: allowed: sqlite:///FILE, postgresql://"),
         ("sqlite://", "CDS_STORE_URL: SQLite needs a file"),
