@@ -78,6 +78,8 @@ counted = Table(  # of silent mode: the Tasks that would have been written
     METADATA,
     Column("client", String(64), primary_key=True),
     Column("mark", String(64), primary_key=True),  # keyed digest of patient and evidence
+    Column("key", String(32), nullable=False),
+    Column("sealed", Text, nullable=False),  # the patient's id, to decide again when Tasks begin to be written
     Column("day", String(10), nullable=False),
     Column("indicator", String(16), nullable=False),
     Column("rows", Text, nullable=False),  # JSON array
@@ -96,6 +98,17 @@ class Pending:
     patient: str
     noted: int
     tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class WouldBe:
+    """A Task that silent mode does not write: the digest of patient and evidence, the day, its worst indicator and its
+    rows."""
+
+    digest: str
+    day: date
+    indicator: str
+    rows: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +140,7 @@ class State:
                 raise StateUnusable("its tables were made by a newer version of the service; upgrade the service")
             METADATA.create_all(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {VERSION:d}")
-            used = set(connection.scalars(select(pending.c.key).distinct()))
+            used = {each for table in (pending, counted) for each in connection.scalars(select(table.c.key).distinct())}
         missing = sorted(key for key in used if self._keys.find(key) is None)
         if missing:
             raise StateUnusable(
@@ -226,16 +239,28 @@ class State:
         with self._begun() as connection:
             connection.execute(pending.update().where(of(client, each.patient)).values(later))
 
-    def count(self, client: str, digest: str, day: date, indicator: str, rows: Sequence[str]) -> bool:
+    def count(self, client: str, patient: str, would_be: WouldBe) -> bool:
         """Count a Task that silent mode does not write; False if it was counted before."""
-        marks = {each.mark(client, digest) for each in self._keys.all}
-        row = {"day": str(day), "indicator": indicator, "rows": json.dumps(list(rows))}
+        marks = {each.mark(client, would_be.digest) for each in self._keys.all}
+        row = {"day": str(would_be.day), "indicator": would_be.indicator, "rows": json.dumps(list(would_be.rows))}
         with self._begun() as connection:
             if connection.scalar(select(counted.c.mark).where(counted.c.client == client, counted.c.mark.in_(marks))):
                 return False
-            mark = self._keys.newest.mark(client, digest)
-            connection.execute(insert(counted).values(client=client, mark=mark, **row).on_conflict_do_nothing())
+            key = self._keys.newest
+            row |= {"mark": key.mark(client, would_be.digest), "key": key.id, "sealed": sealed(patient, key)}
+            connection.execute(insert(counted).values(client=client, **row).on_conflict_do_nothing())
         return True
+
+    def note_counted(self, whose: Whose, now: datetime) -> int:
+        """Note everybody whom silent mode only counted, and count them no more: now their Tasks are written. Their
+        number."""
+        with self._begun() as connection:
+            found = connection.execute(select(counted.c.sealed, counted.c.key).where(counted.c.client == whose.client))
+            patients = {opened(each.sealed, self._keys, each.key) for each in found}
+            for patient in sorted(patients):
+                self._note(connection, whose, patient, milliseconds(now))
+            connection.execute(delete(counted).where(counted.c.client == whose.client))
+        return len(patients)
 
     def counts(self, client: str) -> Mapping[str, int]:
         """How many Tasks silent mode would have written, in all and by row."""

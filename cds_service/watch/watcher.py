@@ -27,7 +27,7 @@ from ..fetching import FetchFailed
 from ..fhir import templates
 from ..fhir.key_states import ABSENT, FAILED, INCOMPLETE
 from .fhir_server import Conflict, FhirServer, decoded, whom
-from .state import Pending, State, Whose
+from .state import Pending, State, Whose, WouldBe
 from .tasks import (
     Close,
     Create,
@@ -193,6 +193,8 @@ class Watcher:
     def work(self) -> int:
         """Decide about those whose turn it is. The number of those who could not be decided about."""
         of, undecided, in_a_row = self.of, 0, 0
+        if of.watch.active and (number := of.state.note_counted(of.whose, of.clock())):
+            self.counts["counted before"] += number
         while ready := of.state.to_decide(of.client.name, of.clock(), AT_ONCE):
             for each in ready:
                 try:
@@ -218,7 +220,7 @@ class Watcher:
                 return
             asked = wanted(found, of.watch, of.client.pathway, of.client.content)
             if not of.watch.active:
-                self.only_count(asked)
+                self.only_count(each.id, asked)
                 return
             gaps = unread(found)
             sure = not gaps or (each.tries >= SURE_AFTER and not found.missing)
@@ -241,12 +243,13 @@ class Watcher:
             raise Undecided("required data could not be read")
         return found
 
-    def only_count(self, asked: Wanted | None) -> None:
+    def only_count(self, patient_id: str, asked: Wanted | None) -> None:
         """Silent mode: count the Task that would be there."""
         of = self.of
         if asked is not None:
             day = of.client.today(of.clock())
-            if of.state.count(of.client.name, asked.digest, day, asked.severity, asked.rows):
+            would_be = WouldBe(asked.digest, day, asked.severity, asked.rows)
+            if of.state.count(of.client.name, patient_id, would_be):
                 self.counts["would be written"] += 1
 
     def bring_about(self, patient_id: str, asked: Wanted | None, *, sure: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from cds_service.cdshooks.requests import read_request
 from cds_service.evaluate import CallTime, Evaluation, evaluate
 from tests.book import FIXTURES, NEVER, service
 
+CALLS = Path(__file__).parents[1] / "hooks" / "calls"  # recorded of real clients
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ROWS = {  # the file -> rows that answer it
     "01-sentinel-abatement-sacd": {"safety/S1"},
@@ -83,7 +85,7 @@ def test_a_double_is_shown_as_the_number_that_it_stands_for():
 
 def called(name: str, dosage: dict | None = None) -> Evaluation:
     """A call as a real client sent it, perhaps with another dosage."""
-    call = json.loads((FIXTURES / "calls" / f"{name}.json").read_bytes())
+    call = json.loads((CALLS / f"{name}.json").read_bytes())
     if dosage is not None:
         call["context"]["draftOrders"]["entry"][0]["resource"]["dosageInstruction"] = [dosage]
     request = read_request(json.dumps(call).encode(), call["hook"])

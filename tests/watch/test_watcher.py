@@ -68,6 +68,22 @@ def test_silent_mode_counts_and_writes_nothing(store, tmp_path):
     assert store.writes == []
 
 
+def test_whom_silent_mode_counted_gets_a_task_when_tasks_begin_to_be_written(store, tmp_path):
+    """However long ago the result came: longer than the first look of active mode goes back."""
+    with watcher(store, tmp_path, active=False) as watching:
+        look(watching)
+        watching.of.clock.move(days=40)
+        look(watching)
+    assert b"p1" not in (tmp_path / "watch.sqlite").read_bytes()
+    for _ in range(2):
+        with watcher(store, tmp_path) as watching:
+            look(watching)
+            assert watching.of.state.counts("ward") == {"all": 0}
+        (task,) = store.tasks
+        assert task["for"] == {"reference": "Patient/p1"}
+    assert [each[0] for each in store.writes] == ["POST"]
+
+
 def test_a_corrected_result_supersedes_the_task_in_its_place(store, tmp_path):
     with watcher(store, tmp_path) as watching:
         look(watching)
