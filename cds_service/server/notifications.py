@@ -62,12 +62,12 @@ class Hints:
 def patients_in(body: bytes) -> tuple[str, ...]:
     """The ids of the patients whose results a notification holds; none where it holds none that can be read."""
     try:
-        told = msgspec.json.decode(body, type=dict[str, Any])
+        parsed = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
         return ()
-    resources: list[Any] = [told]
-    if told.get("resourceType") == "Bundle" and isinstance(told.get("entry"), list):
-        resources = [each.get("resource") for each in told["entry"] if isinstance(each, dict)]
+    resources: list[Any] = [parsed]
+    if parsed.get("resourceType") == "Bundle" and isinstance(parsed.get("entry"), list):
+        resources = [each.get("resource") for each in parsed["entry"] if isinstance(each, dict)]
     subjects = (each.get("subject") for each in resources if isinstance(each, dict))
     found = (subject.get("reference") for subject in subjects if isinstance(subject, dict))
     ids = (each.rpartition("Patient/")[2] for each in found if isinstance(each, str) and "Patient/" in each)
@@ -88,18 +88,18 @@ class _Receiver(BaseHTTPRequestHandler):
         """A notification; some servers send the resource by PUT, under its type and id."""
         length = self.headers.get("Content-Length", "0")
         if not (self.path == self.server.path or self.path.startswith(f"{self.server.path}/")):
-            self.told(404)
+            self.answer(404)
         elif not length.isascii() or not length.isdigit() or self.headers.get("Transfer-Encoding"):
-            self.told(411)
+            self.answer(411)
         elif int(length) > LARGEST:
-            self.told(413)
+            self.answer(413)
         else:
             taken = self.server.hints.add(patients_in(self.rfile.read(int(length))))
-            self.told(200 if taken else 429)
+            self.answer(200 if taken else 429)
 
     do_PUT = do_POST  # noqa: N815 (the name that http.server calls)
 
-    def told(self, status: int) -> None:
+    def answer(self, status: int) -> None:
         """The answer: its status says everything."""
         self.close_connection = True
         with suppress(OSError):

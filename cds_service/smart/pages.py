@@ -67,7 +67,7 @@ class SmartPages:
         iss, launch = request.args.get("iss", ""), request.args.get("launch", "")
         if not iss:
             return self.choose()
-        system = self.known(self.systems.named(iss))
+        system = self.known(self.systems.record_system(iss))
         if len(launch) > LONGEST or not (launch or system.smart.standalone):
             raise LaunchFault("not-a-launch")
         if request.headers.get("Sec-Fetch-Dest") in IN_A_FRAME and PROBE not in request.cookies:
@@ -99,7 +99,7 @@ class SmartPages:
         """GET /smart/callback: the answer of the authorization server, and with it the page."""
         state, now = request.args.get("state", ""), self.now()
         pending = answers(self.pending(state), state, now)
-        system = self.known(self.systems.named(pending.iss))
+        system = self.known(self.systems.record_system(pending.iss))
         check_answering_issuer(system.configuration(), request.args.get("iss"))
         if error := request.args.get("error"):
             raise LaunchFault("denied") if error in DENIED else LaunchFault("refused", error if error in CODES else "")

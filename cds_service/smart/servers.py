@@ -167,7 +167,7 @@ class RecordSystems:
     def __iter__(self) -> Iterator[RecordSystem]:
         return iter(self.by_base.values())
 
-    def named(self, iss: str) -> RecordSystem:
+    def record_system(self, iss: str) -> RecordSystem:
         """The one that a launch names; LaunchFault for every other address."""
         try:
             return self.by_base[parse_base(iss)]
