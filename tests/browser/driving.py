@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect
+
+from tests import depth
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -29,6 +32,9 @@ SCHEMES = ("light", "dark")
 TALLEST = 6000  # pixels of a screenshot; what is longer repeats itself
 STATUS = "Failed to load resource: the server responded with a status of 4"
 SERIOUS = ("serious", "critical")
+CONTRAST = "color-contrast"  # axe compares each element with all that may lie over it: 16 of 18 s of our longest page
+REPEATED = [["tbody tr:nth-child(n+13)"], ["li:nth-child(n+13)"]]  # of a long table or list all but the first twelve
+BRIEF = {"resultTypes": ["violations"], "selectors": False}  # what passed is not asked for: it takes as long as to find
 
 
 def launched(playwright: Playwright) -> Browser:
@@ -78,14 +84,21 @@ class View:
         assert wide <= 0, f"{self.page.url} is {wide} pixels too wide: {self.page.evaluate(WIDEST)}"
 
     def is_accessible(self) -> None:
-        """axe-core finds nothing serious."""
-        found = Axe().run(self.page).response["violations"]
+        """axe-core finds nothing serious: every rule on the whole page, contrast of colours in what repeats itself
+        where it begins (`--thorough`: in all of it)."""
+        repeated = None if depth.is_thorough() else {"exclude": REPEATED}
+        found = self.violations(None, rules={CONTRAST: {"enabled": False}})
+        found += self.violations(repeated, runOnly=[CONTRAST])
         serious = [
             f"{each['id']}: {each['help']}: {[node['html'][:150] for node in each['nodes'][:3]]}"
             for each in found
             if each["impact"] in SERIOUS
         ]
         assert not serious, f"{self.page.url}: {serious}"
+
+    def violations(self, context: Any, **rules: Any) -> list[dict[str, Any]]:
+        """What axe-core finds in that part of the page (None: all of it) by these of its rules."""
+        return Axe().run(self.page, context=context, options=BRIEF | rules).response["violations"]
 
     def photograph(self, name: str) -> None:
         """Keep the page as build/screenshots/<name>.png."""
