@@ -247,6 +247,7 @@ def read_orders(request: HookRequest, client: ClientConfig, today: date, fetchin
         request.selections,
         read_for(request, client, today),
         fetching,
+        [value for key, value in request.prefetch.items() if key not in client.templates],
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -16,6 +16,8 @@ from typing import Annotated, Any
 import msgspec
 
 from ..fhir.resources import Resource
+from ..fhir.tokens import UnknownToken
+from ..fhir.tokens import check as check_tokens
 
 Json = dict[str, Any]
 NOTHING = msgspec.Raw(b"null")
@@ -81,13 +83,15 @@ class Envelope(msgspec.Struct, rename="camel", gc=False, kw_only=True):
 @dataclass(frozen=True)
 class Hook:
     """One hook that is answered. `description` names the pathway where it says {pathway}. `version` is that of the
-    published definition (item 21)."""
+    published definition (item 21). `later_prefetch` are templates with FHIRPath in their tokens, for clients that are
+    known to speak CDS Hooks 3.0 (item 42)."""
 
     id: str
     context: type[Context]
     title: str
     description: str
     version: str = "1.0"
+    later_prefetch: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse an incomplete entry, so that the service does not start with it."""
@@ -99,6 +103,11 @@ class Hook:
         ):
             if wrong:
                 raise ValueError(f"hook {self.id!r} {what}")
+        for key, template in self.later_prefetch.items():
+            try:
+                check_tokens(template)
+            except UnknownToken as unknown:
+                raise ValueError(f"hook {self.id!r} has a template {key!r} with a token {unknown}") from None
 
     @property
     def service_id(self) -> str:
@@ -151,7 +160,8 @@ class Hook:
             "usageRequirements": f"{needs(required)} {UNSIGNED}" if self.carries_orders else needs(required),
         }
         if cds_hooks == "3.0":
-            entry |= {"version": BALLOT, "hookVersion": self.version}
+            prefetch = {**templates, **self.later_prefetch}
+            entry |= {"prefetch": prefetch, "version": BALLOT, "hookVersion": self.version}
         return {name: value for name, value in entry.items() if value}
 
 
@@ -174,6 +184,12 @@ def registered(*hooks: Hook) -> Mapping[str, Hook]:
     return MappingProxyType({hook.id: hook for hook in hooks})
 
 
+ORDERED = MappingProxyType(  # drafts may name their medicine by a reference alone: sent along, it need not be fetched
+    {
+        "orderedMedications": "Medication?_id="
+        "{{context.draftOrders.entry.resource.ofType(MedicationRequest).medication.resolve().id}}"
+    }
+)
 HOOKS = registered(
     Hook(
         "patient-view",
@@ -188,6 +204,7 @@ HOOKS = registered(
         "order-select",
         SelectContext,
         title="Vitamin B12: orders as they are chosen",
+        later_prefetch=ORDERED,
         description=(
             "Looks at the orders just chosen: folic acid before B12, B12 that does not suit the patient or differs "
             "from the guideline's regimen, tests of B12 that another test answers better, and medicines that lower "
@@ -198,6 +215,7 @@ HOOKS = registered(
         "order-sign",
         OrderContext,
         title="Vitamin B12: orders as they are signed",
+        later_prefetch=ORDERED,
         description=(
             "Looks at every order that is about to be signed, as the order-select service does at those just chosen. "
             "Pathway: {pathway}."

@@ -21,7 +21,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from ..examples import fixture_patients
 from ..fetching import FetchFailed
-from ..fhir.templates import UnknownToken, resolved
+from ..fhir.tokens import Call, UnknownToken, resolved
 from ..http.client import Outgoing, Reply, Send
 from .checklist import NotTried
 
@@ -199,29 +199,21 @@ class Service:
             return None
         context = CONTEXTS[hook](fixture_patients.patient_id(self.record))
         instance = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.url}#{hook}"))
-        prefetch = {key: self.found(template, context) for key, template in self.templates(entry).items()}
-        return {"hook": hook, "hookInstance": instance, "context": context, "prefetch": prefetch}
+        return {"hook": hook, "hookInstance": instance, "context": context, "prefetch": self.found(entry, context)}
 
-    def templates(self, entry: Json) -> dict[str, str]:
-        """Its prefetch templates whose tokens have a value here."""
+    def found(self, entry: Json, context: Json) -> dict[str, Json | None]:
+        """What a FHIR server answers to the prefetch templates of a service, in their order; None where there is no
+        such resource. A template with a token that cannot be resolved is not answered."""
         given = entry.get("prefetch")
-        context = CONTEXTS[entry["hook"]](fixture_patients.patient_id(self.record)) if entry["hook"] in CONTEXTS else {}
-        texts = given.items() if isinstance(given, dict) else ()
-        return {key: text for key, text in texts if isinstance(text, str) and self._resolves(text, context)}
-
-    def _resolves(self, template: str, context: Json) -> bool:
-        try:
-            resolved(template, context, self.today)
-        except UnknownToken:
-            return False
-        return True
-
-    def found(self, template: str, context: Json) -> Json | None:
-        """What a FHIR server answers to a template; None where there is no such resource."""
-        try:
-            return fixture_patients.found(self.record, resolved(template, context, self.today))
-        except IndexError:
-            return None
+        answers: dict[str, Json | None] = {}
+        for key, text in given.items() if isinstance(given, dict) else ():
+            try:
+                answers[key] = fixture_patients.found(self.record, resolved(text, Call(context, self.today, answers)))
+            except IndexError:
+                answers[key] = None
+            except (UnknownToken, TypeError):  # a template that is no text is reported as such
+                continue
+        return answers
 
     def nothing_found(self, entry: Json) -> Json:
         """The prefetch of a patient of whom nothing else is known: reads as they are, searches without entries."""

@@ -81,9 +81,10 @@ def request_bytes(record: Json, prefetch: Mapping[str, str]) -> bytes:
 
 
 def found(record: Json, template: str) -> Json:
-    """What a FHIR server answers to a template: the resource that is read, or a searchset, the newest first."""
-    kind, codes = templates.resource_type(template), templates.codes(template)
-    matches = [each for each in resources(record) if each["resourceType"] == kind]
+    """What a FHIR server answers to a template: the resource that is read (IndexError where there is none), or a
+    searchset, the newest first."""
+    kind, codes, ids = templates.resource_type(template), templates.codes(template), templates.ids(template)
+    matches = [each for each in resources(record) if each["resourceType"] == kind and (not ids or each["id"] in ids)]
     if templates.is_read(template):
         return matches[0]
     matches = [each for each in matches if not codes or codes & codes_of(each)]

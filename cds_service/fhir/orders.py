@@ -172,6 +172,7 @@ KINDS = {  # what older versions of FHIR call it, too
     "ServiceRequest": test_orders, "ProcedureRequest": test_orders,
 }  # fmt: skip
 MEDICINES = ("MedicationRequest", "MedicationOrder")
+MEDICATION = "Medication"
 WITHDRAWN = ("cancelled", "stopped", "revoked", "entered-in-error")  # signed again to end it: nothing is ordered
 DRAFTS = 500  # of those that drive a call, and of the other drafts
 NOT_IN_BUNDLE = "selected, but not among the draft orders"
@@ -196,8 +197,10 @@ def read_drafted(
     selections: Sequence[str] | None,
     whom: ReadFor,
     fetching: Fetching | None = None,
+    sent: Sequence[Resource | msgspec.Raw | None] = (),
 ) -> Drafted:
-    """The orders in `draftOrders`. Those of `selections` drive; all of them, where a hook has no selections."""
+    """The orders in `draftOrders`. Those of `selections` drive; all of them, where a hook has no selections. `sent` is
+    what came along under keys of the client's own: Medications to which orders only refer."""
     index = ResourceIndex(whom.patient_id)
     page = sort(decode(raw))
     index.put(page)
@@ -209,6 +212,7 @@ def read_drafted(
     driving = cut(driving, reading)
     names = {id(each) for each in driving}
     others = cut([each for each in drafts if id(each) not in names], reading)
+    take_medications(driving, index, sent)
     look_up(driving, index, fetching)
     selected = orders(driving, reading)
     unread = [each for each in driving if is_unread(each, index)]
@@ -216,6 +220,7 @@ def read_drafted(
         reading.ignore(reference_of(each), UNREAD)
     relevant = any(concerns(each, whom.pathway) for each in selected)
     if relevant:
+        take_medications(others, index, sent)
         look_up(others, index, fetching)
     ignored = tuple(dict.fromkeys((*index.ignored, *reading.ignored)))
     others_read = orders(others, reading) if relevant else ()
@@ -294,6 +299,19 @@ def cut(drafts: list[Resource], reading: Reading) -> list[Resource]:
     if len(drafts) > DRAFTS:
         reading.ignore("", f"more than {DRAFTS} draft orders")
     return drafts[:DRAFTS]
+
+
+def take_medications(
+    drafts: Iterable[Resource], index: ResourceIndex, sent: Sequence[Resource | msgspec.Raw | None]
+) -> None:
+    """Make the Medications that came along findable, where an order says no more than a reference."""
+    if not (sent and any(medication_to_look_up(draft, index) for draft in drafts)):
+        return
+    for each in sent:
+        page = sort(decode(each))
+        for entry in (*page.own, *page.included):
+            if entry.resource is not None and entry.resource.resource_type == MEDICATION:
+                index.include(entry.full_url or "", entry.resource)
 
 
 def look_up(drafts: Iterable[Resource], index: ResourceIndex, fetching: Fetching | None) -> None:

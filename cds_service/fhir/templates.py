@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, timedelta
-from typing import Any
 from urllib.parse import quote, unquote
 
 _TOKEN = re.compile(r"\{\{\s*context\.([A-Za-z]+)\s*\}\}")
-_ANY_TOKEN = re.compile(r"\{\{\s*(.*?)\s*\}\}")
-_TODAY = re.compile(r"today\(\)(?:\s*([+-])\s*([0-9]{1,5})\s*days?)?")
-_USERS = {f"user{kind}Id": kind for kind in ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson")}
 _SAME = {"subject": "patient"}  # servers write the one where the other was asked
 
 
@@ -40,6 +35,15 @@ def codes(template: str) -> frozenset[str]:
     return frozenset()
 
 
+def ids(template: str) -> frozenset[str]:
+    """The logical ids that it asks for by name; none if it asks for every resource, or a token stands there."""
+    value = template.partition("?")[0].partition("/")[2] if is_read(template) else ""
+    for part in template.partition("?")[2].split("&"):
+        name, _, listed = part.partition("=")
+        value = listed if name == "_id" else value
+    return frozenset(unquote(each) for each in value.split(",") if each and "{{" not in each)
+
+
 def fill(template: str, context: Mapping[str, str]) -> str | None:
     """The query for this context, or None where the context lacks a value that it needs."""
     wanted = _TOKEN.findall(template)
@@ -47,31 +51,3 @@ def fill(template: str, context: Mapping[str, str]) -> str | None:
         return None
     filled = _TOKEN.sub(lambda token: quote(context[token[1]], safe=""), template)
     return None if "{{" in filled else filled
-
-
-class UnknownToken(ValueError):
-    """A token that has no value here, or an expression that is not resolved. Its text is the token."""
-
-
-def resolved(template: str, context: Mapping[str, Any], today: date) -> str:
-    """The query for this context, of a template that anybody wrote: fields of the context, ids of the user, and of the
-    FHIRPath of CDS Hooks 3.0 `today()` with days before or after it. Every other expression is an UnknownToken."""
-
-    def value(token: re.Match[str]) -> str:
-        found = _value(token[1], context, today)
-        if not found:
-            raise UnknownToken(token[1])
-        return quote(found, safe="")
-
-    return _ANY_TOKEN.sub(value, template)
-
-
-def _value(token: str, context: Mapping[str, Any], today: date) -> str:
-    """The value of a token; "" where it has none."""
-    if shifted := _TODAY.fullmatch(token):
-        return str(today + timedelta(days=int(f"{shifted[1] or '+'}{shifted[2] or 0}")))
-    kind, _, name = str(context.get("userId", "")).partition("/")
-    if token in _USERS:
-        return name if _USERS[token] == kind else ""
-    field = context.get(token.removeprefix("context.")) if token.startswith("context.") else None
-    return field if isinstance(field, str) else ""

@@ -33,7 +33,7 @@ def said(svg: str) -> str:
 def expected(card: dict) -> str:
     labels = [each["label"] for each in card.get("suggestions", [])]
     source = f"Source: {card['source']['label']}"
-    whole = " ".join([card["indicator"].upper(), card["summary"], card["detail"], *labels, source])
+    whole = "\n".join([card["indicator"].upper(), card["summary"], card["detail"], *labels, source])
     return " ".join(re.sub(r"\*\*|^- ", "", whole, flags=re.MULTILINE).split())
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from cds_service.cdshooks.registry import BALLOT, HOOKS
+from cds_service.cdshooks.registry import BALLOT, HOOKS, Context, Hook
 from cds_service.cdshooks.schemas import load_schema
 from cds_service.conform.checklist import FAIL, PASS
+from cds_service.fhir.tokens import check
 from tests import golden
 from tests.conform.trying import sending, tried, under_trial
 from tests.hooks.invariants import faults
@@ -51,7 +52,59 @@ def test_items_20_and_21_discovery_says_the_versions(both: Gated):
     assert not any({"version", "hookVersion"} & each.keys() for each in old)
     said = {each["hook"]: (each.pop("version"), each.pop("hookVersion")) for each in new}
     assert said == {hook.id: (BALLOT, "1.0") for hook in HOOKS.values()}
+    for entry in new:
+        entry["prefetch"].pop("orderedMedications", None)
     assert new == old
+
+
+def test_item_42_fhirpath_stands_in_templates_of_orders_for_clients_of_3_0_alone(both: Gated):
+    old, new = listed(both, claims()["iss"]), listed(both, NEW["iss"])
+    assert not any("orderedMedications" in each["prefetch"] for each in old)
+    with_it = {each["hook"] for each in new if "orderedMedications" in each["prefetch"]}
+    assert with_it == {hook.id for hook in HOOKS.values() if hook.carries_orders} == {"order-select", "order-sign"}
+    fhirpath = [text for each in new for text in each["prefetch"].values() if "ofType" in text]
+    assert len(fhirpath) == 2
+    for text in fhirpath:
+        check(text)
+
+
+MEDICATION = {"resourceType": "Medication", "id": "m-7", "code": {"text": "Cyanocobalamin 50 microgram tablets"}}
+REFERRING = {"medicationReference": {"reference": "Medication/m-7"}}
+
+
+def by_reference(**sent: Any) -> Any:
+    """An order that names its medicine by reference alone."""
+    opening = golden.decoded("neuro-metformin")
+    patient = {"reference": f"Patient/{opening['context']['patientId']}"}
+    ordering = select(drafts({"resourceType": "MedicationRequest", "id": "o1", "status": "draft", "intent": "order",
+                              "subject": patient, **REFERRING}))  # fmt: skip
+    prefetch = {**opening["prefetch"], **sent}
+    return {**ordering, "prefetch": prefetch, "context": ordering["context"] | opening["context"]}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": MEDICATION}]},
+        {"resourceType": "Bundle", "type": "searchset",
+         "entry": [{"resource": MEDICATION, "search": {"mode": "include"}}]},
+        MEDICATION,
+    ],
+)  # fmt: skip
+def test_a_medicine_that_came_along_is_read_and_not_missed(both: Gated, sent: Any):
+    path = "/cds-services/b12-order-select"
+    iss = NEW["iss"]
+    without = both.post(by_reference(), token(iss, path), path)
+    assert without.status_code == 412
+    assert "the medicine of an order could not be read" in without.text
+    for key in ("orderedMedications", "some-name-of-the-clients"):
+        found = asked(both, iss, by_reference(**{key: sent}), path)
+        assert found["cards"][0]["summary"].startswith("The B12 order and the regimen")
+
+
+def test_a_hook_with_a_template_that_nobody_resolves_is_not_registered():
+    with pytest.raises(ValueError, match=r"hook 'x' has a template 'k' with a token today\(\) - 1 year: .* allowed: "):
+        Hook("x", Context, title="t", description="{pathway}", later_prefetch={"k": "A?b={{today() - 1 year}}"})
 
 
 def test_both_answers_of_discovery_keep_the_published_schema(both: Gated):
@@ -107,4 +160,5 @@ def test_conform_finds_the_versions_of_a_service_for_3_0(tmp_path: Path):
     gated.now = datetime(2026, 11, 28, 12, tzinfo=UTC)
     found = tried(under_trial(sending(gated.app), origin=""))
     assert [found[number].outcome for number in ("20", "21")] == [PASS, PASS]
+    assert found["42"].outcome == PASS
     assert "20" not in [number for number, each in found.items() if each.outcome == FAIL]
