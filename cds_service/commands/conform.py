@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,7 +18,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from ..auth.keys import ALGORITHMS
 from ..bounds import MEGABYTE
-from ..conform import behaviour, catalogue, messages, trust
+from ..conform import behaviour, catalogue, fhir_server, messages, trust
 from ..conform.calls import Service, Signer
 from ..conform.checklist import FAIL, NOT_TRIED, PASS, NotTried, Result, results
 from ..examples.fixture_patients import patients_folder, read_patient
@@ -26,8 +27,9 @@ from ..http.client import HttpClient
 from .given import BadOption, base_of_option, read_file
 from .sandbox import PATIENT, example_patient, page_origin
 
-CHECKS = (*catalogue.CHECKS, *messages.CHECKS, *behaviour.CHECKS, *trust.CHECKS)
+CHECKS = (*catalogue.CHECKS, *messages.CHECKS, *behaviour.CHECKS, *fhir_server.CHECKS, *trust.CHECKS)
 DISCOVERY = "/cds-services"
+PORTS = 65_536
 LONGEST_REQUEST, LONGEST_KEY = 30_000_000, 20_000  # characters
 ANSWER, ALL = 10 * MEGABYTE, 1000 * MEGABYTE
 LEGEND = (
@@ -44,14 +46,22 @@ LEGEND = (
 @click.option("--patient", default=PATIENT, show_default=True, help="The example patient that is sent.")
 @click.option("--request", "request_files", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
               help="A saved request that is sent for its hook instead; more than one is allowed.")  # fmt: skip
+@click.option(
+    "--fhir-listen",
+    metavar="HOST:PORT",
+    help="""Answer as a FHIR server at http://HOST:PORT/fhir, an address
+              of this machine, with the example patient alone (invented). Off unless given: the service must be able to
+              reach it, and must have that base among those that it may call. Then its use of access is tried too.""",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def conform(url: str, as_json: bool, **options: Any) -> None:
-    """Try a CDS service against our checklist. It is called about 200 times and sent feedback: name one for tests."""
+def conform(url: str, as_json: bool, fhir_listen: str | None, **options: Any) -> None:
+    """Try a CDS service against our checklist. It is called 200 to 300 times and sent feedback: name one for tests."""
     now = datetime.now(UTC)
     try:
         service = service_under_trial(url, now.date(), **options)
-        service.reach()
-        found = results(CHECKS, service)
+        with answering_as_fhir_server(service, fhir_listen):
+            service.reach()
+            found = results(CHECKS, service)
     except BadOption as error:
         refuse(str(error))
     except NotTried as error:
@@ -91,6 +101,23 @@ def service_under_trial(
         origin=page_origin(origin) if origin else "",
         given={each["hook"]: each for each in map(saved_request, request_files)},
     )
+
+
+@contextmanager
+def answering_as_fhir_server(service: Service, listen: str | None) -> Iterator[None]:
+    """While the block runs, the service has a FHIR server that it may call, if one was asked for. BadOption."""
+    if listen is None:
+        yield
+        return
+    host, _, port = listen.rpartition(":")
+    if not (host and port.isdigit() and int(port) < PORTS):
+        raise BadOption("--fhir-listen: give HOST:PORT, an address of this machine, like 127.0.0.1:8099")
+    with ExitStack() as stack:
+        try:
+            service.fhir = stack.enter_context(fhir_server.listening((host, int(port)), service.record))
+        except OSError as error:
+            raise BadOption(f"--fhir-listen: cannot listen on {listen}: {error.strerror}") from None
+        yield
 
 
 def saved_request(path: Path) -> dict[str, Any]:

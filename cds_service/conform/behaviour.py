@@ -14,6 +14,7 @@ SLOW = 0.5  # seconds
 TIMES = 5
 DEEP = 20_000  # levels
 OTHER = "someone-else"
+SEEN = "seen from outside: no answer repeats the token; what is stored, logged or traced is not seen"
 SECRET = "conform-access-token-that-nobody-may-repeat"  # noqa: S105 (it opens nothing)
 
 
@@ -298,7 +299,7 @@ CHECKS: tuple[Check, ...] = (
     Check("56", published(53), nothing_found_is_an_answer),
     Check("60", (), any_bundle_is_read),
     Check("61", (), nothing_found_is_an_answer),
-    Check("66", (), tokens_are_not_repeated),
+    Check("66", (), tokens_are_not_repeated, SEEN),
     Check("71", published(74), answered_well),
     Check("72", published(77), nothing_to_say_is_an_empty_list),
     Check("75", (), errors_have_an_outcome),

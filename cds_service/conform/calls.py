@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from joserfc import jwt
@@ -24,6 +24,9 @@ from ..fetching import FetchFailed
 from ..fhir.tokens import Call, UnknownToken, resolved
 from ..http.client import Outgoing, Reply, Send
 from .checklist import NotTried
+
+if TYPE_CHECKING:
+    from .fhir_server import FhirServer
 
 Json = dict[str, Any]
 SECONDS = 20.0  # for one call
@@ -83,6 +86,7 @@ class Service:
     signer: Signer | None = None
     origin: str = ""  # of a page that should be allowed to call
     given: Mapping[str, Json] = field(default_factory=dict)  # hook -> a saved request
+    fhir: FhirServer | None = None  # that the service may call
     clock: Callable[[], float] = time.monotonic
     _answers: dict[str, Answer] = field(default_factory=dict)
     _requests: dict[str, Json | None] = field(default_factory=dict)

@@ -44,11 +44,13 @@ class NotTried(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How an item is tried: `run` gives what is wrong, one line each with its place; nothing where all is well."""
+    """How an item is tried: `run` gives what is wrong, one line each with its place; nothing where all is well. `seen`
+    says what of the item that shows, where it asks for more than can be seen from outside."""
 
     item: str
     published: tuple[str, ...]
     run: Callable[[Service], Iterator[str]]
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Result:
     item: Item
     outcome: str  # PASS | FAIL | NOT_TRIED
     published: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()  # what is wrong, or why it was not tried
+    reasons: tuple[str, ...] = ()  # what is wrong, why it was not tried, or what of it was seen where not all can be
 
     @property
     def breaks(self) -> bool:
@@ -101,15 +103,17 @@ def tried(item: Item, checks: list[Check], service: Service) -> Result:
     """One item: it fails where one of its checks does, and passes where one of them could be tried."""
     wrong: list[str] = []
     untried: list[str] = []
+    seen: list[str] = []
     for check in checks:
         try:
             wrong += check.run(service)
+            seen += [check.seen] if check.seen else []
         except NotTried as why:
             untried.append(str(why))
     numbers = tuple(dict.fromkeys(number for check in checks for number in check.published))
     if wrong:
         return Result(item, FAIL, numbers, tuple(dict.fromkeys(wrong)))
     if len(untried) < len(checks):
-        return Result(item, PASS, numbers)
+        return Result(item, PASS, numbers, tuple(seen))
     reasons = untried or [ALLOWED if item.level.startswith("Y") else UNSEEN]
     return Result(item, NOT_TRIED, numbers, tuple(dict.fromkeys(reasons)))

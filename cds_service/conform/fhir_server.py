@@ -1,4 +1,4 @@
-"""A FHIR server of our own with the example patient, for a service under trial that may call it, and checks of how it does.
+"""A FHIR server with the example patient that a service under trial may call, and checks of how it uses its access.
 
 Every trial passes a token that was made for it, and the token says how the server answers: wholly, with a refusal, not
 at all. A call without a token of ours is refused, and recorded like every other: what a service does with its access
@@ -32,11 +32,7 @@ EPIC_SCOPE = "Observation.Read (Labs) (R4) user/Condition.Read Patient.Read (R4)
 NO_SERVER = "no FHIR server: --fhir-listen HOST:PORT starts one that the service under trial may call"
 NOT_CALLED = "the FHIR server was not called; is its base among those that the service may call?"
 NOBODYS_PATIENT = "conform-other-patient"
-SEEN = "seen from outside: no answer repeats the token. What is stored, logged or traced is not seen"
-SEEN_AT_THE_SERVER = (
-    "seen from outside: no answer and no address repeats the token, no later call uses it. What is stored, logged or "
-    "traced is not seen"
-)
+SEEN = "seen at the FHIR server: no other call uses the token, and no address holds it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +66,9 @@ class FhirServer(ThreadingHTTPServer):
         """Its address as a FHIR base."""
         return self.origin + ROOT
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A service that hangs up on us is no fault of ours."""
+
     def grant(self, mode: str) -> str:
         """A new token, with which it is answered in that way."""
         token = f"conform-{secrets.token_urlsafe(16)}"
@@ -80,7 +79,6 @@ class FhirServer(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     """One call of the FHIR server."""
 
-    protocol_version = "HTTP/1.1"
     server: FhirServer
 
     def log_message(self, *_: Any) -> None:
@@ -291,7 +289,8 @@ def token_is_used_for_its_call_alone(service: Service) -> Iterator[str]:
         text = answer.reply.body.decode("utf-8", "replace") + json.dumps(dict(answer.reply.headers))
         if any(token in text for token in tokens):
             yield f"{first.name}: the access token stands in the answer"
-    if any(call.token == first.token for call in second.calls):
+    late = (second.token, *(token for token, mode in server.modes.items() if mode == SILENT))  # those may still run
+    if any(call.token in server.modes and call.token not in late for call in second.calls):
         yield f"{first.name}: the token of one request was used for another"
     if any(call.token in tokens for call in server.calls[before:]):
         yield f"{first.name}: a token was used for a request that brought none"
@@ -307,17 +306,17 @@ def nobody_chooses_an_address(service: Service) -> Iterator[str]:
     server = server_of(service)
     other = tried(service, about_the_example(service)[0], WHOLE, base=server.origin + OTHER_ROOT)
     if other.calls:
-        yield f"{trial.name}: {OTHER_ROOT} of the same server was called, which is no base that it should know"
+        yield f"{trial.name}: {OTHER_ROOT} was called, which it should not know (our demo opens all of this machine)"
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("54", published(53), missing_is_fetched),
+    Check("54", (), missing_is_fetched),
     Check("55", published(54), failures_are_said),
     Check("58", (), pages_stay_under_the_base),
-    Check("62", (), missing_is_fetched),
+    Check("62", published(34, 60), missing_is_fetched),
     Check("64", (), others_token_is_not_used),
-    Check("65", (), token_goes_with_every_call),
-    Check("66", (), token_is_used_for_its_call_alone, SEEN_AT_THE_SERVER),
+    Check("65", published(61), token_goes_with_every_call),
+    Check("66", (), token_is_used_for_its_call_alone, SEEN),
     Check("67", (), scopes_decide_nothing),
     Check("69", (), nobody_chooses_an_address),
 )

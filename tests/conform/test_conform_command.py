@@ -48,6 +48,15 @@ def test_a_request_of_ones_own_takes_the_place_of_the_example(ours: Service, tmp
     assert lines[-1].startswith("Items are those of docs/protocol-checklist.md.")
 
 
+def test_how_access_is_used_is_tried_over_http_where_a_fhir_server_is_asked_for(ours: Service):
+    done = run(f"http://127.0.0.1:{ours.port}", "--fhir-listen", "127.0.0.1:0", "--json")
+    found = {each["item"]: each["result"] for each in json.loads(done.stdout)["items"]}
+    assert {found[number] for number in ("54", "58", "62", "64", "65", "66")} == {"pass"}
+    taken = run(f"http://127.0.0.1:{ours.port}", "--fhir-listen", f"127.0.0.1:{ours.port}")
+    assert taken.exit_code == 2
+    assert f"--fhir-listen: cannot listen on 127.0.0.1:{ours.port}: Address already in use" in taken.output
+
+
 def test_a_service_that_cannot_be_reached_is_one_line():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens there
@@ -72,6 +81,7 @@ def test_a_service_that_breaks_a_must_ends_with_1_and_names_it(monkeypatch: pyte
         (("http://127.0.0.1:1", "--iss", "x"), "--key and --iss belong together"),
         (("http://127.0.0.1:1", "--key", "/nowhere", "--iss", "x"), "/nowhere: cannot be read"),
         (("http://127.0.0.1:1", "--origin", "x"), "--origin: not a plain http or https address"),
+        (("http://127.0.0.1:1", "--fhir-listen", "8099"), "--fhir-listen: give HOST:PORT, an address of this machine"),
         (("http://127.0.0.1:1", "--patient", "x"), "--patient: there is no example patient 'x'"),
     ],
 )

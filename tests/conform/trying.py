@@ -14,7 +14,7 @@ from werkzeug.test import Client
 from cds_service.app import create_app
 from cds_service.commands.conform import CHECKS
 from cds_service.conform.calls import Service, Signer
-from cds_service.conform.checklist import FAIL, Result, results
+from cds_service.conform.checklist import FAIL, Result, checklist, results
 from cds_service.examples.fixture_patients import patients_folder, read_patient
 from cds_service.http.client import Outgoing, Reply, Send
 from cds_service.settings import Settings
@@ -22,6 +22,7 @@ from cds_service.web.health import END
 from tests.hooks.calling import ENVIRON
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+CHECKLIST = checklist()
 ORIGIN = "https://page.example.org"
 Change = Callable[[Outgoing, Reply], Reply]
 
