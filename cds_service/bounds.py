@@ -20,7 +20,12 @@ FACTOR = 18  # what all calls together may hold, in largest bodies: one real rec
 
 def memory_of(text: bytes) -> int:
     """The memory in bytes that decoding a JSON text may take, by what can be counted unread."""
-    return PER_BYTE * len(text) + PER_OBJECT * text.count(b"{") + PER_ENTRY * text.count(b",")
+    return PER_BYTE * len(text) + PER_OBJECT * occurrences(text, b"{") + PER_ENTRY * occurrences(text, b",")
+
+
+def occurrences(text: bytes, byte: bytes) -> int:
+    """How often a byte occurs. Before Python 3.13 `count` looks at one byte at a time, and leaving it out is faster."""
+    return len(text) - len(text.replace(byte, b""))
 
 
 class TooCostly(Exception):

@@ -89,9 +89,10 @@ def matches(row: Row | Choice | FollowUp, found: Collection[str]) -> bool:
     for name in row.when:
         if name not in found:
             return False
-    if row.any and not any(name in found for name in row.any):
-        return False
-    return not any(name in found for name in row.unless) if row.unless else True
+    for name in row.unless:
+        if name in found:
+            return False
+    return not row.any or any(name in found for name in row.any)
 
 
 def holding(row: Row, found: Collection[str]) -> list[str]:
@@ -143,11 +144,12 @@ class Writer:
     def __init__(self, case: Case, pathway: Pathway, found: dict[str, Finding], values: Values):
         self.case, self.pathway, self.found, self.values = case, pathway, found, values
         self.notes = [note for note in pathway.notes if matches(note, found)]
-        self.none_fits = not first_match(pathway.treat, found).regimens
+        self.treatments = first_match(pathway.treat, found).regimens  # empty: none fits this patient
 
     def advice(self, row: Row, indicator: str) -> Advice:
         """The advice of one row."""
-        regimens = self.schedules(row)
+        suitable = self.suitable(row)
+        regimens = listed_regimens(suitable, self.pathway)
         today = self.pathway.messages[f"today.{self.urgency()}"]
         values = self.values.also(regimens=regimens, today=today)
         name = row_name(row)
@@ -159,13 +161,13 @@ class Writer:
         summary = sentence(row.summary.format_map(values))
         tests = self.tests(row)
         needless = [test for test in tests if self.superfluous(self.pathway.orderables[test.id])]
-        drafts = (*(test for test in tests if test not in needless), *self.medicines(row))
+        drafts = (*(test for test in tests if test not in needless), *self.medicines(row, suitable))
         ordered = tuple(test for test in needless if self.is_ordered(test.id))
         return Advice(name, indicator, summary, tuple(paragraphs), row.topic, row.provenance, drafts, ordered)
 
     def urgency(self) -> str:
         """What a critical title asks for, by a key of [today]: B12 is not begun where none is drafted."""
-        if self.none_fits:
+        if not self.treatments:
             return "allergy"
         return "pregnant" if UNSHOWN in self.found else "start"
 
@@ -183,8 +185,7 @@ class Writer:
     def part_of(self, template: str) -> str:
         """Which part of a card a paragraph is, by the words with which it begins."""
         plain = template.removeprefix("**")
-        leads = ((key.removeprefix("part."), text) for key, text in self.pathway.messages.items() if key[:5] == "part.")
-        return next((part for part, text in leads if plain.startswith(tuple(text.split(" | ")))), "next")
+        return next((part for part, leads in self.pathway.leads if plain.startswith(leads)), "next")
 
     def interpretation(self, row: Row, indicator: str) -> list[Advice]:
         """The likelihood card; where the row has none, the card that says what could not be read or judged."""
@@ -270,11 +271,10 @@ class Writer:
         pregnancy, no cyanocobalamin with Leber's."""
         choices = [choice for choice in row.regimens if matches(choice, self.found)]
         if self.from_table(row):
-            table = first_match(self.pathway.treat, self.found).regimens
-            choices += [choice for choice in table if matches(choice, self.found)]
-        regimens = [self.by_route(each) for each in dict.fromkeys(choice.id for choice in choices)]
-        if self.none_fits or UNSHOWN in self.found:
+            choices += [choice for choice in self.treatments if matches(choice, self.found)]
+        if not self.treatments or UNSHOWN in self.found:
             return []
+        regimens = [self.by_route(each) for each in dict.fromkeys(choice.id for choice in choices)]
         cyano = self.pathway.groups.get("cyanocobalamin", frozenset()) if "leber" in self.found else frozenset()
         return [each for each in regimens if each.ingredient not in cyano]
 
@@ -288,15 +288,11 @@ class Writer:
         """Does a row of another table take its regimen from the treatment table?"""
         return row.table in ("course", "safety", "orders") and treats(row, self.found) in TREATING
 
-    def schedules(self, row: Row) -> str:
-        """The suitable regimens in words, one item each: one or another of them, never all."""
-        return listed_regimens(self.suitable(row), self.pathway)
-
-    def medicines(self, row: Row) -> list[Draft]:
+    def medicines(self, row: Row, suitable: Iterable[Regimen]) -> list[Draft]:
         """The regimens to draft."""
         drafts = [
             Draft("medicine", each.id, recommended=each.id in row.recommended)
-            for each in self.suitable(row)
+            for each in suitable
             if self.may_draft(each)
         ]
         later = " ".join(self.follow_ups()) if drafts and row.table in FOLLOWED else ""

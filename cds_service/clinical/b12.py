@@ -46,13 +46,7 @@ def within_age(case: Case, lab: LabResult) -> bool:
     return case.limits.within_days("result-background", lab.date, case.today)
 
 
-def usable_results(case: Case, results: Sequence[LabResult]) -> list[Measured]:
-    """Final, plausible, dated and not too old, newest first."""
-    usable = [lab for lab in results if not lab.preliminary and not doubt(case, lab) and within_age(case, lab)]
-    return newest_first(case, [known for lab in usable if (known := measured(lab))])
-
-
-def judged_results(case: Case, results: list[LabResult]) -> list[Measured]:
+def judged_results(case: Case, results: Sequence[LabResult]) -> list[Measured]:
     """Final, plausible and dated, of whatever age."""
     sound = [known for lab in results if not lab.preliminary and not doubt(case, lab) and (known := measured(lab))]
     return [lab for lab in sound if lab.date <= case.today]
@@ -93,8 +87,8 @@ TREATED = "im-order order-doses order-new oral-dose oral-stopped"
 def choose(case: Case) -> bool:
     """The result that drives: untreated ones, or any while B12 is taken by mouth; then total against active."""
     results = [lab for analyte in B12_ANALYTES for lab in case.labs.get(analyte, ())]
-    case.usable_b12 = usable = usable_results(case, results)
     case.judged_b12 = judged_results(case, results)
+    case.usable_b12 = usable = newest_first(case, [lab for lab in case.judged_b12 if within_age(case, lab)])
     case.b12_other = case.b12_earlier = case.b12_newer = case.doubtful_b12 = case.answered_b12 = None
     if not case.has("on_im", "on_oral"):
         usable = without_answered(case, usable)
@@ -106,7 +100,7 @@ def choose(case: Case) -> bool:
         note_absence(case, results)
     if driver:
         note_newer(case, results, driver)
-    case.old_b12 = background(case, results)
+    case.old_b12 = background(case)
     return bool(results)
 
 
@@ -201,11 +195,9 @@ def note_newer(case: Case, results: Sequence[LabResult], driver: Measured) -> No
             case.b12_newer = lab
 
 
-def background(case: Case, results: Sequence[LabResult]) -> Measured | None:
+def background(case: Case) -> Measured | None:
     """The newest result that is too old to count."""
-    old = [lab for lab in results if lab.date and not lab.preliminary and not doubt(case, lab)]
-    old = [lab for lab in old if lab.date and lab.date <= case.today and not within_age(case, lab)]
-    return next(iter(newest_first(case, [known for lab in old if (known := measured(lab))])), None)
+    return next(iter(newest_first(case, [lab for lab in case.judged_b12 if not within_age(case, lab)])), None)
 
 
 def driver_of(case: Case) -> Measured | None:

@@ -63,7 +63,7 @@ class Case:
         "record", "pathway", "limits", "today", "found", "labs", "problems", "oral", "course", "ended",
         "doses_are_recorded", "loading", "answered_b12", "b12", "b12_other", "b12_earlier", "b12_newer", "b12_state",
         "band", "usable_b12", "judged_b12", "old_b12", "doubtful_b12", "mma", "homocysteine", "unjudged",
-        "folic_orders", "b12_begun", "_newest",
+        "folic_orders", "b12_begun", "lowering", "long_uses", "explaining", "_newest",
     )  # fmt: skip
 
     doses_are_recorded: bool  # False: the site does not record injections, or its record of them could not be read
@@ -87,6 +87,9 @@ class Case:
     unjudged: dict[str, Because]  # analyte -> its newest result, where that could not be judged
     folic_orders: list[Order]  # folic acid at treatment dose that is selected
     b12_begun: list[Because]  # where it is: B12 drafted with it, or begun today or yesterday
+    lowering: list[Medication]  # medicines that lower B12 and count, one entry of each
+    explaining: list[Medication]  # those of them that have been taken long enough to explain a deficiency
+    long_uses: dict[str, tuple[list[Because], bool]]  # by its limit: the evidence of a use, and whether it is longer
 
     def __init__(self, record: PatientRecord, pathway: Pathway, today: date):
         self.record, self.pathway, self.limits, self.today = record, pathway, pathway.limits, today
@@ -123,11 +126,11 @@ class Case:
 
     def has(self, *names: str) -> bool:
         """Was any of these found?"""
-        return any(name in self.found for name in names)
+        return not self.found.keys().isdisjoint(names)
 
     def joined(self, names: Iterable[str]) -> Iterable[Because]:
         """The evidence of those of the findings that hold, each piece once."""
-        return dict.fromkeys(because for each in names for because in self.found.get(each, ()))
+        return dict.fromkeys([because for each in names for because in self.found.get(each, ())])
 
     def in_group(self, group: str) -> list[Problem]:
         """Every problem whose concept belongs to the group, in the record's order."""

@@ -106,16 +106,17 @@ def fitted(advice: list[Advice]) -> list[Advice]:
     # each text is counted once: counting costs more than fitting
     size = {text: words(text) for each in advice for text in (each.summary, *(p.text for p in each.paragraphs))}
     details = [detail_size(each, size) for each in advice]
-    titles = sum(size[each.summary] + CLOSING for each in advice)
+    total = sum(size[each.summary] + CLOSING for each in advice) + sum(details)
     for part, most, kept in (("context", USUAL, 1), ("context", MOST, 0), ("next", MOST, 0)):
         for place in range(len(advice) - 1, -1, -1):
             for paragraph in [p for p in advice[place].paragraphs if p.part == part][kept:][::-1]:
-                too_long = titles + sum(details) > most or details[place] > MOST_ON_A_CARD - CLOSING
+                too_long = total > most or details[place] > MOST_ON_A_CARD - CLOSING
                 rest = tuple(p for p in advice[place].paragraphs if p is not paragraph)
                 if too_long and rest:
                     more = (paragraph, *advice[place].left_out)
                     advice[place] = replace(advice[place], paragraphs=rest, left_out=more)
-                    details[place] = detail_size(advice[place], size)
+                    details[place] -= size[paragraph.text]
+                    total -= size[paragraph.text]
     return advice
 
 
@@ -126,7 +127,7 @@ def detail_size(advice: Advice, size: Mapping[str, int]) -> int:
 
 def words(text: str) -> int:
     """How many words a text has; a dash or a star is none."""
-    return sum(1 for each in text.split() if each[0].isalnum() or any(map(str.isalnum, each)))
+    return len([each for each in text.split() if each[0].isalnum() or any(map(str.isalnum, each))])
 
 
 def table(advice: Advice) -> str:

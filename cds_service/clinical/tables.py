@@ -125,6 +125,7 @@ class Choice:
 
 
 PARTS = ("first", "act", "urgent", "next", "do-not", "caveat", "context")  # of a card, in the order of reading
+Leads = tuple[tuple[str, tuple[str, ...]], ...]  # part of a card, and words with which a paragraph of it begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +300,7 @@ class Pathway:
     limits: Limits = field(init=False, repr=False, compare=False)  # the thresholds as plain numbers
     compared: tuple[Threshold, ...] = field(init=False, repr=False, compare=False)  # limits that the content adds
     dates: DateWords = field(init=False, repr=False, compare=False)
+    leads: Leads = field(init=False, repr=False, compare=False)
     follow_ups: dict[str, FollowUp] = field(default_factory=dict)
     course: tuple[Row, ...] = ()  # a pathway without one tells nothing of a course
     problem_list: bool = False  # a site wants a deficiency that was found offered for its problem list
@@ -309,7 +311,14 @@ class Pathway:
         numbers = {name: threshold.value for name, threshold in self.thresholds.items()}
         object.__setattr__(self, "limits", Limits(numbers))
         object.__setattr__(self, "dates", DateWords.of(self.messages))
+        object.__setattr__(self, "leads", leads_in(self.messages))
         object.__setattr__(self, "compared", tuple(each for each in self.thresholds.values() if each.makes))
+
+
+def leads_in(messages: Mapping[str, str]) -> Leads:
+    """The leads of the parts, as the content says them under "part."."""
+    said = ((key.removeprefix("part."), text) for key, text in messages.items() if key.startswith("part."))
+    return tuple((part, tuple(text.split(" | "))) for part, text in said)
 
 
 def months_before(day: date, months: int) -> date:

@@ -126,11 +126,17 @@ def since(case: Case, entry: Medication) -> str:
     return f"{case.display(entry.ingredient)} ({text})"
 
 
-def lowering(case: Case, *groups: str) -> list[Medication]:
-    """The medicines that lower B12 (NG239 Box 2) and count, one entry of each; of these groups if any is named."""
+@step("lowering", medicines="box2", limits="medicine-stopped")
+def lowering(case: Case) -> bool:
+    """The medicines that lower B12 (NG239 Box 2) and count, one entry of each."""
+    case.lowering = newest_by_ingredient([entry for entry in case.medicines("box2") if exposed(case, entry)])
+    return bool(case.lowering)
+
+
+def lowering_of(case: Case, *groups: str) -> list[Medication]:
+    """Those of them that belong to any of these groups."""
     wanted = [case.pathway.groups[group] for group in groups]
-    counted = newest_by_ingredient([entry for entry in case.medicines("box2") if exposed(case, entry)])
-    return [entry for entry in counted if not groups or any(entry.ingredient in group for group in wanted)]
+    return [entry for entry in case.lowering if any(entry.ingredient in group for group in wanted)]
 
 
 def newest_by_ingredient(entries: list[Medication]) -> list[Medication]:
@@ -156,38 +162,34 @@ def with_durations(case: Case, entries: list[Medication]) -> list[Because]:
 @finding(
     "box2_medicine",
     "a medicine that can lower B12 is in use, or was stopped recently",
-    medicines="box2",
-    limits="medicine-stopped",
+    follows_from="lowering",
 )
 def box2_medicine(case: Case) -> Found:
-    return with_durations(case, lowering(case))
+    return with_durations(case, case.lowering)
 
 
 @finding(
     "durations_unknown",
     "since when a medicine that can lower B12 is taken is not recorded",
-    medicines="box2",
-    limits="medicine-stopped",
+    follows_from="lowering",
 )
 def durations_unknown(case: Case) -> Found:
-    return ingredient_evidence(case, [each for each in lowering(case) if not each.start])
+    return ingredient_evidence(case, [each for each in case.lowering if not each.start])
 
 
-@finding(
-    "metformin", "metformin is in use, or was stopped recently", medicines="box2 metformin", limits="medicine-stopped"
-)
+@finding("metformin", "metformin is in use, or was stopped recently", follows_from="lowering", medicines="metformin")
 def metformin(case: Case) -> Found:
-    return with_durations(case, lowering(case, "metformin"))
+    return with_durations(case, lowering_of(case, "metformin"))
 
 
 @finding(
     "acid_suppressant",
     "a medicine that suppresses gastric acid is in use, or was stopped recently",
-    medicines="box2 ppi h2ra",
-    limits="medicine-stopped",
+    follows_from="lowering",
+    medicines="ppi h2ra",
 )
 def acid_suppressant(case: Case) -> Found:
-    return with_durations(case, lowering(case, "ppi", "h2ra"))
+    return with_durations(case, lowering_of(case, "ppi", "h2ra"))
 
 
 @finding("pill", "a hormonal contraceptive that lowers total B12 is in use", medicines="pill")
@@ -285,16 +287,21 @@ LONG = (("metformin-long", ("metformin",)), ("acid-suppressant-long", ("ppi", "h
 LONG_LIMITS = "metformin-long acid-suppressant-long medicine-stopped"
 
 
+@step("long_uses", medicines="metformin ppi h2ra", limits=LONG_LIMITS)
+def long_uses(case: Case) -> bool:
+    """By its limit each use of a kind of medicine, and whether it is longer than that."""
+    case.long_uses = {limit: long_use(case, limit, groups) for limit, groups in LONG}
+    return any(because for because, _ in case.long_uses.values())
+
+
 def by_length(case: Case, long: bool) -> list[Because]:
-    uses = [long_use(case, limit, groups) for limit, groups in LONG]
-    return [each for because, is_long in uses if is_long == long for each in because]
+    return [each for because, is_long in case.long_uses.values() if is_long == long for each in because]
 
 
 @finding(
     "long_term_medicine",
     "metformin or an acid suppressant is taken for longer than the time that means high risk",
-    medicines="metformin ppi h2ra",
-    limits=LONG_LIMITS,
+    follows_from="long_uses",
 )
 def long_term_medicine(case: Case) -> Found:
     return by_length(case, long=True)
@@ -303,18 +310,17 @@ def long_term_medicine(case: Case) -> Found:
 @finding(
     "metformin_long",
     "metformin is taken for longer than the time that means high risk",
-    medicines="metformin",
-    limits="metformin-long medicine-stopped",
+    follows_from="long_uses",
 )
 def metformin_long(case: Case) -> Found:
-    return long_use(case, *LONG[0])[0] if long_use(case, *LONG[0])[1] else []
+    because, is_long = case.long_uses["metformin-long"]
+    return because if is_long else None
 
 
 @finding(
     "length_unknown",
     "metformin or an acid suppressant is taken, and since when is not recorded",
-    medicines="metformin ppi h2ra",
-    limits=LONG_LIMITS,
+    follows_from="long_uses",
 )
 def length_unknown(case: Case) -> Found:
     return by_length(case, long=False)
@@ -332,28 +338,34 @@ def explains(case: Case, entry: Medication) -> bool:
     return begun is None or case.limits.longer_than_months(limit, begun, case.today)
 
 
-MEDICINE_PARTS = "box2 metformin ppi h2ra"
-MEDICINE_LIMITS = "medicine-stopped metformin-long acid-suppressant-long medicine-long"
+@step(
+    "explaining",
+    follows_from="lowering",
+    medicines="box2 metformin ppi h2ra",
+    limits="medicine-stopped metformin-long acid-suppressant-long medicine-long",
+)
+def explaining(case: Case) -> bool:
+    """Those of the medicines that lower B12 that have been taken long enough to explain a deficiency."""
+    case.explaining = [each for each in case.lowering if explains(case, each)]
+    return bool(case.lowering)
 
 
 @finding(
     "long_enough_medicine",
     "a medicine that can lower B12 has been taken long enough to explain a deficiency",
-    medicines=MEDICINE_PARTS,
-    limits=MEDICINE_LIMITS,
+    follows_from="explaining",
 )
 def long_enough_medicine(case: Case) -> Found:
-    return with_durations(case, [each for each in lowering(case) if explains(case, each)])
+    return with_durations(case, case.explaining)
 
 
 @finding(
     "short_medicine",
     "a medicine that can lower B12 has been taken for too short a time to be the whole cause",
-    medicines=MEDICINE_PARTS,
-    limits=MEDICINE_LIMITS,
+    follows_from="explaining",
 )
 def short_medicine(case: Case) -> Found:
-    return with_durations(case, [each for each in lowering(case) if not explains(case, each)])
+    return with_durations(case, [each for each in case.lowering if each not in case.explaining])
 
 
 any_of(

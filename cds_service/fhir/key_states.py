@@ -52,9 +52,10 @@ def judge(pages: Sequence[Page], template: str, unread: str) -> tuple[str, str]:
 
     `template` is "" for a key that is the client's own.
     """
-    count = sum(len(page.resources) for page in pages)
+    count = sum([len(page.resources) for page in pages])
+    outcomes = pages[0].outcomes if len(pages) == 1 else frozenset().union(*(page.outcomes for page in pages))
     kind = templates.resource_type(template)
-    if failure := _failure(pages, count):
+    if failure := _failure(pages, count, outcomes):
         return FAILED, failure
     if template and count and all(kind not in page.kinds for page in pages):
         return FAILED, f"other resources than {kind}"
@@ -62,16 +63,15 @@ def judge(pages: Sequence[Page], template: str, unread: str) -> tuple[str, str]:
         return FAILED, f"no {kind} came"
     if pages[0].kind == "null":
         return NULL, "nothing was found"
-    if missing := unread or _missing(pages, template, count):
+    if missing := unread or _missing(pages, template, count, outcomes):
         return INCOMPLETE, missing
     return (DATA, "") if count else (EMPTY, "nothing was found")
 
 
-def _failure(pages: Sequence[Page], count: int) -> str:
-    """Why this is no answer at all, or "". `count`: how many resources came."""
+def _failure(pages: Sequence[Page], count: int, outcomes: frozenset[str]) -> str:
+    """Why this is no answer at all, or "". `count`: how many resources came; `outcomes`: what the server said."""
     if pages[0].kind == "other":
         return "not FHIR"
-    outcomes = _outcomes(pages)
     if ERROR in outcomes:
         return "the server reported an error"
     if pages[0].kind == "resource" and not count and not (outcomes and outcomes <= {NOTHING_FOUND, ROUTINE}):
@@ -79,13 +79,8 @@ def _failure(pages: Sequence[Page], count: int) -> str:
     return ""
 
 
-def _outcomes(pages: Sequence[Page]) -> set[str]:
-    return {outcome for page in pages for outcome in page.outcomes}
-
-
-def _missing(pages: Sequence[Page], template: str, count: int) -> str:
+def _missing(pages: Sequence[Page], template: str, count: int, outcomes: frozenset[str]) -> str:
     """Why this may not be all, or ""."""
-    outcomes = _outcomes(pages)
     if PARTIAL in outcomes:
         return "the server reported that a part is missing"
     if UNKNOWN in outcomes and not count:
@@ -156,7 +151,7 @@ class KeyReading:
 
     def medications_missing(self) -> list[str]:
         """References of the Medications without which an entry of this key names no medicine."""
-        if all(page.kinds <= RESULTS for page in self.pages):
+        if not self.own or all(page.kinds <= RESULTS for page in self.pages):
             return []
         entries = [each for each in self.own if (each.medication_reference or each.medication) and not is_void(each)]
         missing = [medication_to_look_up(resource, self._index) for resource in entries]
@@ -164,7 +159,7 @@ class KeyReading:
 
     def medicine_not_understood(self) -> bool:
         """Is there an order or a statement in force of which nobody can say what medicine it is about?"""
-        if all(page.kinds.isdisjoint(TAKEN) for page in self.pages):
+        if not self.own or all(page.kinds.isdisjoint(TAKEN) for page in self.pages):
             return False
         return any(
             each.resource_type in TAKEN and is_in_force(each) and names_no_medicine(each, self._index)

@@ -12,8 +12,8 @@ from . import reasons
 from .dosage import MILLILITRES, PIECES, amount_in, days_of, in_pieces, interval_of, micrograms, positive, units_of
 from .index import is_reported
 from .products import Constituent, described, is_dosed, route_of
-from .reading import CodeKey, Reading, reference_of, remember, status_of
-from .resources import Dosage, Quantity, Resource, listed, medicine_of
+from .reading import Reading, reference_of, status_of
+from .resources import Dosage, Quantity, Resource, listed
 
 CUT = 1000  # no text is searched beyond this length
 
@@ -88,14 +88,9 @@ class Use(NamedTuple):
 
 def read_medicine(resource: Resource, reading: Reading) -> None:
     """One Medication per ingredient of ours, or the reason why the entry is no exposure."""
-    key = name_of(resource)
-    if key is not None and key in reading.recognised.other_medicines:
-        return
     medicine = described(resource, reading)
     found = medicine.constituents
     if not found:
-        if key is not None:
-            remember(reading.recognised.other_medicines, key, True)
         return
     reference = reference_of(resource)
     use = USES[resource.resource_type](resource, reading)
@@ -133,17 +128,6 @@ def read_medicine(resource: Resource, reading: Reading) -> None:
                 use.supply,
             )
         )
-
-
-def name_of(resource: Resource) -> CodeKey | None:
-    """All that an entry says of its medicine, where that is one code and its words; None where it is said otherwise."""
-    concept, reference = medicine_of(resource)
-    if concept is None or reference is not None or listed(resource.ingredient) or not isinstance(concept.coding, list):
-        return None
-    if len(concept.coding) != 1:
-        return None
-    (coding,) = concept.coding
-    return coding.system, coding.code, coding.display, concept.text
 
 
 def ordered(resource: Resource, reading: Reading) -> Use:

@@ -15,7 +15,7 @@ from ..content.codes import ATC, NDC, canonical_system
 from .concepts import CUT, concepts, find_bare_ndc, find_codes, texts
 from .dosage import micrograms, strength_in
 from .index import WORD
-from .reading import Reading
+from .reading import CodeKey, Reading, remember
 from .resources import CodeableConcept, Dosage, Ingredient, Resource, listed, medicine_of
 
 LEVELS = {ATC: "atc", NDC: "ndc"}  # every other code system: "code"
@@ -59,7 +59,11 @@ class Described(NamedTuple):
 
 
 def described(resource: Resource, reading: Reading) -> Described:
-    """The medicine of an entry. A Medication is read once in a call, however many entries refer to it."""
+    """The medicine of an entry. One that is a code and its words is remembered over calls; a Medication is read once in
+    a call, however many entries refer to it."""
+    if (name := name_of(resource)) is not None:
+        known = reading.recognised.medicines
+        return cast(Described, known.get(name) or remember(known, name, describe(resource, reading)))
     concept, reference = medicine_of(resource)
     if concept is not None or reference is None:
         return describe(resource, reading)
@@ -67,6 +71,17 @@ def described(resource: Resource, reading: Reading) -> Described:
     if key not in reading.described:
         reading.described[key] = describe(resource, reading)
     return cast(Described, reading.described[key])  # the record's reader stands below this module, and only keeps it
+
+
+def name_of(resource: Resource) -> CodeKey | None:
+    """All that an entry says of its medicine, where that is one code and its words; None where it is said otherwise."""
+    concept, reference = medicine_of(resource)
+    if concept is None or reference is not None or not isinstance(concept.coding, list):
+        return None
+    if len(concept.coding) != 1 or resource.form is not None or listed(resource.ingredient):
+        return None
+    (coding,) = concept.coding
+    return coding.system, coding.code, coding.display, concept.text
 
 
 def describe(resource: Resource, reading: Reading) -> Described:

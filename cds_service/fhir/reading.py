@@ -68,12 +68,12 @@ class Recognised:
     What is remembered follows from the content alone, and is nothing that is about a patient.
     """
 
-    __slots__ = ("tests", "units", "other_medicines")
+    __slots__ = ("tests", "units", "medicines")
 
     def __init__(self) -> None:
         self.tests: dict[CodeKey, Recognition] = {}  # by system, code, display and text
         self.units: dict[CodeKey, tuple[Unit | None, str]] = {}  # by analyte, unit, code and system
-        self.other_medicines: dict[CodeKey, bool] = {}  # by system, code, display and text: those that are none of ours
+        self.medicines: dict[CodeKey, object] = {}  # of `products.described`, by system, code, display and text
 
 
 def remember(known: dict[CodeKey, Found], key: CodeKey, found: Found) -> Found:

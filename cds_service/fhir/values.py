@@ -219,7 +219,7 @@ def range_of(
     else:
         low = None if chosen.low is None else bound(chosen.low, own, unit, analyte, reading)
         high = None if chosen.high is None else bound(chosen.high, own, unit, analyte, reading)
-        if contradicts(written, (low, high)):
+        if written is not NO_RANGE and contradicts(written, (low, high)):
             return NO_RANGE
     if (not low and not high) or (low is not None and high is not None and low >= high):
         return NO_RANGE  # 0 to 0 is how some systems write "no range"; one point is none either

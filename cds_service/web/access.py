@@ -11,6 +11,7 @@ import ipaddress
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -108,6 +109,7 @@ def allowed_origin(origin: str, origins: Collection[str], demo: bool) -> bool:
     return demo and scheme in ("http", "https") and is_loopback(host_name(authority))
 
 
+@lru_cache(maxsize=64)  # a caller has few names for us; bounded, because the caller is not trusted
 def host_name(authority: str) -> str:
     """The host of "host:port", an IPv6 address without its brackets; "" for anything that is more or less than that."""
     try:
@@ -118,6 +120,7 @@ def host_name(authority: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=64)
 def is_loopback(name: str) -> bool:
     """Is it localhost, or literally a loopback address? No name is looked up."""
     if name == "localhost":
