@@ -310,10 +310,11 @@ def long_term_medicine(case: Case) -> Found:
 @finding(
     "metformin_long",
     "metformin is taken for longer than the time that means high risk",
-    follows_from="long_uses",
+    medicines="metformin",
+    limits="metformin-long medicine-stopped",
 )
 def metformin_long(case: Case) -> Found:
-    because, is_long = case.long_uses["metformin-long"]
+    because, is_long = long_use(case, *LONG[0])
     return because if is_long else None
 
 

@@ -76,6 +76,7 @@ def conform(url: str, as_json: bool, fhir_listen: str | None, **options: Any) ->
 def service_under_trial(
     url: str,
     today: date,
+    *,
     key_file: Path | None,
     iss: str | None,
     origin: str | None,

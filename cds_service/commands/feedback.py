@@ -132,6 +132,24 @@ def show(document: Json, form: str) -> None:
 
 def show_feedback(out: Console, document: Json) -> None:
     """The feedback report for a reader's eye."""
+    show_cards(out, document)
+    unknown = document["unknown_cards"]
+    if unknown["cards"]:
+        out.print(
+            f"Not counted, because the client was not sent the card: answers {unknown['answers']}, cards "
+            f"{unknown['cards']}"
+        )
+        show_table(
+            out,
+            ("Client", "Card", "Why", "Answers"),
+            [(e["client"], e["card"], e["why"], e["answers"]) for e in unknown["named"]],
+        )
+        if more := unknown["cards"] - len(unknown["named"]):
+            out.print(f"… and {more} more.")
+
+
+def show_cards(out: Console, document: Json) -> None:
+    """What became of the cards that were sent, row by row."""
     from ..store.report import reasons_text
 
     cards = document["cards"]
@@ -163,19 +181,6 @@ def show_feedback(out: Console, document: Json) -> None:
         weeks = ["Week"] if document["by"] else []
         heads = ["Row", "Content", "Shown", "Accepted", "Then closed", "Overridden", "No answer", "Why overridden"]
         show_table(out, [*weeks, *heads], lines)
-    unknown = document["unknown_cards"]
-    if unknown["cards"]:
-        out.print(
-            f"Not counted, because the client was not sent the card: answers {unknown['answers']}, cards "
-            f"{unknown['cards']}"
-        )
-        show_table(
-            out,
-            ("Client", "Card", "Why", "Answers"),
-            [(e["client"], e["card"], e["why"], e["answers"]) for e in unknown["named"]],
-        )
-        if more := unknown["cards"] - len(unknown["named"]):
-            out.print(f"… and {more} more.")
 
 
 def share(counts: Json, name: str) -> str:

@@ -61,6 +61,7 @@ def build_server(config: ClientConfig, day: Callable[[], date]) -> "MCPServer[An
 
     def assess_b12(
         record: Annotated[dict[str, Any], Field(description=RECORD.format(types=types))],
+        *,
         complete: Annotated[bool, Field(description=COMPLETE)] = False,
         as_of: Annotated[date | None, Field(description=AS_OF)] = None,
         pathway: Annotated[str, Field(description=pathways)] = "",

@@ -59,7 +59,9 @@ def population() -> None:
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes (default: one for each core).")
 @click.option("--memory", type=Size(), default="1G", show_default=True, help="For all processes together.")
 @click.option("--format", "form", type=click.Choice(["parquet", "csv", "ndjson"]), default="parquet", show_default=True)
-def run(extract: Path, out: Path, as_of: datetime, workers: int | None, memory: int, form: str, **asked: Any) -> None:
+def run(
+    extract: Path, out: Path, *, as_of: datetime, workers: int | None, memory: int, form: str, **asked: Any
+) -> None:
     """Decide on every patient of an extract: NDJSON files as FHIR Bulk Data writes them.
 
     Writes decisions.FORMAT, one row a patient. A run that was interrupted goes on by the same call. What was begun by
@@ -93,7 +95,9 @@ def run(extract: Path, out: Path, as_of: datetime, workers: int | None, memory: 
 @click.option("--whole-types", is_flag=True, help="Ask for all results, and not only for those that are read.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="A file with the token (else CDS_FHIR_TOKEN).")
 @click.option("--site", type=Folder, help="Another CDS_SITE_DIR, whose codes are asked for.")
-def export(base: str, out: Path, group: str, files: str, whole_types: bool, token_file: Path | None, **of: Any) -> None:
+def export(
+    base: str, out: Path, *, group: str, files: str, whole_types: bool, token_file: Path | None, **of: Any
+) -> None:
     """Fetch an extract from a FHIR server by Bulk Data ($export), only what is read, and delete the job there.
 
     An export that was interrupted goes on by the same call. The token needs system/*.rs for the types that are read.

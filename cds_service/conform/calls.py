@@ -141,6 +141,7 @@ class Service:
         path: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
         token: str | None = None,
         again: int = 0,
     ) -> Answer:

@@ -103,16 +103,17 @@ def load_content(
     check_measures(elements, pathways.values(), words_known, faults)
     faults.inherit(files.inherited)
     faults.raise_any()
+    return checked_content(folder, shared, pathways)
+
+
+def checked_content(folder: Path, shared: Shared, pathways: dict[str, Pathway]) -> Content:
+    """The content of files in which no fault was found."""
+    files, elements = shared.files, shared.elements
     about: ContentFile = elements["content.toml"][0].shape
     spoken = files.language.id
     covered = {name: coverage(name, files.english, files.language) for name in files.pathways} if spoken else {}
-    templates = Templates(
-        shared.rows,
-        shared.groups,
-        every_orderable(pathways.values()),
-        shared.analytes.values(),
-        shared.site.bookings,
-    )
+    orderables = every_orderable(pathways.values())
+    templates = Templates(shared.rows, shared.groups, orderables, shared.analytes.values(), shared.site.bookings)
     return Content(
         folder=folder,
         version=about.version,
@@ -232,13 +233,9 @@ def build_pathway(name: str, shared: Shared, faults: Faults) -> Pathway | None:
         doses_recorded=shared.site.doses_recorded,
         site_limits=shared.site.limits_for(name),
     )
-    known = {
-        "orderables": [each.id for each in parts["orderables"]],
-        "regimens": [each.id for each in parts["regimens"]],
-        "thresholds": [each.id for each in parts["thresholds"]],
-        "sources": [each.id for each in shared.elements["sources.toml"]],
-        "rows": [f"{table}/{each.id}" for table in TABLES for each in parts[table]],
-    }
+    known = {kind: [each.id for each in parts[kind]] for kind in ("orderables", "regimens", "thresholds")}
+    known["sources"] = [each.id for each in shared.elements["sources.toml"]]
+    known["rows"] = [f"{table}/{each.id}" for table in TABLES for each in parts[table]]
     vocabulary = with_own(shared.vocabulary, pathway, faults)
     check_pathway(pathway, known, vocabulary, faults)
     check_wording(pathway, vocabulary, faults)
@@ -272,7 +269,7 @@ class Shared:
     def __init__(
         self, files: Files, elements: Elements, vocabulary: Vocabulary, faults: Faults, site: Path | None = None
     ):
-        self.elements, self.vocabulary, self.faults = elements, vocabulary, faults
+        self.files, self.elements, self.vocabulary, self.faults = files, elements, vocabulary, faults
         self.sources: dict[str, Source] = {
             each.id: Source(each.id, each.shape.title, each.shape.url, each.shape.published)
             for each in sound(elements["sources.toml"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -98,11 +98,7 @@ def read_medicine(resource: Resource, reading: Reading) -> None:
     if reason:
         reading.ignore(reference, reason)
         return
-    if use.source in ("order", "statement") and status_of(resource) not in STATUSES:
-        reading.ignore(reference, reasons.NO_STATUS)  # it counts as used on its day: whether it is used now, who knows
-    cobalamins = reading.groups.get("cobalamin", frozenset())
-    if use.last is None and any(each.ingredient in cobalamins for each in found):  # of its dates a course is made
-        reading.ignore(reference, reasons.UNDATED)
+    report_gaps(resource, use, found, reading)
     route = route_of(use.dosages, medicine, reading)
     for content in found:
         amount = amounts(use.dosages, content, use.source, reading)
@@ -128,6 +124,15 @@ def read_medicine(resource: Resource, reading: Reading) -> None:
                 use.supply,
             )
         )
+
+
+def report_gaps(resource: Resource, use: Use, found: Iterable[Constituent], reading: Reading) -> None:
+    """Report what an entry that counts does not say."""
+    if use.source in ("order", "statement") and status_of(resource) not in STATUSES:
+        reading.ignore(reference_of(resource), reasons.NO_STATUS)  # it counts as used on its day, and perhaps not now
+    cobalamins = reading.groups.get("cobalamin", frozenset())
+    if use.last is None and any(each.ingredient in cobalamins for each in found):  # of its dates a course is made
+        reading.ignore(reference_of(resource), reasons.UNDATED)
 
 
 def ordered(resource: Resource, reading: Reading) -> Use:

@@ -193,23 +193,12 @@ class Calls:
         bind_contextvars(client=client.name)
         body = read_body(held)
         clock = CallTime(self.site.clock(), arrived)
-        try:
+        with self.refusing(body, service_id):
             hook_request = read_request(body, hook.id)
             read = time.monotonic()
             bind_contextvars(hookInstance=log_name(hook_request.hook_instance))
             fetch, access = fetch_for(hook_request, client)
             found = self.site.evaluate(hook_request, client, clock, holding(fetch, held), self.site.store)
-        except BadRequest as error:
-            bind_contextvars(**instance_in(body))
-            if error.lacks_draft_orders:
-                self.site.log.warning("no-draft-orders", service=service_id)  # to be counted: a scope is not granted
-            raise Refused(400, faults=error.faults) from None
-        except OutOfTime:
-            raise Refused(503, OUT_OF_TIME, headers={"Retry-After": COME_AGAIN}) from None
-        except RecursionError:
-            if not surely_too_deep(body):
-                raise
-            raise Refused(400, faults=(TOO_DEEP,)) from None
         silent = client.is_silent(clock.now)
         why = "" if access in AS_IT_SHOULD_BE else access
         response = silence() if silent else response_to(found, client.templates, why)
@@ -229,6 +218,23 @@ class Calls:
         if of_others := found.gathered.of_others_only:  # a query not used, or a broken record
             self.site.log.warning("only other patients' resources", client=client.name, keys=sorted(of_others))
         return response
+
+    @contextmanager
+    def refusing(self, body: bytes, service_id: str) -> Iterator[None]:
+        """Refuse a body that is no call, is nested too deep, or holds more than can be read in the time of a call."""
+        try:
+            yield
+        except BadRequest as error:
+            bind_contextvars(**instance_in(body))
+            if error.lacks_draft_orders:
+                self.site.log.warning("no-draft-orders", service=service_id)  # to be counted: a scope is not granted
+            raise Refused(400, faults=error.faults) from None
+        except OutOfTime:
+            raise Refused(503, OUT_OF_TIME, headers={"Retry-After": COME_AGAIN}) from None
+        except RecursionError:
+            if not surely_too_deep(body):
+                raise
+            raise Refused(400, faults=(TOO_DEEP,)) from None
 
     def feedback(self, service_id: str) -> Response:
         """POST /cds-services/{id}/feedback"""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import tracemalloc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from itertools import combinations
 from random import Random
@@ -39,13 +39,29 @@ ELEMENTS = (
 )  # fmt: skip
 
 
+Some = Callable[[str, Callable[[int], Any]], list[Any]]  # the name of an element, and what makes one by its place
+
+
 def call(counts: Mapping[str, int]) -> bytes:
     """A call about one patient, with so many of each element."""
 
-    def some(name: str, make: Any) -> list[Any]:
+    def some(name: str, make: Callable[[int], Any]) -> list[Any]:
         return [make(place) for place in range(counts.get(name, 1))]
 
-    result = observation("2132-9", 120, "ng/L") | {
+    links = some("links", lambda n: {"relation": f"x{n}", "url": f"urn:{n}"})
+    prefetch = {
+        "patient": PATIENT, "b12": bundle(*results(some), link=links), "conditions": bundle(*problems(some)),
+        "medicationRequests": bundle(*requests(some)), "orders": bundle(*ordered_tests(some)),
+    }  # fmt: skip
+    selections = ["MedicationRequest/ours", *some("selections", lambda n: f"MedicationRequest/d{n % 7}")]
+    selections += some("unknown selections", lambda n: f"MedicationRequest/gone-{n}")
+    context = {**CONTEXT, "draftOrders": bundle(*drafts(some)), "selections": selections}
+    sent = {"hook": "order-select", "hookInstance": HOOK_INSTANCE, "context": context, "prefetch": prefetch}
+    return json.dumps(sent).encode()
+
+
+def results(some: Some) -> list[Json]:
+    one = observation("2132-9", 120, "ng/L") | {
         "code": {"coding": [{"system": "http://loinc.org", "code": "2132-9"},
                             *some("codings", lambda n: {"system": "urn:x", "code": f"c{n}"})]},
         "component": some("components", lambda n: {"code": {"coding": [{"system": "urn:x", "code": f"p{n}"}]},
@@ -55,8 +71,23 @@ def call(counts: Mapping[str, int]) -> bytes:
         "category": some("categories", lambda n: {"coding": [{"code": f"k{n}"}]}),
         "referenceRange": some("ranges", lambda n: {"low": {"value": 180 + n, "unit": "ng/L"}}),
     }  # fmt: skip
-    results = [result, *some("results", lambda n: observation("2132-9", 300 + n, "ng/L", id=f"r{n}"))]
-    results += some("versions", lambda n: observation("2132-9", 400 + n, "ng/L", id="same", status="amended"))
+    others = some("results", lambda n: observation("2132-9", 300 + n, "ng/L", id=f"r{n}"))
+    return [
+        one,
+        *others,
+        *some("versions", lambda n: observation("2132-9", 400 + n, "ng/L", id="same", status="amended")),
+    ]
+
+
+def problems(some: Some) -> list[Json]:
+    return some("problems", lambda n: {
+        "resourceType": "Condition", "id": f"p{n}", "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"text": f"problem {n}"}, "subject": {"reference": "Patient/pt-1"},
+    })  # fmt: skip
+
+
+def requests(some: Some) -> list[Json]:
+    """Orders of medicines, the first with all the dosages, and the Medication that they name."""
     medication = {
         "resourceType": "Medication", "id": "m",
         "code": {"coding": some("medication codings", lambda n: {"system": "urn:m", "code": f"m{n}"})},
@@ -65,41 +96,33 @@ def call(counts: Mapping[str, int]) -> bytes:
     }  # fmt: skip
     doses = some("doses", lambda n: {"doseQuantity": {"value": n + 1, "unit": "mg"}})
     dosage = some("dosages", lambda n: {"sequence": n, "text": "once daily", "doseAndRate": doses if n == 0 else []})
-    requests = some("requests", lambda n: {
+    return [*some("requests", lambda n: {
         "resourceType": "MedicationRequest", "id": f"q{n}", "status": "active", "intent": "order",
         "subject": {"reference": "Patient/pt-1"}, "authoredOn": "2025-12-01",
         "medicationReference": {"reference": "Medication/m"},
         **({"dosageInstruction": dosage} if n == 0 else {}),
-    })  # fmt: skip
-    problems = some("problems", lambda n: {
-        "resourceType": "Condition", "id": f"p{n}", "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"text": f"problem {n}"}, "subject": {"reference": "Patient/pt-1"},
-    })  # fmt: skip
-    orders = some("test orders", lambda n: {
+    }), medication]  # fmt: skip
+
+
+def ordered_tests(some: Some) -> list[Json]:
+    return some("test orders", lambda n: {
         "resourceType": "ServiceRequest", "id": f"o{n}", "status": "active", "intent": "order",
         "code": {"coding": [{"system": "http://loinc.org", "code": "58410-2"}]},
         "subject": {"reference": "Patient/pt-1"},
     })  # fmt: skip
-    links = some("links", lambda n: {"relation": f"x{n}", "url": f"urn:{n}"})
-    prefetch = {
-        "patient": PATIENT, "b12": bundle(*results, link=links), "conditions": bundle(*problems),
-        "medicationRequests": bundle(*requests, medication), "orders": bundle(*orders),
-    }  # fmt: skip
-    drafts = some("drafts", lambda n: {
+
+
+def drafts(some: Some) -> list[Json]:
+    found = some("drafts", lambda n: {
         "resourceType": "MedicationRequest", "id": f"d{n}", "status": "draft", "intent": "order",
         "subject": {"reference": "Patient/pt-1"}, "medicationCodeableConcept": {"text": "Amoxicillin 500 mg"},
     })  # fmt: skip
-    drafts.append({
+    return [*found, {
         "resourceType": "MedicationRequest", "id": "ours", "status": "draft", "intent": "order",
         "subject": {"reference": "Patient/pt-1"},
         "medicationCodeableConcept": {"text": "Cyanocobalamin 50 microgram tablets"},
         "extension": some("draft extensions", lambda n: {"url": f"urn:{n}", "valueString": "x"}),
-    })  # fmt: skip
-    selections = ["MedicationRequest/ours", *some("selections", lambda n: f"MedicationRequest/d{n % 7}")]
-    selections += some("unknown selections", lambda n: f"MedicationRequest/gone-{n}")
-    context = {**CONTEXT, "draftOrders": bundle(*drafts), "selections": selections}
-    sent = {"hook": "order-select", "hookInstance": HOOK_INSTANCE, "context": context, "prefetch": prefetch}
-    return json.dumps(sent).encode()
+    }]  # fmt: skip
 
 
 def answered(sent: bytes) -> None:
