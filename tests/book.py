@@ -48,9 +48,10 @@ def content() -> Content:
     return load_content(cards_folder())
 
 
-def book(pathway: str) -> list[Vignette]:
-    """Every vignette of a pathway, by name."""
-    return [read_vignette(path) for path in sorted((FIXTURES / "vignettes" / pathway).glob("*.toml"))]
+@cache
+def book(pathway: str) -> tuple[Vignette, ...]:
+    """Every vignette of a pathway, by name. Nobody changes one: each process reads them once."""
+    return tuple(read_vignette(path) for path in sorted((FIXTURES / "vignettes" / pathway).glob("*.toml")))
 
 
 @cache

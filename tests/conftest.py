@@ -7,6 +7,7 @@ way to skip: a test that skips by itself fails.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -121,6 +122,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     from tests.sharing import in_order
 
     in_order(items)
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays for the whole run: Python need not look through it again and again for what can go."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> list[str]:

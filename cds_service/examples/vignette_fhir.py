@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -393,6 +394,13 @@ def value_set(content: Content, name: str) -> list[dict[str, str]]:
     return [row for path in paths for row in rows_of(path)]
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
+def rows_of(path: Path) -> tuple[dict[str, str], ...]:
+    """The rows of a value set's file. It is read again only when it has changed: each vignette asks for several."""
+    state = path.stat()
+    return read_rows(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def read_rows(path: Path, _size: int, _changed: int) -> tuple[dict[str, str], ...]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
+        return tuple(csv.DictReader(file))

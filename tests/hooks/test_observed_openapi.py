@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
-from schemathesis.specs.openapi.definitions import OPENAPI_31
 from werkzeug.test import Client
 
 from cds_service.app import create_app
@@ -47,6 +46,8 @@ def document() -> dict[str, Any]:
 
 
 def test_it_is_openapi_3_1():
+    from schemathesis.specs.openapi.definitions import OPENAPI_31  # here: it takes two seconds to import
+
     validator = validator_for(OPENAPI_31)(OPENAPI_31)
     assert not [error.message for error in validator.iter_errors(document())]
     assert [*validator.iter_errors({**document(), "paths": {"/": {"get": {"responses": 1}}}})]

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
+from functools import cache, partial
 from typing import Any
 
 from cds_service.cdshooks.client_config import ClientConfig
 from cds_service.cdshooks.requests import BadRequest, read_request
 from cds_service.evaluate import CallTime, Evaluation, evaluate
 from cds_service.examples.vignette_fhir import ENCODER, hook_request
-from cds_service.examples.vignettes import overlay_folder
+from cds_service.examples.vignettes import Vignette, overlay_folder
 from tests import golden
 from tests.book import NEVER, PATHWAYS, book, service
 
@@ -61,17 +62,30 @@ def kept(before: Evaluation, after: Evaluation | None) -> bool:
     return any(NAMED.search(f"{card['summary']} {card.get('detail', '')}") for card in after.cards)
 
 
-def cases() -> Iterator[Case]:
-    """Every golden request and vignette whose answer holds a serious card."""
-    for name in golden.names():
-        pair = golden.Pair(name)
-        if pair.request.exists():
-            call = json.loads(pair.request.read_bytes())
-            yield Case(f"golden {name}", call, service(PATHWAYS[0]), pair.now)
-    for pathway in PATHWAYS:
-        for vignette in book(pathway):
-            if vignette.name.startswith("r-"):  # what it remembers would be forgotten
-                continue
-            client = service(pathway, overlay_folder(vignette))
-            call = json.loads(ENCODER.encode(hook_request(vignette, client.content)))
-            yield Case(f"{pathway} {vignette.name}", call, client, datetime.combine(vignette.as_of, time(12), UTC))
+Making = Callable[[], Case]
+
+
+@cache
+def cases() -> dict[str, Making]:
+    """By its name every golden request, and every vignette that remembers nothing: what makes it, when it is tried."""
+    of_golden = {
+        f"golden {name}": partial(from_golden, name) for name in golden.names() if golden.Pair(name).request.exists()
+    }
+    vignettes = [
+        each
+        for pathway in PATHWAYS
+        for each in book(pathway)
+        if not each.name.startswith("r-")  # what it remembers would be forgotten
+    ]
+    return of_golden | {f"{each.pathway} {each.name}": partial(from_vignette, each) for each in vignettes}
+
+
+def from_golden(name: str) -> Case:
+    pair = golden.Pair(name)
+    return Case(f"golden {name}", json.loads(pair.request.read_bytes()), service(PATHWAYS[0]), pair.now)
+
+
+def from_vignette(vignette: Vignette) -> Case:
+    client = service(vignette.pathway, overlay_folder(vignette))
+    call = json.loads(ENCODER.encode(hook_request(vignette, client.content)))
+    return Case(f"{vignette.pathway} {vignette.name}", call, client, datetime.combine(vignette.as_of, time(12), UTC))

@@ -22,7 +22,7 @@ from tests.law.damages import CALLS, DAMAGES, SEARCHES, damages
 from tests.law.law import NAMED, SERIOUS, Case, cases, kept, serious
 
 EACH, OVER_HTTP = depth.chosen((2, 3), (None, None))  # damages of each call; None: all of them
-CASES = {case.name: case for case in cases()}
+CASES = cases()
 
 
 def some(case: Case, count: int | None) -> list[tuple[str, dict]]:
@@ -39,7 +39,7 @@ def test_the_catalogue_is_large_enough():
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_a_damage_takes_from_an_answer_is_named(name):
-    case = CASES[name]
+    case = CASES[name]()
     before = case.answered(case.call)
     if before is None or not serious(before):
         return
@@ -54,7 +54,7 @@ def app(now: datetime) -> Flask:
 
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("golden ")])
 def test_the_same_over_http(name):
-    case = CASES[name]
+    case = CASES[name]()
     client, address = Client(app(case.now)), f"/cds-services/{HOOKS[case.call['hook']].service_id}"
 
     def cards(call: dict) -> list[dict] | None:
@@ -72,7 +72,7 @@ def test_the_same_over_http(name):
 
 
 def test_silence_would_be_found():
-    for case in CASES.values():
+    for case in (made() for made in CASES.values()):
         before = case.answered(case.call)
         if before is not None and serious(before):
             assert kept(before, before)
