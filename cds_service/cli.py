@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PORT = 8000
 # commands that have a module of their own
-LAZY = ("conform", "examples", "export", "feedback", "population", "replay", "sandbox", "store", "watch")
+LAZY = ("conform", "examples", "export", "feedback", "population", "replay", "sandbox", "smart", "store", "watch")
 Parameters = ParamSpec("Parameters")
 Made = TypeVar("Made")
 UNUSABLE, WOULD_BE_412 = 2, 3  # exit codes

@@ -30,6 +30,8 @@ ALARMING = ("401", "500", "503")
 INDICATORS = frozenset(["info", "warning", "critical"])
 KEY_STATES = frozenset([ABSENT, NULL, EMPTY, INCOMPLETE, FAILED, DATA])
 OUTCOMES = frozenset(["accepted", "overridden"])
+BEGUN, SHOWN, DENIED, TURNED_AWAY, LAUNCH_FAILED = "begun", "shown", "denied", "turned-away", "failed"
+LAUNCHES = (BEGUN, SHOWN, DENIED, TURNED_AWAY, LAUNCH_FAILED)
 WARNINGS = ("time-zone-not-stated", "selection-not-among-the-drafts", "only-other-patients-resources")
 ACCESS = {"ready": "ready", "none passed": "none passed"}  # any other text says why the server may not be called
 IGNORED = reasons.REASONS | bundles.REASONS | index.REASONS | {MORE_NAMES, "another patient", "specimen"}
@@ -77,6 +79,9 @@ class Measures(Protocol):
     def feedback_not_kept(self, items: int) -> None:
         """Feedback that could not be stored; the client has heard 503 and may send it again."""
 
+    def launch(self, outcome: str) -> None:
+        """How a SMART launch stands: one of LAUNCHES. A launch that ends well counts twice, as begun and as shown."""
+
     def begin(self, store: Callable[[], StoreState] | None) -> None:
         """This process starts to answer; from now on the store is looked at now and then."""
 
@@ -96,6 +101,8 @@ class NotMeasured:
     def feedback(self, client: str, outcomes: Iterable[str]) -> None: ...
 
     def feedback_not_kept(self, items: int) -> None: ...
+
+    def launch(self, outcome: str) -> None: ...
 
     def begin(self, store: Callable[[], StoreState] | None) -> None: ...
 
@@ -154,6 +161,7 @@ class Metrics:
         )
         self._forgotten = counter("recall_gave_up", "Calls for which the store could not say what was overridden")
         self._odd = counter("warnings", "Calls in which something was odd and put right", warning=WARNINGS)
+        self._launches = counter("smart_launches", "SMART launches, by how they stand", outcome=LAUNCHES)
         self._lost = counter("store_lost", "Decisions that could not be kept")
         self._begin_with_nothing(names)
 
@@ -163,6 +171,8 @@ class Metrics:
             self._refused.of(status)
         for key in names.keys:
             self._missing.of(key)
+        for outcome in LAUNCHES:
+            self._launches.of(outcome)
 
     def call(self, client: str, hook: str, silent: bool, found: Evaluation, *, fhir: str, seconds: float) -> None:
         self._calls.of(client, hook, str(found.status), "yes" if silent else "no").inc()
@@ -198,6 +208,9 @@ class Metrics:
     def feedback(self, client: str, outcomes: Iterable[str]) -> None:
         for outcome in outcomes:
             self._feedback.of(client, outcome).inc()
+
+    def launch(self, outcome: str) -> None:
+        self._launches.of(outcome).inc()
 
     def begin(self, store: Callable[[], StoreState] | None) -> None:
         looks = Looks(self.registry, self._about, self._lost, store)

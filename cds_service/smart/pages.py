@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from cds_service.bounds import HeldMemory
 from cds_service.http.oauth import CODES
+from cds_service.metrics import BEGUN, SHOWN
 from cds_service.settings import SettingsError
 from cds_service.store.pseudonyms import Keys, KeysUnusable, read_keys
 from cds_service.ui.answer_view import AnswerView, add_evidence
@@ -75,6 +76,7 @@ class SmartPages:
         address, pending = begin(system, launch, self.now())
         sent = redirect(address, 303)
         keep(sent, COOKIE + pending.state[:OF_STATE], self.sealer.sealed(pending), LIFETIME)
+        self.site.metrics.launch(BEGUN)
         self.site.log.info("smart launch", client=system.client.name, standalone=pending.standalone)
         return sent
 
@@ -109,6 +111,7 @@ class SmartPages:
         with self.site.memory.call() as held:
             launched = self.launched(system, pending, code, held)
         found = launched.answered.found
+        self.site.metrics.launch(SHOWN)
         self.site.log.info("smart view", client=system.client.name, status=found.status, cards=len(found.cards),
                            withheld=len(launched.access.withheld), fhirAccess=launched.answered.fetched)  # fmt: skip
         return render_template("smart.html", launched=launched, view=launched.view, answered=launched.answered,
@@ -175,6 +178,7 @@ class SmartPages:
         """A fault, for the person whom it meets; in the log without anything that the browser sent."""
         link = error.detail if error.why == "cookies" else ""
         detail = "" if link else error.detail
+        self.site.metrics.launch(error.fault.outcome)
         self.site.log.warning("smart launch failed", why=error.why, detail=detail)
         page = render_template("smart_fault.html", fault=error.fault, why=error.why, detail=detail, link=link)
         return make_response(page, error.fault.status)

@@ -84,6 +84,20 @@ def test_helm_finds_no_fault_in_it():
         (("--values", PILOT, "--set-string", "settings.CDS_DEMO=1"), "CDS_DEMO"),
         (("--values", PILOT, "--set", "image.digest=latest"), "image.digest"),
         (("--values", PILOT, "--set", "secret="), "secret: without one there is no store"),
+        (
+            (
+                "--values",
+                PILOT,
+                "--set",
+                "smart.enabled=true",
+                "--set",
+                "secret=",
+                "--set",
+                "settings.CDS_STORE_URL=none",
+            ),
+            "smart.enabled: its cookie needs a key",
+        ),
+        (("--values", PILOT, "--set", "settings.CDS_SMART_KEYS=/x"), "settings"),
         (("--values", PILOT, "--set", "ingress.host="), "ingress.host: under which name clients call"),
     ],
 )
@@ -164,7 +178,7 @@ def test_services_lead_to_the_pods_and_only_the_calls_come_in_from_outside(objec
 
 
 def test_the_evidence_view_is_let_in_where_a_site_wants_it_and_its_addresses_are_not_logged():
-    done = template("--values", PILOT, "--set", "ingress.smart=true")
+    done = template("--values", PILOT, "--set", "smart.enabled=true")
     assert done.returncode == 0, done.stderr
     objects = tuple(each for each in yaml.load_all(done.stdout, yaml.CSafeLoader) if each)
     _, smart = of_kind(objects, "Ingress")
@@ -172,6 +186,12 @@ def test_the_evidence_view_is_let_in_where_a_site_wants_it_and_its_addresses_are
     paths = [path["path"] for rule in smart["spec"]["rules"] for path in rule["http"]["paths"]]
     assert paths == ["/smart", "/static"]
     assert smart["metadata"]["annotations"]["nginx.ingress.kubernetes.io/enable-access-log"] == "false"
+    said = {name: value for each in of_kind(objects, "ConfigMap") for name, value in each["data"].items()}
+    assert said["CDS_SMART_KEYS"] == "/run/secrets/b12-cds/smart_keys"
+
+
+def test_the_key_of_the_evidence_views_cookie_is_named_only_where_a_site_wants_the_view(objects: tuple[Yaml, ...]):
+    assert not [each for each in of_kind(objects, "ConfigMap") if "CDS_SMART_KEYS" in each["data"]]
 
 
 def test_the_monitor_finds_the_service_of_the_metrics_and_no_other(objects: tuple[Yaml, ...]):

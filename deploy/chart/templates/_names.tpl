@@ -52,4 +52,7 @@ securityContext:
 {{- define "b12-cds.secret-settings" -}}
 CDS_SECRETS_DIR: /run/secrets/b12-cds
 CDS_STORE_KEYS: /run/secrets/b12-cds/store_keys
+{{- if .Values.smart.enabled }}
+CDS_SMART_KEYS: /run/secrets/b12-cds/smart_keys
+{{- end }}
 {{- end }}
