@@ -45,6 +45,7 @@ WRITTEN = re.compile(  # "<150 pmol/L", "less than 150", "150 ng/L (L)"
     r"(?: ?[(\[](?:[HLN*]{1,2}|high|low|normal|abnormal)[)\]]| ?\*)?",
     re.IGNORECASE,
 )
+DIGIT = re.compile("[0-9]")
 WRITTEN_RANGE = re.compile(  # "0 - 378", "<0.40", "180 to 900 ng/L"
     rf"[(\[]?(?:(?P<comparator>{SAID_BEFORE}) ?(?P<limit>{NUMBER})"
     rf"|(?P<low>{NUMBER}) ?(?:-|\u2013|\u2014|to|\.\.|/) ?(?P<high>{NUMBER}))"
@@ -228,6 +229,8 @@ def range_of(
 
 def written_range(text: str, unit: Unit | None, analyte: Analyte) -> Range:
     """The range that a simple text says, in the result's unit; without a unit of its own it has the result's."""
+    if DIGIT.search(text) is None:  # most say where to look it up
+        return NO_RANGE
     match = WRITTEN_RANGE.fullmatch(" ".join(text[:CUT].split()))
     if match is None:
         return NO_RANGE
