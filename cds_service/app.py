@@ -288,7 +288,8 @@ def call_log(clock: Clock) -> FilteringBoundLogger:
 
     render = structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event))
     steps: list[Processor] = [merge_contextvars, stamped, render]
-    log: FilteringBoundLogger = structlog.wrap_logger(structlog.BytesLogger(sys.stderr.buffer), processors=steps)
+    logger = structlog.wrap_logger(structlog.BytesLogger(sys.stderr.buffer), processors=steps)
+    log: FilteringBoundLogger = logger.bind()  # once: what is wrapped and not bound is bound anew for every line
     return log
 
 

@@ -144,7 +144,7 @@ class Writer:
     def __init__(self, case: Case, pathway: Pathway, found: dict[str, Finding], values: Values):
         self.case, self.pathway, self.found, self.values = case, pathway, found, values
         self.notes = [note for note in pathway.notes if matches(note, found)]
-        self.treatments = first_match(pathway.treat, found).regimens  # empty: none fits this patient
+        self.treatment = first_match(pathway.treat, found)  # the row; without regimens where none fits this patient
 
     def advice(self, row: Row, indicator: str) -> Advice:
         """The advice of one row."""
@@ -167,7 +167,7 @@ class Writer:
 
     def urgency(self) -> str:
         """What a critical title asks for, by a key of [today]: B12 is not begun where none is drafted."""
-        if not self.treatments:
+        if not self.treatment.regimens:
             return "allergy"
         return "pregnant" if UNSHOWN in self.found else "start"
 
@@ -271,8 +271,8 @@ class Writer:
         pregnancy, no cyanocobalamin with Leber's."""
         choices = [choice for choice in row.regimens if matches(choice, self.found)]
         if self.from_table(row):
-            choices += [choice for choice in self.treatments if matches(choice, self.found)]
-        if not self.treatments or UNSHOWN in self.found:
+            choices += [choice for choice in self.treatment.regimens if matches(choice, self.found)]
+        if not self.treatment.regimens or UNSHOWN in self.found:
             return []
         regimens = [self.by_route(each) for each in dict.fromkeys(choice.id for choice in choices)]
         cyano = self.pathway.groups.get("cyanocobalamin", frozenset()) if "leber" in self.found else frozenset()

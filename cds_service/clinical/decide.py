@@ -62,11 +62,11 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
     rows = [*(row_name(row) for row in safety), *states]
     treat = treatment(interpret, found)
     if treat in TREATING:
-        row = first_match(pathway.treat, found)
+        row = writer.treatment
         rows.append(row_name(row))
         advice.append(writer.advice(row, "none" if row.off else "warning" if treat == "now" else "info"))
     elif any(writer.from_table(row) for row in course):
-        rows.append(row_name(first_match(pathway.treat, found)))
+        rows.append(row_name(writer.treatment))
     advice = composed(one_regimen([each for each in advice if each.indicator != "none"]))
     if pathway.problem_list and (interpret.label == "confirmed" or id_of(course) == "lapsed") and "coded" not in found:
         advice = with_problem(advice)
