@@ -93,8 +93,10 @@ class Told:
     assessment: Assessment
 
 
-def told(pathway: str) -> list[Told]:
+@cache
+def told(pathway: str) -> tuple[Told, ...]:
     """Every vignette of a pathway that has its required data, with its record; an example site's has other numbers.
+    Played once by each process: nobody changes what came of it.
 
     Of an order that is none of our business nothing was read: there is nothing to decide again. Where a card names what
     was lost (fixed/incomplete) and the vignette speaks of it, it is not the tables that answer.
@@ -106,11 +108,11 @@ def told(pathway: str) -> list[Told]:
         for vignette, played in answers
     ]
     tables = content().pathways[pathway]
-    return [
+    return tuple(
         each
         for each, rows in tellings
         if "fixed/incomplete" not in rows or not faults(decide_with(each, tables), each.vignette)
-    ]
+    )
 
 
 def faults(decision: Decision, vignette: Vignette) -> list[str]:

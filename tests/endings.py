@@ -16,6 +16,7 @@ from flask import Flask
 from cds_service.web.health import END
 
 PATIENCE = 5.0  # seconds for threads that are about to end
+LATE = 15.0  # seconds by which a busy machine may be late
 SOON = 60.0  # seconds: long enough for a busy machine
 
 

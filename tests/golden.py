@@ -61,7 +61,7 @@ def record(patient: str) -> dict[str, Any]:
 
 def request_of(patient: str) -> bytes:
     """The call about a fixture patient, as it is laid out in the folder."""
-    return laid_out(request_bytes(record(patient), content().prefetch["full"]))
+    return indented(request_bytes(record(patient), content().prefetch["full"]))
 
 
 def decoded(name: str) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def decoded(name: str) -> dict[str, Any]:
     return msgspec.json.decode(Pair(name).request.read_bytes())
 
 
-def laid_out(body: bytes) -> bytes:
+def indented(body: bytes) -> bytes:
     """JSON as a person reads it; every digit stays."""
     return msgspec.json.format(body, indent=2) + b"\n"
 

@@ -30,7 +30,7 @@ from cds_service.store.records import (
 )
 from cds_service.ui.answer_view import AnswerView
 from cds_service.ui.client import AnsweredCall, PageCall
-from cds_service.ui.fhir_page import patient_name, text
+from cds_service.ui.fhir_page import Person, person_of
 from cds_service.ui.frame import written
 from cds_service.web.messages import timing
 
@@ -42,16 +42,6 @@ HOOK = "patient-view"
 NAME = "smart-launch"  # in the store, where a hook call has the names of its hook and its service
 SECONDS = 8.0  # for reading the record: nothing was prefetched, and a person waits, not a chart
 Reader = Callable[[HookRequest, ClientConfig], tuple[Fetch | None, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whose record it is, as the record system writes it: shown escaped, and never logged."""
-
-    id: str
-    name: str
-    born: str
-    sex: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +79,7 @@ class PatientSeen:
             except (msgspec.DecodeError, RecursionError):
                 continue
             if isinstance(found, dict) and found.get("id") == self.patient:
-                born, sex = text(found.get("birthDate")), text(found.get("gender"))
-                return Person(self.patient, patient_name(found), born, sex)
+                return person_of(found)
         return None
 
 

@@ -68,9 +68,9 @@ class AnswerView:
         """The links of a card besides the one that its source names already."""
         return [each for each in card.get("links", ()) if each["url"] != card["source"].get("url")]
 
-    def laid_out(self, card: Json) -> LaidOut:
+    def text_of(self, card: Json) -> CardText:
         """The text of a card around its suggestions."""
-        return laid_out(card)
+        return card_text(card)
 
     def parts_of(self, card: Json) -> list[Part]:
         """The rows that a card shows, each with where it comes from."""
@@ -154,7 +154,7 @@ class Suggested:
 
 
 @dataclass(frozen=True, slots=True)
-class LaidOut:
+class CardText:
     """The text of a card around its suggestions: `act` above them, `rest` below. A regimen that a suggestion states in
     full stands there only."""
 
@@ -163,11 +163,11 @@ class LaidOut:
     rest: str
 
 
-def laid_out(card: Json) -> LaidOut:
+def card_text(card: Json) -> CardText:
     """The parts of a card; without suggestions all of its text is `rest`."""
     detail, offered = card.get("detail", ""), card.get("suggestions", ())
     if not offered:
-        return LaidOut("", (), detail)
+        return CardText("", (), detail)
     descriptions = {text for each in offered for text in described(each)}
     stated, left = dict[str, str](), list[str]()
     for line in detail.split("\n"):
@@ -181,7 +181,7 @@ def laid_out(card: Json) -> LaidOut:
         listed, _, rest = rest.partition("\n\n")
         first = f"{first}\n\n{listed}"
     shown = sorted((suggested(each, stated) for each in offered), key=lambda each: not each.first)
-    return LaidOut(first, tuple(shown), rest)
+    return CardText(first, tuple(shown), rest)
 
 
 def described(suggestion: Json) -> list[str]:

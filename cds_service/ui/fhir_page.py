@@ -32,7 +32,7 @@ NOT_FHIR = "the server answered, but not with a FHIR Bundle of Patients"
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A patient as a search found one: free text of the server, which a page shows escaped."""
+    """A patient as a FHIR server writes it: free text, which a page shows escaped, and never logged."""
 
     id: str
     name: str
@@ -110,9 +110,14 @@ def people_of(body: bytes) -> Iterator[Person]:
     entries = bundle.get("entry")
     for resource in map(resource_of, entries if isinstance(entries, list) else ()):
         if resource.get("resourceType") == "Patient" and isinstance(resource.get("id"), str):
-            yield Person(
-                resource["id"], patient_name(resource), text(resource.get("birthDate")), text(resource.get("gender"))
-            )
+            yield person_of(resource)
+
+
+def person_of(patient: Json) -> Person:
+    """Who a Patient is, however oddly it is written: what cannot be read is empty."""
+    return Person(
+        text(patient.get("id")), patient_name(patient), text(patient.get("birthDate")), text(patient.get("gender"))
+    )
 
 
 def patient_name(patient: Json) -> str:

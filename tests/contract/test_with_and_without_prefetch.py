@@ -45,21 +45,21 @@ def expected(patient: str) -> bytes:
 
 @pytest.mark.parametrize("patient", PATIENTS)
 def test_without_any_prefetch_the_answer_is_the_golden_one(service, patient):
-    assert golden.laid_out(called(service, patient, set()).body).decode() == expected(patient).decode()
+    assert golden.indented(called(service, patient, set()).body).decode() == expected(patient).decode()
 
 
 @pytest.mark.parametrize("patient", PATIENTS)
 @pytest.mark.parametrize("half", [0, 1], ids=["even", "odd"])
 def test_with_half_of_the_prefetch_the_answer_is_the_golden_one(service, patient, half):
     answer = called(service, patient, halves(patient)[half])
-    assert golden.laid_out(answer.body).decode() == expected(patient).decode()
+    assert golden.indented(answer.body).decode() == expected(patient).decode()
 
 
 @pytest.mark.parametrize("patient", PATIENTS)
 def test_with_the_whole_prefetch_the_server_is_not_needed(server: Hapi, service, patient):
     with server.halted():
         answer = called(service, patient, set(keys_of(patient)))
-    assert golden.laid_out(answer.body).decode() == expected(patient).decode()
+    assert golden.indented(answer.body).decode() == expected(patient).decode()
 
 
 def test_many_clients_at_once_get_what_one_gets(service):
@@ -67,7 +67,7 @@ def test_many_clients_at_once_get_what_one_gets(service):
         answers = list(clients.map(lambda patient: called(service, patient, set()), PATIENTS))
     print("seconds:", sorted(round(answer.seconds, 2) for answer in answers))
     for patient, answer in zip(PATIENTS, answers, strict=True):
-        assert golden.laid_out(answer.body).decode() == expected(patient).decode()
+        assert golden.indented(answer.body).decode() == expected(patient).decode()
 
 
 def test_the_minimal_set_gives_the_same_from_the_server_as_from_prefetch(server: Hapi):

@@ -15,7 +15,8 @@ from tests.deploy.image import Image
 from tests.deploy.together import ISS, SCRIPT, Installation, health, installed, python, script, written
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import prefetch
-from tests.hooks.processes import SOON, descendants
+from tests.endings import LATE, SOON
+from tests.hooks.processes import descendants
 from tests.store.postgres import cluster
 
 pytestmark = pytest.mark.needs("packages", "postgresql", "nginx")
@@ -106,7 +107,7 @@ def test_nothing_is_written_but_in_the_folder_that_is_memory_and_the_end_is_quic
     assert health(running) == 0
     running.service.send_signal(signal.SIGTERM)
     began = time.monotonic()
-    assert running.service.wait(20) == 0, running.log()
-    assert time.monotonic() - began < 10
+    assert running.service.wait(SOON) == 0, running.log()
+    assert time.monotonic() - began < 10 + LATE
     assert health(running) != 0
     assert not list(Path(running.image.real(running.image.folder)).iterdir()), "what it wrote there is gone with it"

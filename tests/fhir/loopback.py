@@ -16,6 +16,8 @@ from urllib.parse import parse_qs
 
 from tests.endings import all_ended
 
+HANGS = 120.0  # seconds: longer than any deadline that is tried, and than a busy machine is late
+
 
 @dataclass(frozen=True)
 class Request:
@@ -152,8 +154,18 @@ def after(seconds: float, answer: Answer) -> Answer:
     return late
 
 
+def held(go_on: threading.Event, answer: Answer) -> Answer:
+    """The answer comes when the test says so."""
+
+    def late(handler: Handler) -> None:
+        go_on.wait(HANGS)
+        answer(handler)
+
+    return late
+
+
 def never(handler: Handler) -> None:
-    handler.server.over.wait(30)
+    handler.server.over.wait(HANGS)
     handler.close_connection = True
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import tracemalloc
 from dataclasses import replace
 
@@ -108,10 +107,8 @@ def test_a_redirect_is_not_followed_and_its_body_is_not_read(server, outgoing):
     failed = failure(allowed(outgoing, server.base, TOKEN))
     assert failed.status == 302
     assert "elsewhere" in failed.reason
-    started = time.monotonic()
     server.answers["/fhir/Patient/pt-1"] = drip(b"HTTP/1.1 307 Moved\r\nLocation: /fhir/x\r\n\r\n")
-    assert failure(allowed(outgoing, server.base, TOKEN)).status == 307
-    assert time.monotonic() - started < 1
+    assert failure(allowed(outgoing, server.base, TOKEN)).status == 307  # its body never ends
     assert len(server.requests) == 2
 
 

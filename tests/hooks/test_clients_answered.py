@@ -11,6 +11,7 @@ import pytest
 
 from cds_service.http.addresses import Policy, parse_base
 from cds_service.store.pseudonyms import new_line
+from tests.endings import LATE
 from tests.fhir import loopback
 from tests.hooks.calling import PATH, body, outcome
 from tests.hooks.living import b12, bundle, fhir_server, missing, observation, prefetch, problem, says_deficient
@@ -233,7 +234,7 @@ def test_item_7_6_the_time_for_a_call_is_the_clients(tmp_path, server):
     gated = Gated(tmp_path, main={"fhir": [here(server)], "seconds": {"patient-view": 0.3}})
     asked = time.monotonic()
     assert missing(gated.post(without_prefetch(server), signed())) == ["patient", "b12"]
-    assert time.monotonic() - asked < 1.0
+    assert time.monotonic() - asked < LATE  # the server hangs for much longer
 
 
 def test_demo_mode_asks_nobody_for_a_token_and_takes_no_notice_of_clients(tmp_path):

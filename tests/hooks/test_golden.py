@@ -43,7 +43,7 @@ def test_each_request_gets_exactly_its_answer(name):
     pair = golden.Pair(name)
     assert pair.request.exists(), f"{pair.request.name} is missing: the test of the fixture patients writes it"
     response = answer(pair)
-    body = golden.laid_out(response.data)
+    body = golden.indented(response.data)
     assert not golden.written(pair.response, body), f"{pair.response.name}: {RENEWED}"
     assert body.decode() == pair.response.read_text(encoding="utf-8")
     assert response.status_code == (200 if "cards" in response.json else 412)

@@ -52,7 +52,7 @@ def test_the_first_command_shows_cards_and_keeps_serving(tmp_path):
         answer = ask(f"{address}/cds-services/b12-patient-view", tutorial_request())
         assert answer["cards"][0]["summary"].startswith("B12 150 ng/L")
         os.killpg(demo.pid, signal.SIGINT)
-        assert demo.wait(timeout=10) == 0, (tmp_path / "seen.txt").read_text()
+        assert demo.wait(timeout=60) == 0, (tmp_path / "seen.txt").read_text()
     finally:
         end(demo)
     assert "Not yet approved locally" in one_line(tmp_path / "seen.txt")
@@ -67,7 +67,7 @@ def tutorial_request() -> bytes:
 
 def ask(url: str, body: bytes) -> Any:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cds_service.examples.vignettes import read_vignette
-from cds_service.ui.answer_view import laid_out
+from cds_service.ui.answer_view import card_text
 from tests.pages.test_why import PATHS, answered
 
 LINE = re.compile(r"(?:- )?(.*)")
@@ -27,7 +27,7 @@ def lines(text: str) -> list[str]:
 def test_every_line_of_a_card_is_shown_once(part: int):
     with_suggestions = 0
     for card in cards(part):
-        found = laid_out(card)
+        found = card_text(card)
         below = [line for each in found.suggestions for line in each.lines]
         shown = [*lines(found.act), *below, *lines(found.rest)]
         text = lines(card.get("detail", ""))
@@ -41,7 +41,7 @@ def test_every_line_of_a_card_is_shown_once(part: int):
 def test_what_to_do_comes_before_tests_and_the_treatment_before_the_other_suggestions():
     (path,) = (each for each in PATHS if each.stem == "01-deficient-vegan")
     (card,) = answered(read_vignette(path))[0].cards
-    found = laid_out(card)
+    found = card_text(card)
     assert found.act == "**Start treatment now,** without waiting for these tests."
     assert found.suggestions[0].recommended
     assert found.suggestions[1].lines[0].startswith("Or: "), "of two treatments one: the text says so, and that stays"
@@ -49,4 +49,4 @@ def test_what_to_do_comes_before_tests_and_the_treatment_before_the_other_sugges
 
 
 def test_a_card_without_suggestions_is_its_text():
-    assert laid_out({"summary": "x", "detail": "**Do** this.\n\nThat."}).rest == "**Do** this.\n\nThat."
+    assert card_text({"summary": "x", "detail": "**Do** this.\n\nThat."}).rest == "**Do** this.\n\nThat."

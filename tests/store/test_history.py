@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from dataclasses import replace
 
 import pytest
@@ -99,20 +98,15 @@ def test_an_answer_that_comes_in_the_same_moment_as_its_decision_counts_for_the_
         assert recalled(store).dismissed(ROW, EVIDENCE)
 
 
-def test_one_request_sent_again_and_again_leaves_one_line_and_a_quick_look_up(url):
+def test_one_request_sent_again_and_again_leaves_one_line(url):
     """A monitor that resends a saved request makes the same card ids each time."""
     with store_at(url) as store:
         keep(store, decision())
         store.save_feedback("main", [overridden()], AT + 1)
         for _ in range(4):
             keep(store, *[decision(at=AT + number) for number in range(500)])
-        assert count(url, "history") == 2
-        took = []
-        for _ in range(30):
-            begun = time.perf_counter()
-            assert recalled(store).dismissed(ROW, EVIDENCE)
-            took.append(time.perf_counter() - begun)
-        assert min(took) < 0.02, "it does not depend on how often the request was sent"
+        assert count(url, "history") == 2, "what is looked through does not grow with how often it was sent"
+        assert recalled(store).dismissed(ROW, EVIDENCE)
 
 
 def test_a_card_that_turns_out_to_be_of_two_patients_loses_what_was_said_of_it(url):
