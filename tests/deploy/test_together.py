@@ -13,9 +13,9 @@ import requests
 
 from tests.deploy.image import Image
 from tests.deploy.together import ISS, SCRIPT, Installation, health, installed, python, script, written
+from tests.endings import LATE, SOON
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import prefetch
-from tests.endings import LATE, SOON
 from tests.hooks.processes import descendants
 from tests.store.postgres import cluster
 
