@@ -8,6 +8,7 @@ hookInstance, status. Nothing of the patient is ever an attribute, and neither i
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ class Recorded:
         logging.getLogger("opentelemetry").propagate = False
         session = guarded_session(Policy(bases=(parse_base(self._url),)))
         exporter = OTLPSpanExporter(endpoint=self._url, timeout=SECONDS, session=session)
-        resource = Resource.create({"service.name": NAME, "service.version": __version__})
+        told = {"service.name": NAME, "service.version": __version__, "process.pid": os.getpid()}
+        resource = Resource.create(told)
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer(NAME, __version__)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.endings import all_ended
 from tests.fhir.loopback import fhir, serving
 from tests.hooks.calling import ENVIRON, HOOK_INSTANCE, PATH, body
 from tests.hooks.living import TODAY, prefetch
+from tests.hooks.processes import answers, call, descendants, free_port, running, until, with_pid
 from tests.hooks.tokens import Heard
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -41,6 +44,17 @@ class Collector(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/v1/traces"
+
+    @property
+    def processes(self) -> set[int]:
+        """Those that sent something."""
+        return {
+            told.value.int_value
+            for each in self.taken
+            for resource in each.resource_spans
+            for told in resource.resource.attributes
+            if told.key == "process.pid"
+        }
 
     @property
     def spans(self) -> list[Any]:
@@ -226,3 +240,24 @@ def test_where_the_extra_is_missing_the_service_does_not_start_and_says_what_to_
     monkeypatch.setenv("CDS_TRACES_URL", "collector:4318")
     with pytest.raises(SettingsError, match="CDS_TRACES_URL: allowed: the address of a collector"):
         load_settings()
+
+
+def test_every_worker_sends_its_own_spans_and_so_does_one_that_took_the_place_of_another():
+    """A thread does not survive a fork: spans must be sent by one that each worker starts."""
+    port, sent = free_port(), json.dumps(body(prefetch=prefetch())).encode()
+    with collecting() as collector:
+        settings = {"CDS_WORKERS": "2", "CDS_TRACES_URL": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+        with running("serve", "--demo", "--port", str(port), **settings) as process:
+            until(answers(port), process)
+
+            def heard_of_two_workers() -> bool:
+                with suppress(OSError, HTTPException):  # it died with the worker: a client calls again
+                    call(port, "POST", PATH, sent)
+                return len(collector.processes & {*descendants(process.pid)}) == 2
+
+            until(heard_of_two_workers, process)
+            first = collector.processes
+            with_pid(min(first), signal.SIGKILL)
+            until(lambda: heard_of_two_workers() and bool(collector.processes - first), process)
+    names = {span.name for span in collector.spans}
+    assert names == {"b12-patient-view", "gather", "read", "decide", "history", "build"}
