@@ -19,7 +19,7 @@ import msgspec
 from . import __version__
 from .clinical.advice import row_name
 from .clinical.tables import Pathway, Provenance, Row
-from .content.content import Content
+from .content.content import Content, load_content
 from .demographics import ELEMENTS, Demographics, Element, Outcome, shipped_demographics
 
 CRITERION = "45 CFR 170.315(b)(11)(iv)(A)"
@@ -46,6 +46,12 @@ MOVES = "used"
 MENTIONED = {"race": r"\b(?:race|racial|Black|Asian)\b", "ethnicity": r"\bethnic", "language": r"\blanguage\b"}
 RELEASE = re.compile(r"^## (\d+\.\d+\.\d+\S*) \((\d{4}-\d{2}-\d{2})\)$", re.MULTILINE)
 CRITICAL = "critical"
+SAME_CONTENT = "found with the content that runs here"
+OTHER_CONTENT = (
+    "found with the shipped content {version}; what runs here (digest {running}) differs from it, by a site's folder "
+    "or its version, and its numbers may be others: `b12-cds about --compute FILE` finds them. Everything else here is "
+    "derived from what runs."
+)
 
 
 class Citation(msgspec.Struct, frozen=True):
@@ -111,12 +117,15 @@ class Urgent(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """Over what the use of the elements was found."""
+    """Over what the use of the elements was found: with the content as it is shipped, of that version and digest.
+    `note` says in words whether that is the content which runs here."""
 
     vignettes: int
     content: str
+    content_digest: str  # "" where another version is shipped by now, whose digest is not known here
     service: str
-    is_current: bool  # by the content and the site's folder that are loaded here
+    is_current: bool  # is it the content that runs here?
+    note: str
 
 
 class About(msgspec.Struct, frozen=True):
@@ -140,10 +149,12 @@ class About(msgspec.Struct, frozen=True):
     citations: dict[str, tuple[Citation, ...]]  # by pathway
     urgent: tuple[Urgent, ...]
     measured: Measured
+    others: tuple[str, ...] = ()  # digests of other contents that run here: GET /about?content=DIGEST
 
 
-def about(content: Content, found: Demographics | None = None) -> About:
-    """What this service is, with that content. `found`: what was found by changing elements; the shipped data."""
+def about(content: Content, found: Demographics | None = None, others: tuple[str, ...] = ()) -> About:
+    """What this service is, with that content. `found`: what was found by changing elements; the shipped data.
+    `others`: digests of other contents that run here."""
     found = found or shipped_demographics()
     cited = {name: tuple(citations(pathway)) for name, pathway in content.pathways.items()}
     released = releases((content.folder / "CHANGELOG.md").read_text(encoding="utf-8"))
@@ -165,13 +176,19 @@ def about(content: Content, found: Demographics | None = None) -> About:
         attributes=tuple(attributes(content, cited, released, found)),
         citations=cited,
         urgent=tuple(chain.from_iterable(map(urgent, content.pathways.values()))),
-        measured=Measured(
-            found.vignettes,
-            found.content,
-            found.service,
-            found.content == content.version and content.site.folder is None,
-        ),
+        measured=measured(content, found),
+        others=others,
     )
+
+
+def measured(content: Content, found: Demographics) -> Measured:
+    """Over what it was found, and whether that is what runs here. A site's folder, or another version, makes it another
+    content: then the numbers are not its own, and the note says so."""
+    shipped = load_content(content.folder) if content.site.folder else content
+    digest = shipped.digest if found.content == shipped.version else ""
+    is_current = digest == content.digest
+    note = SAME_CONTENT if is_current else OTHER_CONTENT.format(version=found.content, running=content.digest)
+    return Measured(found.vignettes, found.content, digest, found.service, is_current, note)
 
 
 def releases(changelog: str) -> tuple[Release, ...]:

@@ -84,7 +84,7 @@ def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     if shows_pages(settings):
         add_what_people_see(app, settings, site, content)
     else:
-        add_about(app, content)
+        add_about(app, content, contents_of(site.callers).values())
     if clients is not None and any(client.smart for client in clients.all):
         add_smart_launch(app, settings, site, clients, configs)
     settle_memory()

@@ -97,6 +97,7 @@ def show_about(out: Console, found: About) -> None:
     out.print(facts)
     section(out, f"Source attributes ({found.criterion})",
             ((f"{each.number or '-':>2} {each.title}", each.value) for each in found.attributes))  # fmt: skip
+    out.print(unstyled(f"\nThe use of each element was {found.measured.note}"))
     uses = [use for each in found.attributes for use in each.uses]
     moved = ((f"{use.title}: {each.words}", shown_moves(each)) for use in uses for each in use.variations)
     section(out, f"What moves, over {found.measured.vignettes} vignettes (which rows: --json, or the page)", moved)

@@ -58,7 +58,7 @@ class Contents:
 
 def add_content_pages(app: Flask, contents: Mapping[str, Content], today: Callable[[], date]) -> None:
     """The pages below /content. `contents` by the name in ?site=; "" is the one that the service answers with."""
-    pages = ContentPages(Contents(contents), today)
+    pages = ContentPages(Contents(contents), today, contents.values())
     app.add_template_filter(as_html, "wording")
     app.add_template_filter(as_one_line, "wording_line")
     for path, name, view in (
@@ -78,8 +78,8 @@ def add_content_pages(app: Flask, contents: Mapping[str, Content], today: Callab
 class ContentPages:
     """The routes."""
 
-    def __init__(self, contents: Contents, today: Callable[[], date]):
-        self.contents, self.today, self.answers = contents, today, AboutAnswers()
+    def __init__(self, contents: Contents, today: Callable[[], date], running: Iterable[Content]):
+        self.contents, self.today, self.answers = contents, today, AboutAnswers(running)
 
     def about(self) -> str | Response:
         """GET /about: what this service is; as JSON for whoever does not ask for a page."""

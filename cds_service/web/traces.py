@@ -84,7 +84,7 @@ class Recorded:
         logging.getLogger("opentelemetry").propagate = False
         session = guarded_session(Policy(bases=(parse_base(self._url),)))
         exporter = OTLPSpanExporter(endpoint=self._url, timeout=SECONDS, session=session)
-        told = {"service.name": NAME, "service.version": __version__, "process.pid": os.getpid()}
+        told: dict[str, str | int] = {"service.name": NAME, "service.version": __version__, "process.pid": os.getpid()}
         resource = Resource.create(told)
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ from cds_service.content.content import Content, load_content
 from cds_service.content.difference import cautions, difference
 from cds_service.content.faults import ContentError
 from cds_service.content.files import cards_folder
+from cds_service.evaluate import Evaluation
 from cds_service.examples.vignettes import DEFAULT_DAY, Vignette
 from cds_service.settings import Settings
 from cds_service.site_trial import answered_by, answered_otherwise, falling_through
-from tests.book import content, play, service
+from tests.book import book, content, play, service
 
 LOW = {"analyte": "b12", "value": "132", "unit": "pmol/L", "days_ago": 3}
 GREY = {"analyte": "b12", "value": "200", "unit": "ng/L", "days_ago": 3}
@@ -42,6 +45,32 @@ OFF = {
     "an uncertain result with symptoms": ("interpret", "grey-symptoms", told(GREY, TINGLING), "indeterminate"),
     "a deficient result": ("interpret", "deficient", told({**LOW, "value": "120"}), "confirmed"),
 }
+
+
+REGULATION = Path(__file__).resolve().parents[2] / "deploy" / "safety" / "regulation.md"
+TIME_CRITICAL = re.findall(
+    r"^\| `(S\d\w?)` \|.*\| `off = true` \|$", REGULATION.read_text(encoding="utf-8"), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("row", TIME_CRITICAL)
+def test_the_switch_for_time_critical_rows_really_removes_their_cards(tmp_path: Path, row: str):
+    """As deploy/safety/regulation.md says: where a vignette shows the row's card, with the switch it does not."""
+    showing = (each for each in book("uk-ng239") if not each.overlay and f"safety/{row}" in each.expect.get("rows", ()))
+    shown = [*islice((each for each in showing if f"safety/{row}" in rows_shown(play(each))), 2)]
+    assert shown
+    switched = at_site(tmp_path, "safety", f'[[row]]\nid = "{row}"\noff = true\n')
+    config = client_config(Settings(demo=True, pathway="uk-ng239"), switched)
+    for vignette in shown:
+        assert f"safety/{row}" not in rows_shown(play(vignette, config)), vignette.name
+
+
+def rows_shown(found: Evaluation) -> set[str]:
+    return {each.row for each in found.shown}
+
+
+def test_the_page_names_the_rows_that_put_the_exemption_at_risk():
+    assert {"S1", "S1b", "S5"} <= set(TIME_CRITICAL)
 
 
 @pytest.mark.parametrize(("table", "row", "vignette", "label"), OFF.values(), ids=OFF)

@@ -20,7 +20,7 @@ from cds_service.cli import main
 from cds_service.commands.mcp import build_server
 from tests.book import service
 from tests.hooks.living import PATIENT, b12, problem
-from tests.program.test_python_api import bundle
+from tests.program.test_python_api import PAGE, bundle, examples
 
 Given = TypeVar("Given")
 SECRET = "Zebedee-4711"
@@ -123,6 +123,22 @@ def test_over_stdio_it_answers_calls_nobody_keeps_nothing_and_logs_nothing(tmp_p
     assert [each.is_error for each in answers] == [False, True, True]
     assert seen.read_text() == ""
     assert [each.name for each in tmp_path.iterdir()] == ["seen.txt"]
+
+
+def test_the_client_of_the_document_runs_and_prints_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+):
+    """As it stands there: `b12-cds` is found by its name, and spoken to over its standard input and output."""
+    program = tmp_path / "b12-cds"
+    program.write_text(f"#!{sys.executable}\nfrom cds_service.cli import main\nmain()\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(each for each in sys.path if each))
+    first, second = examples()
+    exec(compile(first.partition("\nanswer = ")[0] + second, PAGE.name, "exec"), {})
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0] == "confirmed"
+    assert "interpret/deficient NICE guideline NG239, Table 1" in lines
 
 
 def test_without_the_extra_one_line_says_how_to_install_it(monkeypatch):

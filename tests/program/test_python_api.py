@@ -143,9 +143,13 @@ def test_the_settings_of_the_service_count(monkeypatch):
     assert evaluate_record(DEFICIENT, DAY, extent=WHOLE).pathway == "us-aafp"
 
 
+def examples() -> list[str]:
+    """The Python of the document: first this API, then a client of the MCP server."""
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
 def test_the_example_of_the_document_runs_and_prints_what_it_says(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    exec(compile(code, PAGE.name, "exec"), {})
+    exec(compile(examples()[0], PAGE.name, "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "confirmed"
     assert any(line.startswith("interpret/deficient | NICE guideline NG239") for line in lines)

@@ -162,6 +162,30 @@ def test_each_switch_that_is_named_withholds_its_row(tmp_path):
     assert told.urgent
     assert all(each.off for each in told.urgent)
     assert not told.measured.is_current
+    assert told.measured.content_digest == content().digest != told.content_digest
+    assert f"(digest {told.content_digest}) differs from it" in told.measured.note
+
+
+def test_what_was_found_with_the_content_that_runs_says_so():
+    told = about(content()).measured
+    assert (told.is_current, told.note) == (True, "found with the content that runs here")
+    assert told.content_digest == content().digest
+
+
+def test_each_content_that_runs_is_told_by_its_digest(tmp_path):
+    """A client with a folder of its own has another content, with its own rows and sources."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "site.toml").write_text('time_zone = "Europe/London"\n')
+    gated = Gated(tmp_path, main={"site": "site"})
+    ours = gated.open("GET", "/about").json
+    (other,) = ours["others"]
+    theirs = gated.open("GET", f"/about?content={other}").json
+    assert theirs["content_digest"] == other != ours["content_digest"]
+    assert theirs["others"] == [ours["content_digest"]]
+    assert (theirs["measured"]["is_current"], ours["measured"]["is_current"]) == (False, True)
+    refused = gated.open("GET", "/about?content=none")
+    assert refused.status_code == 404
+    assert other in refused.text
 
 
 def test_citations_count_everything_that_rests_on_them():
