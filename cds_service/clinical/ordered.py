@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 
 from .b12 import TREATED, driver_of, settled
 from .bands import EDGES
-from .case import MARKERS, Because, Case
+from .case import MARKERS, ORDERS, Because, Case
 from .course import PARENTERAL, by_injection, cobalamins, taken_on, treated_on
 from .monitoring import symptoms_since
 from .problems import NEURO_PARTS, first_seen
 from .record import Measured, Order
-from .rules import Found, Rules
+from .rules import Found, Make, Rules
 from .tables import Pathway, days_before
 from .treatment import WEEKLY, exposed, ingredient_evidence, since
 
 TOTAL_B12 = "b12-total"
 B12_TESTS = (TOTAL_B12, "b12-active")
-SELECTED = "the orders of this call"
 
 RULES = Rules()
 finding, step, any_of = RULES.finding, RULES.step, RULES.any_of
+
+
+def about_orders(
+    name: str,
+    words: str,
+    *,
+    follows_from: str = "",
+    limits: str = "",
+    medicines: str = "",
+    analytes: str = "",
+    also: str = "",
+) -> Callable[[Make], Make]:
+    """A finding about the orders of this call, and what `also` says that it reads: not asked where there are none."""
+    return finding(
+        name,
+        words,
+        follows_from=follows_from,
+        limits=limits,
+        medicines=medicines,
+        analytes=analytes,
+        reads=f"{ORDERS}{also}",
+        of_orders=True,
+    )
+
 
 RULES.limit("b12-begun", "days", "B12 is only just begun for", optional=True)
 
@@ -63,23 +86,25 @@ def by_name(case: Case, orders: Iterable[Order]) -> list[Because]:
 # --- Medicines that are selected
 
 
-@finding("box2_ordered", "a medicine that can lower B12 is being ordered", medicines="box2", reads=SELECTED)
+@about_orders("box2_ordered", "a medicine that can lower B12 is being ordered", medicines="box2")
 def box2_ordered(case: Case) -> Found:
     return by_name(case, of_group(case.pathway, "box2", case.record.selected))
 
 
-@finding("nitrous_ordered", "nitrous oxide is being ordered", medicines="nitrous", reads=SELECTED)
+@about_orders("nitrous_ordered", "nitrous oxide is being ordered", medicines="nitrous")
 def nitrous_ordered(case: Case) -> Found:
     return by_name(case, of_group(case.pathway, "nitrous", case.record.selected))
 
 
-@finding("cobalamin_ordered", "a medicine that holds B12 is being ordered", medicines="cobalamin", reads=SELECTED)
+@about_orders("cobalamin_ordered", "a medicine that holds B12 is being ordered", medicines="cobalamin")
 def cobalamin_ordered(case: Case) -> Found:
     return by_name(case, cobalamin_products(case.pathway, case.record.selected))
 
 
-@finding(
-    "cyanocobalamin_ordered", "cyanocobalamin is being ordered", medicines="cobalamin cyanocobalamin", reads=SELECTED
+@about_orders(
+    "cyanocobalamin_ordered",
+    "cyanocobalamin is being ordered",
+    medicines="cobalamin cyanocobalamin",
 )
 def cyanocobalamin_ordered(case: Case) -> Found:
     cyano = case.pathway.groups.get("cyanocobalamin", frozenset())
@@ -87,12 +112,11 @@ def cyanocobalamin_ordered(case: Case) -> Found:
     return by_name(case, [each for each in holding if each.ingredient in cyano])
 
 
-@finding(
+@about_orders(
     "chloramphenicol_order_blunts",
     "B12 and injected chloramphenicol come together by this order",
     follows_from="cobalamin_taken",
     medicines="cobalamin chloramphenicol",
-    reads=SELECTED,
 )
 def chloramphenicol_order_blunts(case: Case) -> Found:
     """Chloramphenicol is ordered for a patient on a cobalamin, or a cobalamin for one on chloramphenicol."""
@@ -107,18 +131,18 @@ def chloramphenicol_order_blunts(case: Case) -> Found:
 # --- Tests that are selected
 
 
-@finding("b12_total_ordered", "total B12 is being ordered", reads=SELECTED)
+@about_orders("b12_total_ordered", "total B12 is being ordered")
 def b12_total_ordered(case: Case) -> Found:
     display = case.pathway.orderables[TOTAL_B12].title
     return [Because(each.reference, display) for each in case.record.selected if each.orderable == TOTAL_B12]
 
 
-@finding(
+@about_orders(
     "marker_at_hand",
     "MMA or homocysteine is measured or asked for",
     follows_from="markers",
     limits="result-current",
-    reads=f"{SELECTED}, and open orders",
+    also=", and open orders",
 )
 def marker_at_hand(case: Case) -> Found:
     """MMA or homocysteine is measured, ordered or drafted as well."""
@@ -136,13 +160,13 @@ def b12_asked_for(case: Case) -> bool:
     return bool(drafts_of(case, *B12_TESTS)) or any(each.orderable in B12_TESTS for each in case.record.orders)
 
 
-@finding(
+@about_orders(
     "b12_not_measured_for_a_year",
     "B12 was not measured for a year and is not being asked for",
     follows_from="box2_ordered",
     analytes="b12 active-b12",
     limits="result-background",
-    reads=f"{SELECTED}, and open orders",
+    also=", and open orders",
 )
 def b12_not_measured_for_a_year(case: Case) -> Found:
     """O1: a medicine that lowers B12 is ordered, and there is no B12 result in a year."""
@@ -152,13 +176,12 @@ def b12_not_measured_for_a_year(case: Case) -> Found:
     return (Because("", case.words("no-b12-in-a-year")),)
 
 
-@finding(
+@about_orders(
     "other_box2_medicine",
     "another medicine that can lower B12 is in use",
     follows_from="box2_ordered",
     medicines="box2",
     limits="medicine-stopped",
-    reads=SELECTED,
 )
 def other_box2_medicine(case: Case) -> Found:
     if not case.has("box2_ordered"):
@@ -175,6 +198,7 @@ REPEATED = "b12_total_ordered b12_choice b12_stale b12_preliminary"
     "b12_repeat_grey_symptoms",
     "total B12 is being repeated although it was uncertain with symptoms, and no further test is at hand",
     follows_from=f"{REPEATED} b12_grey symptoms marker_at_hand",
+    of_orders=True,
 )
 def b12_repeat_grey_symptoms(case: Case) -> Found:
     """O6: total B12 is ordered again although it was grey with symptoms."""
@@ -189,6 +213,7 @@ def b12_repeat_grey_symptoms(case: Case) -> Found:
     limits="symptom-current",
     problems=f"risk must-im bariatric symptom {NEURO_PARTS}",
     medicines="cobalamin",
+    of_orders=True,
 )
 def b12_repeat_early(case: Case) -> Found:
     """O5: total B12 is ordered again although a usable result is recent and nothing has happened since."""
@@ -222,13 +247,12 @@ def grey_before(case: Case) -> Found:
     return case.because(*[lab for lab in case.judged_b12 if settled(case, lab) == "grey"][:1])
 
 
-@finding(
+@about_orders(
     "monitoring_risk",
     "another risk factor or a symptom; with metformin one that the MHRA names",
     follows_from=f"box2_ordered {' '.join(dict.fromkeys(MHRA_RISKS + OTHER_RISKS))}",
     medicines="metformin ppi box2",
     limits="medicine-stopped",
-    reads=SELECTED,
 )
 def monitoring_risk(case: Case) -> Found:
     if not case.has("box2_ordered"):
@@ -271,7 +295,7 @@ def begun_days(case: Case) -> list[tuple[date, str]]:
     follows_from="course oral",
     medicines="cobalamin folic",
     limits=f"b12-begun folic-treatment {TREATED}",
-    reads=SELECTED,
+    reads=ORDERS,
 )
 def begun(case: Case) -> bool:
     """Folic acid at treatment dose that is selected; and B12 drafted with it, or begun today or yesterday."""
@@ -311,6 +335,7 @@ def folic_matters(case: Case) -> bool:
     "folate_order_after_b12",
     "B12 is being begun together with the folic acid that is ordered",
     follows_from=f"begun {WORRYING}",
+    of_orders=True,
 )
 def folate_order_after_b12(case: Case) -> Found:
     return case.b12_begun if folic_matters(case) else None
@@ -320,6 +345,7 @@ def folate_order_after_b12(case: Case) -> Found:
     "folate_order_matters",
     "folic acid in a treatment dose is being ordered, and B12 is low, uncertain, or unknown with warning signs",
     follows_from=f"begun {WORRYING} covered",
+    of_orders=True,
 )
 def folate_order_matters(case: Case) -> Found:
     covered = case.has("covered") and not case.b12_begun
@@ -330,6 +356,7 @@ def folate_order_matters(case: Case) -> Found:
     "folate_order_warning",
     "folic acid that matters as above is being ordered, and no B12 is begun",
     follows_from=f"begun folate_order_matters {WORRYING}",
+    of_orders=True,
 )
 def folate_order_warning(case: Case) -> Found:
     return case.joined(("folate_order_matters",)) if not case.b12_begun and folic_is_worrying(case) else None
@@ -340,18 +367,18 @@ def folate_order_warning(case: Case) -> Found:
     "folic acid that matters as above is being ordered without B12, B12 is deficient or there are neurological signs,"
     " and not for pregnancy",
     follows_from=f"folate_order_warning pregnant pregnancy_planned {WORRYING}",
+    of_orders=True,
 )
 def folate_order_critical(case: Case) -> Found:
     is_critical = folic_is_severe(case) and not case.has("pregnant", "pregnancy_planned")
     return case.joined(("folate_order_warning",)) if is_critical else None
 
 
-@finding(
+@about_orders(
     "folate_order_removable",
     "folic acid that matters as above is being ordered, not in pregnancy, before one, or with methotrexate",
     follows_from="folate_order_matters pregnant pregnancy_planned",
     medicines="methotrexate",
-    reads=SELECTED,
 )
 def folate_order_removable(case: Case) -> Found:
     is_needed = case.has("pregnant", "pregnancy_planned") or any(each.active for each in case.medicines("methotrexate"))
@@ -361,12 +388,12 @@ def folate_order_removable(case: Case) -> Found:
 # --- B12
 
 
-@finding(
+@about_orders(
     "treated_before_sample",
     "B12 is being ordered before any B12 sample was taken",
     follows_from="on_im on_oral b12_untested",
     medicines="cobalamin",
-    reads=f"{SELECTED}, and open orders",
+    also=", and open orders",
 )
 def treated_before_sample(case: Case) -> Found:
     """O8: B12 is to be treated and no usable result, sample or order of one is there."""

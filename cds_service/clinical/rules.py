@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .case import Because, Case, flag_opposes, in_limit_unit, surely_above, surely_below
+from .case import ORDERS, Because, Case, flag_opposes, in_limit_unit, surely_above, surely_below
 from .record import LabResult
 
 Found = Iterable[Because] | None
@@ -43,7 +43,7 @@ class Rule:
     `follows_from` names findings and steps. `problems` and `medicines` are groups, `analytes` tests that are read
     directly, `reads` says in plain words what else of the record is read. `form` says how the parts are joined, where
     that is all there is to it: "any of" or "all of"; "below" or "above" where one result is compared with one limit.
-    `of_nothing`: the finding may say that something is not recorded.
+    `of_nothing`: the finding may say that something is not recorded. `of_orders`: it needs orders in the call.
     """
 
     name: str
@@ -59,11 +59,14 @@ class Rule:
     is_step: bool = False
     is_decided: bool = False  # made by the decision, once it knows the rows that hold
     of_nothing: bool = False
+    of_orders: bool = False
 
     @property
     def needs(self) -> frozenset[str]:
         """The findings, steps, groups and analytes of which one must be there, or else the rule finds nothing. Empty:
         it reads something else too, or may find that nothing is there."""
+        if self.of_orders:
+            return frozenset((ORDERS,))
         if self.reads or self.of_nothing:
             return frozenset()
         return frozenset((*self.follows_from, *self.problems, *self.medicines, *self.analytes))
@@ -171,6 +174,7 @@ class Rules:
         analytes: str = "",
         reads: str = "",
         of_nothing: bool = False,
+        of_orders: bool = False,
     ) -> Callable[[Make], Make]:
         """A finding that a function makes: it returns the evidence, or nothing where the finding does not hold."""
 
@@ -187,6 +191,7 @@ class Rules:
                     tuple(analytes.split()),
                     reads,
                     of_nothing=of_nothing,
+                    of_orders=of_orders,
                 )
             )
             return make
