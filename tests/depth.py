@@ -20,6 +20,8 @@ ADDS = (
     "200 sequences of killed population runs instead of 3; 10,000 patients on Spark instead of 200",
     "3,000 patients of each pathway with cql-execution instead of 15, 60 with $apply instead of 2",
     "200 sequences of what can befall the result watcher instead of 10",
+    "axe's rule of contrasts on the whole of every page, in every width and scheme, instead of where its tables begin",
+    "120 and 240 of each repeated element of a request, and every two of them together, instead of 60 and 120, and some",
     "200,000 hostile calls, feedbacks, pages and FHIR answers instead of 1,800",
 )
 

@@ -113,13 +113,13 @@ def installed(version: str) -> str:
 
 
 def shared(arguments: list[str]) -> list[str]:
-    """Work for all of the machine: a worker for each core and one more, since many tests wait for a server.
+    """Work for all of the machine: a worker for each core and two more, since many tests wait for a server.
 
     With a debugger, or where the caller says how many, nothing is added.
     """
     if any(each.startswith(("-n", "--numprocesses", "--pdb", "--trace")) for each in arguments):
         return []
-    return ["-n", str((os.cpu_count() or 1) + 1)]
+    return ["-n", str((os.cpu_count() or 1) + 2)]
 
 
 def give_up(tests: subprocess.Popen[bytes]) -> None:

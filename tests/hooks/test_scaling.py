@@ -28,7 +28,7 @@ from tests.hooks.calling import CONTEXT, HOOK_INSTANCE
 from tests.hooks.living import PATIENT, TODAY, bundle, observation
 
 Json = dict[str, Any]
-FEW, MANY = 30, 120  # more of the elements that are doubled; there are two of the others
+FEW, MANY = 30, depth.chosen(60, 120)  # more of the elements that are doubled; there are two of the others
 MOST = 1.25  # what as many again may cost, where the first cost 1: a product of the two costs 3
 SLACK = 500  # lines that it may cost besides: what is found in a cache, or is not
 MEMORY = 2.5
