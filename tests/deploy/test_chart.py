@@ -97,7 +97,7 @@ def test_helm_finds_no_fault_in_it():
             ),
             "smart.enabled: its cookie needs a key",
         ),
-        (("--values", PILOT, "--set", "settings.CDS_SMART_KEYS=/x"), "settings"),
+        (("--values", PILOT, "--set", "settings.CDS_SMART_KEYS=/x"), "CDS_SMART_KEYS"),
         (("--values", PILOT, "--set", "ingress.host="), "ingress.host: under which name clients call"),
     ],
 )

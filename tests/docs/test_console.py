@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.docs.test_pages import CALL_NOBODY, PAGES, ROOT
 from tests.recipes.reading import STEP, steps
 
 HOW_TO = sorted((ROOT / "docs" / "how-to").glob("*.md"))
-BLOCK = re.compile(r"^```(?:console|sh)\n(?P<lines>.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^(?P<indent> *)```(?:console|sh)\n(?P<lines>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
 PARTS = re.compile(rf"(?P<step>{STEP.pattern})|(?P<console>{BLOCK.pattern})", STEP.flags)
 # What a command begins with -> the test that runs it, or its like
 ELSEWHERE = {
@@ -49,7 +50,7 @@ NOT_RUN = {
 def commands(text: str) -> Iterator[str]:
     """Each command of the console blocks, with the lines that continue it."""
     for block in BLOCK.finditer(text):
-        lines = block["lines"]
+        lines = dedent(block["lines"])  # one in a list is indented
         started = re.split(r"^\$ ", lines, flags=re.MULTILINE)[1:] if lines.startswith("$ ") else lines.splitlines()
         yield from (each.strip() for each in started if each.strip())
 
