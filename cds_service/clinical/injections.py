@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from .case import Because, Case
-from .course import by_mouth, is_enough, is_in_force
+from .course import by_mouth, injections, is_enough, is_in_force
 from .record import OpenOrder
 from .rules import Found, Rules
 from .tables import months_before
@@ -93,7 +93,10 @@ def newly_ordered(case: Case) -> Found:
 
 @finding("injection_order", "an order for B12 injections stands", follows_from="course", limits="im-order")
 def injection_order(case: Case) -> Found:
-    standing = [each for each in case.course.orders if is_in_force(case, each, case.today)]
+    """An active order stands however old it is, and a second beside it would be given twice; what says of itself less
+    than that, only while it counts as treatment."""
+    active = {entry.reference for entry in injections(case) if entry.active and entry.source == "order"}
+    standing = [each for each in case.course.orders if each.reference in active or is_in_force(case, each, case.today)]
     return [
         Because(each.reference, case.words("injections-ordered", date=case.written(each.renewed))) for each in standing
     ]

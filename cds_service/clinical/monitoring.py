@@ -399,6 +399,28 @@ def course_loading(case: Case) -> Found:
 
 
 @finding(
+    "b12_given_before",
+    "B12 treatment counts now, or was given before and has ended",
+    follows_from="on_im on_oral treatment_ended no_dose_recorded",
+)
+def b12_given_before(case: Case) -> Found:
+    """An order of which no dose is recorded, though doses are recorded here, has begun nothing yet."""
+    given = () if case.has("no_dose_recorded") else ("on_im",)
+    return case.joined((*given, "on_oral", "treatment_ended"))
+
+
+@finding(
+    "injections_go_on",
+    "B12 injections only go on as they were: nothing is begun anew or changed",
+    follows_from="on_im b12_given_before neuro_since_dose loading_stopped",
+)
+def injections_go_on(case: Case) -> Found:
+    """Then no review is counted from today as from a start."""
+    begun_anew = case.has("neuro_since_dose", "loading_stopped")
+    return case.joined(("on_im",)) if case.has("b12_given_before") and not begun_anew else None
+
+
+@finding(
     "overdue_booked",
     "an injection that is only just overdue is already requested",
     follows_from="overdue overdue_long neuro severe pregnant injection_asked_for",

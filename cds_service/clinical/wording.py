@@ -71,6 +71,8 @@ LONGEST: dict[str, str] = {
     "low_b12": "total B12 123.45 pmol/L",
     "low_b12_date": "30 Sep 2026",
     "order_date": "30 Sep 2026",
+    "standing_order": "B12 injections ordered, 30 Sep 2026",
+    "gastritis_signs": "atrophic gastritis (30 Sep 2026), anaemia, large red cells",
     "first_dose": "30 Sep 2026",
     "course_start": "30 Sep 2026",
     "dose_count": "12",
@@ -125,6 +127,7 @@ LISTS: dict[str, tuple[str, ...]] = {  # the findings whose evidence a placehold
     "cause_named": ("neuro_possible",),
     "short_medicines": ("short_medicine",),
     "stomach": ("stomach_signs", "stomach_iron"),
+    "standing_order": ("injection_order",),
 }
 
 
@@ -188,6 +191,7 @@ def record_values(case: Case) -> dict[str, str]:
     blood = case.found.get("blood", ())
     ordered = dict.fromkeys(case.display(each.ingredient) for each in case.record.selected if each.ingredient)
     return {
+        "gastritis_signs": gastritis_signs(case),
         "ordered": ", ".join(ordered),
         "signs": joined(case, [each.text for each in case.found.get("symptoms", ()) if each not in blood]),
         "injection_date": case.written(case.course.last) if case.course.last else "",
@@ -233,6 +237,17 @@ def b12_values(case: Case) -> dict[str, str]:
     if case.doubtful_b12:
         found["doubt"] = case.pathway.messages[f"doubt.{doubt(case, case.doubtful_b12) or 'pending'}"]
     return found
+
+
+def gastritis_signs(case: Case) -> str:
+    """For what autoimmune gastritis is suspected: the diagnosis, or what of the blood count it rests on."""
+    rests_on = {each.reference for each in case.joined(("aig_until_disproved",))}
+    blood = [
+        case.pathway.messages[f"gastritis.{key}"]
+        for key, finding in (("anaemia", "anaemia_not_iron"), ("macrocytosis", "macrocytosis"))
+        if rests_on & {each.reference for each in case.joined((finding,))}
+    ]
+    return joined(case, [each.text for each in case.joined(("aig_suspected",))] + blood)
 
 
 def grey_band(case: Case, lab: LabResult) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.util import find_spec
@@ -94,10 +94,9 @@ def run(
 @click.option("--files", default="", metavar="URL", help="Where the server's files lie, if not under its FHIR base.")
 @click.option("--whole-types", is_flag=True, help="Ask for all results, and not only for those that are read.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="A file with the token (else CDS_FHIR_TOKEN).")
+@click.option("--client", metavar="NAME", help="Ask for tokens as `watch` does for this client of clients.toml.")
 @click.option("--site", type=Folder, help="Another CDS_SITE_DIR, whose codes are asked for.")
-def export(
-    base: str, out: Path, *, group: str, files: str, whole_types: bool, token_file: Path | None, **of: Any
-) -> None:
+def export(base: str, out: Path, *, group: str, files: str, whole_types: bool, **of: Any) -> None:
     """Fetch an extract from a FHIR server by Bulk Data ($export), only what is read, and delete the job there.
 
     An export that was interrupted goes on by the same call. The token needs system/*.rs for the types that are read.
@@ -108,12 +107,36 @@ def export(
     wanted = Wanted(base, out, client_for("", of["site"]).templates, group, files, filtered=not whole_types)
     try:
         with progress_bar() as progress:
-            exported = fetch_extract(wanted, server_for(wanted, read_token(token_file)), progress)
+            exported = fetch_extract(wanted, server_for(wanted, token_source(of["client"], of["token_file"])), progress)
     except ExportFailed as error:
         refuse(f"export: {error}")
     except KeyboardInterrupt:
         refuse("stopped; the same call goes on from here", 130)
     click.echo(f"{out}: {', '.join(exported.types)}; as of {exported.transaction_time}.")
+
+
+def token_source(name: str | None, file: Path | None) -> Callable[[], str]:
+    """What gives a token at each call: the token endpoint of a watched client, a file, or the environment."""
+    if name is None:
+        token = read_token(file)
+        return lambda: token
+    from ..app import now
+    from ..auth.backend_tokens import TokenEndpoint
+    from ..settings import SettingsError, load_settings
+    from .watch import client_of
+
+    try:
+        client = client_of(load_settings(), name)
+    except SettingsError as error:
+        refuse(f"export: {error}")
+    watch = client.watch
+    if watch is None or watch.credentials is None or file is not None:
+        refuse(
+            f"export: --client {name}: allowed: a client whose table watch has client_id, key and token_url, and no "
+            "--token-file beside it"
+        )
+    endpoint = TokenEndpoint(watch.credentials, watch.private, client.ca_file)
+    return lambda: endpoint.token(now().timestamp())[0]
 
 
 def read_token(file: Path | None) -> str:

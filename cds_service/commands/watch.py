@@ -6,8 +6,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import NoReturn, TypeVar
 
 import click
 
@@ -21,8 +21,11 @@ from ..server.notifications import Hints, receiving
 from ..settings import Settings, SettingsError, load_settings
 from ..store.opening import CannotOpen, keys_of
 from ..watch.fhir_server import FhirServer
+from ..watch.measures import Look, WatchMetrics
 from ..watch.state import State, StateUnusable
 from ..watch.watcher import Watched, Watcher
+
+Held = TypeVar("Held")
 
 UNUSABLE, UNFINISHED = 2, 1  # exit codes
 PORT = 8010
@@ -41,8 +44,11 @@ def refuse(line: str) -> NoReturn:
 @click.option("--once", is_flag=True, help="One look, without taking notifications, and an end.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where notifications are taken.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True)
+@click.option(
+    "--metrics-port", type=click.IntRange(1, 65535), help="GET /metrics there, on CDS_METRICS_HOST (default: off)."
+)
 @click.pass_context
-def watch(context: click.Context, name: str | None, once: bool, host: str, port: int) -> None:
+def watch(context: click.Context, name: str | None, once: bool, host: str, port: int, metrics_port: int | None) -> None:
     """Watch the results of a client's patients, and write a Task where there is something to do.
 
     Looks for new results again and again, and at once when POST /notify/NAME says that there is one. Exit code of one
@@ -57,13 +63,13 @@ def watch(context: click.Context, name: str | None, once: bool, host: str, port:
     with watching(name, alone=True) as watcher:
         if once:
             finish(watcher, [watcher.poll, watcher.note_open], "one look")
-        hints = Hints()
-        try:
-            with receiving(host, port, str(name), hints) as taken:
-                click.echo(f"Notifications: POST http://{host}:{taken}/notify/{name}", err=True)
-                go_on(watcher, hints)
-        except OSError as error:
-            refuse(f"--port {port} on {host} cannot be had: {error.strerror}")
+        hints, metrics = Hints(), WatchMetrics()
+        with (
+            had(f"--metrics-port {metrics_port}", metrics.served(load_settings().metrics_host, metrics_port)),
+            had(f"--port {port} on {host}", receiving(host, port, str(name), hints)) as taken,
+        ):
+            click.echo(f"Notifications: POST http://{host}:{taken}/notify/{name}", err=True)
+            go_on(watcher, hints, metrics)
 
 
 @watch.command()
@@ -101,16 +107,31 @@ def finish(watcher: Watcher, notes: list[Callable[[], bool]], event: str) -> NoR
     sys.exit(0 if all(noted) and not undecided and not watcher.waiting else UNFINISHED)
 
 
-def go_on(watcher: Watcher, hints: Hints) -> NoReturn:
+@contextmanager
+def had(what: str, opened: AbstractContextManager[Held]) -> Iterator[Held]:
+    """What holds a port; the program ends with one line where it is taken."""
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(opened)
+        except OSError as error:
+            refuse(f"{what} cannot be had: {error.strerror}")
+        yield held
+
+
+def go_on(watcher: Watcher, hints: Hints, metrics: WatchMetrics) -> NoReturn:
     """Look again and again: at results at every interval or hint, at open Tasks at theirs."""
     how, rechecked = watcher.of.watch, float("-inf")
+    metrics.began(watcher.of.seconds())
     while True:
-        watcher.poll()
+        whole = watcher.poll()
         if time.monotonic() - rechecked >= how.recheck_minutes * MINUTE and watcher.note_open():
             rechecked = time.monotonic()
         watcher.work()
+        seen = Look(whole, watcher.of.seconds(), watcher.waiting, watcher.unanswered, dict(watcher.counts))
+        metrics.look(seen)
         watcher.report("look")
         _, patients = hints.take(how.every_seconds)
+        metrics.notified(*hints.counted())
         watcher.hint(patients)
 
 

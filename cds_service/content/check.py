@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 from cds_service.clinical.bands import BOUNDS
 from cds_service.clinical.findings import REGISTRY, RESTS_ON
@@ -18,7 +19,7 @@ from cds_service.clinical.wording import LONGEST, placeholders
 from .codes import Codes
 from .elements import Element, sound
 from .faults import Faults, listing, nearest
-from .shapes import MeasureEntry
+from .shapes import MeasureEntry, OfCard
 from .words import Words
 
 ROUTES = ("im", "sc", "iv", "injection", "oral", "sublingual", "nasal", "other")
@@ -116,8 +117,11 @@ def check_pathway(pathway: Pathway, known: Mapping[str, Iterable[str]], words: V
         faults.unknown(f"{pathway.id}/pathway.toml card_source", "source", pathway.card_source, known["sources"])
 
 
+THRESHOLD_IN_WORDS = re.compile(r"\{([^}]*)\}")
+
+
 def check_measures(
-    elements: Mapping[str, list[Element]], pathways: Iterable[Pathway], words: Vocabulary, faults: Faults
+    elements: Mapping[str, list[Element]], pathways: Sequence[Pathway], words: Vocabulary, faults: Faults
 ) -> None:
     """What is counted in a population names findings, courses and sources that there are."""
     known = {*words.findings, *(each.makes for pathway in pathways for each in pathway.compared)}
@@ -133,6 +137,20 @@ def check_measures(
             for name in names:
                 if name not in allowed:
                     faults.unknown(element.place, kind, name, allowed)
+        for pathway in pathways:
+            for name in sorted({*THRESHOLD_IN_WORDS.findall(measure.meaning)} - {*pathway.thresholds}):
+                faults.unknown(element.place, f"threshold of {pathway.id}", name, pathway.thresholds)
+
+
+def check_priorities(elements: Mapping[str, list[Element]], faults: Faults) -> None:
+    """How urgent a Task is, is said for every indicator of a card or for none, and by a source that there is."""
+    found = list(sound(elements["tasks.toml"]))
+    if missing := sorted(set(get_args(OfCard)) - {each.id for each in found}) if found else []:
+        faults.add("tasks.toml", f"says not how urgent a Task is for {', '.join(missing)}")
+    sources = [each.id for each in elements["sources.toml"]]
+    for each in found:
+        if each.shape.source not in sources:
+            faults.unknown(each.place, "source", each.shape.source, sources)
 
 
 def row_place(pathway: str, row: Row) -> str:

@@ -22,6 +22,7 @@ from .check import (
     check_measures,
     check_orders,
     check_pathway,
+    check_priorities,
     check_wording,
     clinical_vocabulary,
     with_own,
@@ -67,6 +68,7 @@ class Content:
     route_codings: dict[str, Coding]  # route -> the coding that a draft carries
     exclusions: tuple[ExclusionEntry, ...]  # sentences that no answer may hold together
     measures: tuple[MeasureEntry, ...]  # what is counted in a population
+    priorities: Mapping[str, str]  # indicator -> how urgent a Task is, by FHIR's priorities
     remarks: tuple[str, ...]  # no faults, but a reader of `check` should know
     site: SiteSettings = field(default_factory=SiteSettings)
     language: Language = ENGLISH
@@ -100,7 +102,8 @@ def load_content(
     pathways = {pathway.id: pathway for pathway in built_pathways if pathway is not None}
     for pathway in pathways.values():
         check_orders(pathway, shared.codes, shared.words, faults)
-    check_measures(elements, pathways.values(), words_known, faults)
+    check_measures(elements, tuple(pathways.values()), words_known, faults)
+    check_priorities(elements, faults)
     faults.inherit(files.inherited)
     faults.raise_any()
     return checked_content(folder, shared, pathways)
@@ -138,6 +141,7 @@ def checked_content(folder: Path, shared: Shared, pathways: dict[str, Pathway]) 
         route_codings=shared.route_codings(),
         exclusions=tuple(each.shape for each in sound(elements["exclusions.toml"])),
         measures=tuple(each.shape for each in sound(elements["measures.toml"])),
+        priorities={each.id: each.shape.priority for each in sound(elements["tasks.toml"])},
         remarks=(*remarks(templates, about), *language_remarks(files.language, covered)),
         site=shared.site,
         language=files.language,

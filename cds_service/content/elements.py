@@ -28,6 +28,7 @@ from .shapes import (
     OrdersRow,
     PathwayFile,
     Phrases,
+    PriorityEntry,
     ProblemTable,
     RegimenEntry,
     SafetyRow,
@@ -52,6 +53,7 @@ KEYED: dict[str, type[Shape]] = {
 LISTED: dict[str, tuple[str, type[Shape]]] = {
     "exclusions.toml": ("exclusion", ExclusionEntry),
     "measures.toml": ("measure", MeasureEntry),
+    "tasks.toml": ("priority", PriorityEntry),
     "thresholds.toml": ("threshold", ThresholdEntry),
     "orderables.toml": ("orderable", OrderableEntry),
     "follow-ups.toml": ("follow_up", FollowUpEntry),

@@ -24,7 +24,7 @@ from .language import ENGLISH, LANG, Language, check_parts, language, languages,
 
 SHARED_FILES = (
     "content.toml", "sources.toml", "analytes.toml", "problems.toml", "medicines.toml", "messages.toml",
-    "plain-words.toml", "exclusions.toml", "measures.toml",
+    "plain-words.toml", "exclusions.toml", "measures.toml", "tasks.toml",
 )  # fmt: skip
 PATHWAY_FILE = "pathway.toml"
 ENTRIES = {  # the files of a pathway that hold [[entries]] of one kind
@@ -36,7 +36,7 @@ ENTRIES = {  # the files of a pathway that hold [[entries]] of one kind
 PATHWAY_FILES = (PATHWAY_FILE, *ENTRIES)
 MAY_BE_MISSING = (
     "course.toml", "follow-ups.toml", "orders.toml", "notes.toml", "plain-words.toml", "exclusions.toml",
-    "measures.toml",
+    "measures.toml", "tasks.toml",
 )  # fmt: skip
 PATHWAYS = "pathways"
 HEADER = ["system", "code", "display", "use", "source"]
@@ -53,7 +53,7 @@ ADDED = ("accepts", "words", "brands", "negations", "past")  # lists that recogn
 SIGNED = ("source", "evidence", "checked")  # a site's number is not ours any more: it needs its own
 STATES = {"threshold": ("value", ("unit", *SIGNED)), "regimen": ("phase", SIGNED)}
 KEY_OF_NEW = {  # without this key an entry that we do not have is a misspelt one, and no new one
-    "follow_up": "source", "measure": "source",
+    "follow_up": "source", "measure": "source", "priority": "source",
     "threshold": "source", "orderable": "source", "regimen": "source", "row": "source", "sources.toml": "title",
     "analytes.toml": "display", "problems.toml": "display", "medicines.toml": "display",
 }  # fmt: skip

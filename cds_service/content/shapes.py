@@ -30,6 +30,7 @@ Words = tuple[Word, ...]
 Evidence = Literal["primary", "secondary", "design"]
 Card = Literal["info", "warning", "critical"]
 Indicator = Literal["none", "info", "warning", "critical"]
+OfCard = Literal["info", "warning", "critical"]  # an indicator that a card has
 Treat = Literal["now", "consider", "after", "none"]
 Family = Literal["mass", "molar", "count", "fraction", "volume", "rate", "arbitrary"]
 PeriodUnit = Literal["s", "min", "h", "d", "wk", "mo", "a"]
@@ -86,6 +87,7 @@ class MeasureEntry(Signed, frozen=True, kw_only=True):
 
     id: Name
     title: Text
+    meaning: str = ""  # what it counts, in words; {im-window} is that threshold of the pathway
     labels: tuple[Label, ...] = ()
     courses: tuple[Name, ...] = ()
     when: Texts = ()
@@ -96,6 +98,13 @@ class MeasureEntry(Signed, frozen=True, kw_only=True):
         super().__post_init__()
         if not (self.labels or self.courses or self.when or self.any):
             raise ValueError("counts everybody; it needs labels, courses, when or any")
+
+
+class PriorityEntry(Signed, frozen=True, kw_only=True):
+    """How urgent a Task is whose worst card has the indicator `id`: Task.priority."""
+
+    id: OfCard
+    priority: Literal["routine", "urgent", "asap", "stat"]
 
 
 class SourceTable(Shape, frozen=True, kw_only=True):

@@ -23,8 +23,8 @@ from ..fhir import templates
 from ..fhir.fetch import under_base
 from ..http.addresses import AddressRefused, Base, Policy, parse_base
 from ..http.client import HttpClient, Outgoing, Reply
-from .decisions import MEDICATION, types_read
-from .extract import EXPORT_FILE, Exported
+from .decisions import types_read
+from .extract import EXPORT_FILE, MEDICATION, Exported
 from .run import write_whole
 
 Json = dict[str, Any]
@@ -87,19 +87,20 @@ class Wanted:
 
 @dataclass(slots=True)
 class Server:
-    """The server, asked patiently. `wait` pauses for so many seconds."""
+    """The server, asked patiently. `token` gives one for each call, for one may end while an export goes on. `wait`
+    pauses for so many seconds."""
 
     http: HttpClient
     base: Base
-    token: str = field(repr=False)
+    token: Callable[[], str] = field(repr=False)
     wait: Callable[[float], None] = time.sleep
 
     def ask(self, request: Outgoing) -> Reply:
         """The reply to a request, put off as long as the server says. ExportFailed where there is none."""
-        send, why = self.http.send_for(self.base.url, self.token)
-        if send is None:
-            raise ExportFailed(why)
         for tried in range(1, TRIES + 1):
+            send, why = self.http.send_for(self.base.url, self.had_token())
+            if send is None:
+                raise ExportFailed(why)
             try:
                 reply = send(request, time.monotonic() + SECONDS)
             except FetchFailed as failed:
@@ -112,9 +113,16 @@ class Server:
             self.wait(pause_of(reply, PAUSE * tried))
         raise AssertionError
 
+    def had_token(self) -> str:
+        """A token that is good now; ExportFailed where there is none to be had."""
+        try:
+            return self.token()
+        except FetchFailed as failed:
+            raise ExportFailed(failed.reason) from None
+
     def save(self, place: Base, address: str, path: Path, *, with_token: bool) -> None:
         """Fetch a file, which is there whole or not at all."""
-        save, why = self.http.save_for(place.url, self.token if with_token else "")
+        save, why = self.http.save_for(place.url, self.had_token() if with_token else "")
         if save is None:
             raise ExportFailed(why)
         begun = path.with_name(f".{path.name}.part")
@@ -139,7 +147,7 @@ class Server:
             self.wait(pause_of(reply, PAUSE * tried))
 
 
-def server_for(wanted: Wanted, token: str) -> Server:
+def server_for(wanted: Wanted, token: Callable[[], str]) -> Server:
     """The server of an export: it may be called at its FHIR base, at the place of its files, and nowhere else."""
     bases = []
     for name, address in (("--fhir", wanted.base), ("--files", wanted.files)):

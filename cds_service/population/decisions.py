@@ -30,11 +30,13 @@ from ..evaluate import CallTime, Evaluation, evaluate
 from ..fhir import reasons, templates
 from ..fhir.bundles import ENTRIES
 from ..fhir.resources import Entry, Resource, Search
+from .extract import MEDICATION, PATIENT
 
 USER = "PractitionerRole/population-run"  # who asks: nobody at a chart
 NOON = time_of_day(12)
 OUT_OF_SCOPE = "out-of-scope"
-PATIENT, MEDICATION, OBSERVATION = "Patient", "Medication", "Observation"
+ON_INJECTIONS = "on_im_by_dose"  # the finding: the last injection still counts as treatment
+OBSERVATION = "Observation"
 OTHER_OBSERVATIONS = "status"  # the key of Observations that no template asks for by their code
 UNMAPPED = "its code is not mapped"
 ON_ITS_WAY = ("pending", "preliminary")
@@ -48,12 +50,14 @@ Line = tuple[str, str, str]  # patient, type of resource ("" where a broken line
 
 
 class Row(msgspec.Struct, frozen=True):
-    """What was decided about one patient. `indicator` is that of the worst card, "" where there is none; `due` a day;
+    """What was decided about one patient. `label_text` says the label in the words of the cards; `indicator` is that of
+    the worst card, "" where there is none; `due` the day of the next injection, of a patient on injections only;
     `not_judged` names type and reason once for each entry that was not used; `unavailable` the prefetch keys that could
     not be had; `measures` the entries of cards/measures.toml that count this patient."""
 
     patient: str
     label: str
+    label_text: str
     rows: tuple[str, ...]
     indicator: str
     drafts: tuple[str, ...]
@@ -218,11 +222,12 @@ def row_of(patient: str, found: Evaluation, asked: Asked) -> Row:
     return Row(
         patient=patient,
         label=found.decision.label,
+        label_text=label_text(found.decision.label, asked.client.pathway.messages),
         rows=found.decision.rows,
         indicator=max((card["indicator"] for card in found.cards), key=SEVERITY.__getitem__, default=""),
         drafts=tuple(dict.fromkeys(f"{each.kind}:{each.draft}" for each in found.offered)),
         course=found.decision.course,
-        due=found.assessment.case.course.due,
+        due=next_injection(found),
         not_judged=not_judged(found),
         unavailable=tuple(
             key for key in asked.client.templates if key in found.record.unavailable or key in found.missing
@@ -230,6 +235,18 @@ def row_of(patient: str, found: Evaluation, asked: Asked) -> Row:
         cards=len(found.cards),
         measures=tuple(each.id for each in asked.client.content.measures if counts(each, found)),
     )
+
+
+def label_text(label: str, messages: Mapping[str, str]) -> str:
+    """What a label means, in a list where no card says of what it speaks; "" of none."""
+    return messages["label-in-a-list"].format(label=messages[f"labels.{label}"]) if label else ""
+
+
+def next_injection(found: Evaluation) -> date | None:
+    """The day on which the next injection is due, of a patient on a course of injections. After the last one of a
+    course that has ended there is none, and for one who is out of scope nothing is judged."""
+    on_course = ON_INJECTIONS in found.decision.findings and found.decision.label != OUT_OF_SCOPE
+    return found.assessment.case.course.due if on_course else None
 
 
 def counts(measure: MeasureEntry, found: Evaluation) -> bool:

@@ -6,13 +6,16 @@ that is no JSON still belongs to the patient whom it names first; one that names
 
 from __future__ import annotations
 
+import gzip
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 NDJSON = (".ndjson", ".ndjson.gz")
+PATIENT, MEDICATION = "Patient", "Medication"
 EXPORT_FILE = "export.json"  # what our own export writes beside the files: which types were asked for
 LONGEST_LINE = 8_000_000  # bytes
 NAMED_BY_FILE = re.compile(r"(?:^|[^A-Za-z])([A-Z][A-Za-z]+)(?:[^A-Za-z]|$)")
@@ -82,6 +85,33 @@ def read_exported(folder: Path) -> Exported:
         return msgspec.json.decode(path.read_bytes(), type=Exported)
     except msgspec.DecodeError as error:
         raise ExtractUnusable(f"{path}: is not what an export writes: {error}") from None
+
+
+def first_fault(extract: Extract, types: Collection[str]) -> str:
+    """The place of the first line that is in no way NDJSON: longer than lines may be, not UTF-8, or no JSON and
+    without a patient though it is of one of these types, or of none. What such a line holds is not said."""
+    for path in extract.files:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), start=1):
+                if len(line) > LONGEST_LINE or could_be_anybodys(line, types):
+                    return f"{path}, line {number}"
+    return str(extract.folder)
+
+
+def could_be_anybodys(line: bytes, types: Collection[str]) -> bool:
+    """Is it not UTF-8; or no JSON, of a type that has a patient, and without one?"""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return True
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        kind = found[1] if (found := re.search(ANY_TYPE, text)) else ""
+        has_patient = kind == "" or (kind in types and kind != MEDICATION)
+        named = re.search(PATIENT_ITSELF if kind == PATIENT else ANY_PATIENT, text)
+        return bool(text.strip()) and has_patient and not named
+    return False
 
 
 def types_of_names(files: tuple[Path, ...]) -> set[str]:

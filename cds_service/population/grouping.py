@@ -28,6 +28,7 @@ from .extract import (
     SUBJECTS,
     Extract,
     ExtractUnusable,
+    first_fault,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ FLUSH_ROWS = 16_384  # that DuckDB holds for all buckets together, for each thre
 SECONDS_BETWEEN = 0.2  # looks at how far DuckDB is
 FETCHED = 2_000  # lines at a time
 DONE = "grouped.json"
+
+MEND = (
+    "Was the export cut off? Mend the file or fetch it again, then make the same call: nothing was decided yet, and "
+    "all lines are read anew"
+)
 
 Told = Callable[[float], None]  # the share of the extract that was read, 0 to 1
 
@@ -156,7 +162,7 @@ def group(extract: Extract, types: frozenset[str], into: Path, means: Means, tel
     with database(means) as connection:
         write_buckets(connection, extract, types, begun, tell)
         found = counted(connection, begun, buckets_for(extract, means))
-        refuse_unknown(found)
+        refuse_unknown(found, extract, types)
         add_medications(connection, begun, found)
     shutil.rmtree(means.folder / "spilled", ignore_errors=True)
     (begun / DONE).write_bytes(msgspec.json.encode(found))
@@ -185,10 +191,10 @@ def write_buckets(
             from ({lines_query(extract)}) where type in ({ours}) or (not valid and type = '')
         ) to {text(str(into))} (format parquet, partition_by (bucket), compression snappy)"""  # noqa: S608
     with watched(connection, tell):
-        run(connection, query, extract)
+        run(connection, query, extract, types)
 
 
-def run(connection: DuckDBPyConnection, query: str, extract: Extract) -> None:
+def run(connection: DuckDBPyConnection, query: str, extract: Extract, types: frozenset[str]) -> None:
     """Run a query that reads the extract; ExtractUnusable where a file cannot be read."""
     import duckdb
 
@@ -197,7 +203,8 @@ def run(connection: DuckDBPyConnection, query: str, extract: Extract) -> None:
     except (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
         # The rest of the message may repeat the line.
         first = next(iter(str(error).splitlines()), "").partition(" Line")[0]
-        raise ExtractUnusable(f"{extract.folder}: a file cannot be read as NDJSON in UTF-8: {first[:200]}") from None
+        place = first_fault(extract, types)
+        raise ExtractUnusable(f"{place}: cannot be read as NDJSON in UTF-8: {first[:200]}. {MEND}") from None
 
 
 @contextmanager
@@ -233,12 +240,12 @@ def counted(connection: DuckDBPyConnection, folder: Path, buckets: int) -> Group
     return Grouped.of(buckets, int(patients[0]) if patients else 0, rows)
 
 
-def refuse_unknown(found: Grouped) -> None:
+def refuse_unknown(found: Grouped, extract: Extract, types: frozenset[str]) -> None:
     """A line that is no JSON and does not say whose it is could be anybody's, and would be missing to him."""
     if count := found.nobody.get("", 0):
         raise ExtractUnusable(
-            f"{count} lines are no JSON and do not say of which patient they are, so that nobody's record is known to "
-            "be whole; allowed: NDJSON, one whole resource a line. Was the export cut off?"
+            f"{first_fault(extract, types)}: is no JSON and does not say of which patient it is ({count} such lines in "
+            f"all), so that nobody's record is known to be whole; allowed: NDJSON, one whole resource a line. {MEND}"
         )
 
 

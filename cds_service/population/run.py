@@ -34,9 +34,9 @@ MANIFEST, WORK, GROUPED, PARTS, LOCK = "manifest.json", "work", "grouped", "part
 BASE_MEMORY = 130_000_000  # bytes of one process with the content, before it reads any patient
 LEAST_MEMORY = 64_000_000  # bytes for DuckDB
 COLUMNS = {
-    "patient": "VARCHAR", "label": "VARCHAR", "rows": "VARCHAR[]", "indicator": "VARCHAR", "drafts": "VARCHAR[]",
-    "course": "VARCHAR", "due": "DATE", "not_judged": "VARCHAR[]", "unavailable": "VARCHAR[]", "cards": "INTEGER",
-    "measures": "VARCHAR[]",
+    "patient": "VARCHAR", "label": "VARCHAR", "label_text": "VARCHAR", "rows": "VARCHAR[]", "indicator": "VARCHAR",
+    "drafts": "VARCHAR[]", "course": "VARCHAR", "due": "DATE", "not_judged": "VARCHAR[]", "unavailable": "VARCHAR[]",
+    "cards": "INTEGER", "measures": "VARCHAR[]",
 }  # fmt: skip
 SEPARATOR = "|"  # between the members of a list, in CSV
 OTHERWISE = ("version", "content", "digest", "pathway", "prefetch", "zone", "as_of", "format", "extract")
@@ -147,6 +147,9 @@ def begun(plan: Plan, client: ClientConfig, extract: Extract) -> Manifest:
         return wanted
     known = read_manifest(plan.out)
     differs = [name for name in OTHERWISE if getattr(known, name) != getattr(wanted, name)]
+    if differs == ["extract"] and not known.done and not (plan.out / WORK / GROUPED).exists():
+        write_whole(path, msgspec.json.format(msgspec.json.encode(wanted), indent=2))
+        return wanted  # of what was read before nothing is left, and nothing was decided: a mended file is taken
     if differs:
         raise RunRefused(
             f"{plan.out}: was begun otherwise ({', '.join(differs)} differ), and its rows would not be of one kind; "

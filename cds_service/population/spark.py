@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..cdshooks.client_config import ClientConfig
-from .decisions import MEDICATION, PATIENT, Asked, Line, decide_lines, types_read
+from .decisions import Asked, Line, decide_lines, types_read
 from .extract import (
     ANY_PATIENT,
     ANY_TYPE,
     ID,
     ID_OF_REFERENCE,
+    MEDICATION,
     MEDICINES,
+    PATIENT,
     PATIENT_ITSELF,
     PATIENT_OF_REFERENCE,
     SUBJECTS,
@@ -31,16 +33,14 @@ from .extract import (
     read_extract,
 )
 from .grouping import Grouped, refuse_unknown
-from .run import MANIFEST, Manifest, Plan, RunRefused, ended, manifest_of, write_whole
+from .run import COLUMNS, MANIFEST, Manifest, Plan, RunRefused, ended, manifest_of, write_whole
 
 if TYPE_CHECKING:
     import pandas
     from pyspark.sql import Column, DataFrame, SparkSession
 
-SCHEMA = (
-    "patient string, label string, rows array<string>, indicator string, drafts array<string>, course string, "
-    "due date, not_judged array<string>, unavailable array<string>, cards int, measures array<string>"
-)
+KINDS = {"VARCHAR": "string", "VARCHAR[]": "array<string>", "INTEGER": "int", "DATE": "date"}  # DuckDB's, and Spark's
+SCHEMA = ", ".join(f"{name} {KINDS[kind]}" for name, kind in COLUMNS.items())
 ROWS_AT_ONCE = 1_000
 Made = Callable[[], ClientConfig]  # a function of a module, so that workers find it by its name
 
@@ -86,7 +86,7 @@ def run_on_spark(spark: SparkSession, plan: Plan, make: Made) -> Manifest:
     types = types_read(client.templates)
     lines = named_lines(spark, extract, types).persist()
     found = counted(lines)
-    refuse_unknown(found)
+    refuse_unknown(found, extract, types)
     exported = frozenset({*extract.asked_for, *found.lines, *found.broken, *found.nobody}) & types
     manifest = msgspec.structs.replace(manifest_of(plan, client, extract), types=tuple(sorted(types)))
     decided = with_medications(lines).repartition("patient").sortWithinPartitions("patient", "type", "line")

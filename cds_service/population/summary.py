@@ -13,8 +13,11 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from ..clinical.tables import Pathway
+from ..clinical.wording import decimal_text
 from ..content.content import Content
-from .decisions import OUT_OF_SCOPE
+from ..content.shapes import MeasureEntry
+from .decisions import OUT_OF_SCOPE, label_text
 from .grouping import Means, database
 from .run import LEAST_MEMORY, Manifest, RunRefused, decisions_query, read_manifest, write_whole
 
@@ -29,8 +32,8 @@ CHARTS = 1000
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """The counts of one run. `measures` by the id of the measure; `not_judged` is entry by entry, `unavailable` patient
-    by patient."""
+    """The counts of one run. `measures` by the id of the measure, `meanings` what it counts; `not_judged` is entry by
+    entry, `unavailable` patient by patient."""
 
     content: str
     digest: str
@@ -42,6 +45,7 @@ class Summary(msgspec.Struct, frozen=True):
     labels: dict[str, int]
     courses: dict[str, int]
     measures: dict[str, int]
+    meanings: dict[str, str]
     indicators: dict[str, int]
     cards: int
     cards_per_1000_charts: float
@@ -84,6 +88,7 @@ def counted(opened: DuckDBPyConnection, manifest: Manifest, content: Content) ->
         labels=by_name(opened, "label"),
         courses=by_name(opened, "course"),
         measures={each.id: measures.get(each.id, 0) for each in content.measures},
+        meanings={each.id: meaning(each, content.pathways[manifest.pathway]) for each in content.measures},
         indicators=by_name(opened, "indicator"),
         cards=cards,
         cards_per_1000_charts=per_thousand(cards, patients),
@@ -93,6 +98,12 @@ def counted(opened: DuckDBPyConnection, manifest: Manifest, content: Content) ->
         not_exported=tuple(sorted({*manifest.types} - {*manifest.exported})),
         entries_of_nobody=manifest.nobody,
     )
+
+
+def meaning(measure: MeasureEntry, pathway: Pathway) -> str:
+    """What a measure counts, in words, with the numbers of the pathway."""
+    limits = {each.id: f"{decimal_text(each.value)} {each.unit}" for each in pathway.thresholds.values()}
+    return measure.meaning.strip().format_map(limits)
 
 
 def numbers(opened: DuckDBPyConnection, what: str) -> list[int]:
@@ -130,13 +141,17 @@ def lines(summary: Summary, content: Content) -> Iterator[str]:
         "charts with a card, per 1,000": summary.charts_with_a_card_per_1000,
         **{f"charts whose worst card is {name}": count for name, count in summary.indicators.items()},
     })  # fmt: skip
-    yield from section("Labels", summary.labels)
+    words = content.pathways[summary.pathway].messages
+    yield from section("Labels", {f"{name} ({label_text(name, words)})": n for name, n in summary.labels.items()})
     yield from section("Courses", summary.courses)
     yield from section("Entries that could not be used", summary.not_judged)
     yield from section("Patients without", summary.unavailable)
     yield from section(
         "Entries that name no patient", {name or "no JSON": n for name, n in summary.entries_of_nobody.items()}
     )
+    yield ""
+    yield "What the measures count"
+    yield from (f"  {each.title}: {summary.meanings[each.id]}" for each in content.measures if each.meaning)
     if summary.not_exported:
         yield ""
         yield f"Not exported, and so not known of anybody: {', '.join(summary.not_exported)}"

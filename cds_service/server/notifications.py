@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,6 +32,9 @@ class Hints:
 
     clock: Callable[[], float] = time.monotonic
     _patients: dict[str, None] = field(default_factory=dict)
+    _counted: Counter[str] = field(
+        default_factory=Counter
+    )  # notifications, taken or refused, since they were asked for
     _taken: deque[float] = field(default_factory=deque)  # when patients were taken, in the last minute
     _any: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -46,8 +49,21 @@ class Hints:
             room = min(A_MINUTE - len(self._taken), MOST_WAITING - len(self._patients))
             self._patients |= dict.fromkeys(new[:room])
             self._taken.extend([now] * len(new[:room]))
+            self._counted["taken" if len(new) <= room else "refused"] += 1
         self._any.set()
         return len(new) <= room
+
+    def refuse(self) -> None:
+        """Count a notification that is not read: too large, or without a length."""
+        with self._lock:
+            self._counted["refused"] += 1
+
+    def counted(self) -> tuple[int, int]:
+        """How many notifications were taken, and how many refused, since this was asked last."""
+        with self._lock:
+            found = self._counted["taken"], self._counted["refused"]
+            self._counted.clear()
+        return found
 
     def take(self, seconds: float) -> tuple[bool, tuple[str, ...]]:
         """Wait so long for a hint: did one come, and which patients were named since the last time?"""
@@ -90,14 +106,19 @@ class _Receiver(BaseHTTPRequestHandler):
         if not (self.path == self.server.path or self.path.startswith(f"{self.server.path}/")):
             self.answer(404)
         elif not length.isascii() or not length.isdigit() or self.headers.get("Transfer-Encoding"):
-            self.answer(411)
+            self.refuse(411)
         elif int(length) > LARGEST:
-            self.answer(413)
+            self.refuse(413)
         else:
             taken = self.server.hints.add(patients_in(self.rfile.read(int(length))))
             self.answer(200 if taken else 429)
 
     do_PUT = do_POST  # noqa: N815 (the name that http.server calls)
+
+    def refuse(self, status: int) -> None:
+        """Answer one that is not read, and count it."""
+        self.server.hints.refuse()
+        self.answer(status)
 
     def answer(self, status: int) -> None:
         """The answer: its status says everything."""

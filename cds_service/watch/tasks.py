@@ -36,7 +36,8 @@ ANSWERED, WITHDRAWN, SUPERSEDED = "answered", "withdrawn", "superseded"  # why w
 REASONS = (ANSWERED, WITHDRAWN, SUPERSEDED)
 OWN = ("identifier", "status", "businessStatus", "intent", "priority", "code", "description", "focus", "for",
        "requester", "input", "contained", "lastModified")  # fmt: skip  # what we write; the rest is others'
-PRIORITIES = ("routine", "urgent", "asap", "stat")
+PRIORITIES = ("routine", "urgent", "asap", "stat")  # of FHIR, each more urgent than the one before it
+ROW, PRIORITY = "row", "priority"  # kinds of inputs; the priority that the cards ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Wanted:
 
     digest: str  # of the patient and the evidence
     severity: str  # the worst indicator among the cards
+    priority: str  # of the Task, by that indicator: cards/tasks.toml
     rows: tuple[str, ...]
     title: str
     description: str
@@ -66,9 +68,11 @@ def wanted(found: Evaluation, watch: Watch, pathway: Pathway, content: Content) 
         for action in suggestion["actions"]
         if action["type"] == "create"
     )
+    severity = max((card["indicator"] for card in found.cards), key=SEVERITY.__getitem__)
     return Wanted(
         digest=digest_of(found, pathway),
-        severity=max((card["indicator"] for card in found.cards), key=SEVERITY.__getitem__),
+        severity=severity,
+        priority=content.priorities[severity],
         rows=tuple(each.row for each in found.shown),
         title=pathway.messages["task.title"],
         description=words(found.cards),
@@ -158,27 +162,34 @@ def resource(wanted: Wanted, watch: Watch, patient_id: str, now: datetime, over:
 
 def priority(wanted: Wanted, before: Json) -> str:
     """As urgent as its worst card; never less than it was, for it may have been raised because nobody answered."""
-    own = "urgent" if wanted.severity == "critical" else "routine"
-    return max(own, str(before.get("priority", own)), key=lambda each: each in PRIORITIES and PRIORITIES.index(each))
+    before_that = before.get("priority")
+    return max(wanted.priority, before_that, key=PRIORITIES.index) if before_that in PRIORITIES else wanted.priority
 
 
 def raised(task: Json, now: datetime, days: int) -> Json | None:
     """An open Task that nobody has answered for so many days, one step more urgent; None where it is not that old, or
     was raised before."""
+    current = task.get("priority", PRIORITIES[0])
+    first = next(iter(said(task, PRIORITY)), PRIORITIES[0])
+    if not is_old(task, now, days) or current != first or current == PRIORITIES[-1]:
+        return None
+    return {**task, "priority": PRIORITIES[PRIORITIES.index(current) + 1]}
+
+
+def is_old(task: Json, now: datetime, days: int) -> bool:
+    """Has nobody answered an open Task for so many days?"""
     try:
         since = datetime.fromisoformat(str(task["authoredOn"]))
     except (KeyError, ValueError):
-        return None
-    waits = since.tzinfo is not None and now - since >= timedelta(days=days)
-    if not waits or task.get("priority", "routine") not in PRIORITIES[:2]:
-        return None
-    return {**task, "priority": {"routine": "asap", "urgent": "stat"}[task.get("priority", "routine")]}
+        return False
+    return since.tzinfo is not None and now - since >= timedelta(days=days)
 
 
 def inputs(wanted: Wanted) -> list[Json]:
-    """What explains the Task: its rows, label, pathway and content; and the drafts, by their labels."""
-    told = [*(("row", row) for row in wanted.rows), ("label", wanted.label), ("pathway", wanted.pathway),
-            ("content", wanted.content)]  # fmt: skip
+    """What explains the Task: its rows, label, pathway and content, and how urgent its cards are; and the drafts, by
+    their labels."""
+    told = [*((ROW, row) for row in wanted.rows), ("label", wanted.label), ("pathway", wanted.pathway),
+            ("content", wanted.content), (PRIORITY, wanted.priority)]  # fmt: skip
     drafts = [
         {"type": concept("draft", label), "valueReference": {"reference": f"#draft-{number}", "display": label}}
         for number, (label, _) in enumerate(wanted.drafts, start=1)
@@ -252,11 +263,16 @@ class Standing:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        return tuple(
-            each["valueString"]
-            for each in listed(self.task, "input")
-            if any(coding.get("code") == "row" for coding in each.get("type", {}).get("coding", ()))
-        )
+        return said(self.task, ROW)
+
+
+def said(task: Json, kind: str) -> tuple[str, ...]:
+    """The texts of the inputs of a kind."""
+    return tuple(
+        each["valueString"]
+        for each in listed(task, "input")
+        if any(coding.get("code") == kind for coding in each.get("type", {}).get("coding", ()))
+    )
 
 
 def listed(task: Json, name: str) -> list[Json]:

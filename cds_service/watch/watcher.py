@@ -36,6 +36,7 @@ from .tasks import (
     Step,
     Wanted,
     closed,
+    is_old,
     plan,
     raised,
     resource,
@@ -95,6 +96,7 @@ class Watcher:
 
     of: Watched
     counts: Counter[str] = field(default_factory=Counter)
+    unanswered: int = 0  # open Tasks that nobody has answered for long, at the last look at them
 
     # Who is to be decided about
 
@@ -167,26 +169,27 @@ class Watcher:
                     continue
                 self.counts["open Tasks"] += 1
                 of.state.note(of.whose, [whom(each.task).removeprefix("Patient/")], of.clock())
-                unanswered += self.raise_if_old(each)
+                unanswered += is_old(each.task, of.clock(), of.watch.unanswered_days)
+                self.raise_if_old(each)
         except FetchFailed as failed:
             self.failed("open Tasks", failed)
             return False
+        self.unanswered = unanswered
         if unanswered:
             of.log.warning("watch", client=of.client.name, unanswered=unanswered, days=of.watch.unanswered_days)
         return True
 
-    def raise_if_old(self, each: Standing) -> bool:
+    def raise_if_old(self, each: Standing) -> None:
         """Make an open Task more urgent that nobody answers."""
         of = self.of
         more_urgent = raised(each.task, of.clock(), of.watch.unanswered_days)
         if more_urgent is None or not of.watch.active:
-            return False
+            return
         try:
             of.server.change(each, more_urgent, of.seconds())
         except Conflict:  # somebody is at it
-            return False
+            return
         self.counts["raised"] += 1
-        return True
 
     # Deciding
 

@@ -1,4 +1,4 @@
-"""Every series that the service can have, asked of its own registry."""
+"""Every series that the service and the result watcher can have, asked of their own registries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import cache
 
 from cds_service.metrics import About, Looks, Metrics, Names
 from cds_service.store.records import StoreState
+from cds_service.watch.measures import WatchMetrics
 
 ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}  # of what is scraped
 
@@ -18,7 +19,8 @@ def counted() -> dict[str, set[str]]:
     Looks(metrics.registry, metrics._about, metrics._lost, lambda: StoreState(True, "", 0, 0))
     return {
         name.removeprefix("b12_cds_"): set(metric._labelnames)
-        for metric, names in metrics.registry._collector_to_names.items()
+        for registry in (metrics.registry, WatchMetrics().registry)
+        for metric, names in registry._collector_to_names.items()
         for name in names
         if name.endswith(ENDINGS[metric._type])
     }

@@ -15,7 +15,7 @@ from tests.deploy.manifests import DEPLOY, ROOT, compose
 
 COMPOSE = compose()
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-IN_PRODUCTION = [name for name, each in SERVICES.items() if "profiles" not in each]
+IN_PRODUCTION = [name for name, each in SERVICES.items() if each.get("profiles") != ["test"]]
 
 
 def is_valid(told: dict[str, Any]) -> None:
@@ -107,8 +107,20 @@ def test_what_may_be_called_is_named_for_the_way_out_and_in_its_rules():
 
 
 def test_the_metrics_are_on_their_own_network_only():
-    address = SERVICES["service"]["networks"]["metrics"]["ipv4_address"]
-    assert SERVICES["service"]["environment"]["CDS_METRICS_HOST"] == address
+    measured = {name: each for name, each in SERVICES.items() if "metrics" in each.get("networks", ())}
+    assert set(measured) == {"service", "watch"}
     (subnet,) = COMPOSE["networks"]["metrics"]["ipam"]["config"]
-    assert ip_address(address) in ip_network(subnet["subnet"])
-    assert [name for name, each in SERVICES.items() if "metrics" in each.get("networks", ())] == ["service"]
+    for each in measured.values():
+        address = each["networks"]["metrics"]["ipv4_address"]
+        assert each["environment"]["CDS_METRICS_HOST"] == address
+        assert ip_address(address) in ip_network(subnet["subnet"])
+    assert len({each["networks"]["metrics"]["ipv4_address"] for each in measured.values()}) == 2
+
+
+def test_the_watcher_starts_only_where_it_is_asked_for_and_writes_to_a_folder_of_its_own():
+    watch = SERVICES["watch"]
+    assert watch["profiles"] == ["watch"]
+    (state,) = [each for each in watch["volumes"] if not each.get("read_only")]
+    assert watch["environment"]["CDS_WATCH_STATE"].startswith(state["target"] + "/")
+    assert [name for name, each in SERVICES.items() if state in each.get("volumes", ())] == ["watch"]
+    assert f"deploy/{state['source'].removeprefix('./')}/" in (ROOT / ".gitignore").read_text().splitlines()

@@ -13,6 +13,7 @@ from flask import Flask
 from werkzeug.test import Client
 
 from cds_service.app import build_site
+from cds_service.population.decisions import label_text, next_injection
 from cds_service.web.calls import add_routes
 from tests.api import ENCODER, SEVERITY, Settings, evaluate, hook_request, overlay_folder
 from tests.book import NEVER, PATHWAYS, book, service
@@ -65,11 +66,12 @@ def as_row(status, body, found):
     cards = body["cards"] if status == 200 else []
     return {
         "label": found.decision.label,
+        "label_text": label_text(found.decision.label, found.assessment.case.pathway.messages),
         "rows": list(found.decision.rows),
         "indicator": max((card["indicator"] for card in cards), key=SEVERITY.__getitem__, default=""),
         "drafts": list(dict.fromkeys(f"{each.kind}:{each.draft}" for each in found.offered)),
         "course": found.decision.course,
-        "due": due.isoformat() if (due := found.assessment.case.course.due) else None,
+        "due": due.isoformat() if (due := next_injection(found)) else None,
         "cards": len(cards),
     }
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import stat
+from urllib.parse import parse_qs
 
 import pytest
+from click.testing import CliRunner
+from joserfc import jwt
 
+from cds_service.commands.population import population
 from cds_service.http.client import Reply
 from cds_service.population.bulk import ExportFailed, Wanted, export, pause_of, server_for, type_filters
 from cds_service.population.extract import read_extract
 from cds_service.population.run import Plan, run_population
 from tests.book import book, content, service
+from tests.hooks.tokens import key as new_key
 from tests.population.bulk_server import MOMENT, TOKEN, query_of, serving
 from tests.population.conftest import DAY, environment
 from tests.population.patients import TYPES, as_patient, decisions, lines_of, resources_of, write_extract
+from tests.watch.fhir_store import FhirStore
+from tests.watch.fhir_store import serving as served_store
+from tests.watch.installed import Installed
 
 TEMPLATES = service("uk-ng239").templates
 DECLARED = tuple(sorted(set(TYPES.values()) | {"Encounter"}))
@@ -35,7 +43,7 @@ def files():
 def exported(server, out, token=TOKEN, waits=None, **asked):
     """Export without waiting; `waits` holds how long it would have waited."""
     wanted = Wanted(server.base, out, TEMPLATES, **asked)
-    made = server_for(wanted, token)
+    made = server_for(wanted, lambda: token)
     made.wait = [].append if waits is None else waits.append
     try:
         return export(wanted, made, lambda *_: None)
@@ -205,3 +213,27 @@ def test_the_command_exports_and_keeps_the_token_out_of_everything(tmp_path, cal
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in paths)
     assert json.loads((tmp_path / "in" / "export.json").read_text())["types"]
     assert "CDS_FHIR_TOKEN" not in environment()
+
+
+def test_the_command_asks_for_tokens_as_the_watcher_does_for_a_client(tmp_path):
+    key, asked = new_key("ES384", "export"), []
+
+    def token_endpoint(body):
+        form = {name: value for name, (value,) in parse_qs(body.decode(), strict_parsing=True).items()}
+        claims = jwt.decode(form["client_assertion"], key, algorithms=["ES384"]).claims
+        asked.append((claims["iss"], form["grant_type"]))
+        return 200, {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 300}
+
+    store = FhirStore()
+    store.token_endpoint = token_endpoint
+    (tmp_path / "key.json").write_text(json.dumps(key.as_dict(private=True)))
+    with serving(files(), DECLARED, looks=0) as server, served_store(store):
+        more = f'client_id = "b12-export"\nkey = "key.json"\ntoken_url = "{store.base.replace("/fhir", "/token")}"'
+        installed = Installed(tmp_path, server.base, more)
+        words = ["export", "--fhir", server.base, "--out", str(tmp_path / "in"), "--client", "ward"]
+        ended = CliRunner().invoke(population, words, env=installed.environment)
+    assert ended.exit_code == 0, ended.output
+    assert asked == [("b12-export", "client_credentials")], "one token serves all calls"
+    assert (tmp_path / "in" / "export.json").is_file()
+    nobody = CliRunner().invoke(population, [*words[:-1], "other"], env=installed.environment)
+    assert nobody.exit_code == 2 and "no watched client 'other'; allowed: ward" in nobody.output

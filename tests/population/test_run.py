@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import stat
 from dataclasses import replace
 from datetime import date
@@ -77,9 +78,13 @@ def test_an_entry_that_names_no_patient_is_counted_and_used_for_nobody(tmp_path,
 
 def test_a_line_that_is_no_json_and_names_nobody_ends_the_run(tmp_path, run):
     extract = write(tmp_path / "in", [person("a")], text='{"resourceType":"Observation","id":"x')
-    with pytest.raises(ExtractUnusable, match="1 lines are no JSON and do not say of which patient"):
+    broken = next(path for path in extract.rglob("*.ndjson") if '"id":"x' in path.read_text())
+    place = f"{broken}, line {broken.read_text().count(chr(10)) + 1}: is no JSON and does not say of which patient"
+    with pytest.raises(ExtractUnusable, match=re.escape(place)):
         run(extract)
     assert not (tmp_path / "out" / "decisions.ndjson").exists()
+    broken.write_text(json.dumps(result("Patient/a")) + "\n")  # mended, the same call goes on
+    assert by_patient(run(extract))["a"]["label"] == "confirmed"
 
 
 def test_a_line_that_is_no_json_and_says_no_type_leaves_everything_of_its_patient_incomplete(tmp_path, run):

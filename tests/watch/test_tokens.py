@@ -8,9 +8,10 @@ from urllib.parse import parse_qs
 import pytest
 from joserfc import jwt
 
+from cds_service.auth.backend_tokens import ASSERTION
 from cds_service.auth.watching import Credentials
 from cds_service.fetching import FetchFailed
-from cds_service.watch.fhir_server import ASSERTION, FhirServer
+from cds_service.watch.fhir_server import FhirServer
 from tests.hooks.tokens import key
 from tests.watch.fhir_store import FhirStore, serving
 from tests.watch.patients import b12, look, person, watch, watcher

@@ -56,3 +56,48 @@ CDS_STORE_KEYS: /run/secrets/b12-cds/store_keys
 CDS_SMART_KEYS: /run/secrets/b12-cds/smart_keys
 {{- end }}
 {{- end }}
+
+{{/* What selects the pod of the result watcher. */}}
+{{- define "b12-cds.watch-labels" -}}
+app.kubernetes.io/name: b12-cds
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: watch
+{{- end }}
+
+{{/* Of the watcher and of its daily run: image, settings, and what is mounted. The state is the one folder on a disk. */}}
+{{- define "b12-cds.watch-container" -}}
+image: {{ include "b12-cds.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+envFrom:
+  - configMapRef: {name: {{ include "b12-cds.name" . }}}
+env:
+  - {name: CDS_WATCH_STATE, value: /var/lib/b12-cds/watch.sqlite}
+resources: {{- toYaml .Values.watch.resources | nindent 2 }}
+{{ include "b12-cds.container-security" . }}
+volumeMounts:
+  - {name: written, mountPath: /run/b12-cds}
+  - {name: state, mountPath: /var/lib/b12-cds}
+  - {name: clients, mountPath: /etc/b12-cds, readOnly: true}
+  {{- if .Values.siteFiles }}
+  - {name: site, mountPath: /etc/b12-cds-site, readOnly: true}
+  {{- end }}
+  - {name: secrets, mountPath: /run/secrets/b12-cds, readOnly: true}
+{{- end }}
+
+{{/* The volumes of the watcher and of its daily run. */}}
+{{- define "b12-cds.watch-volumes" -}}
+volumes:
+  - {name: written, emptyDir: {medium: Memory, sizeLimit: 16Mi}}
+  - {name: state, persistentVolumeClaim: {claimName: {{ include "b12-cds.name" . }}-watch}}
+  - {name: clients, configMap: {name: {{ include "b12-cds.name" . }}-clients}}
+  {{- if .Values.siteFiles }}
+  - name: site
+    configMap:
+      name: {{ include "b12-cds.name" . }}-site
+      items:
+        {{- range $path, $text := .Values.siteFiles }}
+        - {key: {{ $path | replace "/" "--" | quote }}, path: {{ $path | quote }}}
+        {{- end }}
+  {{- end }}
+  - {name: secrets, secret: {secretName: {{ .Values.secret }}, defaultMode: 0440}}
+{{- end }}

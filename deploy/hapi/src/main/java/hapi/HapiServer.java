@@ -1,6 +1,8 @@
 package hapi;
 
+import ca.uhn.fhir.batch2.api.IJobMaintenanceService;
 import ca.uhn.fhir.batch2.jobs.config.Batch2JobsConfig;
+import ca.uhn.fhir.batch2.jobs.export.BulkDataExportProvider;
 import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.context.support.IValidationSupport;
 import ca.uhn.fhir.jpa.api.config.JpaStorageSettings;
@@ -104,6 +106,28 @@ public class HapiServer {
     return started -> System.out.println("FHIR base: http://127.0.0.1:" + started.getWebServer().getPort() + "/fhir");
   }
 
+  /**
+   * HAPI looks once a minute how far a job of $export is, and a job has several steps: here every second, so that an
+   * export of little data takes seconds.
+   */
+  @Bean
+  ApplicationListener<WebServerInitializedEvent> jobs(IJobMaintenanceService maintenance) {
+    return started -> {
+      Thread passes = new Thread(() -> {
+        try {
+          while (true) {
+            Thread.sleep(1000);
+            maintenance.runMaintenancePass();
+          }
+        } catch (InterruptedException ended) {
+          // The server stops.
+        }
+      }, "job-maintenance");
+      passes.setDaemon(true);
+      passes.start();
+    };
+  }
+
   @Bean
   JpaStorageSettings storageSettings() {
     JpaStorageSettings settings = new JpaStorageSettings();
@@ -164,12 +188,13 @@ public class HapiServer {
   ServletRegistrationBean<RestfulServer> fhirServlet(
       FhirContext fhir, ResourceProviderFactory resources, IJpaSystemProvider system, IFhirSystemDao<?, ?> dao,
       JpaStorageSettings settings, ISearchParamRegistry parameters, IValidationSupport support,
-      DatabaseBackedPagingProvider pages) {
+      DatabaseBackedPagingProvider pages, BulkDataExportProvider bulkData) {
     pages.setDefaultPageSize(Integer.getInteger("hapi.page-size", 10));
     pages.setMaximumPageSize(Integer.getInteger("hapi.largest-page", 50));
     RestfulServer server = new RestfulServer(fhir);
     server.registerProviders(resources.createProviders());
     server.registerProvider(system);  // without it a transaction answers 400
+    server.registerProvider(bulkData);
     server.setPagingProvider(pages);
     server.setServerConformanceProvider(
         new JpaCapabilityStatementProvider(server, dao, settings, parameters, support));
