@@ -243,7 +243,8 @@ class Deciders:
         self.pool = None
         if workers > 1:
             self.pool = ProcessPoolExecutor(workers, get_context("fork"), become_decider, (self.own,))
-            self.pool.submit(os.getpid).result()  # all of them start with the first task
+            with whole_pool():
+                self.pool.submit(os.getpid).result()  # all of them start with the first task
 
     def __enter__(self) -> Deciders:
         return self
@@ -257,15 +258,22 @@ class Deciders:
         if self.pool is None:
             yield from (self.own.decide(bucket, exported) for bucket in buckets)
             return
-        try:
+        with whole_pool():
             tasks: list[Future[int]] = [self.pool.submit(decide_here, bucket, exported) for bucket in buckets]
             for task in as_completed(tasks):
                 yield task.result()
-        except BrokenProcessPool:
-            raise RunRefused(
-                "a process of this run was ended from outside, for its memory perhaps; allowed: the same call again, "
-                "which goes on, with fewer --workers or more --memory"
-            ) from None
+
+
+@contextmanager
+def whole_pool() -> Iterator[None]:
+    """While processes decide: RunRefused where one of them is ended from outside."""
+    try:
+        yield
+    except BrokenProcessPool:
+        raise RunRefused(
+            "a process of this run was ended from outside, for its memory perhaps; allowed: the same call again, "
+            "which goes on, with fewer --workers or more --memory"
+        ) from None
 
 
 HERE: list[Decider] = []  # in a process of its own: what it decides with
