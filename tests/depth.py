@@ -13,7 +13,9 @@ VARIABLE = "B12_TESTS_THOROUGH"  # in the environment, so that every worker and 
 EXAMPLES = (60, 600)  # of each property: on a change, and thorough
 ADDS = (
     f"{EXAMPLES[1]} examples of each property instead of {EXAMPLES[0]}",
-    "every enumerated patient instead of every seventh",
+    "every enumerated patient instead of every eleventh",
+    "every vignette drawn as a chart with each example site's limits instead of every third",
+    "a minute of load on the store instead of three seconds, and the slowest hundredth of its calls",
     "every way in about every vignette, and every element of a person changed in each, instead of some",
     "100 examples of schemathesis for each operation instead of 15",
     "every vignette as a row of a population and over HTTP instead of every third",
@@ -21,7 +23,7 @@ ADDS = (
     "3,000 patients of each pathway with cql-execution instead of 15, 60 with $apply instead of 2",
     "200 sequences of what can befall the result watcher instead of 10",
     "axe's rule of contrasts on the whole of every page, in every width and scheme, instead of where its tables begin",
-    "120 and 240 of each repeated element of a request, and every two of them together, instead of 60 and 120, and some",
+    "120 and 240 of each repeated element of a request, and every two together, instead of 60 and 120, and some",
     "200,000 hostile calls, feedbacks, pages and FHIR answers instead of 1,800",
 )
 

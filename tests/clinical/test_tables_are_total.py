@@ -68,7 +68,7 @@ STATE = {
     "allergic": [Allergy("AllergyIntolerance/a", "cobalamin")],
     "folic acid": [medicine("folic-acid")],
 }
-EACH = chosen(7, 1)  # every seventh patient, for time, or all; 7 divides the length of no list: no part is skipped
+EACH = chosen(11, 1)  # every eleventh patient, for time, or all; 11 divides the length of no list: no part is skipped
 UNSEEN = {"all seen": frozenset(), "no medicines": frozenset({"medications", "medicationRequests"})}
 
 

@@ -25,7 +25,7 @@ from tests.store.postgres import Cluster, cluster
 
 pytestmark = [pytest.mark.needs("postgresql"), pytest.mark.needs("linux")]
 CALLERS = 8
-SECONDS = chosen(5.0, 60.0)
+SECONDS = chosen(3.0, 60.0)
 BEFORE = chosen(3_000, 12_000)  # decisions with the same cards that are there already
 AT_ONCE = chosen(60, 200)  # clients whose tokens are good once
 RESENT = {**patient_view("pt-1", 120), "hookInstance": str(uuid.uuid4())}
@@ -74,8 +74,9 @@ def test_one_request_that_is_resent_without_end_stalls_nobody(kind, postgres, tm
     assert set(seen.statuses) == {"200"}, seen.statuses
     assert set(seen.feedback) <= {"200"}, seen.feedback
     print(kind, "ms: quiet", quiet.quantile(0.5), quiet.quantile(0.99), "then", seen.quantile(0.5), seen.quantile(0.99))
-    part = chosen(0.5, 0.99)  # in a few seconds of a busy machine the last hundredth is chance
-    assert seen.quantile(part) < 2 * quiet.quantile(part) + 20
+    # In a few seconds of a busy machine the last hundredth is chance, and others come and go.
+    part, factor = chosen((0.5, 5), (0.99, 2))
+    assert seen.quantile(part) < factor * quiet.quantile(part) + 20
     if kind == "sqlite":
         log = tmp_path / "store.sqlite-wal"
         assert not log.exists() or log.stat().st_size < 2 * WAL_LIMIT
