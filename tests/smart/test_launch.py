@@ -14,7 +14,9 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from cds_service.app import create_app
+from cds_service.metrics import BEGUN, DENIED, LAUNCH_FAILED, LAUNCHES, TURNED_AWAY
 from cds_service.settings import Settings, SettingsError
+from cds_service.smart.faults import FAULTS
 from cds_service.smart.launch import Pending, Sealer, is_granted
 from cds_service.store.pseudonyms import new_line, read_keys
 from tests.fhir import loopback
@@ -102,6 +104,19 @@ def test_a_launch_asks_for_what_the_templates_need_and_no_more(tmp_path: Path):
     for part in ("Secure", "HttpOnly", "SameSite=None", "Partitioned", "Path=/", "Max-Age=600"):
         assert part in cookie
     assert asked["state"] not in cookie.partition("=")[2] and "xyz" not in cookie
+
+
+def test_launches_are_counted_by_how_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    counted: list[str] = []
+    monkeypatch.setattr("cds_service.metrics.NotMeasured.launch", lambda _, outcome: counted.append(outcome))
+    with opened(tmp_path) as browser:
+        browser.launch()
+        browser.get("/smart/launch?iss=https://evil.example.org/fhir&launch=xyz")
+        browser.get("/smart/callback?state=x&code=y")
+    with opened(tmp_path, said=None) as browser:
+        browser.launch()
+    assert counted == [BEGUN, TURNED_AWAY, TURNED_AWAY, LAUNCH_FAILED]
+    assert {each.outcome for each in FAULTS.values()} == {DENIED, TURNED_AWAY, LAUNCH_FAILED} < set(LAUNCHES)
 
 
 def test_older_servers_are_asked_in_their_notation_and_who_signs_nothing_is_not_asked_who_it_is(tmp_path: Path):
