@@ -82,6 +82,6 @@ def proxied(configuration: Path) -> Iterator[Running]:
     try:
         yield process
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     finally:
         process.end()

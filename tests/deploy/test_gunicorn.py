@@ -54,10 +54,10 @@ def test_gunicorn_serves_by_it_and_what_was_decided_is_kept(tmp_path: Path):
         told = json.loads(call(port, "GET", "/readyz")[2])
         assert told["store"]["kept"] is True, told
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         with_pid(process.pid, 9)
-        process.wait(20)
+        process.wait(60)
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 

@@ -119,7 +119,7 @@ def installed(image: Image, postgres: Cluster, folder: Path) -> Iterator[Install
     finally:
         for pid in [service.pid, *descendants(service.pid)]:
             with_pid(pid, 9)
-        service.wait(20)
+        service.wait(60)
 
 
 def health(made: Installation) -> int:

@@ -9,6 +9,7 @@ import pytest
 from cds_service.fetching import Fetch, FetchFailed
 from cds_service.http.addresses import Base, Policy, parse_base
 from cds_service.http.client import HttpClient
+from tests.endings import SOON
 
 PATIENT = {"resourceType": "Patient", "id": "pt-1"}
 TOKEN = "opaque-token-for-test"
@@ -26,11 +27,11 @@ def allowed(outgoing: HttpClient, base: str, token: str = "", lifetime: float | 
     return fetch
 
 
-def soon(seconds: float = 2.0) -> float:
+def soon(seconds: float = SOON) -> float:
     return time.monotonic() + seconds
 
 
-def failure(fetch: Fetch, target: str = "Patient/pt-1", seconds: float = 2.0) -> FetchFailed:
+def failure(fetch: Fetch, target: str = "Patient/pt-1", seconds: float = SOON) -> FetchFailed:
     with pytest.raises(FetchFailed) as failed:
         fetch(target, soon(seconds))
     return failed.value

@@ -11,6 +11,7 @@ import msgspec
 
 from cds_service.fetching import Fetch
 from cds_service.fhir.gather import Fetching, Gathered, gather
+from tests.endings import SOON
 from tests.fhir.loopback import fhir
 
 TEMPLATES = {
@@ -50,8 +51,8 @@ ANSWERS = {
 def gathered(
     fetch: Fetch | None,
     prefetch: Mapping[str, Any] | None = None,
-    seconds: float = 3,
-    optional: float = 2,
+    seconds: float = SOON,
+    optional: float = SOON,
     patient_id: str = "pt-1",
     base: str = "",
 ) -> Gathered:

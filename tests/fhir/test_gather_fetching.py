@@ -84,7 +84,7 @@ FAULTS = {
 @pytest.mark.parametrize(("answer", "words"), FAULTS.values(), ids=FAULTS)
 def test_every_fault_of_the_server_makes_the_key_failed_and_costs_no_other(server, fetch, answer, words):
     server.answers[QUERIES["b12"]] = answer
-    found = gathered(fetch, seconds=0.6, optional=0.5)
+    found = gathered(fetch, seconds=4, optional=3)
     assert states(found) == ALL_WELL | {"b12": "failed"}
     assert words in found.states["b12"].reason
     assert "pt-1" not in found.states["b12"].reason

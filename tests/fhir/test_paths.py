@@ -59,7 +59,7 @@ def servers() -> Iterator[dict[str, int]]:
         finally:
             started.stdin.close()
             try:
-                started.wait(10)
+                started.wait(60)
             except subprocess.TimeoutExpired:
                 started.kill()
 

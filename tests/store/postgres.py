@@ -99,7 +99,7 @@ class Cluster:
         self.go_on()
         with_pid(self.process.pid, number)
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             for pid in [self.process.pid, *descendants(self.process.pid)]:
                 with_pid(pid, signal.SIGKILL)
