@@ -41,6 +41,7 @@ ALLOWED = {
     "ConnectionCls": "urllib3 reads it",
     "server_version": "http.server reads it",
     "sys_version": "http.server reads it",
+    "do_GET": "http.server calls it",
     "do_PUT": "http.server calls it",
     "close_connection": "http.server reads it",
     "log_message": "http.server calls it",

@@ -47,7 +47,6 @@ class FhirServer(ThreadingHTTPServer):
     """Answers searches about one record, to who brings a token of ours."""
 
     daemon_threads = True
-    block_on_close = False
 
     def __init__(self, address: tuple[str, int], record: Json) -> None:
         super().__init__(address, Handler)
