@@ -17,7 +17,17 @@ ROOT = Path(__file__).resolve().parents[1]
 SERVICE = ROOT / "cds_service"
 SURE = 60  # percent
 # What registers itself: rules and steps of the findings, routes, commands, checks of a setting.
-DECORATORS = ["@finding", "@step", "@*.command", "@*.route", "@*.get", "@*.post", "@*_validator", "@*.errorhandler"]
+DECORATORS = [
+    "@finding",
+    "@about_orders",
+    "@step",
+    "@*.command",
+    "@*.route",
+    "@*.get",
+    "@*.post",
+    "@*_validator",
+    "@*.errorhandler",
+]
 DECORATORS += ["@app.*", "@main.*", "@event.*", "@*.listens_for", "@*.after_request", "@*.before_request"]
 # name -> who uses it
 ALLOWED = {
