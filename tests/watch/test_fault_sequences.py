@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -248,6 +249,7 @@ class FaultSequences(RuleBasedStateMachine):
         self.what_people_have_touched_is_as_they_left_it()
 
 
+@pytest.mark.timeout(7200)
 def test_after_any_sequence_of_faults_there_is_one_open_task_for_everybody_with_something_to_do():
     depth = settings(max_examples=chosen(10, 200), stateful_step_count=chosen(14, 30))
     run_state_machine_as_test(FaultSequences, settings=depth)
