@@ -56,7 +56,6 @@ ALLOWED = {
     "close_connection": "http.server reads it",
     "log_message": "http.server calls it",
     "daemon_threads": "socketserver reads it",
-    "block_on_close": "socketserver reads it",
     "request_queue_size": "socketserver reads it",
     "handle_error": "socketserver calls it",
     "load_config": "gunicorn calls it",
