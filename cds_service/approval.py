@@ -75,7 +75,7 @@ def approval_sheet(ours: Content, theirs: Content, found: Tried, today: date, he
     parts += signatures()
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"{head or f'<style>{STYLE}</style>'}</head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+        f"{head or f'<style>{STYLE}</style>'}</head><body><main>\n" + "\n".join(parts) + "\n</main></body></html>\n"
     )
 
 

@@ -62,7 +62,7 @@ def as_html(content: Content, pathway: Pathway, head: str = "") -> str:
     style = head or f"<style>{STYLE}</style>"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>{style}'
-        "</head><body>\n" + "\n".join(body) + "\n</body></html>\n"
+        "</head><body><main>\n" + "\n".join(body) + "\n</main></body></html>\n"
     )
 
 
