@@ -42,7 +42,7 @@ from cds_service.export.package import definitions as exported_definitions
 from cds_service.export.package import libraries as exported_libraries
 from cds_service.export.package import write as export_content
 from cds_service.export.vignettes import judged as judged_vignette
-from cds_service.export.vignettes import resources as resources_of
+from cds_service.export.vignettes import record_of
 from cds_service.fhir.drafts import build_drafts
 from cds_service.fhir.orders import read_drafted
 from cds_service.fhir.reading import ReadFor
@@ -111,8 +111,8 @@ __all__ = [
     "read_patient",
     "read_request",
     "read_vignette",
+    "record_of",
     "request_bytes",
-    "resources_of",
     "row_name",
     "schema_of",
     "shipped_vignettes",

@@ -28,6 +28,8 @@ TOTAL_B12 = "b12-total"
 TREATING = ("now", "consider")
 NO_MEDICINE = ("no_medicine_draft", "cobalamin_hypersensitivity")
 UNSHOWN = "unshown_in_pregnancy"  # megaloblastic anaemia in pregnancy: neither drafted nor announced
+# The cards that stand in place of an interpretation that has none, by the finding that asks for each.
+IN_PLACE = {"record_incomplete": "incomplete", "marker_unjudged": "unjudged"}
 MEASURES = {"b12": "b12-total", "active-b12": "b12-active", "mma": "mma", "homocysteine": "homocysteine"}
 
 
@@ -191,8 +193,7 @@ class Writer:
         """The likelihood card; where the row has none, the card that says what could not be read or judged."""
         if indicator != "none":
             return [self.advice(row, indicator)]
-        cards = (("record_incomplete", "incomplete"), ("marker_unjudged", "unjudged"))
-        return [self.fixed(self.pathway.fixed[name]) for finding, name in cards if finding in self.found]
+        return [self.fixed(self.pathway.fixed[name]) for finding, name in IN_PLACE.items() if finding in self.found]
 
     def fixed(self, card: FixedCard) -> Advice:
         """A card that no row makes."""

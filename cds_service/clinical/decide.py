@@ -74,8 +74,10 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
 
 
 def with_problem(advice: list[Advice]) -> list[Advice]:
-    """The deficiency offered for the problem list, on the card that tells of it."""
-    telling = [each for each in advice if each.row.partition("/")[0] in ("interpret", "course")]
+    """The deficiency offered for the problem list, on the card that tells of it: its own or one that it has joined."""
+    telling = [
+        each for each in advice if {row.partition("/")[0] for row in (each.row, *each.joined)} & {"interpret", "course"}
+    ]
     entry = Draft(PROBLEM, DEFICIENCY)
     return [replace(each, drafts=(*each.drafts, entry)) if each in telling[:1] else each for each in advice]
 

@@ -44,9 +44,12 @@ def fhir(folder: Path, canonical: str, site: Path | None) -> None:
         content = load_content(cards_folder(), site or settings.site_dir)
         chosen = {name: settings.model_copy(update={"pathway": name}) for name in content.pathways}
         clients = {name: client_config(each, content) for name, each in chosen.items()}
-        count = write(content, folder, clients, canonical)
+        written = write(content, folder, clients, canonical)
     except (ContentError, SettingsError) as error:
         raise CannotExport(str(error)) from None
     except OSError as error:
         raise CannotExport(f"export: {folder}: {error.strerror}") from None
-    click.echo(f"{count} resources of content {content.version} in {folder}; `npm pack {folder}` makes the package")
+    click.echo(
+        f"{written.resources} resources and {written.bundles} test Bundles of content {content.version} in {folder}"
+        f" ({written.files} files); `npm pack {folder}` makes the package"
+    )

@@ -15,11 +15,27 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from ..clinical.advice import MEASURES
 from ..clinical.case import HIGHER_IS_WORSE
 from ..clinical.findings import REGISTRY
 from ..clinical.rules import Rule
 from ..clinical.tables import Analyte, Pathway
-from .tables import all_of, any_of, cases, define, findings_of, in_list, ref, text
+from .tables import (
+    all_of,
+    any_of,
+    at_hand,
+    cases,
+    define,
+    given_beside_findings,
+    in_list,
+    is_planned,
+    marker_findings,
+    parts_of,
+    ref,
+    repeat_means,
+    rests_on_stale,
+    text,
+)
 from .valuesets import EVERY_MEDICINE, group_set
 
 WRITTEN = "reading.cql"
@@ -39,28 +55,42 @@ MEASURED = (
 )  # fmt: skip
 B12 = ("b12", "active-b12")
 RESOURCES = ("MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration")
-LISTS = ("pill", "anticoagulant", "macro-other", "homocysteine-raising")  # of medicines that findings read
+LISTS = (
+    "pill",
+    "anticoagulant",
+    "macro-other",
+    "homocysteine-raising",
+    "box2",
+    "folic",
+)  # of medicines that findings read
 GROUPS = (*LISTS, "cobalamin")  # of medicines that have a value set of their own
 NO_B12 = 'if "No B12 is recorded" then false else null'
 
 
 class Reading(NamedTuple):
-    """The definitions that a pathway needs, the value sets that they name, and which findings they compute."""
+    """The definitions that a pathway needs, the value sets that they name, and which parameters they compute."""
 
     definitions: str
     value_sets: tuple[str, ...]
-    computed: dict[str, str]  # finding -> the definition
-    findings: list[str]  # what the tables read, and what that is computed from
+    computed: dict[str, str]  # parameter -> the definition
+    findings: dict[str, list[str]]  # of each part of the Library what it reads, and what that is computed from, beside
+    # the parts before it
 
 
 def reading(pathway: Pathway, value_sets: Iterable[str]) -> Reading:
     """What can be computed for this pathway, of these value sets."""
     known = set(value_sets)
     written = {name: body for name, body in everything(pathway, known) if has_limits(body, pathway)}
-    needed, findings = reached(findings_of(pathway), written)
+    beside = [each.name for each in given_beside_findings(pathway)]
+    needed, findings, before = set[str](), dict[str, list[str]](), set[str]()
+    for part in parts_of(pathway):
+        definitions, found = reached([*part.needs, *beside], written)
+        needed |= definitions
+        findings[part.title] = [each for each in found if each not in before]
+        before |= set(found)
     body = [text_ for name, text_ in written.items() if name in needed]
     named = sorted({name for each in body for name in re.findall(r'\[\w+: "([^"]+)"\]', each)})
-    computed = {name: COMPUTED + name for name in findings if COMPUTED + name in written}
+    computed = {name: COMPUTED + name for name in (*sorted(before), *beside) if COMPUTED + name in written}
     return Reading("\n".join(body), tuple(named), computed, findings)
 
 
@@ -71,6 +101,7 @@ def everything(pathway: Pathway, known: set[str]) -> Iterator[tuple[str, str]]:
     yield from lists(pathway, known)
     written = dict(blocks())
     yield from written.items()
+    yield from beside_findings(pathway, known)
     for rule in REGISTRY.made:
         name = COMPUTED + rule.name
         if name not in written and (found := by_declaration(rule, pathway)):
@@ -100,7 +131,8 @@ def has_limits(body: str, pathway: Pathway) -> bool:
 
 def reached(start: list[str], written: dict[str, str]) -> tuple[set[str], list[str]]:
     """(definitions, findings) that these findings need."""
-    findings, definitions, waiting = set(start), set[str](), [COMPUTED + name for name in start]
+    findings = {name for name in start if name in REGISTRY.rules}
+    definitions, waiting = set[str](), [COMPUTED + name for name in start]
     while waiting:
         name = waiting.pop()
         if name in definitions or name not in written:
@@ -145,6 +177,39 @@ def by_declaration(rule: Rule, pathway: Pathway) -> str:
         listed = f'P.concept in "group {rule.problems[0]}" and (P.isActive or P.concept in "group lifelong")'
         return f'if "Problems are read" then exists ("Problems" P where {listed}) else null'
     return NO_B12 if rule.name in UNTREATED else ""
+
+
+# --- Beside findings
+
+
+def beside_findings(pathway: Pathway, known: set[str]) -> Iterator[tuple[str, str]]:
+    """What can be told of orders, of results at hand and of what is to be repeated: where no order is recorded, no
+    marker was measured, and no B12 is given."""
+    computed: dict[str, str] = {}
+    for name in marker_findings(pathway):
+        computed[rests_on_stale(name)] = 'if "No marker is recorded" then false else null'
+    for analyte, orderable in MEASURES.items():
+        driving = f'Coalesce("B12 driver".analyte, {text("")}) = {text(analyte)}' if analyte in B12 else "false"
+        computed[repeat_means(orderable)] = f'if "No marker is recorded" and "B12 is known" then {driving} else null'
+    for each in pathway.follow_ups.values():
+        computed[is_planned(each.id)] = 'if "No order is recorded" then false else null'
+    for name, test in pathway.orderables.items():
+        measured = all_of(measured_within(each, test.current_days, known) for each in test.measures)
+        found = measured if test.measures else "false"
+        computed[at_hand(name)] = f'if "No order is recorded" then {found} else null'
+    yield from ((COMPUTED + name, define(COMPUTED + name, body)) for name, body in computed.items())
+
+
+def measured_within(analyte: str, days: int, known: set[str]) -> str:
+    """Is there a result of the test that is young enough? Of a test that is not read: no, where there is none."""
+    within = f'exists ("{analyte} results" R where Within(R.taken, "Today" - {days} days))'
+    if analyte in MEASURED:
+        return f'(if "{analyte} is read" then {within} else null)'
+    if analyte in B12:
+        return f'(if "B12 is known" then {within} else null)'
+    if f"lab-{analyte}" not in known:
+        return "null"
+    return f'(if "Problems are read" and not exists [Observation: "lab-{analyte}"] then false else null)'
 
 
 # --- Laboratory results

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ..clinical.advice import MEASURES, NO_MEDICINE, TOTAL_B12, TREATING, UNSHOWN, row_name
+from ..clinical.advice import IN_PLACE, MEASURES, NO_MEDICINE, TOTAL_B12, TREATING, UNSHOWN, row_name
 from ..clinical.case import MARKERS
 from ..clinical.decide import ACT_FIRST, ON_TREATMENT, REGIMEN_FIRST, SEVERITY
 from ..clinical.findings import REGISTRY
-from ..clinical.tables import Choice, Pathway, Regimen, Row
+from ..clinical.tables import Choice, FollowUp, Pathway, Regimen, Row
 
 EXPORTED = ("safety", "course", "interpret", "treat")
 FIRST_MATCH = {"course": "Course row", "interpret": "Interpret row", "treat": "Treat row"}
 DECIDED = ("repeat_first", "stale_without_gait", "act_before_results")  # by the tables themselves
+ORDERS, NOTES = "Orders", "Notes"
 ALWAYS = (  # what the tables read beside the names in their rows
     "out_of_scope", "b12_stale", "stale_exempt", "gait", "b12_not_known", "nitrous_oxide", "pregnant", "leber",
-    "muscle_bleeds", "platelets_below_im", UNSHOWN, *NO_MEDICINE,
+    "muscle_bleeds", "platelets_below_im", "coded", UNSHOWN, *NO_MEDICINE,
 )  # fmt: skip
 FALSE, TRUE = "false", "true"
 PRIORITY = {"critical": "stat", "warning": "urgent", "info": "routine"}  # an indicator as a priority of FHIR
@@ -66,7 +68,7 @@ def negated(term: str) -> str:
     return {TRUE: FALSE, FALSE: TRUE}.get(term, f"not {term}")
 
 
-def condition(row: Row | Choice, unknown: Collection[str] = ()) -> str:
+def condition(row: Row | Choice | FollowUp, unknown: Collection[str] = ()) -> str:
     """What `advice.matches` says of a row or a choice."""
     terms = [found(name, unknown) for name in row.when]
     if row.any:
@@ -86,32 +88,46 @@ def cases(pairs: Iterable[tuple[str, str]], otherwise: str) -> str:
     return "\n".join(["case", *lines, f"    else {otherwise}", "  end"]) if lines else otherwise
 
 
-def only_judged(value: str) -> str:
-    return f'if not "Judged" then null else {value}'
+def only_judged(value: str, judged: str = "Judged") -> str:
+    return f"if not {ref(judged)} then null else {value}"
 
 
 def rows_of(pathway: Pathway) -> dict[str, Row]:
-    """Every row that is exported, by its name ("interpret/deficient")."""
+    """Every row about an open chart, by its name ("interpret/deficient")."""
     tables = (pathway.safety, pathway.course, pathway.interpret, pathway.treat)
     return {row_name(row): row for table in tables for row in table}
 
 
 def named_in(row: Row) -> set[str]:
     """Every finding that a row speaks of."""
-    names = set(row.no_card)
+    names = {*row.no_card, *([row.removes] if row.removes else [])}
     conditional: tuple[Row | Choice, ...] = (row, *row.tests, *row.regimens)
     for each in conditional:
-        names |= {*each.when, *each.any, *each.unless}
+        names |= conditions_of(each)
     for _, several in (*row.treat_when, *row.raised):
         names |= set(several)
     return names
 
 
-def findings_of(pathway: Pathway) -> list[str]:
-    """The findings that the exported tables read, in alphabetical order; those that the tables make are not among
-    them."""
-    names = {name for row in rows_of(pathway).values() for name in named_in(row)} | set(ALWAYS)
-    return sorted(names - set(DECIDED))
+def conditions_of(each: Row | Choice | FollowUp) -> set[str]:
+    return {*each.when, *each.any, *each.unless}
+
+
+class Part(NamedTuple):
+    """A part of the Library that is judged by itself: whoever wants the others need not give its findings."""
+
+    title: str  # as its answers begin: "Orders judged"; "" for the chart
+    needs: frozenset[str]  # the findings that it reads
+
+
+def parts_of(pathway: Pathway) -> tuple[Part, ...]:
+    """The chart, the orders and the notes, with what each reads beside the chart. What tables make is in none."""
+    chart = {name for row in rows_of(pathway).values() for name in named_in(row)} | {*ALWAYS, *IN_PLACE}
+    chart |= {name for each in pathway.follow_ups.values() for name in conditions_of(each)}
+    orders = {name for row in pathway.orders for name in named_in(row)} | {"cobalamin_ordered"}
+    notes = {name for note in pathway.notes for name in conditions_of(note)}
+    needs = (("", chart), (ORDERS, orders), (NOTES, notes))
+    return tuple(Part(title, frozenset(names - {*DECIDED})) for title, names in needs)
 
 
 def marker_findings(pathway: Pathway) -> list[str]:
@@ -135,6 +151,14 @@ def at_hand(orderable: str) -> str:
     return f"{orderable} is at hand"
 
 
+def is_planned(follow_up: str) -> str:
+    """The name of the parameter that says that a follow-up is ordered already for about its day."""
+    return f"{follow_up} is planned"
+
+
+ALLERGIES_UNREAD = "allergies are unread"
+
+
 def repeat_means(orderable: str) -> str:
     """The name of the parameter that says which test measures once more what is to be repeated."""
     return f"a repeat means {orderable}"
@@ -150,7 +174,7 @@ class Given:
 
 def given_beside_findings(pathway: Pathway) -> list[Given]:
     """What must be given beside findings: results at hand, what a repeat measures, and which findings rest on a marker
-    that is stale."""
+    that is stale; which follow-up is planned; and whether allergies could be read."""
     named = {name: each.title for name, each in pathway.orderables.items()}
     at = [Given(at_hand(name), f"{title} is ordered, or a recent result is there") for name, title in named.items()]
     repeats = [Given(repeat_means(each), f"what is to be repeated is {named[each]}") for each in repeats_of(pathway)]
@@ -158,7 +182,12 @@ def given_beside_findings(pathway: Pathway) -> list[Given]:
         Given(rests_on_stale(name), f"{name} rests on an MMA or homocysteine result that is too old to act on")
         for name in marker_findings(pathway)
     ]
-    return [*at, *repeats, *stale]
+    planned = [
+        Given(is_planned(each.id), f"an order is there already for about the day of: {each.title}")
+        for each in pathway.follow_ups.values()
+    ]
+    unread = Given(ALLERGIES_UNREAD, "the allergies, or some of them, could not be read")
+    return [*at, *repeats, *stale, *planned, unread]
 
 
 def repeats_of(pathway: Pathway) -> list[str]:
@@ -166,11 +195,26 @@ def repeats_of(pathway: Pathway) -> list[str]:
 
 
 class Tables:
-    """Writes the definitions of one pathway's tables."""
+    """Writes the definitions of one pathway's tables about an open chart."""
+
+    prefix = ""  # with which the names of the answers begin
+    judged = "Judged"  # the definition that says whether every finding is known
+    unknown: tuple[str, ...] = ()  # findings that the decision never makes here
 
     def __init__(self, pathway: Pathway):
         self.pathway = pathway
-        self.rows = rows_of(pathway)
+        self.rows = self.rows_by_name()
+
+    def rows_by_name(self) -> dict[str, Row]:
+        return rows_of(self.pathway)
+
+    def named(self, answer: str) -> str:
+        """An answer or other definition of this part: "Rows", "Order rows"."""
+        return f"{self.prefix} {answer[0].lower()}{answer[1:]}" if self.prefix else answer
+
+    def in_scope(self) -> list[str]:
+        """What is asked of everything that speaks."""
+        return [ref(self.judged), negated(found("out_of_scope"))]
 
     def definitions(self) -> Iterator[str]:
         """All of them, each after what it reads."""
@@ -200,7 +244,7 @@ class Tables:
         by_marker = []
         for row in self.pathway.interpret:
             held = [name for name in (*row.when, *row.any) if name in able]
-            terms = [all_of([found(name), ref(rests_on_stale(name))]) for name in held]
+            terms = [all_of([found(name), found(rests_on_stale(name))]) for name in held]
             if terms:
                 by_marker.append(all_of([f'"Interpret row" = {text(row.id)}', any_of(terms)]))
         by_b12 = all_of([found("b12_stale"), f'"Label" != {text(ON_TREATMENT)}'])
@@ -211,8 +255,8 @@ class Tables:
         """Every row of it that holds counts; what acts before any result is there is found by two of them."""
         rows = self.pathway.safety
         for row in rows:
-            in_scope = [ref("Judged"), negated(found("out_of_scope"))]
-            yield define(f"row {row_name(row)}", all_of([*in_scope, condition(row, ("act_before_results",))]))
+            held = condition(row, ("act_before_results",))
+            yield define(f"row {row_name(row)}", all_of([*self.in_scope(), held]))
         first = [ref(f"row {row_name(row)}") for row in rows if row.id in ACT_FIRST and not row.off]
         yield define("is act_before_results", any_of(first))
 
@@ -228,9 +272,8 @@ class Tables:
             for row in self.pathway.course
             if self.may_ask(row)
         ]
-        in_scope = all_of([ref("Judged"), negated(found("out_of_scope"))])
-        yield define("Treat table is read", all_of([in_scope, any_of([asked, *wanting])]))
-        yield define("Treatment is asked for", all_of([in_scope, asked]))
+        yield define("Treat table is read", all_of([*self.in_scope(), any_of([asked, *wanting])]))
+        yield define("Treatment is asked for", all_of([*self.in_scope(), asked]))
         no_regimen = [f'"Treat row" = {text(row.id)}' for row in self.pathway.treat if not row.regimens]
         yield define("No regimen fits", any_of(no_regimen))
 
@@ -240,7 +283,7 @@ class Tables:
 
     def applies(self, name: str, row: Row) -> str:
         """Is this the row that holds, of its table?"""
-        if row.table == "safety":
+        if row.table in ("safety", "orders"):
             return ref(f"row {name}")
         if row.table == "treat":
             return all_of([ref("Treat table is read"), f'"Treat row" = {text(row.id)}'])
@@ -255,11 +298,13 @@ class Tables:
         in_scope = negated(found("out_of_scope"))
         speaks = [ref(f"{name} applies"), in_scope, f'"indicator of {name}" != {text("none")}']
         yield define(f"{name} speaks", all_of(speaks))
+        if row.removes:
+            yield define(f"{name} removes", all_of([ref(f"{name} speaks"), found(row.removes)]))
         wanted = self.wanted(row)
         for test, term in wanted.items():
             yield define(f"{name} wants {test}", term)
         for test in wanted:
-            asks = [ref(f"{name} speaks"), ref(f"{name} wants {test}"), negated(ref(at_hand(test)))]
+            asks = [ref(f"{name} speaks"), ref(f"{name} wants {test}"), negated(found(at_hand(test)))]
             yield define(f"{name} asks for {test}", all_of(asks))
         drafted = self.drafted(row)
         for regimen, term in drafted.items():
@@ -274,9 +319,12 @@ class Tables:
         if row.table == "treat":
             return "if not \"Treatment is asked for\" then 'none' else if \"Treat\" = 'now' then 'warning' else 'info'"
         raised = sorted(row.raised, key=lambda each: -SEVERITY[each[0]])
-        pairs = [(any_of(map(found, row.no_card)), text("none"))]
-        pairs += [(any_of(map(found, n)), text(i)) for i, n in raised if SEVERITY[i] > SEVERITY[row.indicator]]
+        pairs = [(self.any_found(row.no_card), text("none"))]
+        pairs += [(self.any_found(n), text(i)) for i, n in raised if SEVERITY[i] > SEVERITY[row.indicator]]
         return cases(pairs, text(row.indicator))
+
+    def any_found(self, names: Iterable[str]) -> str:
+        return any_of(found(name, self.unknown) for name in names)
 
     def wanted(self, row: Row) -> dict[str, str]:
         """The tests that a row may want, each with its condition: `advice.Writer.tests`."""
@@ -285,7 +333,7 @@ class Tables:
         own = any_of([negated(found("repeat_first")), found("b12_not_known")]) if interprets else TRUE
         for choice in row.tests:
             for test, term in self.resolved(choice.id):
-                terms.setdefault(test, []).append(all_of([own, condition(choice), term]))
+                terms.setdefault(test, []).append(all_of([own, condition(choice, self.unknown), term]))
         if interprets:
             for test, term in self.resolved("repeat"):
                 terms.setdefault(test, []).append(
@@ -297,14 +345,14 @@ class Tables:
     def with_marker(self, wanted: dict[str, str]) -> dict[str, str]:
         """With nitrous oxide total B12 alone misleads: homocysteine with it, unless a marker is wanted or at hand."""
         others = [wanted.get(name, FALSE) for name in MARKERS]
-        hand = [ref(at_hand(name)) for name in MARKERS if name in self.pathway.orderables]
+        hand = [found(at_hand(name)) for name in MARKERS if name in self.pathway.orderables]
         added = all_of([wanted[TOTAL_B12], found("nitrous_oxide"), negated(any_of([*others, *hand]))])
         return wanted | {"homocysteine": any_of([wanted.get("homocysteine", FALSE), added])}
 
     def resolved(self, name: str) -> list[tuple[str, str]]:
         """The orderables behind a name, each with the condition under which it is meant."""
         if name == "repeat":
-            return [(each, ref(repeat_means(each))) for each in repeats_of(self.pathway)]
+            return [(each, found(repeat_means(each))) for each in repeats_of(self.pathway)]
         if name != "first-test":
             return [(name, TRUE)]
         gas, pregnant = found("nitrous_oxide"), found("pregnant")
@@ -317,11 +365,11 @@ class Tables:
     def drafted(self, row: Row) -> dict[str, str]:
         """The regimens that a row may draft, each with its condition: `advice.Writer.medicines`."""
         terms: dict[str, list[str]] = {}
-        choices = [(choice, condition(choice)) for choice in row.regimens]
-        if row.table in ("course", "safety") and self.may_ask(row):
+        choices = [(choice, condition(choice, self.unknown)) for choice in row.regimens]
+        if row.table in ("course", "safety", "orders") and self.may_ask(row):
             asks = in_list(f"({treats(row)})", TREATING)
             choices += [
-                (choice, all_of([asks, f'"Treat row" = {text(each.id)}', condition(choice)]))
+                (choice, all_of([asks, f'"Treat row" = {text(each.id)}', condition(choice, self.unknown)]))
                 for each in self.pathway.treat
                 for choice in each.regimens
             ]
@@ -353,35 +401,61 @@ class Tables:
         bearing = {name: row for name, row in self.rows.items() if self.drafted(row)}
         pairs = []
         for first in REGIMEN_FIRST:
-            chosen = [name for name in bearing if first in (name, name.partition("/")[0])]
+            chosen = [name for name, row in bearing.items() if first in (row_name(row), row_name(row).split("/")[0])]
             pairs += [(ref(f"{name} has a regimen"), text(name)) for name in chosen]
-        left = [name for name in bearing if not {name, name.partition("/")[0]} & set(REGIMEN_FIRST)]
+        left = [name for name, row in bearing.items() if not {row_name(row), row_name(row).split("/")[0]} & RANKED]
+        left.sort(key=lambda name: not row_name(bearing[name]).startswith("safety/"))
         for indicator in sorted(SEVERITY, key=lambda each: -SEVERITY[each])[:-1]:
             for name in left:
                 this = all_of([ref(f"{name} has a regimen"), f'"indicator of {name}" = {text(indicator)}'])
                 pairs.append((this, text(name)))
-        yield define("Regimen row", cases(pairs, "null"))
+        row_that_drafts = self.named("Regimen row")
+        yield define(row_that_drafts, cases(pairs, "null"))
         for name, row in self.rows.items():
             for regimen in self.drafted(row):
-                drafts = all_of([f'Coalesce("Regimen row", {text("")}) = {text(name)}', ref(f"{name} suits {regimen}")])
-                yield define(f"{name} drafts {regimen}", drafts)
+                this = f"Coalesce({ref(row_that_drafts)}, {text('')}) = {text(name)}"
+                yield define(f"{name} drafts {regimen}", all_of([this, ref(f"{name} suits {regimen}")]))
 
-    def summaries(self) -> Iterator[str]:
-        """The answer as a whole, in the order of `Decision.rows`."""
+    def rows_that_hold(self) -> list[str]:
+        """Each row's name where it holds, else null; in the order of `Decision.rows`."""
         safety = [
             f"if {ref(f'row {row_name(row)}')} then {text(row_name(row))} else null" for row in self.pathway.safety
         ]
         chosen = [f'{text(f"{table}/")} + "{FIRST_MATCH[table]}"' for table in ("course", "interpret")]
         treat = 'if "Treat table is read" then \'treat/\' + "Treat row" else null'
-        yield define("Rows", only_judged(f"({listed([*safety, *chosen, treat])}) X where X is not null"))
+        return [*safety, *chosen, treat]
+
+    def fixed(self) -> dict[str, str]:
+        """The cards that no row makes, each with its condition: what could not be read or judged is said where the
+        interpretation has no card."""
+        spoken = [ref(f"{row_name(row)} speaks") for row in self.pathway.interpret]
+        silent = all_of([*self.in_scope(), negated(any_of(spoken))])
+        return {f"fixed/{card}": all_of([silent, found(name)]) for name, card in IN_PLACE.items()}
+
+    def summaries(self) -> Iterator[str]:
+        """The answer as a whole."""
+        for name, term in self.fixed().items():
+            yield define(f"{name} speaks{self.of_this()}", term)
+        yield self.answer("Rows", f"({listed(self.rows_that_hold())}) X where X is not null")
         tests = [(name, test) for name, row in self.rows.items() for test in self.wanted(row)]
-        yield define("Tests", only_judged(distinct((f"{name} asks for {test}", test) for name, test in tests)))
+        yield self.answer("Tests", distinct((f"{name} asks for {test}", test) for name, test in tests))
         drafts = [(name, regimen) for name, row in self.rows.items() for regimen in self.drafted(row)]
-        yield define("Regimens", only_judged(distinct((f"{name} drafts {each}", each) for name, each in drafts)))
+        yield self.answer("Regimens", distinct((f"{name} drafts {each}", each) for name, each in drafts))
         speaking = [f"if {ref(f'{name} speaks')} then {indicated(name)} else null" for name in self.rows]
-        yield define("Indicators", only_judged(f"({listed(speaking)}) X where X is not null"))
+        for name in self.fixed():
+            said = f"{name} {self.pathway.fixed[name.partition('/')[2]].indicator}"
+            speaking.append(f"if {ref(f'{name} speaks{self.of_this()}')} then {text(said)} else null")
+        yield self.answer("Indicators", f"({listed(speaking)}) X where X is not null")
+
+    def of_this(self) -> str:
+        """How the definitions end whose names the chart and the orders would share."""
+        return f" ({self.prefix.lower()}s)" if self.prefix else ""
+
+    def answer(self, name: str, value: str) -> str:
+        return define(self.named(name), only_judged(value, self.judged))
 
 
+RANKED = {*REGIMEN_FIRST}
 FALSE_TREAT = text("none")
 
 

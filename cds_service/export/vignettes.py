@@ -19,25 +19,24 @@ from .expected import Expected, expected
 from .library import PathwayLibrary
 
 Json = dict[str, Any]
-HOOK = "patient-view"
 
 
 def bundles(client: ClientConfig, library: PathwayLibrary) -> Iterator[Json]:
-    """One for each shipped vignette of the pathway about an open chart, and without a site's folder."""
+    """One for each shipped vignette of the pathway without a site's folder: about an open chart, or about orders."""
     for name, vignette in shipped_vignettes().items():
-        if name.startswith(f"{client.pathway.id}/") and vignette.hook == HOOK and not vignette.overlay:
+        if name.startswith(f"{client.pathway.id}/") and not vignette.overlay:
             yield bundle(name, vignette, client, library)
 
 
 def bundle(name: str, vignette: Vignette, client: ClientConfig, library: PathwayLibrary) -> Json:
     """The test Bundle of one vignette."""
-    call = hook_request(vignette, client.content)
     found = judged(vignette, client, library)
-    answers = found.answer
-    said = [("title", vignette.title), ("Label", answers.label), ("Treat", answers.treat)]
-    for what in ("rows", "indicators", "tests", "regimens"):
-        values = getattr(answers, what)
-        said += [(what.capitalize(), each) for each in (values if what == "rows" else sorted(values))]
+    said: list[tuple[str, str]] = [("title", vignette.title)]
+    for definition, value in found.answers().items():
+        if isinstance(value, (tuple, frozenset)):
+            said += [(definition, each) for each in (value if isinstance(value, tuple) else sorted(value))]
+        else:
+            said.append((definition, value if isinstance(value, str) else str(value).lower()))
     said += [("found", each) for each, holds in found.parameters.items() if holds]
     given = [
         {"name": each, "valueBoolean": value}
@@ -52,7 +51,7 @@ def bundle(name: str, vignette: Vignette, client: ClientConfig, library: Pathway
             "parameter": [{"name": each, "valueString": value} for each, value in said],
         },
     ]
-    entries = [{"resource": each} for each in (*resources(call["prefetch"]), *parameters)]
+    entries = [{"resource": each} for each in (*record_of(vignette, client), *parameters)]
     return {"resourceType": "Bundle", "id": bundle_id(name), "type": "collection", "entry": entries}
 
 
@@ -67,12 +66,12 @@ def day(vignette: Vignette) -> Json:
     return {"name": "Day", "valueDate": vignette.as_of.isoformat()}
 
 
-def resources(prefetch: Json) -> list[Json]:
-    """All resources of a request, the Patient first."""
-    found = [prefetch["patient"]]
-    for key, value in prefetch.items():
-        found += [each["resource"] for each in value.get("entry", ())] if key != "patient" else []
-    return found
+def record_of(vignette: Vignette, client: ClientConfig) -> list[Json]:
+    """Every resource of the vignette's request: the Patient first, the draft orders last."""
+    call = hook_request(vignette, client.content)
+    prefetch, drafts = call["prefetch"], call["context"].get("draftOrders", {})
+    bundles = [value for key, value in prefetch.items() if key != "patient"]
+    return [prefetch["patient"], *(each["resource"] for value in (*bundles, drafts) for each in value.get("entry", ()))]
 
 
 def bundle_id(name: str) -> str:

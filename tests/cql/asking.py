@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -13,14 +14,13 @@ from tests.api import (
     Expected,
     PathwayLibrary,
     Vignette,
-    hook_request,
     judged_vignette,
-    resources_of,
+    record_of,
 )
 
 Json = dict[str, Any]
-TABLES = ("safety", "course", "interpret", "treat")
-SETS = ("indicators", "tests", "regimens")
+TABLES = ("safety", "course", "interpret", "treat", "notes", "follow-up")
+ORDERS = ("orders",)
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,28 @@ class Patient:
     vignette: Vignette
     record: Json
     expected: Expected
+    days: dict[str, date]  # of each follow-up, were it drafted
 
     @property
     def day(self) -> date:
         return self.vignette.as_of
 
+    @property
+    def plans(self) -> tuple[str, ...]:
+        """The PlanDefinitions that answer about this patient."""
+        return ORDERS if self.expected.about_orders else TABLES
+
 
 def patient_of(vignette: Vignette, client: ClientConfig, library: PathwayLibrary) -> Patient:
     """The patient of a vignette, as this service reads and judges it."""
-    record = bundle(hook_request(vignette, client.content)["prefetch"])
-    return Patient(vignette, record, judged_vignette(vignette, client, library))
+    record = bundle(record_of(vignette, client))
+    days = {each.id: each.day(vignette.as_of) for each in client.pathway.follow_ups.values()}
+    return Patient(vignette, record, judged_vignette(vignette, client, library), days)
 
 
-def bundle(prefetch: Json) -> Json:
+def bundle(resources: list[Json]) -> Json:
     """All resources of a request in one Bundle, as plain JSON."""
-    entries = [{"resource": each} for each in resources_of(prefetch)]
+    entries = [{"resource": each} for each in resources]
     return json.loads(ENCODER.encode({"resourceType": "Bundle", "type": "collection", "entry": entries}))
 
 
@@ -68,12 +75,12 @@ def cql_job(patient: Patient, library: PathwayLibrary) -> Json:
 
 def differences(patient: Patient, said: Json) -> list[str]:
     """In what the answer of cql-execution differs, a line each."""
-    ours = asdict(patient.expected.answer)
     lines = []
-    for name, value in ours.items():
-        theirs = said["answer"][name.capitalize()]
-        theirs = frozenset(theirs or ()) if name in SETS else tuple(theirs) if isinstance(theirs, list) else theirs
-        if theirs != value and not (name == "treat" and ours["label"] == "out-of-scope"):
+    for name, value in patient.expected.answers().items():
+        theirs = said["answer"][name]
+        if isinstance(value, (frozenset, tuple)):
+            theirs = type(value)(theirs or ())
+        if theirs != value and not (name == "Treat" and patient.expected.answer.label == "out-of-scope"):
             lines.append(f"{patient.vignette.name} {name}: {shown(theirs)}, and ours says {shown(value)}")
     for name, value in said["findings"].items():
         if name in patient.expected.parameters and value != patient.expected.parameters[name]:
@@ -85,27 +92,36 @@ def shown(value: object) -> str:
     return ", ".join(sorted(value)) if isinstance(value, (frozenset, tuple)) else str(value)
 
 
-def apply_job(patient: Patient, pathway: str, table: str, parameters: Json) -> Json:
-    """A FHIR Parameters for the Java program."""
+def apply_job(patient: Patient, pathway: str, plans: Iterable[str], parameters: Json, *, anew: bool = False) -> Json:
+    """A FHIR Parameters for the Java program. `anew`: with its engine as it comes."""
     values = [{"name": name, "valueBoolean": value} for name, value in parameters.items()]
     values.append({"name": "Day", "valueDate": patient.day.isoformat()})
+    asked = [{"name": "plan", "valueString": f"{pathway}-{plan}"} for plan in plans]
+    asked += [{"name": "anew", "valueBoolean": True}] if anew else []
     return {
         "resourceType": "Parameters",
         "parameter": [
-            {"name": "plan", "valueString": f"{pathway}-{table}"},
+            *asked,
             {"name": "record", "resource": patient.record},
             {"name": "given", "resource": {"resourceType": "Parameters", "parameter": values}},
         ],
     }
 
 
+def plans_in(answer: Json) -> list[Json]:
+    """The CarePlans of an answer, in the order in which they were asked for."""
+    return [each["resource"] for each in answer["parameter"]]
+
+
 @dataclass(frozen=True)
 class Applied:
-    """What `$apply` made of the four tables."""
+    """What `$apply` made of the tables. `drafts`: "medicine-...", "test-...", "follow-up-... DAY", "problem-..."."""
 
     rows: frozenset[str]
     indicators: frozenset[str]
+    notes: frozenset[str]
     drafts: frozenset[str]
+    removals: frozenset[str]
     faults: tuple[str, ...]
 
 
@@ -114,22 +130,34 @@ PRIORITY = {"stat": "critical", "urgent": "warning", "routine": "info"}
 
 def applied(plans: list[Json], pathway: str) -> Applied:
     """The actions that are left in the request groups, the orders that were made, and what went wrong."""
-    rows, indicators, drafts, faults = set(), set(), set(), []
+    rows, indicators, notes, removals, drafts = set(), set(), set(), set(), set()
+    faults: list[str] = []
     for plan in plans:
         for each in plan.get("contained", ()):
             if each["resourceType"] == "OperationOutcome":
                 faults += [issue.get("diagnostics", "") for issue in each["issue"]]
-            for canonical in each.get("instantiatesCanonical", ()):
-                if "/ActivityDefinition/" in canonical:
-                    faults += [] if each["status"] == "draft" else [f"{each['id']} is {each['status']}"]
-                    name = canonical.rpartition("/")[2].partition("|")[0]
-                    drafts.add(name.removeprefix(f"{pathway}-"))
+            elif each["resourceType"] != "RequestGroup":
+                faults += [] if each["status"] == "draft" else [f"{each['id']} is {each['status']}"]
+                drafts.add(drafted(each, pathway))
         for action in actions(plan):
-            if "/" in action["title"]:
-                rows.add(action["title"])
-                if "priority" in action:
-                    indicators.add(f"{action['title']} {PRIORITY[action['priority']]}")
-    return Applied(frozenset(rows), frozenset(indicators), frozenset(drafts), tuple(faults))
+            title = action["title"]
+            if title.startswith("notes/"):
+                notes.add(title)
+            elif "/" in title:
+                rows |= {title} if not title.startswith("fixed/") else set()
+                indicators |= {f"{title} {PRIORITY[action['priority']]}"} if "priority" in action else set()
+                removals |= {title for each in action.get("action", ()) if each["id"].endswith("-removal")}
+    found = map(frozenset, (rows, indicators, notes, drafts, removals))
+    return Applied(*found, tuple(faults))
+
+
+def drafted(order: Json, pathway: str) -> str:
+    """What was drafted, by the id of its definition; with its day, if it is for a later one."""
+    canonical = order["instantiatesCanonical"]
+    definition = canonical if isinstance(canonical, str) else canonical[0]
+    name = definition.rpartition("/")[2].partition("|")[0].removeprefix(f"{pathway}-")
+    day = order.get("occurrenceDateTime", "")[:10]
+    return f"{name} {day}".strip()
 
 
 def actions(plan: Json) -> list[Json]:

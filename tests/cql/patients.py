@@ -7,23 +7,24 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
-from tests.api import Content, Vignette, shipped_vignettes
+from tests.api import Vignette, shipped_vignettes
 
 PARTS = ("lab", "problem", "medicine", "allergy", "order")
+CHART, ORDERS = ("patient-view",), ("order-select", "order-sign")
 LOST = ("unavailable", "incomplete")
 SEED = 20260315
 
 
-def plain_vignettes(pathway: str) -> list[Vignette]:
-    """The vignettes of a pathway about an open chart, without a site's folder."""
+def plain_vignettes(pathway: str, hooks: tuple[str, ...]) -> list[Vignette]:
+    """The vignettes of a pathway for these hooks, without a site's folder."""
     found = [each for name, each in shipped_vignettes().items() if name.startswith(f"{pathway}/")]
-    return [each for each in found if each.hook == "patient-view" and not each.overlay]
+    return [each for each in found if each.hook in hooks and not each.overlay]
 
 
-def generated(content: Content, pathway: str, count: int) -> Iterator[Vignette]:
-    """So many patients, always the same."""
-    chance = random.Random(f"{SEED} {pathway}")
-    vignettes = plain_vignettes(pathway)
+def generated(pathway: str, count: int, hooks: tuple[str, ...] = CHART) -> Iterator[Vignette]:
+    """So many patients, always the same. The orders that are asked about are those of one vignette."""
+    chance = random.Random(f"{SEED} {pathway}{'' if hooks == CHART else hooks}")
+    vignettes = plain_vignettes(pathway, hooks)
     for number in range(count):
         yield mixed(chance, vignettes, number)
 

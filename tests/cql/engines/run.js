@@ -10,7 +10,11 @@ const cql = require("cql-execution");
 const fhir = require("cql-exec-fhir");
 
 const [folder, translated] = process.argv.slice(2);
-const ANSWERS = ["Label", "Rows", "Treat", "Indicators", "Tests", "Regimens"];
+const ABOUT = ["Label", "Treat", "The deficiency is for the problem list"];
+const LISTS = ["Rows", "Indicators", "Tests", "Regimens", "Notes", "Follow ups"];
+const OF_ORDERS = ["Order rows", "Order indicators", "Order tests", "Order regimens", "Order notes", "Order removals"];
+const ANSWERS = [...ABOUT, ...LISTS, ...OF_ORDERS];
+const MISSING = ["Not given", "Notes not given", "Orders not given"];
 
 function readJson(file) {
   return JSON.parse(fs.readFileSync(file, "utf8"));
@@ -89,9 +93,10 @@ async function answered(job) {
   const given = { ...job.given };
   const missing = [];
   let found = await evaluated(job, given);
-  for (let left = found["Not given"]; left.some((name) => name in job.rest); left = found["Not given"]) {
-    missing.push(...left);
-    left.forEach((name) => { given[name] = job.rest[name]; delete job.rest[name]; });
+  const left = () => MISSING.flatMap((name) => found[name]);
+  while (left().some((name) => name in job.rest)) {
+    missing.push(...left());
+    left().forEach((name) => { given[name] = job.rest[name]; delete job.rest[name]; });
     found = await evaluated(job, given);
   }
   const findings = {};
@@ -99,7 +104,7 @@ async function answered(job) {
     findings[name.slice(3)] = found[name];
   }
   const answer = Object.fromEntries(ANSWERS.map((name) => [name, found[name]]));
-  return { answer, findings, missing, left: found["Not given"] };
+  return { answer, findings, missing, left: left() };
 }
 
 (async () => {
