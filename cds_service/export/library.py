@@ -24,6 +24,7 @@ Json = dict[str, Any]
 CQL = "text/cql"
 JUDGED = ("Not given", "Judged", "Not judged")  # the three definitions that say whether a part is judged
 LIBRARY_TYPE = "http://terminology.hl7.org/CodeSystem/library-type"
+MISSING = "Not given at all"  # the definition of what no part of the Library was given or could compute
 DRAFTED = "Draft"  # the definition of the status of everything that is drafted
 BOOLEAN = "boolean"
 ANSWERS = {  # each with whether there may be several; boolean where it says so
@@ -105,6 +106,8 @@ class PathwayLibrary:
         yield from self.judged("", [each.name for each in given_beside_findings(self.pathway)])
         yield from self.judged(ORDERS)
         yield from self.judged(NOTES)
+        every = " union ".join(ref(f"{part} not given" if part else "Not given") for part in self.reading.findings)
+        yield define(MISSING, every)
         yield define(DRAFTED, text(STATUS))
         tables, orders = Tables(self.pathway), OrderTable(self.pathway)
         yield from tables.definitions()

@@ -17,12 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from tests.depth import chosen
+
 HERE = Path(__file__).resolve().parent / "engines"
 TARGET = HERE / "target"
 BUILT = TARGET / "built.sha256"
 BUILD_SECONDS = 20 * 60
 TRIES = 3
-MEMORY = ["-Xmx1500m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+MEMORY = ["-Xmx1500m", "-XX:+UseSerialGC"]
+HURRIED = ["-XX:TieredStopAtLevel=1"]  # for a short run; a long one gains by what it compiles better
 
 Json = dict[str, Any]
 
@@ -110,7 +113,8 @@ def running(name: str, command: list[str]) -> Iterator[Engine]:
 def apply_engine(package: Path, translated: Path) -> Iterator[Engine]:
     """`$apply`. Once it runs, the translated CQL of the package lies in the second folder."""
     jars = os.pathsep.join([str(TARGET / "classes"), (TARGET / "classpath.txt").read_text()])
-    with running("$apply", ["java", *MEMORY, "-cp", jars, "cql.Engines", str(package), str(translated)]) as engine:
+    options = [*MEMORY, *chosen(HURRIED, [])]
+    with running("$apply", ["java", *options, "-cp", jars, "cql.Engines", str(package), str(translated)]) as engine:
         assert engine.hear() == "ready\n"
         yield engine
 

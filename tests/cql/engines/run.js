@@ -14,7 +14,7 @@ const ABOUT = ["Label", "Treat", "The deficiency is for the problem list"];
 const LISTS = ["Rows", "Indicators", "Tests", "Regimens", "Notes", "Follow ups"];
 const OF_ORDERS = ["Order rows", "Order indicators", "Order tests", "Order regimens", "Order notes", "Order removals"];
 const ANSWERS = [...ABOUT, ...LISTS, ...OF_ORDERS];
-const MISSING = ["Not given", "Notes not given", "Orders not given"];
+const MISSING = "Not given at all";
 
 function readJson(file) {
   return JSON.parse(fs.readFileSync(file, "utf8"));
@@ -75,36 +75,48 @@ class Keeping {
   }
 }
 
-function prepared(job, given) {
-  const [year, month, day] = job.day.split("-").map(Number);
-  source.reset();
-  source.loadBundles([job.record]);
-  const parameters = { ...given, Day: new cql.Date(year, month, day) };
-  const noon = new cql.DateTime(year, month, day, 12, 0, 0, 0, 0);
-  return [new cql.Executor(libraries[job.library], codes, parameters), new Keeping(source), noon];
-}
-
-async function evaluated(job, given) {
-  const [executor, records, noon] = prepared(job, given);
-  return Object.values((await executor.exec(records, noon)).patientResults)[0];
+// As `Executor` does it, definition by definition: it would begin anew for a patient of whom something is not given.
+class Evaluation {
+  constructor(job, given, patient) {
+    const [year, month, day] = job.day.split("-").map(Number);
+    const noon = new cql.DateTime(year, month, day, 12, 0, 0, 0, 0);
+    this.library = libraries[job.library];
+    const parameters = { ...given, Day: new cql.Date(year, month, day) };
+    this.context = new cql.PatientContext(this.library, patient, codes, parameters, noon);
+    this.found = {};
+  }
+  async until(last) {
+    for (const [name, definition] of Object.entries(this.library.expressions)) {
+      if (definition.context === "Patient" && !(name in this.found)) {
+        this.found[name] = await definition.execute(this.context);
+      }
+      if (name === last) break;
+    }
+    return this.found;
+  }
 }
 
 async function answered(job) {
   const given = { ...job.given };
   const missing = [];
-  let found = await evaluated(job, given);
-  const left = () => MISSING.flatMap((name) => found[name]);
-  while (left().some((name) => name in job.rest)) {
-    missing.push(...left());
-    left().forEach((name) => { given[name] = job.rest[name]; delete job.rest[name]; });
-    found = await evaluated(job, given);
+  source.reset();
+  source.loadBundles([job.record]);
+  const patient = new Keeping(source).currentPatient();
+  let evaluation = new Evaluation(job, given, patient);
+  let left = (await evaluation.until(MISSING))[MISSING];
+  while (left.some((name) => name in job.rest)) {
+    missing.push(...left);
+    left.forEach((name) => { given[name] = job.rest[name]; delete job.rest[name]; });
+    evaluation = new Evaluation(job, given, patient);
+    left = (await evaluation.until(MISSING))[MISSING];
   }
+  const found = await evaluation.until();
   const findings = {};
   for (const name of Object.keys(found).filter((each) => each.startsWith("is "))) {
     findings[name.slice(3)] = found[name];
   }
   const answer = Object.fromEntries(ANSWERS.map((name) => [name, found[name]]));
-  return { answer, findings, missing, left: left() };
+  return { answer, findings, missing, left };
 }
 
 (async () => {

@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.cqframework.cql.cql2elm.CqlCompilerException;
+import org.cqframework.cql.cql2elm.CqlCompilerOptions;
 import org.cqframework.cql.cql2elm.CqlTranslator;
 import org.cqframework.cql.cql2elm.LibraryManager;
 import org.cqframework.cql.cql2elm.ModelManager;
@@ -64,6 +65,9 @@ public final class Engines {
     fhir.setValidationSupport(new DefaultProfileValidationSupport(fhir));
     json = fhir.newJsonParser();
     repository = new InMemoryFhirRepository(fhir);
+    // Where in the text an expression stands is of no use here, and makes what is translated twice as large.
+    settings.getCqlOptions().getCqlCompilerOptions().getOptions().removeAll(
+        List.of(CqlCompilerOptions.Options.EnableAnnotations, CqlCompilerOptions.Options.EnableLocators));
     settings.getRetrieveSettings().setTerminologyParameterMode(TERMINOLOGY_FILTER_MODE.FILTER_IN_MEMORY);
     try (var files = Files.newDirectoryStream(folder, "*-*.json")) {
       for (Path file : files) {
