@@ -211,7 +211,7 @@ class Plans:
         found = self.canonical.about(
             "ActivityDefinition",
             self.activity_id(kind, name),
-            f"{identifier(self.pathway.id)}{kind.capitalize()}{identifier(name, '')}",
+            f"{identifier(self.pathway.id)}{identifier(kind, '')}{identifier(name, '')}",
         )
         # An order that a guideline makes is a draft, for a person to sign; engines make it active by themselves.
         draft = {"path": "status", "expression": by_name(DRAFTED)}

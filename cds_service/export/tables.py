@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from ..clinical.advice import IN_PLACE, MEASURES, NO_MEDICINE, TOTAL_B12, TREATING, UNSHOWN, row_name
@@ -137,6 +138,7 @@ def marker_findings(pathway: Pathway) -> list[str]:
     return sorted(name for name in names if name in REGISTRY.rules and follows_from(name, "markers"))
 
 
+@cache
 def follows_from(name: str, step: str) -> bool:
     return name == step or any(follows_from(each, step) for each in REGISTRY.rules[name].follows_from)
 

@@ -7,6 +7,7 @@ finding that this service made. A computed finding that an engine leaves null is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 from ..cdshooks.client_config import ClientConfig
@@ -19,6 +20,7 @@ from .expected import Expected, expected
 from .library import PathwayLibrary
 
 Json = dict[str, Any]
+LONGEST_ID = 64
 
 
 def bundles(client: ClientConfig, library: PathwayLibrary) -> Iterator[Json]:
@@ -75,5 +77,6 @@ def record_of(vignette: Vignette, client: ClientConfig) -> list[Json]:
 
 
 def bundle_id(name: str) -> str:
-    """An id of FHIR: no slash, at most 64 signs."""
-    return name.replace("/", "-")[:64]
+    """An id of FHIR: no slash, at most 64 signs; of a longer name the end is a digest, so that none is another's."""
+    plain = name.replace("/", "-")
+    return plain if len(plain) <= LONGEST_ID else f"{plain[: LONGEST_ID - 9]}-{sha256(name.encode()).hexdigest()[:8]}"

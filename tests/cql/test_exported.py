@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import tarfile
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
@@ -18,16 +20,22 @@ from tests.depth import chosen
 
 Json = dict[str, Any]
 ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+NAME = re.compile(r"[A-Z][A-Za-z0-9_]{0,254}")
 BUNDLES = (25, 1_000_000)  # of the test Bundles, validated on a change and thorough
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As the command writes it."""
-    found = tmp_path_factory.mktemp("exported") / "package"
-    done = CliRunner().invoke(main, ["export", "fhir", str(found)], catch_exceptions=False)
+    """Where the command writes."""
+    return tmp_path_factory.mktemp("exported") / "package"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def written(folder: Path) -> str:
+    """What the command said."""
+    done = CliRunner().invoke(main, ["export", "fhir", str(folder)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    return found
+    return done.output
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +53,11 @@ def test_every_resource_is_valid_and_has_an_address_of_its_own(resources):
         "Library",
         "PlanDefinition",
         "ActivityDefinition",
+        "ImplementationGuide",
     }
     for each in resources:
         get_fhir_model_class(each["resourceType"]).model_validate(each)
-        assert ID.fullmatch(each["id"])
+        assert ID.fullmatch(each["id"]) and NAME.fullmatch(each["name"])
     assert len({each["url"] for each in resources}) == len(resources)
     assert {each["status"] for each in resources} == {"draft"}  # as long as nobody has approved the content
 
@@ -61,7 +70,7 @@ def test_the_test_bundles_are_valid_and_say_what_is_expected(folder, content):
         bundle = json.loads(path.read_text())
         get_fhir_model_class("Bundle").model_validate(bundle)
         parts = {each["resource"]["id"]: each["resource"] for each in bundle["entry"]}
-        assert {each["name"] for each in parts["expected"]["parameter"]} >= {"Label", "Rows", "Treat"}
+        assert {each["name"] for each in parts["expected"]["parameter"]} >= {"title", "Label"}
         pathway = next(name for name in libraries if bundle["id"].startswith(name))
         must = {each.name for each in libraries[pathway].parameters() if not libraries[pathway].is_computed(each.name)}
         assert {each["name"] for each in parts["given"]["parameter"]} == must | {"Day"}
@@ -97,7 +106,8 @@ def test_every_parameter_says_whether_it_is_computed_or_given(resources):
     for library in of_type(resources, "Library"):
         taken = [each for each in library["parameter"] if each["use"] == "in" and each["type"] == "boolean"]
         kinds = {each["documentation"].partition(":")[0] for each in taken}
-        assert kinds == {"given", "computed, where it is not given"}
+        parts = {"given, for the orders alone", "given, for the notes alone"}
+        assert kinds == {"given", "computed, where it is not given", *parts}
         for each in taken:
             assert each["min"] == (1 if each["documentation"].startswith("given:") else 0)
         cql = b64decode(library["content"][0]["data"]).decode()
@@ -106,18 +116,71 @@ def test_every_parameter_says_whether_it_is_computed_or_given(resources):
 
 def test_every_row_and_draft_names_its_source(resources, content):
     titles = {each.title for each in content.pathways["uk-ng239"].sources.values()}
+    activities = {f"{each['url']}|{each['version']}": each for each in of_type(resources, "ActivityDefinition")}
     for plan in of_type(resources, "PlanDefinition"):
         for group in plan["action"][1:]:
-            for row in group["action"]:
-                (source,) = row["documentation"]
+            for row in group.get("action", [group]):  # a card that no row makes stands by itself
+                drafted = activities.get(row.get("definitionCanonical"), {})
+                (source,) = row.get("documentation") or drafted["relatedArtifact"]
                 assert source["display"] in titles and "checked 20" in source["citation"]
 
 
-def test_the_package_says_what_it_is(folder, content):
+def test_every_table_note_and_draft_of_the_content_is_exported(resources, content):
+    exported = {each["id"]: json.dumps(each) for each in resources}
+    for name, pathway in content.pathways.items():
+        rows = {f"orders/{row.id}" for row in pathway.orders} | {
+            f"{table}/{row.id}"
+            for table in ("safety", "course", "interpret", "treat")
+            for row in getattr(pathway, table)
+        }
+        for row in rows:
+            assert f'"title": "{row}"' in exported[f"{name}-{row.partition('/')[0]}"]
+        said = exported[f"{name}-notes"] + exported[f"{name}-orders"]
+        assert [note.id for note in pathway.notes if f'"title": "notes/{note.id}"' not in said] == []
+        drafts = [*(("test", each) for each in pathway.orderables), *(("medicine", each) for each in pathway.regimens)]
+        for kind, draft in (*drafts, *(("follow-up", each) for each in pathway.follow_ups)):
+            assert f"{name}-{kind}-{draft}" in exported
+
+
+def test_the_package_says_what_it_is_and_lists_what_is_in_it(folder, resources, content):
+    """As FHIR's specification of packages wants it: https://hl7.org/fhir/packages.html."""
     package = json.loads((folder / "package.json").read_text())
     assert package["version"] == content.version and package["fhirVersions"] == ["4.0.1"]
-    index = json.loads((folder / ".index.json").read_text())
-    assert {each["filename"] for each in index["files"]} == {path.name for path in folder.glob("*-*.json")}
+    assert all(package[name] for name in ("name", "description", "author", "canonical", "dependencies"))
+    for place in (folder, folder / "tests"):
+        index = json.loads((place / ".index.json").read_text())
+        assert {each["filename"] for each in index["files"]} == {path.name for path in place.glob("*-*.json")}
+    (guide,) = of_type(resources, "ImplementationGuide")
+    listed = {each["reference"]["reference"] for each in guide["definition"]["resource"]}
+    assert listed == {f"{each['resourceType']}/{each['id']}" for each in resources if each is not guide}
+
+
+def test_the_command_counts_what_it_wrote(folder, resources, written):
+    bundles = len(list((folder / "tests").glob("Bundle-*.json")))
+    files = sum(path.is_file() for path in folder.rglob("*"))
+    assert f"{len(resources)} resources and {bundles} test Bundles" in written
+    assert f"({files} files)" in written and files > len(resources) + bundles
+
+
+@pytest.mark.needs("npm")
+def test_npm_packs_it_as_a_fhir_package(folder, tmp_path):
+    """One folder, `package`, with the manifest, the index and every resource."""
+    command = [
+        "npm",
+        "pack",
+        str(folder),
+        "--silent",
+        "--offline",
+        "--ignore-scripts",
+        "--pack-destination",
+        str(tmp_path),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    (packed,) = tmp_path.glob("*.tgz")
+    with tarfile.open(packed) as archive:
+        names = set(archive.getnames())
+    wanted = {f"package/{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file()}
+    assert wanted == names
 
 
 def test_a_folder_in_use_and_an_odd_address_are_refused(folder, tmp_path):

@@ -4,6 +4,7 @@ import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.context.support.DefaultProfileValidationSupport;
 import ca.uhn.fhir.parser.IParser;
 import ca.uhn.fhir.repository.IRepository;
+import ca.uhn.fhir.validation.FhirValidator;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -27,11 +28,16 @@ import org.cqframework.cql.cql2elm.StringLibrarySourceProvider;
 import org.cqframework.cql.cql2elm.model.CompiledLibrary;
 import org.cqframework.cql.cql2elm.quick.FhirLibrarySourceProvider;
 import org.hl7.elm.r1.VersionedIdentifier;
+import org.hl7.fhir.common.hapi.validation.support.CommonCodeSystemsTerminologyService;
+import org.hl7.fhir.common.hapi.validation.support.InMemoryTerminologyServerValidationSupport;
+import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
+import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
 import org.hl7.fhir.instance.model.api.IBaseBundle;
 import org.hl7.fhir.instance.model.api.IBaseParameters;
 import org.hl7.fhir.r4.model.ActivityDefinition;
 import org.hl7.fhir.r4.model.Bundle;
 import org.hl7.fhir.r4.model.IdType;
+import org.hl7.fhir.r4.model.OperationOutcome;
 import org.hl7.fhir.r4.model.Parameters;
 import org.hl7.fhir.r4.model.PlanDefinition;
 import org.hl7.fhir.r4.model.PlanDefinition.PlanDefinitionActionComponent;
@@ -52,6 +58,9 @@ import org.opencds.cqf.fhir.utility.repository.InMemoryFhirRepository;
  * evaluates the Library once for each condition. Else the Library is evaluated once for a patient, all definitions that
  * the plans name in one pass, and each condition is answered from that.
  *
+ * A line that is a Bundle is answered by what HAPI's validator finds in each of its resources: an OperationOutcome, without
+ * the codes of systems that it does not have.
+ *
  * Arguments: the folder of the package; one that then holds the translated CQL, which is translated where it is not there.
  */
 public final class Engines {
@@ -59,6 +68,7 @@ public final class Engines {
   private final IParser json;
   private final IRepository repository;
   private final EvaluationSettings settings = EvaluationSettings.getDefault();
+  private FhirValidator validator; // reads all of FHIR: only where something is to be validated
   private final Map<String, Set<String>> named = new HashMap<>(); // the definitions of each Library that something names
 
   private Engines(Path folder) throws IOException {
@@ -145,8 +155,33 @@ public final class Engines {
     }
   }
 
+  private String validated(Bundle resources) {
+    if (validator == null) {
+      var support = new ValidationSupportChain(
+          new DefaultProfileValidationSupport(fhir), new CommonCodeSystemsTerminologyService(fhir),
+          new InMemoryTerminologyServerValidationSupport(fhir));
+      var instances = new FhirInstanceValidator(support);
+      instances.setNoTerminologyChecks(false);
+      instances.setErrorForUnknownProfiles(true);
+      validator = fhir.newValidator().registerValidatorModule(instances);
+    }
+    OperationOutcome all = new OperationOutcome();
+    for (var entry : resources.getEntry()) {
+      var found = (OperationOutcome) validator.validateWithResult(entry.getResource()).toOperationOutcome();
+      for (var issue : found.getIssue()) {
+        issue.addExpression(entry.getResource().fhirType() + "/" + entry.getResource().getIdPart());
+        all.addIssue(issue);
+      }
+    }
+    return json.encodeResourceToString(all);
+  }
+
   private String answered(String line) {
-    Parameters job = (Parameters) json.parseResource(line);
+    Resource asked = (Resource) json.parseResource(line);
+    return asked instanceof Bundle resources ? validated(resources) : applied((Parameters) asked);
+  }
+
+  private String applied(Parameters job) {
     Bundle record = (Bundle) job.getParameter("record").getResource();
     Parameters given = (Parameters) job.getParameter("given").getResource();
     LibraryEngine engine = job.hasParameter("anew") ? new LibraryEngine(repository, settings) : new OnePass();
