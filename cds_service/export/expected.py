@@ -14,26 +14,6 @@ from ..clinical.tables import Pathway, Row
 from . import tables
 from .notes import PROBLEM_LIST
 
-CHART = {  # the answers about an open chart, and the definitions of the library that give them
-    "label": "Label",
-    "rows": "Rows",
-    "treat": "Treat",
-    "indicators": "Indicators",
-    "tests": "Tests",
-    "regimens": "Regimens",
-    "notes": "Notes",
-    "follow_ups": "Follow ups",
-    "problem_list": PROBLEM_LIST,
-}
-ORDERS = {  # and those about orders
-    "label": "Label",
-    "rows": "Order rows",
-    "indicators": "Order indicators",
-    "tests": "Order tests",
-    "regimens": "Order regimens",
-    "notes": "Order notes",
-    "removals": "Order removals",
-}
 TREATED = {"now": "warning", "consider": "info"}  # the indicator of the treatment table, as `decide` sets it
 
 
@@ -64,8 +44,28 @@ class Expected:
 
     def answers(self) -> dict[str, object]:
         """The answer, by the definitions of the library that give it."""
-        names = ORDERS if self.about_orders else CHART
-        return {definition: getattr(self.answer, name) for name, definition in names.items()}
+        said = self.answer
+        if self.about_orders:
+            return {
+                "Label": said.label,
+                "Order rows": said.rows,
+                "Order indicators": said.indicators,
+                "Order tests": said.tests,
+                "Order regimens": said.regimens,
+                "Order notes": said.notes,
+                "Order removals": said.removals,
+            }
+        return {
+            "Label": said.label,
+            "Rows": said.rows,
+            "Treat": said.treat,
+            "Indicators": said.indicators,
+            "Tests": said.tests,
+            "Regimens": said.regimens,
+            "Notes": said.notes,
+            "Follow ups": said.follow_ups,
+            PROBLEM_LIST: said.problem_list,
+        }
 
 
 def expected(assessment: Assessment, pathway: Pathway, findings: list[str]) -> Expected:
