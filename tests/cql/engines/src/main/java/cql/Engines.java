@@ -183,9 +183,19 @@ public final class Engines {
 
   private String applied(Parameters job) {
     Bundle record = (Bundle) job.getParameter("record").getResource();
+    String patient = "Patient/" + record.getEntry().stream().map(each -> each.getResource())
+        .filter(each -> each.fhirType().equals("Patient")).findFirst().orElseThrow().getIdPart();
     Parameters given = (Parameters) job.getParameter("given").getResource();
     LibraryEngine engine = job.hasParameter("anew") ? new LibraryEngine(repository, settings) : new OnePass();
     var processor = new PlanDefinitionProcessor(repository, CrSettings.getDefault().withEvaluationSettings(settings));
+    if (job.hasParameter("library")) { // Library/$evaluate: these definitions of it
+      Set<String> names = new HashSet<>();
+      job.getParameter().stream().filter(each -> each.getName().equals("definition"))
+          .forEach(each -> names.add(each.getValue().primitiveValue()));
+      String library = job.getParameter("library").getValue().primitiveValue();
+      return json.encodeResourceToString(new LibraryEngine(repository, settings).evaluate(
+          library, patient, given, null, record, null, names));
+    }
     Parameters plans = new Parameters();
     for (var each : job.getParameter()) {
       if (!each.getName().equals("plan")) {
@@ -193,7 +203,7 @@ public final class Engines {
       }
       var made = processor.apply(
           Eithers.forMiddle3(new IdType("PlanDefinition", each.getValue().primitiveValue())),
-          "Patient/p", null, null, null, null, null, null, null, null, given, record, null, engine);
+          patient, null, null, null, null, null, null, null, null, given, record, null, engine);
       plans.addParameter().setName("plan").setResource((Resource) made);
     }
     return json.encodeResourceToString(plans);
