@@ -29,6 +29,7 @@ ELSEWHERE = {
     r"b12-cds smart key": "tests/smart/test_key_command.py",
     r"b12-cds store new-key > smart\.keys": "tests/store",
     r"\.venv/bin/python deploy/signed_call\.py": "tests/deploy/test_operators_readme.py",
+    r"b12-cds export fhir|npm pack \./package": "tests/cql/test_exported.py",
     r"b12-cds population export": "tests/population/test_export.py",
     r"b12-cds population run": "tests/population/test_run.py",
     r"b12-cds population summary": "tests/population/test_summary.py",
