@@ -20,7 +20,7 @@ ADDS = (
     "100 examples of schemathesis for each operation instead of 15",
     "every vignette as a row of a population and over HTTP instead of every third",
     "200 sequences of killed population runs instead of 3; 10,000 patients on Spark instead of 200",
-    "3,000 patients of each pathway, and 500 about orders, with each of two CQL engines instead of 12 and 8",
+    "3,000 patients of each pathway, and 500 about orders, with each of two CQL engines instead of 15 and 8",
     "200 sequences of what can befall the result watcher instead of 10",
     "axe's rule of contrasts on the whole of every page, in every width and scheme, instead of where its tables begin",
     "120 and 240 of each repeated element of a request, and every two together, instead of 60 and 120, and some",

@@ -16,7 +16,7 @@ from tests.depth import chosen
 
 pytestmark = pytest.mark.needs("java", "maven", "npm")
 PATHWAYS = ("uk-ng239", "us-aafp")
-PATIENTS = (12, 3000)  # of each pathway about an open chart, on a change and thorough
+PATIENTS = (15, 3000)  # of each pathway about an open chart, on a change and thorough
 ORDERED = (8, 500)  # of each pathway about orders
 BLOCK = 250  # of these in one test
 ANEW = (1, 20)  # of these, with `$apply` as it comes: it takes seconds for each
