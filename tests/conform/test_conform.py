@@ -285,7 +285,7 @@ def test_what_was_not_tried_says_why():
         "117": "no key was given (--key, --iss): the service is called without a token",
         "130": "no origin was given (--origin): pages of other origins are not tried",
         "107": "the service takes no feedback",
-        "54": "cannot be seen from outside",
+        "54": "no FHIR server: --fhir-listen HOST:PORT starts one that the service under trial may call",
         "41": "allowed, not asked for",
     }
     assert {each.outcome for number, each in found.items() if number in reasons} == {NOT_TRIED}

@@ -176,7 +176,7 @@ def test_no_label_can_be_made_up(words, status):
     measures.parts(**{key or "x": 0.1})
     known = {"ward", "patient-view", "interpret/deficient", "b12", "other", "yes", "no", "read", "decide", "info"}
     known |= {"warning", "critical", "accepted", "overridden", "ready", "none passed", "refused"} | IGNORED
-    known |= {"absent", "null", "empty", "incomplete", "failed", "data"}
+    known |= {"absent", "null", "empty", "incomplete", "failed", "data", "begun", "shown", "denied", "turned-away"}
     labels = {value for family in measures.registry.collect() for each in family.samples
               for name, value in each.labels.items() if name != "le"}  # fmt: skip
     assert {each for each in labels - known if not re.fullmatch(r"[1-5]\d\d", each)} == set()
