@@ -80,7 +80,8 @@ def create_app(settings: Settings | None = None, clock: Clock = now) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = largest + 1  # Flask cuts a body of unknown length there without a word
     if clients is not None:
         site = with_clients(site, clients, configs)
-    add_routes(app, add_observation(app, site, measured=bool(settings.metrics_port)))
+    site = add_observation(app, site, measured=bool(settings.metrics_port))
+    add_routes(app, site)
     if shows_pages(settings):
         add_what_people_see(app, settings, site, content)
     else:

@@ -48,7 +48,9 @@ def refuse(line: str) -> NoReturn:
     "--metrics-port", type=click.IntRange(1, 65535), help="GET /metrics there, on CDS_METRICS_HOST (default: off)."
 )
 @click.pass_context
-def watch(context: click.Context, name: str | None, once: bool, host: str, port: int, metrics_port: int | None) -> None:
+def watch(
+    context: click.Context, *, name: str | None, once: bool, host: str, port: int, metrics_port: int | None
+) -> None:
     """Watch the results of a client's patients, and write a Task where there is something to do.
 
     Looks for new results again and again, and at once when POST /notify/NAME says that there is one. Exit code of one

@@ -19,7 +19,7 @@ from cds_service.clinical.wording import LONGEST, placeholders
 from .codes import Codes
 from .elements import Element, sound
 from .faults import Faults, listing, nearest
-from .shapes import MeasureEntry, OfCard
+from .shapes import Card, MeasureEntry
 from .words import Words
 
 ROUTES = ("im", "sc", "iv", "injection", "oral", "sublingual", "nasal", "other")
@@ -145,7 +145,7 @@ def check_measures(
 def check_priorities(elements: Mapping[str, list[Element]], faults: Faults) -> None:
     """How urgent a Task is, is said for every indicator of a card or for none, and by a source that there is."""
     found = list(sound(elements["tasks.toml"]))
-    if missing := sorted(set(get_args(OfCard)) - {each.id for each in found}) if found else []:
+    if missing := sorted(set(get_args(Card)) - {each.id for each in found}) if found else []:
         faults.add("tasks.toml", f"says not how urgent a Task is for {', '.join(missing)}")
     sources = [each.id for each in elements["sources.toml"]]
     for each in found:

@@ -30,7 +30,6 @@ Words = tuple[Word, ...]
 Evidence = Literal["primary", "secondary", "design"]
 Card = Literal["info", "warning", "critical"]
 Indicator = Literal["none", "info", "warning", "critical"]
-OfCard = Literal["info", "warning", "critical"]  # an indicator that a card has
 Treat = Literal["now", "consider", "after", "none"]
 Family = Literal["mass", "molar", "count", "fraction", "volume", "rate", "arbitrary"]
 PeriodUnit = Literal["s", "min", "h", "d", "wk", "mo", "a"]
@@ -103,7 +102,7 @@ class MeasureEntry(Signed, frozen=True, kw_only=True):
 class PriorityEntry(Signed, frozen=True, kw_only=True):
     """How urgent a Task is whose worst card has the indicator `id`: Task.priority."""
 
-    id: OfCard
+    id: Card
     priority: Literal["routine", "urgent", "asap", "stat"]
 
 

@@ -41,7 +41,8 @@ def notes(tables: Tables) -> Iterator[str]:
             said(note, tables), all_of([ref(judged), *tables.in_scope(), spoken, condition(note, tables.unknown)])
         )
     listed = distinct((said(note, tables), row_name(note)) for note in pathway.notes)
-    yield define(tables.named("Notes"), f"if not ({ref(judged)} and {ref(tables.judged)}) then null else {listed}")
+    value = f"if not ({ref(judged)} and {ref(tables.judged)}) then null else {listed}"
+    yield define(tables.definition_name("Notes"), value)
 
 
 def said(note: Row, tables: Tables) -> str:

@@ -89,9 +89,9 @@ def reading(pathway: Pathway, value_sets: Iterable[str]) -> Reading:
         findings[part.title] = [each for each in found if each not in before]
         before |= set(found)
     body = [text_ for name, text_ in written.items() if name in needed]
-    named = sorted({name for each in body for name in re.findall(r'\[\w+: "([^"]+)"\]', each)})
+    searched = sorted({name for each in body for name in re.findall(r'\[\w+: "([^"]+)"\]', each)})
     computed = {name: COMPUTED + name for name in (*sorted(before), *beside) if COMPUTED + name in written}
-    return Reading("\n".join(body), tuple(named), computed, findings)
+    return Reading("\n".join(body), tuple(searched), computed, findings)
 
 
 def everything(pathway: Pathway, known: set[str]) -> Iterator[tuple[str, str]]:
@@ -125,8 +125,8 @@ def blocks() -> tuple[tuple[str, str], ...]:
 
 def has_limits(body: str, pathway: Pathway) -> bool:
     """Does the pathway state every limit that a definition names?"""
-    named = re.findall(r'"(?:limit|since|days) ([a-z0-9-]+)"', body)
-    return all(name in pathway.limits for name in named)
+    limits = re.findall(r'"(?:limit|since|days) ([a-z0-9-]+)"', body)
+    return all(name in pathway.limits for name in limits)
 
 
 def reached(start: list[str], written: dict[str, str]) -> tuple[set[str], list[str]]:

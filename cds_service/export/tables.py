@@ -99,7 +99,7 @@ def rows_of(pathway: Pathway) -> dict[str, Row]:
     return {row_name(row): row for table in tables for row in table}
 
 
-def named_in(row: Row) -> set[str]:
+def findings_in(row: Row) -> set[str]:
     """Every finding that a row speaks of."""
     names = {*row.no_card, *([row.removes] if row.removes else [])}
     conditional: tuple[Row | Choice, ...] = (row, *row.tests, *row.regimens)
@@ -123,9 +123,9 @@ class Part(NamedTuple):
 
 def parts_of(pathway: Pathway) -> tuple[Part, ...]:
     """The chart, the orders and the notes, with what each reads beside the chart. What tables make is in none."""
-    chart = {name for row in rows_of(pathway).values() for name in named_in(row)} | {*ALWAYS, *IN_PLACE}
+    chart = {name for row in rows_of(pathway).values() for name in findings_in(row)} | {*ALWAYS, *IN_PLACE}
     chart |= {name for each in pathway.follow_ups.values() for name in conditions_of(each)}
-    orders = {name for row in pathway.orders for name in named_in(row)} | {"cobalamin_ordered"}
+    orders = {name for row in pathway.orders for name in findings_in(row)} | {"cobalamin_ordered"}
     notes = {name for note in pathway.notes for name in conditions_of(note)}
     needs = (("", chart), (ORDERS, orders), (NOTES, notes))
     return tuple(Part(title, frozenset(names - {*DECIDED})) for title, names in needs)
@@ -177,9 +177,9 @@ class Given:
 def given_beside_findings(pathway: Pathway) -> list[Given]:
     """What must be given beside findings: results at hand, what a repeat measures, and which findings rest on a marker
     that is stale; which follow-up is planned; and whether allergies could be read."""
-    named = {name: each.title for name, each in pathway.orderables.items()}
-    at = [Given(at_hand(name), f"{title} is ordered, or a recent result is there") for name, title in named.items()]
-    repeats = [Given(repeat_means(each), f"what is to be repeated is {named[each]}") for each in repeats_of(pathway)]
+    titles = {name: each.title for name, each in pathway.orderables.items()}
+    at = [Given(at_hand(name), f"{title} is ordered, or a recent result is there") for name, title in titles.items()]
+    repeats = [Given(repeat_means(each), f"what is to be repeated is {titles[each]}") for each in repeats_of(pathway)]
     stale = [
         Given(rests_on_stale(name), f"{name} rests on an MMA or homocysteine result that is too old to act on")
         for name in marker_findings(pathway)
@@ -210,7 +210,7 @@ class Tables:
     def rows_by_name(self) -> dict[str, Row]:
         return rows_of(self.pathway)
 
-    def named(self, answer: str) -> str:
+    def definition_name(self, answer: str) -> str:
         """An answer or other definition of this part: "Rows", "Order rows"."""
         return f"{self.prefix} {answer[0].lower()}{answer[1:]}" if self.prefix else answer
 
@@ -411,7 +411,7 @@ class Tables:
             for name in left:
                 this = all_of([ref(f"{name} has a regimen"), f'"indicator of {name}" = {text(indicator)}'])
                 pairs.append((this, text(name)))
-        row_that_drafts = self.named("Regimen row")
+        row_that_drafts = self.definition_name("Regimen row")
         yield define(row_that_drafts, cases(pairs, "null"))
         for name, row in self.rows.items():
             for regimen in self.drafted(row):
@@ -454,7 +454,7 @@ class Tables:
         return f" ({self.prefix.lower()}s)" if self.prefix else ""
 
     def answer(self, name: str, value: str) -> str:
-        return define(self.named(name), only_judged(value, self.judged))
+        return define(self.definition_name(name), only_judged(value, self.judged))
 
 
 RANKED = {*REGIMEN_FIRST}

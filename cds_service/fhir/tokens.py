@@ -27,6 +27,10 @@ _ROOT = re.compile(r"context|%[A-Za-z][\w-]*")
 _STEP = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9]*)(?:\((?P<argument>[A-Za-z]*)\))?")
 _RESOURCE_TYPE = re.compile(r"[A-Z][A-Za-z]+")
 _REFERENCE = re.compile(r"(?:.*/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9.-]+)(?:/_history/.*)?")
+_CHOICE = (
+    "(?:Reference|CodeableConcept|Coding|Code|String|Boolean|Integer|Decimal|Quantity|Range|Ratio|Period|DateTime|Date|Age"
+    "|Timing)"
+)
 _NO_SIMPLE = "ends at an object; a query needs a text, a number or true and false"
 
 
@@ -35,7 +39,7 @@ class UnknownToken(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class Referenced:
     """A resource of which no more is known than its reference: enough for its type and its id."""
 
     type: str
@@ -140,31 +144,32 @@ def _walked(path: _Path, token: str, call: Call) -> list[Any]:
 
 
 def _children(value: Any, name: str, token: str) -> Iterator[Any]:
-    """The elements of that name; `medication` is medicationReference too, as in FHIRPath."""
-    if isinstance(value, Named):
+    """The elements of that name; `medication` is medicationReference too, as in FHIRPath. `status` is not statusReason:
+    what follows is the name of a type."""
+    if isinstance(value, Referenced):
         if name != "id":
             raise UnknownToken(f"{token}: {name} of {value.type}/{value.id}, which did not come with the call")
         yield value.id
     elif isinstance(value, Mapping):
-        chosen = re.compile(rf"{name}(?:[A-Z]\w*)?")
+        chosen = re.compile(f"{name}{_CHOICE}")
         found = value[name] if name in value else next((value[key] for key in value if chosen.fullmatch(key)), None)
         yield from found if isinstance(found, list) else [found] if found is not None else []
 
 
 def _type(value: Any) -> str:
     """The type of a resource; "" of what is none."""
-    if isinstance(value, Named):
+    if isinstance(value, Referenced):
         return value.type
     return str(value.get("resourceType", "")) if isinstance(value, Mapping) else ""
 
 
-def _references(values: Iterable[Any]) -> Iterator[Named]:
+def _references(values: Iterable[Any]) -> Iterator[Referenced]:
     """The resources that references name. What is contained, or has an address of this Bundle alone, has no id by
     which a server finds it."""
     for value in values:
         text = value.get("reference") if isinstance(value, Mapping) else value
-        if isinstance(text, str) and (named := _REFERENCE.fullmatch(text)):
-            yield Named(named["type"], named["id"])
+        if isinstance(text, str) and (parts := _REFERENCE.fullmatch(text)):
+            yield Referenced(parts["type"], parts["id"])
 
 
 def _by_reference(call: Call) -> dict[str, Any]:

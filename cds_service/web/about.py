@@ -34,10 +34,10 @@ class AboutAnswers:
     def answer(self, content: Content) -> Response:
         """The same as JSON, of this content or of the one that the address names."""
         digest = request.args.get("content", content.digest)
-        named = content if digest == content.digest else self._running.get(digest)
-        if named is None:
+        chosen = content if digest == content.digest else self._running.get(digest)
+        if chosen is None:
             raise Refused(404, f"no such content runs here; digests of what runs: {', '.join(self._running)}")
-        return Response(msgspec.json.encode(self.about(named)), content_type=JSON)
+        return Response(msgspec.json.encode(self.about(chosen)), content_type=JSON)
 
 
 def add_about(app: Flask, content: Content, contents: Iterable[Content]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
 from cds_service.app import client_config
+from cds_service.clinical.advice import PROBLEM as DRAFT_OF_PROBLEM
+from cds_service.clinical.decide import decide, with_problem
 from cds_service.content.content import load_content
 from cds_service.content.files import cards_folder
 from cds_service.evaluate import Evaluation
@@ -74,3 +77,14 @@ def test_a_deficiency_is_offered_for_the_problem_list_where_a_site_wants_it(tmp_
     (entry,) = suggestion(at_site(tmp_path, "problem_list = true"), PROBLEM)
     assert valid(entry)
     assert entry["verificationStatus"]["coding"][0]["code"] == "provisional"
+
+
+def test_a_card_that_has_joined_what_tells_of_the_deficiency_offers_it_too():
+    answer = play(told())
+    pathway = client_config(Settings(demo=True, pathway="uk-ng239"), load_content(cards_folder())).pathway
+    telling = next(each for each in decide(answer.assessment, pathway).advice if each.row == "interpret/deficient")
+    joined = replace(telling, row="safety/S1", joined=(telling.row,))
+    (offering,) = with_problem([joined])
+    assert [draft.kind for draft in offering.drafts] == [*(draft.kind for draft in telling.drafts), DRAFT_OF_PROBLEM]
+    (silent,) = with_problem([replace(joined, joined=())])
+    assert silent.drafts == telling.drafts

@@ -81,10 +81,15 @@ class Engine:
         return line
 
     def ask(self, job: Json) -> Json:
-        """The answer to one line."""
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.hear())
+        """The answer to one line. An engine that was left before it answered is ended: its answer would be taken for
+        that to the next line."""
+        try:
+            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.flush()
+            return json.loads(self.hear())
+        except BaseException:
+            self.process.kill()
+            raise
 
     def ask_all(self, jobs: Iterable[Json]) -> Iterator[Json]:
         return map(self.ask, jobs)

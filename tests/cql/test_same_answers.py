@@ -56,6 +56,7 @@ def made(content) -> Made:
     return Made(content)
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("name", "hooks", "first"), BLOCKS)
 def test_cql_execution_answers_as_ours(name, hooks, first, made, cql):
     wrong = []
@@ -66,6 +67,7 @@ def test_cql_execution_answers_as_ours(name, hooks, first, made, cql):
     assert not wrong, f"{len(wrong)} differences:\n" + "\n".join(wrong[:20])
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("name", "hooks", "first"), BLOCKS)
 def test_apply_answers_as_ours(name, hooks, first, made, apply):
     wrong = []

@@ -24,7 +24,12 @@ DRAFTS = [
     order("m-3", medicationReference={"reference": "https://ehr.example.org/r4/Medication/m3/_history/2"}),
     order("m-4", medicationCodeableConcept={"text": "B12"}, status="draft", priority=7, doNotPerform=False),
     order("m-5", medicationReference={"reference": "#in-it"}),
-    {"resourceType": "ServiceRequest", "id": "s-1", "reasonReference": [{"reference": "Condition/c-1"}]},
+    {
+        "resourceType": "ServiceRequest",
+        "id": "s-1",
+        "reasonReference": [{"reference": "Condition/c-1"}],
+        "statusReason": {"text": "moved"},
+    },  # no choice of `status`
 ]
 CONTEXT = {
     "userId": "PractitionerRole/role-7",
@@ -96,6 +101,7 @@ def test_what_is_not_of_the_grammar_is_refused_with_what_is_allowed(token: str, 
     [
         ("userPractitionerId", "has no value in this call"),
         ("context.encounterId", "has no value in this call"),
+        (f"{ORDERS}.ofType(ServiceRequest).status", "has no value in this call"),
         ("%nothing.id", "has no value in this call"),
         ("%later.id", "%later is the key of no template before this one"),
         (f"{ORDERS}.ofType(MedicationRequest).requester",

@@ -48,6 +48,13 @@ def summary(out):
     return summarised(out, content())
 
 
+def test_the_next_injection_is_that_of_a_course_of_injections_alone(rows):
+    due = {row["patient"].removeprefix("patient-"): row["due"] for row in rows}
+    assert due["b19-overdue-29-days"] == "2025-12-17"
+    ended = ("14-lapsed-pernicious", "b27-repeat-order-no-doses", "b67-loaded-then-tablets", "c-child-on-injections")
+    assert {name: due[name] for name in ended} == dict.fromkeys(ended)
+
+
 def test_every_count_is_that_of_the_rows(summary, rows):
     assert summary.patients == len(rows) > 700
     assert summary.labels == Counter(row["label"] for row in rows)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -99,6 +100,7 @@ class App:
     address: str
     port: int
     process: Running
+    metrics: str  # the address of its metrics
     session: requests.Session = field(default_factory=requests.Session)
 
     def hook(self, ehr: Ehr, patient: str = "pt-1", hook_instance: str = HOOK_INSTANCE, **more: Any) -> dict[str, Any]:
@@ -111,6 +113,13 @@ class App:
         answer = self.session.post(self.address + PATH, json=body, headers=headers, timeout=SOON)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def launches(self, outcome: str) -> int:
+        """How many launches it has counted as that."""
+        text = self.session.get(self.metrics, timeout=SOON).text
+        found = re.search(rf'^b12_cds_smart_launches_total{{outcome="{outcome}"}} ([0-9.]+)$', text, re.MULTILINE)
+        assert found, text
+        return int(float(found[1]))
 
     def launch_address(self, ehr: Ehr, launch: str = "") -> str:
         return f"{self.address}/smart/launch?{urlencode({'iss': ehr.base, **({'launch': launch} if launch else {})})}"
@@ -127,10 +136,11 @@ def app(port: int, folder: Path, base: str, host: str = "127.0.0.1", **smart: An
     path = write(folder, main=client)
     settings = {"CDS_CLIENTS": str(path), "CDS_SMART_KEYS": str(folder / "smart.keys"),
                 "CDS_STORE_URL": f"sqlite:///{folder / 'store.sqlite'}", "CDS_STORE_KEYS": str(folder / "store.keys"),
-                "CDS_TIME_ZONE": "Europe/London"}  # fmt: skip
+                "CDS_TIME_ZONE": "Europe/London",
+                "CDS_METRICS_PORT": str(measured := free_port())}  # fmt: skip
     with running("serve", "--port", str(port), **settings) as process:
         until(is_up(port), process)
-        started = App(address, port, process)
+        started = App(address, port, process, f"http://127.0.0.1:{measured}/metrics")
         with started.session as session:
             session.trust_env = False
             yield started

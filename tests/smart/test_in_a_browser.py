@@ -88,6 +88,7 @@ def test_from_the_card_through_consent_to_cards_and_evidence(world: World, page:
     assert link == {"label": "Evidence behind this card", "url": f"{world.app.address}/smart/launch", "type": "smart",
                     "appContext": HOOK_INSTANCE}  # fmt: skip
     launch = world.ehr.launch("pt-1", appContext=link["appContext"])
+    shown_before = world.app.launches("shown")
     page.goto(f"{link['url']}?iss={world.ehr.base}&launch={launch}")
     sign_in(page)
     consent(page)
@@ -104,6 +105,7 @@ def test_from_the_card_through_consent_to_cards_and_evidence(world: World, page:
         each.headers["Authorization"] for each in world.upstream.requests if "Authorization" in each.headers
     } == set()
     looked_at(page, world, "smart-launch")
+    assert world.app.launches("begun") >= world.app.launches("shown") == shown_before + 1
 
 
 def test_a_card_that_the_record_has_overtaken_is_said_to_be_out_of_date(world: World, page: Page):

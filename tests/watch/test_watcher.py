@@ -10,6 +10,7 @@ import pytest
 from cds_service.store.pseudonyms import Key, Keys
 from cds_service.watch import tasks
 from cds_service.watch.fhir_server import FhirServer
+from cds_service.watch.measures import NAMESPACE, Look, WatchMetrics
 from cds_service.watch.state import State, StateUnusable, Whose
 from tests.book import service
 from tests.watch.fhir_store import FhirStore, serving
@@ -207,6 +208,29 @@ def test_a_part_that_cannot_be_read_is_tried_again_and_closes_nothing(store, tmp
         watching.work()
         assert watching.waiting == 0
     assert [task["status"] for task in store.tasks] == ["completed"]
+
+
+def test_what_a_look_counts_is_what_the_series_say(store, tmp_path):
+    metrics = WatchMetrics()
+
+    def series():
+        return {each.name.removeprefix(f"{NAMESPACE}_"): each.value for family in metrics.registry.collect()
+                for each in family.samples if each.labels in ({}, {"what": "created"}, {"read": "failed"})}  # fmt: skip
+
+    with watcher(store, tmp_path) as watching:
+        for down in (True, False):
+            store.down = down
+            whole = watching.poll()
+            watching.work()
+            counts = dict(watching.counts)
+            metrics.look(Look(whole, 100.0, watching.waiting, watching.unanswered, counts))
+            watching.report("look")
+            said = series()
+            assert (said["failures_total"], said["last_look_timestamp_seconds"]) == ((1, 0) if down else (1, 100))
+            assert (said["tasks_total"], said["decided_total"]) == ((0, 0) if down else (1, 1))
+    assert said["looks_total"] == 1 and said["waiting"] == 0
+    metrics.notified(taken=3, refused=2)
+    assert metrics.registry.get_sample_value(f"{NAMESPACE}_notifications_total", {"outcome": "refused"}) == 2
 
 
 def test_after_an_outage_everything_that_came_meanwhile_is_found(store, tmp_path):
