@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 
 from .case import B12_ANALYTES, MARKERS, Case
 from .findings import Finding
@@ -145,8 +146,16 @@ class Writer:
 
     def __init__(self, case: Case, pathway: Pathway, found: dict[str, Finding], values: Values):
         self.case, self.pathway, self.found, self.values = case, pathway, found, values
-        self.notes = [note for note in pathway.notes if matches(note, found)]
-        self.treatment = first_match(pathway.treat, found)  # the row; without regimens where none fits this patient
+
+    @cached_property
+    def notes(self) -> list[Row]:
+        """The notes that hold; most patients have no card that one could be added to."""
+        return [note for note in self.pathway.notes if matches(note, self.found)]
+
+    @cached_property
+    def treatment(self) -> Row:
+        """The row of the treatment table; without regimens where none fits this patient."""
+        return first_match(self.pathway.treat, self.found)
 
     def advice(self, row: Row, indicator: str) -> Advice:
         """The advice of one row."""

@@ -56,18 +56,19 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
     safety = [row for row in pathway.safety if matches(row, found)]
     note_urgency(safety, found)
     writer = Writer(assessment.case, pathway, found, assessment.values)
-    speaking = [*safety, *course]
-    advice = [writer.advice(row, level(row, found)) for row in speaking]
+    speaking = [(row, level(row, found)) for row in (*safety, *course)]
+    advice = [writer.advice(row, indicator) for row, indicator in speaking if indicator != "none"]
     advice += writer.interpretation(interpret, level(interpret, found))
     rows = [*(row_name(row) for row in safety), *states]
     treat = treatment(interpret, found)
     if treat in TREATING:
         row = writer.treatment
         rows.append(row_name(row))
-        advice.append(writer.advice(row, "none" if row.off else "warning" if treat == "now" else "info"))
+        if not row.off:
+            advice.append(writer.advice(row, "warning" if treat == "now" else "info"))
     elif any(writer.from_table(row) for row in course):
         rows.append(row_name(writer.treatment))
-    advice = composed(one_regimen([each for each in advice if each.indicator != "none"]))
+    advice = composed(one_regimen(advice))
     if pathway.problem_list and (interpret.label == "confirmed" or id_of(course) == "lapsed") and "coded" not in found:
         advice = with_problem(advice)
     return Decision(interpret.label, tuple(rows), tuple(sorted(advice, key=urgency)), found, id_of(course), treat)

@@ -48,7 +48,8 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
     values["fitting"] = listed_regimens(fit.regimens, pathway)
     writer = Writer(assessment.case, pathway, found, values)
     rows = [row for row in pathway.orders if matches(row, found)]
-    advice = [each for each in (writer.advice(row, level(row, found)) for row in rows) if each.indicator != "none"]
+    speaking = [(row, level(row, found)) for row in rows]
+    advice = [writer.advice(row, indicator) for row, indicator in speaking if indicator != "none"]
     checking = {row_name(row): name for row in rows for name in (DIFFERS, SECOND) if name in row.when}
     advice = composed(one_regimen(advice))
     advice = [

@@ -64,7 +64,7 @@ def come_again(answer: tuple[int, dict[str, str], bytes]) -> None:
 
 
 def insist(port: int, sent: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Call again for as long as it is told to: what asks whether all places are taken may itself have taken the last."""
+    """Call again for as long as it is told to: who asks whether all places are taken may have taken the last."""
     while (answer := call(port, "POST", PATH, sent))[0] == 503:
         time.sleep(0.05)
     return answer
