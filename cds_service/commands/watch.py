@@ -121,7 +121,7 @@ def had(what: str, opened: AbstractContextManager[Held]) -> Iterator[Held]:
 
 
 def go_on(watcher: Watcher, hints: Hints, metrics: WatchMetrics) -> NoReturn:
-    """Look again and again: at results at every interval or hint, at open Tasks at theirs."""
+    """Look again and again: at results at every interval, hint or retry, at open Tasks at their interval."""
     how, rechecked = watcher.of.watch, float("-inf")
     metrics.began(watcher.of.seconds())
     while True:
@@ -132,7 +132,7 @@ def go_on(watcher: Watcher, hints: Hints, metrics: WatchMetrics) -> NoReturn:
         seen = Look(whole, watcher.of.seconds(), watcher.waiting, watcher.unanswered, dict(watcher.counts))
         metrics.look(seen)
         watcher.report("look")
-        _, patients = hints.take(how.every_seconds)
+        _, patients = hints.take(watcher.until_next_look())
         metrics.notified(*hints.counted())
         watcher.hint(patients)
 
@@ -153,7 +153,7 @@ def watching(name: str | None, *, alone: bool) -> Iterator[Watcher]:
     except (SettingsError, ContentError, CannotOpen) as error:
         refuse(str(error))
     except StateUnusable as error:
-        refuse(f"CDS_WATCH_STATE: {error}")
+        refuse(f"CDS_WATCH_STATE: {load_settings().watch_state}: {error}")
     finally:
         if server is not None:
             server.close()

@@ -33,6 +33,7 @@ EMPTY = "empty"  # a Bundle without a match: nothing found
 INCOMPLETE = "incomplete"  # a part was read, or there may be more than what was
 FAILED = "failed"  # an error came instead, or something that is no answer
 DATA = "data"
+NOT_WHOLE_QUERY = "the server did not use the whole query"
 OTHERS_ONLY = "it brought only other people's resources"
 
 
@@ -89,7 +90,7 @@ def _missing(pages: Sequence[Page], template: str, count: int, outcomes: frozens
     if any(page.damaged for page in pages):
         return "an entry could not be read"
     if _ignored_parameters(template, pages[0].self_url):
-        return "the server did not use the whole query"
+        return NOT_WHOLE_QUERY
     total = pages[0].total
     if total is not None and total.is_finite() and total > count:
         return "fewer results came than the server counted"

@@ -10,7 +10,7 @@ be guessed would be another query.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -127,33 +127,50 @@ def _selected(selector: str, token: str, call: Call) -> Iterator[str]:
 def _walked(path: _Path, token: str, call: Call) -> list[Any]:
     """What a path leads to."""
     if path.root == "context":
-        found: list[Any] = [call.context]
+        found = [_Found(call.context, None)]
     elif path.root in call.answers:
-        found = [call.answers[path.root]]
+        answer = call.answers[path.root]
+        found = [_Found(answer, answer if _type(answer) else None)]
     else:
         raise UnknownToken(f"{token}: %{path.root} is the key of no template before this one")
     for name, argument in path.steps:
         if argument is None:
             found = [child for each in found for child in _children(each, name, token)]
         elif name == "ofType":
-            found = [each for each in found if _type(each) == argument]
+            found = [each for each in found if _type(each.value) == argument]
         else:
             known = _by_reference(call)
-            found = [known.get(f"{each.type}/{each.id}", each) for each in _references(found)]
-    return found
+            found = [target for each in found for target in _targets(each, known)]
+    return [each.value for each in found]
 
 
-def _children(value: Any, name: str, token: str) -> Iterator[Any]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A value on the way, and the resource whose contained ones a reference in it names by "#id"."""
+
+    value: Any
+    holder: Mapping[str, Any] | None
+
+    @property
+    def is_contained(self) -> bool:
+        """Is it a resource within another one? Its id is good within that one only, and no server finds it by it."""
+        return self.value is not self.holder and isinstance(self.value, Mapping) and bool(_type(self.value))
+
+
+def _children(found: _Found, name: str, token: str) -> Iterator[_Found]:
     """The elements of that name; `medication` is medicationReference too, as in FHIRPath. `status` is not statusReason:
     what follows is the name of a type."""
+    value = found.value
     if isinstance(value, Referenced):
         if name != "id":
             raise UnknownToken(f"{token}: {name} of {value.type}/{value.id}, which did not come with the call")
-        yield value.id
-    elif isinstance(value, Mapping):
+        yield _Found(value.id, None)
+    elif isinstance(value, Mapping) and not (name == "id" and found.is_contained):
         chosen = re.compile(f"{name}{_CHOICE}")
-        found = value[name] if name in value else next((value[key] for key in value if chosen.fullmatch(key)), None)
-        yield from found if isinstance(found, list) else [found] if found is not None else []
+        child = value[name] if name in value else next((value[key] for key in value if chosen.fullmatch(key)), None)
+        for each in child if isinstance(child, list) else [child] if child is not None else []:
+            whole = isinstance(each, Mapping) and _type(each) and name != "contained"
+            yield _Found(each, each if whole else found.holder)
 
 
 def _type(value: Any) -> str:
@@ -163,13 +180,21 @@ def _type(value: Any) -> str:
     return str(value.get("resourceType", "")) if isinstance(value, Mapping) else ""
 
 
-def _references(values: Iterable[Any]) -> Iterator[Referenced]:
-    """The resources that references name. What is contained, or has an address of this Bundle alone, has no id by
-    which a server finds it."""
-    for value in values:
-        text = value.get("reference") if isinstance(value, Mapping) else value
-        if isinstance(text, str) and (parts := _REFERENCE.fullmatch(text)):
-            yield Referenced(parts["type"], parts["id"])
+def _targets(found: _Found, known: Mapping[str, Any]) -> Iterator[_Found]:
+    """The resource that a reference names: a contained one ("#id"; "#" is the one that contains), one that came with
+    the call, else its type and id. What has an address of this Bundle alone is not found."""
+    text = found.value.get("reference") if isinstance(found.value, Mapping) else found.value
+    if not isinstance(text, str):
+        return
+    if text.startswith("#"):
+        holder = found.holder or {}
+        contained = holder.get("contained")
+        among = [holder] if text == "#" else contained if isinstance(contained, list) else []
+        named = (each for each in among if _type(each) and (text == "#" or each.get("id") == text[1:]))
+        yield from (_Found(each, found.holder) for each in named)
+    elif parts := _REFERENCE.fullmatch(text):
+        target = known.get(f"{parts['type']}/{parts['id']}", Referenced(parts["type"], parts["id"]))
+        yield _Found(target, None if isinstance(target, Referenced) else target)
 
 
 def _by_reference(call: Call) -> dict[str, Any]:

@@ -27,9 +27,11 @@ from functools import partial
 from selectors import EVENT_READ
 from typing import Any
 
+from gunicorn.http import errors
 from gunicorn.workers import gthread
 
 from ..web.calls import WAITED
+from ..web.messages import answer_without_the_application, places
 
 SLOW_AFTER = 0.5  # seconds of waiting in a thread, after which its client is a slow one
 SLOW_AT_ONCE = 8  # slow clients of one process
@@ -50,6 +52,15 @@ LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGN
 CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
 CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[^\r\n]{0,200}\r\n")
+STATUSES: dict[type[BaseException], int] = {  # the first that fits
+    errors.LimitRequestLine: 414,
+    errors.ExpectationFailed: 417,
+    errors.LimitRequestHeaders: 431,
+    errors.UnsupportedTransferCoding: 501,
+    errors.ParseException: 400,
+}
+# They count as bad headers of a request, which they are not; by name, because the types of gunicorn do not list them.
+FAULTS_OF_AN_ANSWER = ("InvalidResponseHeader", "InvalidResponseHeaderName")
 
 
 class TooSlow(TimeoutError):
@@ -325,6 +336,17 @@ class Worker(gthread.ThreadWorker):
         finally:
             conn.sock.end()
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer what never reaches the application as it answers errors, and quote nothing of the request in the log:
+        gunicorn's own line has its first line, with a query string that may be a secret."""
+        status = status_of(exc)
+        if status != 500:
+            self.log.warning("Refused with %d: %s", status, type(exc).__name__)
+        else:
+            self.log.error("Failed with %d: %s at %s", status, type(exc).__name__, places(exc))
+        with suppress(OSError):
+            client.sendall(answer_without_the_application(status))
+
     def _wait_for_request(self, conn: Any) -> None:
         """Give it to a thread if its request is there, else wait for it without one."""
         conn.sock.setblocking(False)
@@ -363,6 +385,13 @@ class Worker(gthread.ThreadWorker):
         self._held += now_held - conn.held
         conn.held = now_held
         return whole
+
+
+def status_of(error: BaseException) -> int:
+    """The status for an error of a request that never reaches the application, or of an answer that is none."""
+    if type(error).__name__ in FAULTS_OF_AN_ANSWER:
+        return 500
+    return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 500)
 
 
 def raise_open_files() -> int:

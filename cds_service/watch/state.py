@@ -44,7 +44,7 @@ from ..store.pseudonyms import Key, Keys
 from ..store.records import CallParties
 
 METADATA = MetaData(naming_convention={"pk": "pk_%(table_name)s"})
-VERSION = 1  # of the tables, in SQLite's user_version
+VERSION = 2  # of the tables, in SQLite's user_version; 2: `counted` has `key` and `sealed`
 SEAL = {"alg": "dir", "enc": "A256GCM"}
 DAY_MS = 86_400_000
 SEEN_DAYS = 8  # for which a version of a result is known again
@@ -138,6 +138,7 @@ class State:
             found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if found > VERSION:
                 raise StateUnusable("its tables were made by a newer version of the service; upgrade the service")
+            upgrade(connection)
             METADATA.create_all(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {VERSION:d}")
             used = {each for table in (pending, counted) for each in connection.scalars(select(table.c.key).distinct())}
@@ -223,6 +224,12 @@ class State:
             rows = connection.execute(query).all()
         return [Pending(opened(row.sealed, self._keys, row.key), row.patient, row.noted, row.tries) for row in rows]
 
+    def next_try(self, client: str) -> datetime | None:
+        """When the next patient's turn is; None where nobody waits."""
+        with self._begun() as connection:
+            found = connection.scalar(select(func.min(pending.c.next_at)).where(pending.c.client == client))
+        return None if found is None else datetime.fromtimestamp(found / 1000, UTC)
+
     def waiting(self, client: str) -> int:
         """How many are to be decided about, now or later."""
         with self._begun() as connection:
@@ -273,6 +280,34 @@ class State:
 def of(client: str, patient: str) -> ColumnElement[bool]:
     """The row of a patient, by the pseudonym."""
     return (pending.c.client == client) & (pending.c.patient == patient)
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the tables of an earlier version up to date. StateUnusable where they do not hold what would be needed."""
+    for table in METADATA.sorted_tables:
+        described = connection.exec_driver_sql(f"PRAGMA table_info({table.name})")
+        there = {row.name for row in described}
+        lacking = set(table.columns.keys()) - there if there else set()
+        if table is counted and lacking == {"key", "sealed"}:
+            replace_counted(connection)
+        elif lacking:
+            raise StateUnusable(
+                f"its table {table.name} has no column {', '.join(sorted(lacking))}: the service never made it; "
+                "name another file, or move this one away"
+            )
+
+
+def replace_counted(connection: Connection) -> None:
+    """Replace the table of the first version, which did not note whose the Tasks are that silent mode counted: who
+    stands in it could not be decided about again, and would get no Task when Tasks begin to be written."""
+    number, since = connection.execute(select(func.count(), func.min(counted.c.day)).select_from(counted)).one()
+    if number:
+        raise StateUnusable(
+            f"an earlier version of the service made it, and silent mode counted {number} Tasks in it since {since} "
+            "without noting whose they are. Move it away, and set `look_back` for the next look to the days "
+            f"since a month before {since}: all are then decided about again, and no Task is lost or doubled"
+        )
+    counted.drop(connection)
 
 
 def lock(file: Path) -> IO[str]:

@@ -37,6 +37,7 @@ REASONS = (ANSWERED, WITHDRAWN, SUPERSEDED)
 OWN = ("identifier", "status", "businessStatus", "intent", "priority", "code", "description", "focus", "for",
        "requester", "input", "contained", "lastModified")  # fmt: skip  # what we write; the rest is others'
 PRIORITIES = ("routine", "urgent", "asap", "stat")  # of FHIR, each more urgent than the one before it
+PART = "\n\n---\n\n"  # between the parts of a description
 ROW, PRIORITY = "row", "priority"  # kinds of inputs; the priority that the cards ask for
 
 
@@ -75,7 +76,7 @@ def wanted(found: Evaluation, watch: Watch, pathway: Pathway, content: Content) 
         priority=content.priorities[severity],
         rows=tuple(each.row for each in found.shown),
         title=pathway.messages["task.title"],
-        description=words(found.cards),
+        description=words(found.cards, drafts, pathway),
         focus=focus_of(found),
         drafts=drafts,
         label=found.decision.label,
@@ -94,9 +95,14 @@ def asks_for_something(found: Evaluation, watch: Watch) -> bool:
     return any(each.row in RECALLS and SEVERITY[each.indicator] >= least for each in found.shown)
 
 
-def words(cards: Iterable[Json]) -> str:
-    """The cards, as they are shown: the summary of each, and its detail."""
-    return "\n\n---\n\n".join(f"{card['summary']}\n\n{card['detail']}" for card in cards)
+def words(cards: Iterable[Json], drafts: Sequence[tuple[str, Json]], pathway: Pathway) -> str:
+    """The cards, as they are shown: the summary of each, and its detail; and the tests and reviews among the drafts,
+    which a card lists as its suggestions: whoever reads "these tests" must see them."""
+    parts = [f"{card['summary']}\n\n{card['detail']}" for card in cards]
+    tests = dict.fromkeys(label for label, draft in drafts if draft["resourceType"] == "ServiceRequest")
+    if tests:
+        parts.append(pathway.messages["task.drafts"].format(drafts="; ".join(tests)))
+    return PART.join(parts)
 
 
 def digest_of(found: Evaluation, pathway: Pathway) -> str:

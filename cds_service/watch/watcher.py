@@ -25,7 +25,7 @@ from ..content.prefetch import code_lists
 from ..evaluate import CallTime, Evaluation, evaluate
 from ..fetching import FetchFailed
 from ..fhir import templates
-from ..fhir.key_states import ABSENT, FAILED, INCOMPLETE
+from ..fhir.key_states import ABSENT, FAILED, INCOMPLETE, NOT_WHOLE_QUERY
 from .fhir_server import Conflict, FhirServer, decoded, whom
 from .state import Pending, State, Whose, WouldBe
 from .tasks import (
@@ -56,6 +56,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
 AHEAD = timedelta(days=1)  # by which a server's clock may be before ours
 VOID = ("entered-in-error", "cancelled")  # of a result
 PATIENT = "patient"
+LASTING = ("the FHIR server does not give access", NOT_WHOLE_QUERY)
 NOT_OFFERED = (400, 404)  # of a search over all patients: the server has no such type, or cannot search it so
 
 
@@ -310,6 +311,15 @@ class Watcher:
         """How many are still to be decided about."""
         return self.of.state.waiting(self.of.client.name)
 
+    def until_next_look(self) -> float:
+        """Seconds to the next look: the interval of the site, or less where somebody's next try comes sooner. A server
+        that fails is left alone for the first pause at least."""
+        of, interval = self.of, float(self.of.watch.every_seconds)
+        next_try = of.state.next_try(of.client.name)
+        if next_try is None:
+            return interval
+        return min(interval, max((next_try - of.clock()).total_seconds(), FIRST_PAUSE.total_seconds()))
+
     def report(self, event: str) -> Mapping[str, int]:
         """Log what was counted since the last report."""
         counts = {name.replace(" ", "_"): number for name, number in sorted(self.counts.items())}
@@ -344,8 +354,9 @@ def unread(found: Evaluation) -> list[str]:
 
 
 def is_lasting(reason: str) -> bool:
-    """Will it be the same at the next look: the server does not have such a type, or does not give access to it?"""
-    return reason.startswith("the FHIR server offers no ") or reason == "the FHIR server does not give access"
+    """Will it be the same at the next look: the server does not have such a type, does not give access to it, or cannot
+    search it by patient?"""
+    return reason.startswith("the FHIR server offers no ") or reason in LASTING
 
 
 def pause(tries: int) -> timedelta:

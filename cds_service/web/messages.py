@@ -14,6 +14,7 @@ import msgspec
 from flask import Flask, Response, request
 from structlog.typing import FilteringBoundLogger
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge, RequestTimeout
+from werkzeug.http import HTTP_STATUS_CODES
 
 from ..bounds import HeldMemory, TooCostly, TooMuchHeld, memory_of
 from ..cdshooks.faults import PARTS, Fault
@@ -30,9 +31,13 @@ ISSUE_TYPE = {
     408: "timeout",
     412: "incomplete",
     413: "too-long",
+    414: "too-long",
     415: "not-supported",
+    417: "not-supported",
     429: "throttled",
+    431: "too-long",
     500: "exception",
+    501: "not-supported",
     503: "transient",
 }
 KEYWORD_TYPE = {"required": "required", "json": "structure", "depth": "structure", "type": "structure"}
@@ -41,8 +46,13 @@ TEXTS = {
     405: "this address does not take that method",
     408: "the body did not come in time",
     413: "the body is larger than is allowed",
+    414: "the address is longer than is allowed",
+    417: "what the request expects is not offered here",
+    431: "the header fields are more, or larger, than is allowed",
     500: "the service failed; the fault is ours and has been logged",
+    501: "that transfer coding is not read",
 }
+NO_HTTP = "the request is not HTTP as it is read here"
 
 
 class Refused(Exception):
@@ -110,8 +120,25 @@ def _issue(kind: str, text: str, path: str = "") -> dict[str, Any]:
 
 
 def _outcome(status: int, issues: Iterable[dict[str, Any]]) -> Response:
-    body = {"resourceType": "OperationOutcome", "issue": list(issues)}
-    return Response(msgspec.json.encode(body), status, {"Cache-Control": "no-store"}, content_type=JSON)
+    return Response(_body(issues), status, {"Cache-Control": "no-store"}, content_type=JSON)
+
+
+def _body(issues: Iterable[dict[str, Any]]) -> bytes:
+    return msgspec.json.encode({"resourceType": "OperationOutcome", "issue": list(issues)})
+
+
+def answer_without_the_application(status: int) -> bytes:
+    """The whole answer, head and body, to a request that is refused before there is a request: its own bytes are not
+    HTTP, or more than is taken."""
+    body = _body([_issue(ISSUE_TYPE[status], TEXTS.get(status, NO_HTTP))])
+    head = (
+        f"HTTP/1.1 {status} {HTTP_STATUS_CODES[status]}",
+        f"Content-Type: {JSON}",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "Connection: close",
+    )
+    return "\r\n".join((*head, "", "")).encode() + body
 
 
 # Bodies

@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # for a test that loads this file by its path
 from hapi_build import CLASSPATH, TARGET, HapiError, Program, Progress, ensure_built, java, wait
 
-START_SECONDS = 5 * 60
+START_SECONDS = 15 * 60
 
 
 def check_port(port: int) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
 
+from cds_service.watch.tasks import WITHDRAWN, Standing
 from tests.contract.sekmet import CLIENT, Sekmet, started
 from tests.contract.test_watch import YESTERDAY, waited
 from tests.hooks.tokens import key
@@ -48,7 +50,7 @@ def test_nobody_is_let_in_without_a_token(watched: Sekmet):
     assert requests.get(f"{watched.base}/Task", timeout=30).status_code == 401
 
 
-def test_a_result_of_a_subscription_becomes_one_task_which_a_correction_changes_in_its_place(watched: Sekmet):
+def test_a_result_of_a_subscription_becomes_one_task_which_follows_it_until_a_person_answers(watched: Sekmet):
     watched.put(person("watched"))
     watched.put(b12("watched", 95, YESTERDAY))
     waited(lambda: watched.tasks("watched"))
@@ -59,3 +61,21 @@ def test_a_result_of_a_subscription_becomes_one_task_which_a_correction_changes_
     (corrected,) = watched.tasks("watched")
     assert (corrected["id"], corrected["status"]) == (task["id"], "requested")
     assert corrected["identifier"] != task["identifier"]
+    watched.put(b12("watched", 60, YESTERDAY, status="entered-in-error"))
+    waited(lambda: watched.tasks("watched")[-1]["status"] == "cancelled")
+    (withdrawn,) = watched.tasks("watched")
+    assert withdrawn["id"] == task["id"] and Standing(withdrawn).closed_by_us
+    assert withdrawn["businessStatus"]["coding"][0]["code"] == WITHDRAWN
+    watched.put(b12("watched", 58, YESTERDAY, status="corrected"))
+    waited(lambda: opened(watched, "watched"))
+    (again,) = opened(watched, "watched")
+    watched.put({**again, "status": "accepted"})
+    watched.put(b12("watched", 58, YESTERDAY, status="final"))
+    watched.put(person("witness"))
+    watched.put(b12("witness", 95, YESTERDAY))
+    waited(lambda: opened(watched, "witness"))
+    assert sorted(each["status"] for each in watched.tasks("watched")) == ["accepted", "cancelled"]
+
+
+def opened(server: Sekmet, patient: str) -> list[dict[str, Any]]:
+    return [each for each in server.tasks(patient) if Standing(each).is_open]

@@ -23,7 +23,19 @@ DRAFTS = [
     order("m-2", medicationReference={"reference": "Medication/m2"}, requester={"reference": "PractitionerRole/r-2"}),
     order("m-3", medicationReference={"reference": "https://ehr.example.org/r4/Medication/m3/_history/2"}),
     order("m-4", medicationCodeableConcept={"text": "B12"}, status="draft", priority=7, doNotPerform=False),
-    order("m-5", medicationReference={"reference": "#in-it"}),
+    order("m-5", medicationReference={"reference": "#in-it"}),  # not its own: it contains none
+    {
+        "resourceType": "MedicationDispense",
+        "id": "d-1",
+        "medicationReference": {"reference": "#in-it"},
+        "receiver": [{"reference": "#who"}, {"reference": "#nobody"}],
+        "contained": [
+            {"resourceType": "Medication", "id": "in-it", "manufacturer": {"reference": "#maker"}},
+            {"resourceType": "PractitionerRole", "id": "who", "practitioner": {"reference": "Practitioner/p-5"}},
+            {"resourceType": "Organization", "id": "maker", "name": "Maker", "partOf": {"reference": "#"}},
+            "no resource",
+        ],
+    },
     {
         "resourceType": "ServiceRequest",
         "id": "s-1",
@@ -44,6 +56,7 @@ ANSWERS = {
 }
 CALL = Call(CONTEXT, DAY, ANSWERS)
 ORDERS = "context.draftOrders.entry.resource"
+DISPENSE = f"{ORDERS}.ofType(MedicationDispense)"
 
 
 @pytest.mark.parametrize(
@@ -63,6 +76,10 @@ ORDERS = "context.draftOrders.entry.resource"
         (f"{ORDERS}.ofType(MedicationRequest).doNotPerform", "false"),
         ("%serviceConditions.entry.resource.asserter.resolve().ofType(PractitionerRole).id", "role-1"),
         ("%serviceConditions.entry.resource.asserter.resolve().practitioner.resolve().id", "p-9"),
+        (f"{DISPENSE}.receiver.resolve().practitioner.resolve().id", "p-5"),
+        (f"{DISPENSE}.medication.resolve().ofType(Medication).manufacturer.resolve().name", "Maker"),
+        (f"{DISPENSE}.medication.resolve().manufacturer.resolve().partOf.resolve().id", "d-1"),
+        (f"{DISPENSE}.contained.ofType(Medication).manufacturer.resolve().name", "Maker"),
         ("%patient.id", "pt%201"),
         ("%practitionerRoles.entry.resource.practitioner.resolve().id|context.patientId", "p-9,pt%201"),
         ("context.patientId|%patient.id", "pt%201"),
@@ -102,6 +119,7 @@ def test_what_is_not_of_the_grammar_is_refused_with_what_is_allowed(token: str, 
         ("userPractitionerId", "has no value in this call"),
         ("context.encounterId", "has no value in this call"),
         (f"{ORDERS}.ofType(ServiceRequest).status", "has no value in this call"),
+        (f"{DISPENSE}.medication.resolve().id", "has no value in this call"),
         ("%nothing.id", "has no value in this call"),
         ("%later.id", "%later is the key of no template before this one"),
         (f"{ORDERS}.ofType(MedicationRequest).requester",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import signal
@@ -183,3 +184,34 @@ def test_a_malformed_chunked_body_is_400_ends_the_connection_and_is_no_bug():
         assert call(port, "POST", PATH, json.dumps(body()).encode())[0] == 200
         ends_well(process, signal.SIGTERM)
         assert '"bug"' not in process.told()
+
+
+LAUNCH = "/smart/callback?code=a-secret"
+REFUSED = {
+    "a first line without a version": (400, f"GET {LAUNCH}\r\n\r\n"),
+    "a method that is none": (400, f"ge:t {LAUNCH} HTTP/1.1\r\n\r\n"),
+    "a version that is none": (400, f"GET {LAUNCH} HTTP/a-secret\r\n\r\n"),
+    "a header without a name": (400, f"GET {LAUNCH} HTTP/1.1\r\na-secret\r\n\r\n"),
+    "an address that is too long": (414, f"GET {LAUNCH}{'x' * 5_000} HTTP/1.1\r\n\r\n"),
+    "a header that is too large": (431, f"GET {LAUNCH} HTTP/1.1\r\nCookie: a-secret{'x' * 20_000}\r\n\r\n"),
+    "too many headers": (431, f"GET {LAUNCH} HTTP/1.1\r\n" + "X: a-secret\r\n" * 70 + "\r\n"),
+    "a coding that is not read": (501, f"GET {LAUNCH} HTTP/1.1\r\nTransfer-Encoding: a-secret\r\n\r\n"),
+}
+
+
+def test_what_is_no_request_hears_an_operation_outcome_and_nothing_of_it_is_logged():
+    port = free_port()
+    with running("serve", "--demo", "--port", str(port)) as process:
+        until(answers(port), process)
+        for name, (status, sent) in REFUSED.items():
+            with socket.create_connection(("127.0.0.1", port), SOON) as connection:
+                connection.sendall(sent.encode())
+                response = http.client.HTTPResponse(connection)
+                response.begin()
+                outcome = json.loads(response.read())
+            assert (response.status, response.getheader("Content-Type")) == (status, "application/json"), name
+            assert outcome["resourceType"] == "OperationOutcome", name
+            assert outcome["issue"][0]["details"]["text"] and "a-secret" not in json.dumps(outcome), name
+        ends_well(process, signal.SIGTERM)
+        assert process.told().count("Refused with") == len(REFUSED)
+        assert "a-secret" not in process.told()

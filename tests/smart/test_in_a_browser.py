@@ -135,6 +135,8 @@ def test_a_scope_that_is_not_granted_is_named_and_what_it_hides_is_missing(world
     told = page.get_by_role("status")
     expect(told.first).to_contain_text("patient/Condition.rs")
     expect(told.last).to_contain_text("required data is missing")
+    expect(told.last).to_contain_text("does not mean that all is well")
+    expect(page.locator("main")).not_to_contain_text("412")
     assert page.locator("article.card").count() == 0
     looked_at(page, world, "smart-withheld")
 

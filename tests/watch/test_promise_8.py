@@ -43,11 +43,14 @@ def said(answer: Evaluation) -> Json:
 
 def written(task: Json) -> Json:
     """What a Task says, in the same form."""
+    parts = task["description"].split("\n\n---\n\n")
+    if "drafts in this Task" in parts[-1]:  # the last part lists the tests, which a card shows as its suggestions
+        parts.pop()
     kinds = [each["type"]["coding"][0]["code"] for each in task["input"]]
     drafts = [each for each, kind in zip(task["input"], kinds, strict=True) if kind == "draft"]
     contained = {f"#{each['id']}": each for each in task.get("contained", ())}
     return {
-        "words": [tuple(part.split("\n\n", 1)) for part in task["description"].split("\n\n---\n\n")],
+        "words": [tuple(part.split("\n\n", 1)) for part in parts],
         "rows": [each["valueString"] for each, kind in zip(task["input"], kinds, strict=True) if kind == "row"],
         "drafts": [{**contained[each["valueReference"]["reference"]], "id": ""} for each in drafts],
         "labels": [each["type"]["text"] for each in drafts],

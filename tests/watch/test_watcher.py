@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -39,7 +42,10 @@ def test_a_low_result_becomes_one_task_by_http(store, tmp_path):
     assert task["for"] == {"reference": "Patient/p1"}
     assert task["focus"] == {"reference": "Observation/b12-p1"}
     assert task["owner"] == {"reference": "Organization/b12-clinic"}
-    assert "95 ng/L" in task["description"]
+    assert "95 ng/L" in task["description"] and "without waiting for these tests" in task["description"]
+    tests = [each["valueReference"]["display"] for each in task["input"] if "valueReference" in each]
+    listed = task["description"].rpartition("drafts in this Task:** ")[2].removesuffix(".").split("; ")
+    assert "Full blood count and film" in listed and set(listed) < set(tests)
     assert store.writes == [("POST", "Task", 201)]
 
 
@@ -274,6 +280,75 @@ def test_keys_may_be_rotated_and_a_key_that_is_gone_is_asked_for(tmp_path):
     rotated.close()
     with pytest.raises(StateUnusable, match="under the key second, which is not in the key file"):
         State(file, KEYS)
+
+
+def as_the_first_version(file, counted=()):
+    """The file as the first version would have it: `counted` without the columns that say whose the Tasks are."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DROP TABLE counted")
+        connection.execute(
+            "CREATE TABLE counted (client VARCHAR(64) NOT NULL, mark VARCHAR(64) NOT NULL, day VARCHAR(10) NOT NULL, "
+            "indicator VARCHAR(16) NOT NULL, rows TEXT NOT NULL, CONSTRAINT pk_counted PRIMARY KEY (client, mark))"
+        )
+        rows = [("ward", f"mark {day}", day, "warning", "[]") for day in counted]
+        connection.executemany("INSERT INTO counted VALUES (?, ?, ?, ?, ?)", rows)
+        connection.execute("PRAGMA user_version = 1")
+
+
+def test_a_state_of_the_first_version_is_upgraded_in_its_place(store, tmp_path):
+    with watcher(store, tmp_path) as watching:
+        watching.poll()
+        assert watching.waiting == 1
+        read_to = watching.of.state.read_to("ward")
+    as_the_first_version(tmp_path / "watch.sqlite")
+    with watcher(store, tmp_path) as watching:
+        assert (watching.waiting, watching.of.state.read_to("ward")) == (1, read_to)
+        look(watching)
+        assert watching.of.state.counts("ward") == {"all": 0}
+    assert [task["status"] for task in store.tasks] == ["requested"]
+
+
+def test_a_state_that_does_not_say_whom_silent_mode_counted_is_refused_until_they_are_looked_at_again(store, tmp_path):
+    store.now -= timedelta(days=40)
+    store.put(b12("p1", 95, "2025-12-01"))
+    store.now += timedelta(days=40)
+    with watcher(store, tmp_path, look_back_days=60, active=False) as watching:
+        look(watching)
+    file = tmp_path / "watch.sqlite"
+    as_the_first_version(file, ["2025-12-06", "2025-12-05"])
+    before = file.read_bytes()
+    with pytest.raises(StateUnusable, match="counted 2 Tasks in it since 2025-12-05 without noting whose they are"):
+        State(file, KEYS)
+    assert file.read_bytes() == before
+    file.rename(tmp_path / "old.sqlite")
+    with watcher(store, tmp_path, look_back_days=90) as watching:
+        look(watching)
+    assert [task["status"] for task in store.tasks] == ["requested"]
+
+
+def test_a_file_of_something_else_is_no_state(tmp_path):
+    file = tmp_path / "w.sqlite"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE seen (client TEXT)")
+    with pytest.raises(StateUnusable, match="its table seen has no column at, mark"):
+        State(file, KEYS)
+
+
+def test_the_next_look_comes_sooner_where_somebody_waits_for_a_retry(store, tmp_path):
+    with watcher(store, tmp_path, every_seconds=3600) as watching:
+        assert watching.until_next_look() == 3600
+        store.failing.add("Condition")
+        look(watching)
+        assert watching.until_next_look() == 15
+        for _ in range(2):
+            Clock(store).move(minutes=5)
+            watching.work()
+        assert watching.until_next_look() == 60
+        Clock(store).move(hours=3)
+        assert watching.until_next_look() == 15  # a server that fails is left alone for so long
+        store.failing.clear()
+        watching.work()
+        assert watching.until_next_look() == 3600
 
 
 def test_one_process_at_a_time_goes_on_watching_and_the_daily_run_may_join_it(tmp_path):
