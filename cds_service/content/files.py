@@ -19,6 +19,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from .faults import ContentError, Faults, listing, nearest
 from .language import ENGLISH, LANG, Language, check_parts, language, languages, translated
 
@@ -61,9 +63,9 @@ OURS_ALONE = {"content.toml": ("version",), "pathway.toml": ("id", "version", "e
 EXTENDS, WITHOUT, PLACES = "extends", "without", ("before", "after")  # the words of a pathway that extends another
 
 
-@dataclass(frozen=True, slots=True)
-class CodeLine:
-    """One line of a value set, as written. `place` names file and line."""
+class CodeLine(msgspec.Struct, frozen=True, gc=False):
+    """One line of a value set, as written. `place` names file and line. There are many thousands: as dataclasses
+    they would take four times as long to make."""
 
     place: str
     system: str
@@ -231,7 +233,7 @@ def lines_of(rows: Any, file: str, local: bool, faults: Faults) -> Iterator[Code
         if len(row) != len(HEADER):
             faults.add(place, f"{len(row)} columns, not {len(HEADER)}; a text with a comma needs quotes")
             continue
-        system, code, display, use, source = (cell.strip() for cell in row)
+        system, code, display, use, source = map(str.strip, row)
         yield CodeLine(place, system, code, display, use, source, local)
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from sys import intern
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from .codes import ATC, DISPLAYABLE, ICD, KNOWN_SYSTEMS, LOINC, SNOMED, UNLESS_WORDS, bare, canonical_system
 from .faults import Faults, listing, nearest
 from .files import VALUE_SETS, CodeLine, Files, code_lines, digest, value_set_files
@@ -32,8 +34,7 @@ UNASKED = re.compile(r"[,|$\\\x00-\x1f\x7f]")  # they separate codes in a FHIR s
 LOINC_CODE = re.compile(r"[1-9][0-9]{0,6}-[0-9]")
 
 
-@dataclass(frozen=True, slots=True)
-class CodeRow:
+class CodeRow(msgspec.Struct, frozen=True, gc=False):
     """One line that holds: a code of a concept. Few stay in memory after loading; most live on in `Codes` alone."""
 
     concept: str
@@ -153,8 +154,8 @@ def loinc_check_digit(code: str) -> bool:
 def snomed_check_digit(code: str) -> bool:
     """Verhoeff, over the dihedral group of order 10."""
     check = 0
-    for position, digit in enumerate(reversed(code)):
-        check = PRODUCT[check][PERMUTED[position % 8][ord(digit) - 48]]
+    for step, digit in zip(STEPS, reversed(code), strict=False):
+        check = step[check][digit]
     return check == 0
 
 
@@ -177,6 +178,11 @@ def permutations() -> tuple[tuple[int, ...], ...]:
 
 
 PERMUTED = permutations()
+# By position, from the right: the check so far and the digit -> the check after it.
+STEPS = tuple(
+    tuple({str(digit): row[PERMUTED[position % 8][digit]] for digit in range(10)} for row in PRODUCT)
+    for position in range(18)
+)
 
 
 def check_one_meaning(

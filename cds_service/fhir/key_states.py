@@ -55,11 +55,11 @@ def judge(pages: Sequence[Page], template: str, unread: str) -> tuple[str, str]:
     """
     count = sum([len(page.resources) for page in pages])
     outcomes = pages[0].outcomes if len(pages) == 1 else frozenset().union(*(page.outcomes for page in pages))
-    remarks = outcomes or any([page.is_remarkable for page in pages])  # nearly every answer is without
+    remarks = outcomes or any(page.is_remarkable for page in pages)  # nearly every answer is without
     if remarks and (failure := _failure(pages, count, outcomes)):
         return FAILED, failure
     kind = templates.resource_type(template)
-    if template and count and all([kind not in page.kinds for page in pages]):
+    if template and count and all(kind not in page.kinds for page in pages):
         return FAILED, f"other resources than {kind}"
     if not count and template and templates.is_read(template):
         return FAILED, f"no {kind} came"
