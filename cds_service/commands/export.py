@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -51,5 +52,5 @@ def fhir(folder: Path, canonical: str, site: Path | None) -> None:
         raise CannotExport(f"export: {folder}: {error.strerror}") from None
     click.echo(
         f"{written.resources} resources and {written.bundles} test Bundles of content {content.version} in {folder}"
-        f" ({written.files} files); `npm pack {folder}` makes the package"
+        f" ({written.files} files); `npm pack {quote(str(folder.absolute()))}` makes the package"
     )

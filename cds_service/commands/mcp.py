@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, RootModel
+from pydantic import ConfigDict, Field, RootModel, create_model
 
 from .. import __version__
 from ..api import Extent, RecordAnswer, RecordRefused, evaluate_record
@@ -52,6 +52,7 @@ def build_server(config: ClientConfig, day: Callable[[], date]) -> "MCPServer[An
     try:
         from mcp.server import MCPServer
         from mcp.server.mcpserver.exceptions import ToolError
+        from mcp.server.mcpserver.tools import Tool
         from mcp.types import ToolAnnotations
     except ImportError:
         raise NoExtra(NO_EXTRA) from None
@@ -76,7 +77,12 @@ def build_server(config: ClientConfig, day: Callable[[], date]) -> "MCPServer[An
 
     # What fails is said to the caller. Nothing is logged: a traceback could hold what was in a record.
     instructions = READ_FIRST.format(intended_use=config.content.intended_use.strip())
-    server = MCPServer("b12-cds", version=__version__, instructions=instructions, log_level="CRITICAL")
     effects = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
-    server.add_tool(assess_b12, title="Assess B12", description=ABOUT_TOOL, annotations=effects)
-    return server
+    tool = Tool.from_function(assess_b12, title="Assess B12", description=ABOUT_TOOL, annotations=effects)
+    # An argument whose name is misspelt is refused, not left out: the record would be judged as of another day, or by
+    # another pathway. What is refused is not repeated.
+    arguments = tool.fn_metadata.arg_model
+    arguments.model_config |= ConfigDict(extra="forbid", hide_input_in_errors=True)
+    tool.fn_metadata.arg_model = create_model(arguments.__name__, __base__=arguments)
+    tool.parameters = tool.fn_metadata.arg_model.model_json_schema()
+    return MCPServer("b12-cds", tools=[tool], version=__version__, instructions=instructions, log_level="CRITICAL")

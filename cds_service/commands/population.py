@@ -195,7 +195,7 @@ def need_extra() -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A bar on the standard error stream, where that is a terminal."""
+    """A bar on the standard error stream; where that is no terminal, one line as each part begins."""
     out = Console(stderr=True)
     parts = (
         TextColumn("{task.description}"),
@@ -209,6 +209,8 @@ def progress_bar() -> Iterator[Progress]:
         def show(what: str, done: float, of: float) -> None:
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=of)
+                if not out.is_terminal:
+                    click.echo(f"b12-cds: {what}", err=True)
             bar.update(tasks[what], completed=done)
 
         yield show

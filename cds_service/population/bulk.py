@@ -292,6 +292,7 @@ def address_under(address: str, base: Base) -> str:
 
 def awaited(job: Job, server: Server, progress: Callable[[str, float, float], None], out: Path) -> BulkManifest:
     """The manifest, when the job is done."""
+    part = ""  # what is waited for, as it is shown
     while True:
         reply = server.ask(Outgoing("GET", job.status, headers={"Accept": "application/json"}))
         if reply.status == 200:
@@ -299,8 +300,10 @@ def awaited(job: Job, server: Server, progress: Callable[[str, float, float], No
         if reply.status != 202:
             (out / JOB).unlink(missing_ok=True)
             raise ExportFailed(f"the server ended the job with status {reply.status}; the same call begins another")
-        progress("the server's job", per_cent(reply.headers.get("x-progress", "")), 100)
-        server.wait(pause_of(reply, PAUSE * 5))
+        pause = pause_of(reply, PAUSE * 5)
+        part = part or f"the server makes the extract, and is asked again after {pause:.0f} s"
+        progress(part, per_cent(reply.headers.get("x-progress", "")), 100)
+        server.wait(pause)
     try:
         return msgspec.json.decode(reply.body, type=BulkManifest)
     except msgspec.DecodeError as error:
@@ -332,7 +335,7 @@ def fetch_files(
         if output.count is not None and (lines := lines_in(path)) != output.count:
             path.unlink()
             raise ExportFailed(f"{path.name}: {lines} lines came of {output.count}; the same call fetches it again")
-        progress("files", place + 1, len(manifest.output))
+        progress("files are fetched", place + 1, len(manifest.output))
 
 
 def fetch_file(wanted: Wanted, output: Output, path: Path, server: Server, *, with_token: bool) -> None:

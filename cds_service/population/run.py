@@ -101,7 +101,7 @@ def run_population(plan: Plan, client: ClientConfig, progress: Progress) -> Mani
             types = types_read(client.templates)
 
             def tell(share: float) -> None:
-                progress("bytes", share * extract.bytes, extract.bytes)
+                progress("the extract is read", share * extract.bytes, extract.bytes)
 
             means = Means(max(plan.memory - BASE_MEMORY, LEAST_MEMORY), plan.workers, work)
             found = group(extract, types, work / GROUPED, means, tell)
@@ -304,10 +304,10 @@ def decide_buckets(
     missing = [bucket for bucket in range(found.buckets) if not part(work, bucket).is_file()]
     parts = [part(work, bucket) for bucket in range(found.buckets)]
     done = sum(path.read_bytes().count(b"\n") for path in parts if path.is_file())
-    progress("patients", done, found.patients)
+    progress("patients are decided about", done, found.patients)
     for patients in deciders.decided(missing, exported):
         done += patients
-        progress("patients", done, found.patients)
+        progress("patients are decided about", done, found.patients)
 
 
 # The file of decisions

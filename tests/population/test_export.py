@@ -40,23 +40,24 @@ def files():
     return found
 
 
-def exported(server, out, token=TOKEN, waits=None, **asked):
-    """Export without waiting; `waits` holds how long it would have waited."""
+def exported(server, out, token=TOKEN, waits=None, parts=None, **asked):
+    """Export without waiting; `waits` holds how long it would have waited, `parts` what it said it was doing."""
     wanted = Wanted(server.base, out, TEMPLATES, **asked)
     made = server_for(wanted, lambda: token)
     made.wait = [].append if waits is None else waits.append
     try:
-        return export(wanted, made, lambda *_: None)
+        return export(wanted, made, lambda part, *_: None if parts is None else parts.setdefault(part))
     finally:
         made.http.close()
 
 
 def test_an_extract_is_fetched_and_decided_as_one_that_lies_there(tmp_path):
-    waits = []
+    waits, parts = [], {}
     with serving(files(), DECLARED) as server:
-        found = exported(server, tmp_path / "in", waits=waits)
+        found = exported(server, tmp_path / "in", waits=waits, parts=parts)
         assert [each[1] for each in server.asked("DELETE", "")] == ["/fhir/jobs/1"]
     assert waits == [7.0, 7.0]
+    assert list(parts) == ["the server makes the extract, and is asked again after 7 s", "files are fetched"]
     assert found.transaction_time == MOMENT and set(found.types) == set(TYPES.values())
     other = write_extract(tmp_path / "other", PATIENTS, TYPES.values())
     rows = []
@@ -208,6 +209,7 @@ def test_the_command_exports_and_keeps_the_token_out_of_everything(tmp_path, cal
         ended = call("export", "--fhir", server.base, "--out", tmp_path / "in", "--token-file", tmp_path / "token")
     assert ended.returncode == 0, ended.stderr
     assert f"as of {MOMENT}" in ended.stdout
+    assert ended.stderr == "b12-cds: files are fetched\n"
     paths = list((tmp_path / "in").iterdir())
     assert TOKEN not in ended.stdout + ended.stderr + "".join(path.read_text() for path in paths)
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in paths)

@@ -84,6 +84,9 @@ def test_today_is_used_where_no_day_is_named():
         ({"record": RECORD, "pathway": "us"}, "known: uk-ng239, us-aafp"),
         ({"record": RECORD, "as_of": "soon"}, "as_of"),
         ({}, "record"),
+        ({"record": RECORD, "asof": "2026-01-10"}, "asof"),
+        ({"record": RECORD, "pathways": "us-aafp"}, "pathways"),
+        ({"record": [PATIENT]}, "record"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_in_words(arguments, line):
@@ -91,6 +94,7 @@ def test_what_cannot_be_judged_is_refused_in_words(arguments, line):
     assert found.is_error
     assert found.structured_content is None
     assert line in found.content[0].text
+    assert "birthDate" not in found.content[0].text, "nothing of a record is repeated"
 
 
 WATCHED = """
