@@ -1,6 +1,6 @@
 """How a run is shared among pytest-xdist's workers: a file of tests stays whole, and so does what shares one server.
 
-A page in all its widths and schemes is a unit of its own: there are many, and each worker has its browser anyway.
+Each page in the browser is a unit of its own: there are many, and each worker has its browser anyway.
 
 Files that share a server (a session's HAPI, PostgreSQL, or built image) go to one worker, so that it is started once.
 What takes long is begun first, so that no worker is left with it at the end; and what waits for programs is handed out
@@ -20,9 +20,10 @@ SHARED = {
     "tests/cql/": "CQL",
     "tests/store/": "PostgreSQL",
     "tests/deploy/test_image": "image",
+    "tests/deploy/test_lock": "image",
     "tests/deploy/test_together": "image",
 }
-PAGE = re.compile(r"(tests/browser/test_every_page\.py::\w+\[.+)-\d+-(?:light|dark)\]$")
+PAGE = re.compile(r"tests/browser/test_every_page\.py::\w+\[.+\]$")
 # What waits, for servers that start and for time that must pass: begun first, the longest before the others.
 WAITING = (
     "tests/contract/", "tests/cql/", "tests/store/", "tests/load/", "tests/hooks/test_cli_serve",
@@ -33,7 +34,7 @@ WAITING = (
 COMPUTING = (
     "tests/deploy/test_image", "tests/deploy/test_together", "tests/packaging/test_commands", "tests/population/",
     "tests/cards/test_tightness", "tests/hooks/test_scaling", "tests/browser/", "tests/hooks/test_observed_openapi",
-    "tests/deploy/test_lock", "tests/cards/test_overlay_check", "tests/pages/test_studio", "tests/docs/test_console",
+    "tests/cards/test_overlay_check", "tests/pages/test_studio", "tests/docs/test_console",
     "tests/clinical/test_rules", "tests/pages/test_charts", "tests/clinical/test_tables_are_total", "tests/law/",
     "tests/hooks/test_checklist_answers", "tests/hostile/", "tests/bench/",
 )  # fmt: skip
@@ -41,8 +42,8 @@ COMPUTING = (
 
 def unit(nodeid: str) -> str:
     """What is run by one worker, in one piece: a shared server's tests, or a file."""
-    if page := PAGE.search(nodeid):
-        return page[1]
+    if PAGE.search(nodeid):
+        return nodeid
     file = nodeid.partition("::")[0]
     return next((shared for part, shared in SHARED.items() if part in file), file)
 

@@ -27,6 +27,7 @@ QUIET = [
 ]  # fmt: skip
 REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation",
   (event) => window.reportViolation(`${event.violatedDirective} ${event.blockedURI} at ${event.sourceFile}`));"""
+HEIGHT = 900
 WIDTHS = (320, 768, 1440)
 SCHEMES = ("light", "dark")
 TALLEST = 6000  # pixels of a screenshot; what is longer repeats itself
@@ -78,6 +79,11 @@ class View:
         """Nothing went wrong: no error, no other host, nothing that the policy had to forbid."""
         assert not self.faults, self.faults
 
+    def takes(self, width: int, scheme: str) -> None:
+        """The same page in a window of that width, for a reader who wants that scheme."""
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size({"width": width, "height": HEIGHT})
+
     def fits(self) -> None:
         """Nobody has to scroll sideways."""
         wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -119,7 +125,7 @@ WIDEST = """[...document.querySelectorAll("body *")]
 @contextmanager
 def viewed(browser: Browser, base: str, width: int = 1440, scheme: str = "light") -> Iterator[View]:
     """A page of that width; whatever it does is watched, and at the end it must have been quiet."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, locale="en-GB")
+    context = browser.new_context(viewport={"width": width, "height": HEIGHT}, color_scheme=scheme, locale="en-GB")
     try:
         view = watched(context, base)
         yield view

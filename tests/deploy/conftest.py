@@ -15,6 +15,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     context(folder / "context")
     made = Image(folder / "root")
     made.build(folder / "context")
+    # What a service imports is compiled here, once, and not by each of the many commands that are run in it.
+    made.run(made.entry("check"), PYTHONDONTWRITEBYTECODE="")
     return made
 
 

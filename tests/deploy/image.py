@@ -14,6 +14,7 @@ import subprocess
 import venv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import distribution
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +65,15 @@ def context(target: Path) -> None:
             shutil.copy(source, target / name)
 
 
+def base_python(folder: Path) -> None:
+    """What stands for the base image's Python: an environment with this one's pip and nothing else."""
+    venv.create(folder)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    pip = distribution("pip")
+    for name in {file.parts[0] for file in pip.files or () if file.parts[0] != ".."}:
+        shutil.copytree(str(pip.locate_file(name)), packages / name)
+
+
 @dataclass
 class Image:
     """A folder that stands for an image's root, and what the last stage says of how it is run."""
@@ -78,7 +88,7 @@ class Image:
         return f"{self.root}{text}" if text.startswith(("/opt", "/build", "/run/b12-cds")) else text
 
     def build(self, given: Path) -> None:
-        venv.create(self.root / "base", with_pip=True)  # stands for the base image's Python
+        base_python(self.root / "base")
         for self.last in stages(DOCKERFILE.read_text()):
             assert self.last.base == "python:3.11-slim"
             self.environment, self.folder = {}, "/"
@@ -118,6 +128,7 @@ class Image:
         plain = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "REQUESTS_"))}
         plain |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
         named = {name: self.real(value) for name, value in self.environment.items() if name != "PATH"}
+        plain |= {"PIP_NO_COMPILE": "no"}  # how pip is told: what is never imported need not be compiled
         return plain | named | {"PATH": f"{self.root}/base/bin:/usr/bin:/bin", "HOME": str(self.root / "nobody")}
 
     def command(self, words: list[str]) -> list[str]:

@@ -72,9 +72,10 @@ def ask(url: str, body: bytes) -> Any:
 
 
 def bare() -> dict[str, str]:
-    """The environment of someone who has only just logged in. What is never imported need not be compiled."""
+    """The environment of someone who has only just logged in. What is never imported need not be compiled: "no" is how
+    pip is told so."""
     ours = ("CDS_", "PYTHON", "VIRTUAL_ENV", "CI", "CORPUS_DIR")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"PIP_NO_COMPILE": "1"}
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"PIP_NO_COMPILE": "no"}
 
 
 def served_at(seen: Path, demo: subprocess.Popen[bytes]) -> str:
