@@ -94,6 +94,7 @@ def run_population(plan: Plan, client: ClientConfig, progress: Progress) -> Mani
     with locked(plan.out):
         manifest = begun(plan, client, extract)
         if manifest.done:
+            delete_work(plan.out)  # still there if the last run was killed just before this
             return manifest
         work = plan.out / WORK
         (work / PARTS).mkdir(parents=True, exist_ok=True)
@@ -181,8 +182,20 @@ def ended(out: Path, manifest: Manifest, found: Grouped, exported: frozenset[str
         done=True,
     )
     write_whole(out / MANIFEST, msgspec.json.format(msgspec.json.encode(done), indent=2))
-    shutil.rmtree(out / WORK, ignore_errors=True)
+    delete_work(out)
     return done
+
+
+def delete_work(out: Path) -> None:
+    """Delete what the decisions were made from: patients' records are not left behind unnoticed."""
+    try:
+        if (out / WORK).exists():
+            shutil.rmtree(out / WORK)
+    except OSError as error:
+        raise RunRefused(
+            f"{out / WORK}: the decisions are whole, but the patients' lines that they were made from could not be "
+            f"deleted ({error}); allowed: the same call again, or to delete that folder"
+        ) from None
 
 
 def write_whole(path: Path, content: bytes) -> None:

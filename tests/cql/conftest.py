@@ -38,16 +38,18 @@ def package(with_altered: Content, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def apply(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Engine]:
-    """`$apply`, which has translated the CQL into the folder `elm` beside the package."""
-    engines.ensure_built()
-    translated = package / "elm"
-    translated.mkdir()
-    with engines.apply_engine(package, translated) as engine:
-        yield engine
+def both(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[engines.Engine, engines.Engine]]:
+    with engines.both_engines(package, tmp_path_factory.mktemp("elm")) as both:
+        yield both
 
 
 @pytest.fixture(scope="session")
-def cql(package: Path, apply: engines.Engine) -> Iterator[engines.Engine]:
-    with engines.cql_engine(package, package / "elm") as engine:
-        yield engine
+def apply(both: tuple[engines.Engine, engines.Engine]) -> engines.Engine:
+    """`$apply`."""
+    return both[0]
+
+
+@pytest.fixture(scope="session")
+def cql(both: tuple[engines.Engine, engines.Engine]) -> engines.Engine:
+    """cql-execution."""
+    return both[1]

@@ -11,9 +11,8 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,8 +25,10 @@ BUILD_SECONDS = 20 * 60
 TRIES = 3
 MEMORY = ["-Xmx1500m", "-XX:+UseSerialGC"]
 HURRIED = ["-XX:TieredStopAtLevel=1"]  # for a short run; a long one gains by what it compiles better
+YOUNG = ["--max-semi-space-size=64"]  # MiB: what is made for one patient and gone with him is not moved about
 
 Json = dict[str, Any]
+NOTHING = {"resourceType": "Parameters", "parameter": []}  # asks for no plan
 
 
 def fingerprint() -> str:
@@ -64,68 +65,80 @@ def call(command: list[str]) -> None:
     raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-@dataclass(frozen=True)
+class AnotherAnswerError(Exception):
+    """An engine answered something else than what it was asked."""
+
+
 class Engine:
-    """One of them, running."""
+    """One of them: a program that is started with its first question.
 
-    name: str
-    process: subprocess.Popen[str]
-    errors: IO[str]
+    A line to it is the number of the question, a tab and JSON; its answer repeats the number. A program that was left
+    before it answered (the test's time was up) is ended, and the next question goes to a new one: no late answer can
+    be taken for that to another question.
+    """
 
-    def hear(self) -> str:
-        """The next line; if it ended instead, why."""
-        line = self.process.stdout.readline()
+    def __init__(self, name: str, command: list[str]) -> None:
+        self.name = name
+        self.command = command
+        self.asked = 0
+        self.process: subprocess.Popen[str] | None = None
+        self.errors: IO[str] | None = None
+
+    def ask(self, job: Json) -> Json:
+        """The answer to this question."""
+        self.asked += 1
+        try:
+            return self.answer(self.running(), self.asked, json.dumps(job))
+        except BaseException:
+            self.end()
+            raise
+
+    def answer(self, process: subprocess.Popen[str], number: int, question: str) -> Json:
+        with suppress(BrokenPipeError):  # what it said as it ended is read below
+            process.stdin.write(f"{number}\t{question}\n")
+            process.stdin.flush()
+        line = process.stdout.readline()
         if not line:
             self.errors.seek(0)
             raise AssertionError(f"{self.name} ended: {self.errors.read()[-4000:]}")
-        return line
+        repeated, _, answer = line.partition("\t")
+        if repeated != str(number):
+            raise AnotherAnswerError(f"{self.name} was asked {number} and answered {repeated}")
+        return json.loads(answer)
 
-    def ask(self, job: Json) -> Json:
-        """The answer to one line. An engine that was left before it answered is ended: its answer would be taken for
-        that to the next line."""
-        try:
-            self.process.stdin.write(json.dumps(job) + "\n")
-            self.process.stdin.flush()
-            return json.loads(self.hear())
-        except BaseException:
+    def running(self) -> subprocess.Popen[str]:
+        """The program. What it says beside answers goes to a file: a full pipe would halt it."""
+        if self.process is None:
+            self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (open as long as the program is)
+            pipe = subprocess.PIPE
+            self.process = subprocess.Popen(
+                self.command, cwd=HERE, stdin=pipe, stdout=pipe, stderr=self.errors, text=True
+            )
+        return self.process
+
+    def end(self) -> None:
+        """End the program, whatever it does."""
+        if self.process is not None:
             self.process.kill()
-            raise
-
-    def ask_all(self, jobs: Iterable[Json]) -> Iterator[Json]:
-        return map(self.ask, jobs)
-
-
-@contextmanager
-def running(name: str, command: list[str]) -> Iterator[Engine]:
-    """A program that is ended whatever happens. What else it says goes to a file: a full pipe would halt it."""
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
-        )
-        try:
-            yield Engine(name, process, errors)
-        finally:
-            with suppress(OSError):
-                process.stdin.close()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            process.kill()
-            process.wait()
-            process.stdout.close()
+            self.process.wait()
+            self.process.stdout.close()
+            with suppress(BrokenPipeError):
+                self.process.stdin.close()
+            self.errors.close()
+            self.process = None
 
 
 @contextmanager
-def apply_engine(package: Path, translated: Path) -> Iterator[Engine]:
-    """`$apply`. Once it runs, the translated CQL of the package lies in the second folder."""
+def both_engines(package: Path, translated: Path) -> Iterator[tuple[Engine, Engine]]:
+    """`$apply`, which also translates the CQL of the package into the second folder, and cql-execution."""
+    ensure_built()
     jars = os.pathsep.join([str(TARGET / "classes"), (TARGET / "classpath.txt").read_text()])
-    options = [*MEMORY, *chosen(HURRIED, [])]
-    with running("$apply", ["java", *options, "-cp", jars, "cql.Engines", str(package), str(translated)]) as engine:
-        assert engine.hear() == "ready\n"
-        yield engine
-
-
-@contextmanager
-def cql_engine(package: Path, translated: Path) -> Iterator[Engine]:
-    """cql-execution."""
-    with running("cql-execution", ["node", "run.js", str(package), str(translated)]) as engine:
-        yield engine
+    folders = [str(package), str(translated)]
+    apply = Engine("$apply", ["java", *MEMORY, *chosen(HURRIED, []), "-cp", jars, "cql.Engines", *folders])
+    cql = Engine("cql-execution", ["node", *YOUNG, "run.js", *folders])
+    try:
+        apply.ask(NOTHING)  # once it answers, all is translated
+        yield apply, cql
+    finally:
+        apply.end()
+        cql.end()

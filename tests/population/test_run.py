@@ -209,6 +209,18 @@ def test_a_run_that_is_done_is_not_made_again(tmp_path, run):
     assert (tmp_path / "out" / "decisions.ndjson").stat().st_mtime_ns == made
 
 
+def test_patients_lines_that_a_killed_run_left_are_deleted_or_named(tmp_path, run):
+    """Killed when its decisions were whole, and the lines that they were made from were not deleted yet."""
+    extract = write(tmp_path / "in", [person("a")])
+    first, left = run(extract), tmp_path / "out" / WORK
+    (left / "parts").mkdir(parents=True)
+    (left / "parts" / "0000.ndjson").write_text("{}")
+    assert run(extract) == first and not left.exists()
+    left.symlink_to(tmp_path / "in")
+    with pytest.raises(RunRefused, match="could not be deleted"):
+        run(extract)
+
+
 @pytest.mark.parametrize("what", ["as_of", "format", "extract"])
 def test_another_day_format_or_extract_is_refused_in_a_folder_that_was_begun(what, tmp_path, run):
     extract = write(tmp_path / "in", [person("a")])

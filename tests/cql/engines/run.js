@@ -1,6 +1,6 @@
 // Runs the translated CQL of an exported package with npm's cql-execution: one patient on each line in, one answer out.
 //
-// A line in: {"library", "day", "record": Bundle, "given": {name: boolean}, "rest": {name: boolean}}. What the library says is
+// A line is the number of a question, a tab and JSON; the answer repeats the number. In: {"library", "day", "record": Bundle, "given": {name: boolean}, "rest": {name: boolean}}. What the library says is
 // not given it gets from "rest", in another run; the answer names it. Arguments: the package's folder, that of the ELM.
 "use strict";
 const fs = require("fs");
@@ -121,6 +121,7 @@ async function answered(job) {
 
 (async () => {
   for await (const line of readline.createInterface({ input: process.stdin })) {
-    console.log(JSON.stringify(await answered(JSON.parse(line))));
+    const place = line.indexOf("\t");
+    console.log(line.slice(0, place + 1) + JSON.stringify(await answered(JSON.parse(line.slice(place + 1)))));
   }
 })();

@@ -52,7 +52,7 @@ import org.opencds.cqf.fhir.utility.repository.InMemoryFhirRepository;
 
 /**
  * `$apply` of cqf-fhir-cr over an exported package: one patient on each line in, the CarePlans of several
- * PlanDefinitions on one line out.
+ * PlanDefinitions on one line out. Before each stands the number of the question and a tab; the answer repeats it.
  *
  * A line in is a Parameters: "plan" (repeated), "record", "given", and "anew", which leaves the engine as it comes: it
  * evaluates the Library once for each condition. Else the Library is evaluated once for a patient, all definitions that
@@ -61,7 +61,7 @@ import org.opencds.cqf.fhir.utility.repository.InMemoryFhirRepository;
  * A line that is a Bundle is answered by what HAPI's validator finds in each of its resources: an OperationOutcome, without
  * the codes of systems that it does not have.
  *
- * Arguments: the folder of the package; one that then holds the translated CQL, which is translated where it is not there.
+ * Arguments: the folder of the package; one that holds the translated CQL before the first line is answered.
  */
 public final class Engines {
   private final FhirContext fhir = FhirContext.forR4Cached();
@@ -105,14 +105,14 @@ public final class Engines {
     }
   }
 
+  /** Each Library is compiled once: what is translated is also what `$apply` finds, under its name and version. */
   private void translate(Path folder, Path translated) throws IOException {
     try (var files = Files.newDirectoryStream(folder.resolve("cql"), "*.cql")) {
       for (Path file : files) {
         String name = file.getFileName().toString().replace(".cql", "");
-        Path elm = translated.resolve(name + ".json");
-        if (!Files.exists(elm)) {
-          Files.writeString(elm, CqlTranslator.convertToJson(compiled(name, Files.readString(file)).getLibrary()));
-        }
+        CompiledLibrary library = compiled(name, Files.readString(file));
+        settings.getLibraryCache().put(library.getIdentifier(), library);
+        Files.writeString(translated.resolve(name + ".json"), CqlTranslator.convertToJson(library.getLibrary()));
       }
     }
   }
@@ -182,20 +182,15 @@ public final class Engines {
   }
 
   private String applied(Parameters job) {
+    if (!job.hasParameter()) {
+      return json.encodeResourceToString(job);
+    }
     Bundle record = (Bundle) job.getParameter("record").getResource();
     String patient = "Patient/" + record.getEntry().stream().map(each -> each.getResource())
         .filter(each -> each.fhirType().equals("Patient")).findFirst().orElseThrow().getIdPart();
     Parameters given = (Parameters) job.getParameter("given").getResource();
     LibraryEngine engine = job.hasParameter("anew") ? new LibraryEngine(repository, settings) : new OnePass();
     var processor = new PlanDefinitionProcessor(repository, CrSettings.getDefault().withEvaluationSettings(settings));
-    if (job.hasParameter("library")) { // Library/$evaluate: these definitions of it
-      Set<String> names = new HashSet<>();
-      job.getParameter().stream().filter(each -> each.getName().equals("definition"))
-          .forEach(each -> names.add(each.getValue().primitiveValue()));
-      String library = job.getParameter("library").getValue().primitiveValue();
-      return json.encodeResourceToString(new LibraryEngine(repository, settings).evaluate(
-          library, patient, given, null, record, null, names));
-    }
     Parameters plans = new Parameters();
     for (var each : job.getParameter()) {
       if (!each.getName().equals("plan")) {
@@ -214,10 +209,10 @@ public final class Engines {
     Engines engines = new Engines(folder);
     engines.translate(folder, Path.of(arguments[1]));
     PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
-    out.println("ready");
     var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-      out.println(engines.answered(line));
+      int place = line.indexOf('\t') + 1;
+      out.println(line.substring(0, place) + engines.answered(line.substring(place)));
     }
   }
 }
