@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -41,20 +41,11 @@ def main(arguments: list[str]) -> int:
     except StepFailed as failed:
         print(f"\n{failed}", file=sys.stderr)
         return 1
-    broken = [what for what, do in rules(arguments) if not holds(what, do)]
+    others = OTHERS if os.environ.get("CI") == "true" or THOROUGH in arguments else ()
+    parts = {f"a part of the tests on Python {version}": partial(try_python, version) for version in others}
+    broken = [what for what, do in parts.items() if not holds(what, do)]
     announce("the tests" + (f" (broken so far: {'; '.join(broken)})" if broken else ""))
     return run_tests(arguments) or int(bool(broken))
-
-
-def rules(arguments: list[str]) -> Iterator[tuple[str, Callable[[], None]]]:
-    """What must hold beside the tests, each on its own: one that is broken hinders no other, and not the tests."""
-    yield "the house rules: ruff", lambda: call([PROGRAMS / "ruff", "check"])
-    yield "the house rules: imports look down only", lambda: call([PROGRAMS / "lint-imports"])
-    yield "the house rules: nothing that nobody uses", lambda: call([PYTHON, ROOT / "tests" / "unused.py"])
-    yield "the house rules: types, strictly", lambda: call([PROGRAMS / "mypy"])
-    if os.environ.get("CI") == "true" or THOROUGH in arguments:
-        for version in OTHERS:
-            yield f"a part of the tests on Python {version}", partial(try_python, version)
 
 
 def holds(what: str, do: Callable[[], None]) -> bool:

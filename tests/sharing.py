@@ -33,9 +33,10 @@ WAITING = (
 # What computes, the longest first.
 COMPUTING = (
     "tests/deploy/test_image", "tests/deploy/test_together", "tests/packaging/test_commands", "tests/population/",
-    "tests/cards/test_tightness", "tests/hooks/test_scaling", "tests/browser/", "tests/hooks/test_observed_openapi",
-    "tests/cards/test_overlay_check", "tests/pages/test_studio", "tests/docs/test_console",
-    "tests/clinical/test_rules", "tests/pages/test_charts", "tests/clinical/test_tables_are_total", "tests/law/",
+    "tests/packaging/test_house_rules", "tests/cards/test_tightness", "tests/hooks/test_scaling", "tests/browser/",
+    "tests/hooks/test_observed_openapi", "tests/cards/test_overlay_check", "tests/pages/test_studio",
+    "tests/docs/test_console", "tests/clinical/test_rules", "tests/pages/test_charts",
+    "tests/clinical/test_tables_are_total", "tests/law/",
     "tests/hooks/test_checklist_answers", "tests/hostile/", "tests/bench/",
 )  # fmt: skip
 

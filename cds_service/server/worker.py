@@ -336,7 +336,7 @@ class Worker(gthread.ThreadWorker):
         finally:
             conn.sock.end()
 
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+    def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:
         """Answer what never reaches the application as it answers errors, and quote nothing of the request in the log:
         gunicorn's own line has its first line, with a query string that may be a secret."""
         status = status_of(exc)

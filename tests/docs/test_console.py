@@ -22,7 +22,8 @@ PARTS = re.compile(rf"(?P<step>{STEP.pattern})|(?P<console>{BLOCK.pattern})", ST
 ELSEWHERE = {
     r"(\.venv/bin/)?b12-cds demo|python3 -m venv|\.venv/bin/pip|\. \.venv": "tests/packaging/test_commands.py",
     r"curl -s http://127\.0\.0\.1:8000/cds-services": "tests/packaging/test_commands.py",
-    r"python3 tests/run\.py|ruff|lint-imports|mypy": ".ci/run",
+    r"python3 tests/run\.py": ".ci/run",
+    r"ruff|lint-imports|mypy": "tests/packaging/test_house_rules.py",
     rf"(\.venv/bin/)?b12-cds ({'|'.join(CALL_NOBODY)})\b": "tests/docs/test_pages.py",
     r"b12-cds conform": "tests/conform/test_conform_command.py",
     r"b12-cds doctor": "tests/doctor",
