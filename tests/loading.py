@@ -1,17 +1,22 @@
 """The shipped content is read once by each process of tests, however many services they make of it.
 
 Reading and checking it takes longer than most tests. It is frozen, so that all may share it; it is read again as soon
-as one of its files, or of the site's, has changed.
+as one of its files, or of the site's, has changed. Where a test changes one file, the others need not be parsed again.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cds_service.content import content as loading
+from cds_service.content import files
 from cds_service.content.content import Content
 from cds_service.content.files import cards_folder
+
+PARSED: dict[str, tuple[Any, Any]] = {}  # text of a TOML file -> what it says, and the same as it was at first
+SHORTEST, MOST = 500, 500  # characters of a text that is worth it, and texts of which that is remembered
 
 State = tuple[tuple[str, int, int], ...]  # of each file: its path, size, and when it was changed
 
@@ -36,3 +41,23 @@ def load_once() -> None:
         return shared(site, language, (state(folder), state(site) if site else ()))
 
     loading.load_content = load_content
+    parse_once()
+
+
+def parse_once() -> None:
+    """From now on each text of a TOML file is parsed once, whatever is loaded beside it."""
+    parse = files.parsed
+
+    def parsed(text: str) -> Any:
+        if len(text) < SHORTEST or (text not in PARSED and len(PARSED) >= MOST):
+            return parse(text)
+        if text not in PARSED:
+            PARSED[text] = parse(text), parse(text)
+        return PARSED[text][0]
+
+    files.parsed = parsed
+
+
+def changed_since_it_was_parsed() -> list[str]:
+    """The texts whose contents somebody has changed, though all share them."""
+    return [text for text, (shared, first) in PARSED.items() if shared != first]

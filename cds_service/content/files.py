@@ -157,12 +157,17 @@ def read_theirs(site: Path, names: dict[str, str], faults: Faults) -> dict[str, 
 
 def read_toml(path: Path, place: str, faults: Faults) -> Toml:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
+        return parsed(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         faults.add(place, f"cannot be read: {error.strerror}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         faults.add(place, f"not readable as TOML: {error}")
     return {}
+
+
+def parsed(text: str) -> Toml:
+    """What a TOML file says, its numbers as they are written. Nobody changes it."""
+    return tomllib.loads(text, parse_float=Decimal)
 
 
 def report_strangers(folder: Path, pathways: tuple[str, ...], faults: Faults) -> None:
@@ -176,12 +181,10 @@ def report_strangers(folder: Path, pathways: tuple[str, ...], faults: Faults) ->
 
 def content_files(folder: Path) -> list[Path]:
     """Every TOML and CSV file of a folder. What is hidden (a repository's own files) does not belong to it."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix in READ and path.is_file() and inside(folder, path) and not hidden(path.relative_to(folder))
-        if path.relative_to(folder).parts[0] != LANG  # a language is read where it is chosen
-    )
+    named = [path for path in folder.rglob("*") if path.suffix in READ and not hidden(path.relative_to(folder))]
+    # A language is read where it is chosen. What is no link lies in the folder: rglob follows none.
+    ours = [path for path in named if path.relative_to(folder).parts[0] != LANG]
+    return sorted(path for path in ours if path.is_file() and (not path.is_symlink() or inside(folder, path)))
 
 
 def digest(roots: list[Path]) -> str:

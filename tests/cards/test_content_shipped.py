@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from functools import cache
 
 import pytest
 
 from cds_service.content.codes import LOINC, RXNORM, SNOMED
 from cds_service.content.content import Content, load_content
-from cds_service.content.files import cards_folder
+from cds_service.content.faults import Faults
+from cds_service.content.files import cards_folder, read_files, shipped_folder
 from cds_service.content.prefetch import KEYS, LONGEST_TEMPLATE, encoded_length
 from cds_service.content.print import as_html, as_markdown
+from tests.loading import PARSED, changed_since_it_was_parsed
 
 UNVERIFIED = ("urea-electrolytes",)  # terminology holds no panel code for it: text alone
 
@@ -30,6 +33,19 @@ def value_set(name: str) -> list[dict[str, str]]:
 def test_it_is_not_approved_by_anyone_and_nothing_else_is_remarked():
     assert content().approver == ""
     assert len(content().remarks) == 1
+
+
+def test_nobody_changes_what_was_read_which_all_loading_in_this_process_shares(tmp_path):
+    """One file is changed, so that everything is loaded anew; the site's and a language are laid over it."""
+    copy = tmp_path / "cards"
+    shutil.copytree(cards_folder(), copy)
+    with (copy / "content.toml").open("a", encoding="utf-8") as file:
+        file.write("# read again\n")
+    for site in (None, *sorted((shipped_folder("fixtures", holding="sites") / "sites").iterdir())):
+        load_content(copy, site)
+        read_files(copy, site, Faults(), "de")
+    assert PARSED
+    assert changed_since_it_was_parsed() == []
 
 
 def test_every_prefetch_key_has_a_template_that_fits():
