@@ -15,7 +15,7 @@ from urllib.parse import quote
 from ..fhir import templates
 from ..fhir.concepts import concepts
 from ..fhir.gather import Gathered
-from ..fhir.index import PARTIAL, UNKNOWN
+from ..fhir.index import PARTIAL, UNKNOWN, UNSUPPORTED
 from ..fhir.resources import Component, Resource, listed
 from .fhir_server import Reply, Server
 from .trials import NOBODY, query_of, subjects
@@ -94,7 +94,7 @@ def judged(kind: str, parameter: str, reply: Reply, probe: Reply, what: str) -> 
         return Effect(kind, parameter, IGNORED, f"{what} found {len(probe.resources)}")
     if parameter in unrepeated(reply):
         return Effect(kind, parameter, UNCLEAR, "link.self does not repeat it, but the counts say that it is used")
-    if reply.pages[0].outcomes & {PARTIAL, UNKNOWN}:
+    if reply.pages[0].outcomes & {PARTIAL, UNSUPPORTED, UNKNOWN}:
         return Effect(kind, parameter, UNCLEAR, "the server warns, in an OperationOutcome, about the search")
     return Effect(kind, parameter, USED, f"{what} found nothing")
 

@@ -42,9 +42,11 @@ class Page(NamedTuple):
 
 # How much an issue of an OperationOutcome weighs.
 ERROR, PARTIAL, UNKNOWN, NOTHING_FOUND, ROUTINE = "error", "partial", "unknown", "nothing-found", "routine"
+UNSUPPORTED = "unsupported"  # a part is missing for good: the server does not search by all that was asked for
+_UNSUPPORTED_CODE = "not-supported"
 _PARTIAL_CODES = frozenset(
     [
-        *("not-supported", "incomplete", "timeout", "too-costly", "too-long", "throttled", "transient", "exception"),
+        *("incomplete", "timeout", "too-costly", "too-long", "throttled", "transient", "exception"),
         *("suppressed", "forbidden", "security", "login", "expired", "lock-error", "no-store"),
     ]
 )
@@ -114,6 +116,7 @@ def _others(
 _NOTES = {
     ERROR: "the server reported an error",
     PARTIAL: "the server reported that a part is missing",
+    UNSUPPORTED: "the server reported that it does not search by all that was asked for",
     UNKNOWN: "the server gave a warning that is not known here",
     NOTHING_FOUND: "the server reported that nothing was found",
     ROUTINE: "the server gave a routine note",
@@ -132,6 +135,8 @@ def weigh(issue: Issue) -> str:
         return NOTHING_FOUND
     if _ROUTINE_CODE in codes:
         return ROUTINE
+    if issue.code == _UNSUPPORTED_CODE:
+        return UNSUPPORTED
     if issue.code in _PARTIAL_CODES:
         return PARTIAL
     if issue.severity in ("information", "success"):

@@ -17,6 +17,7 @@ from .index import (
     PARTIAL,
     ROUTINE,
     UNKNOWN,
+    UNSUPPORTED,
     Page,
     ResourceIndex,
     is_in_force,
@@ -85,6 +86,8 @@ def _missing(pages: Sequence[Page], template: str, count: int, outcomes: frozens
     """Why this may not be all, or ""."""
     if PARTIAL in outcomes:
         return "the server reported that a part is missing"
+    if UNSUPPORTED in outcomes:
+        return NOT_WHOLE_QUERY
     if UNKNOWN in outcomes and not count:
         return "nothing came but a warning that is not known here"
     if any(page.damaged for page in pages):

@@ -75,6 +75,18 @@ def test_the_state_of_a_key_follows_from_what_came(value, expected):
     assert state(value) == expected
 
 
+@pytest.mark.parametrize(
+    ("codes", "reason"),
+    [
+        (["not-supported"], "the server did not use the whole query"),
+        (["not-supported", "timeout"], "the server reported that a part is missing"),
+    ],
+)
+def test_what_a_server_will_never_search_by_is_told_from_what_it_could_not_give_now(codes, reason):
+    sent = bundle(b12(), *(remark(outcome("warning", code)) for code in codes))
+    assert given({"patient": PATIENT, "b12": sent}).states["b12"].reason == reason
+
+
 def test_a_key_that_was_not_sent_is_absent_and_unavailable():
     gathered = given({"patient": PATIENT})
     assert gathered.states["b12"].state == "absent"

@@ -27,6 +27,12 @@ def encoded(resource: Json) -> bytes:
     return ENCODER.encode(resource)
 
 
+NOT_SEARCHED: Json = {  # as sekmet-fhir answers
+    "resource": {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "not-supported"}]},
+    "search": {"mode": "outcome"},
+}
+
+
 @dataclass
 class FhirStore:
     """The resources by reference, and how the server fails. `page`: entries on one."""
@@ -37,6 +43,7 @@ class FhirStore:
     down: bool = False
     failing: set[str] = field(default_factory=set)  # types of resource that answer 503
     missing: set[str] = field(default_factory=set)  # types of resource that answer 404
+    unsearched: set[str] = field(default_factory=set)  # types of resource that it cannot search by patient, and says so
     resources: dict[str, Json] = field(default_factory=dict)
     writes: list[tuple[str, str, int]] = field(default_factory=list)  # method, target, status
     doubles: int = 0  # Tasks that were created though there was one of the same identifier
@@ -80,6 +87,8 @@ class FhirStore:
             if "/" in parts.path:
                 found = self.resources.get(unquote(parts.path))
                 return (200, found) if found else (404, NOTHING)
+            if kind in self.unsearched:
+                return 200, {"resourceType": "Bundle", "type": "searchset", "total": 0, "entry": [NOT_SEARCHED]}
             return 200, self._searched(kind, parse_qsl(parts.query))
 
     def _searched(self, kind: str, query: list[tuple[str, str]]) -> Json:

@@ -216,6 +216,19 @@ def test_a_part_that_cannot_be_read_is_tried_again_and_closes_nothing(store, tmp
     assert [task["status"] for task in store.tasks] == ["completed"]
 
 
+@pytest.mark.parametrize("how", ["missing", "unsearched"])
+def test_what_a_server_will_never_have_holds_nothing_up(store, tmp_path, how):
+    getattr(store, how).add("FamilyMemberHistory")
+    with watcher(store, tmp_path) as watching:
+        look(watching)
+        assert [task["status"] for task in store.tasks] == ["requested"]
+        store.put(b12("p1", 95, status="entered-in-error"))
+        look(watching)
+        assert watching.waiting == 0
+    (task,) = store.tasks
+    assert (task["status"], business(task)) == ("cancelled", "withdrawn")
+
+
 def test_what_a_look_counts_is_what_the_series_say(store, tmp_path):
     metrics = WatchMetrics()
 
