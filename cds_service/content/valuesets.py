@@ -232,10 +232,10 @@ class ValueSet:
     lines: tuple[CodeLine, ...] = ()
 
 
-def value_sets(content: Content) -> dict[str, ValueSet]:
-    """Every value set by its name, without its lines."""
+def value_sets(content: Content, *, keep: bool = False) -> dict[str, ValueSet]:
+    """Every value set by its name, with its lines if they are to be kept."""
     files = value_set_files(value_roots(content))
-    return {name: counted(content, name, lines_of(name, files[name])) for name in sorted(files)}
+    return {name: counted(content, name, lines_of(name, files[name]), keep) for name in sorted(files)}
 
 
 def value_set(content: Content, name: str) -> ValueSet | None:

@@ -76,17 +76,18 @@ def read_vignette(path: Path) -> Vignette:
     return parse_vignette(path.read_text(encoding="utf-8"), path.name)
 
 
-def shipped_vignettes() -> dict[str, Vignette]:
-    """Every vignette that is shipped, by pathway and name ("uk-ng239/21-leber"): from the folder of a checkout, or from
-    the one compressed file of an installed package."""
+def shipped_vignettes(pathway: str = "") -> dict[str, Vignette]:
+    """Every vignette that is shipped, or every one of a pathway, by pathway and name ("uk-ng239/21-leber"): from the
+    folder of a checkout, or from the one compressed file of an installed package."""
     try:
         archive = shipped_folder("fixtures", holding=ARCHIVE) / ARCHIVE
     except ContentError:
         folder = shipped_folder("fixtures", holding="vignettes") / "vignettes"
-        paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.glob("*/*.toml"))}
+        paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.glob(f"{pathway or '*'}/*.toml"))}
         return {name.removesuffix(".toml"): read_vignette(path) for name, path in paths.items()}
     with ZipFile(archive) as packed:
-        texts = {name: packed.read(name).decode() for name in sorted(packed.namelist())}
+        names = [name for name in sorted(packed.namelist()) if not pathway or name.startswith(f"{pathway}/")]
+        texts = {name: packed.read(name).decode() for name in names}
     return {name.removesuffix(".toml"): parse_vignette(text, Path(name).name) for name, text in texts.items()}
 
 

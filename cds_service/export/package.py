@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ..cdshooks.client_config import ClientConfig
 from ..content.content import Content
@@ -144,4 +145,4 @@ def entry(name: str, resource: Json) -> Json:
 
 
 def put(path: Path, resource: Json) -> None:
-    path.write_text(json.dumps(resource, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_bytes(msgspec.json.format(ENCODER.encode(resource), indent=1) + b"\n")

@@ -13,7 +13,7 @@ from typing import Any
 from ..content.codes import UNLESS_WORDS
 from ..content.content import Content
 from ..content.files import CodeLine
-from ..content.valuesets import KINDS, ValueSet, value_set, value_sets
+from ..content.valuesets import KINDS, ValueSet, value_sets
 from .canonical import Canonical, identifier
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ def group_set(group: str) -> str:
 
 def exported(content: Content, canonical: Canonical, groups: Iterable[str]) -> Iterator[Json]:
     """Every value set, those of the groups at the end."""
-    read = {name: found for name in value_sets(content) if (found := value_set(content, name)) is not None}
+    read = value_sets(content, keep=True)
     for name, each in read.items():
         yield resource(name, each.display, KINDS[each.kind], each.lines, canonical)
     medicines = {name: each for name, each in read.items() if each.kind == "medicine"}

@@ -25,14 +25,15 @@ LONGEST_ID = 64
 
 def bundles(client: ClientConfig, library: PathwayLibrary) -> Iterator[Json]:
     """One for each shipped vignette of the pathway without a site's folder: about an open chart, or about orders."""
-    for name, vignette in shipped_vignettes().items():
-        if name.startswith(f"{client.pathway.id}/") and not vignette.overlay:
+    for name, vignette in shipped_vignettes(client.pathway.id).items():
+        if not vignette.overlay:
             yield bundle(name, vignette, client, library)
 
 
 def bundle(name: str, vignette: Vignette, client: ClientConfig, library: PathwayLibrary) -> Json:
     """The test Bundle of one vignette."""
-    found = judged(vignette, client, library)
+    call = hook_request(vignette, client.content)
+    found = judged_call(call, vignette, client, library)
     said: list[tuple[str, str]] = [("title", vignette.title)]
     for definition, value in found.answers().items():
         if isinstance(value, (tuple, frozenset)):
@@ -53,13 +54,18 @@ def bundle(name: str, vignette: Vignette, client: ClientConfig, library: Pathway
             "parameter": [{"name": each, "valueString": value} for each, value in said],
         },
     ]
-    entries = [{"resource": each} for each in (*record_of(vignette, client), *parameters)]
+    entries = [{"resource": each} for each in (*resources_of(call), *parameters)]
     return {"resourceType": "Bundle", "id": bundle_id(name), "type": "collection", "entry": entries}
 
 
 def judged(vignette: Vignette, client: ClientConfig, library: PathwayLibrary) -> Expected:
     """What this service finds and decides about the vignette's patient."""
-    request = read_request(ENCODER.encode(hook_request(vignette, client.content)), vignette.hook)
+    return judged_call(hook_request(vignette, client.content), vignette, client, library)
+
+
+def judged_call(call: Json, vignette: Vignette, client: ClientConfig, library: PathwayLibrary) -> Expected:
+    """What this service finds and decides about the patient of that call."""
+    request = read_request(ENCODER.encode(call), vignette.hook)
     record = record_without_fetching(request, client, vignette.as_of)
     return expected(assess(record, client.pathway, vignette.as_of), client.pathway, library.findings())
 
@@ -69,8 +75,12 @@ def day(vignette: Vignette) -> Json:
 
 
 def record_of(vignette: Vignette, client: ClientConfig) -> list[Json]:
-    """Every resource of the vignette's request: the Patient first, the draft orders last."""
-    call = hook_request(vignette, client.content)
+    """Every resource of the vignette's request."""
+    return resources_of(hook_request(vignette, client.content))
+
+
+def resources_of(call: Json) -> list[Json]:
+    """Every resource of a call: the Patient first, the draft orders last."""
     prefetch, drafts = call["prefetch"], call["context"].get("draftOrders", {})
     bundles = [value for key, value in prefetch.items() if key != "patient"]
     return [prefetch["patient"], *(each["resource"] for value in (*bundles, drafts) for each in value.get("entry", ()))]

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from functools import cache
 
 from tests.api import Vignette, shipped_vignettes
 
@@ -17,8 +18,12 @@ SEED = 20260315
 
 def plain_vignettes(pathway: str, hooks: tuple[str, ...]) -> list[Vignette]:
     """The vignettes of a pathway for these hooks, without a site's folder."""
-    found = [each for name, each in shipped_vignettes().items() if name.startswith(f"{pathway}/")]
-    return [each for each in found if each.hook in hooks and not each.overlay]
+    return [each for each in shipped(pathway) if each.hook in hooks and not each.overlay]
+
+
+@cache
+def shipped(pathway: str) -> tuple[Vignette, ...]:
+    return tuple(shipped_vignettes(pathway).values())
 
 
 def generated(pathway: str, count: int, hooks: tuple[str, ...] = CHART) -> Iterator[Vignette]:

@@ -17,6 +17,15 @@ from tests.population.conftest import DAY, environment
 from tests.population.patients import TYPES, lines_of, resources_of, vignettes_of_an_extract, write_extract
 
 PATIENTS = chosen(200, 10_000)
+MASTER = chosen("local[1]", "local[2]")  # each core has a process of Python of its own, which reads the content
+SHORT = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # for a Java program that ends soon
+SPARK = {  # few rows: nobody looks at a page of them, and they need no two hundred parts at every shuffle
+    "PYSPARK_SUBMIT_ARGS": "--conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=4"
+    f" --driver-java-options '{chosen(SHORT, '-XX:+UseSerialGC')}' pyspark-shell",
+    "SPARK_LAUNCHER_OPTS": SHORT,
+    "SPARK_LOCAL_IP": "127.0.0.1",
+    "PYSPARK_PYTHON": sys.executable,
+}
 ORDER = {
     "resourceType": "MedicationRequest", "id": "r", "status": "active", "intent": "order", "authoredOn": "2026-01-10",
     "subject": {"reference": "Patient/p00000"}, "medicationReference": {"reference": "Medication/m"},
@@ -39,8 +48,8 @@ def test_the_rows_of_spark_are_those_of_the_plain_run(tmp_path, run):
     plain = run(extract, tmp_path / "plain")
     ended = subprocess.run(
         [sys.executable, str(ROOT / "deploy" / "spark" / "decide.py"), str(extract), "--out", str(tmp_path / "spark"),
-         "--as-of", str(DAY), "--master", "local[2]"],
-        env={**environment(), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable},
+         "--as-of", str(DAY), "--master", MASTER],
+        env=environment() | SPARK,
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]
