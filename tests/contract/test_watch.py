@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.watch.tasks import Standing
+from cds_service.watch.tasks import WITHDRAWN, Standing
 from tests.contract.hapi import Hapi
 from tests.watch.installed import Installed
 from tests.watch.patients import b12, dose, person
@@ -99,3 +99,15 @@ def test_what_is_recorded_without_a_result_is_found_by_the_daily_run(subscribed,
     assert done.returncode in (0, 1), done.stderr
     (task,) = tasks(server, "treated")
     assert (task.task["status"], task.closed_by_us) == ("completed", True)
+
+
+def test_a_result_that_is_withdrawn_takes_its_task_with_it(subscribed):
+    server = subscribed
+    server.put(person("withdrawn"))
+    server.put(b12("withdrawn", 90, YESTERDAY))
+    waited(lambda: opened(server, "withdrawn"))
+    server.put(b12("withdrawn", 90, YESTERDAY, status="entered-in-error"))
+    waited(lambda: not opened(server, "withdrawn"))
+    (task,) = tasks(server, "withdrawn")
+    assert task.task["status"] == "cancelled"
+    assert task.task["businessStatus"]["coding"][0]["code"] == WITHDRAWN
