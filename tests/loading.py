@@ -6,6 +6,7 @@ as one of its files, or of the site's, has changed. Where a test changes one fil
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,13 @@ def load_once() -> None:
 
     loading.load_content = load_content
     parse_once()
+    without_grammars()
+
+
+def without_grammars() -> None:
+    """From now on jsonschema finds no grammar of RFC 3987, as in the image: a test library brings it, it compiles for
+    more than a second in every process, and no schema here is asked about formats."""
+    sys.modules["rfc3987_syntax"] = None  # how Python is told that there is none
 
 
 def parse_once() -> None:

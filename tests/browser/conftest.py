@@ -35,7 +35,8 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="module")
+# For all of a worker's modules: it is a process of its own, and what one test keeps in its store no other counts.
+@pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     store, port = folder / "store.sqlite", free_port()

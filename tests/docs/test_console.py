@@ -13,7 +13,7 @@ from textwrap import dedent
 import pytest
 
 from tests.docs.test_pages import CALL_NOBODY, PAGES, ROOT
-from tests.recipes.reading import STEP, steps
+from tests.recipes.reading import PROGRAM, STEP, steps
 
 HOW_TO = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 BLOCK = re.compile(r"^(?P<indent> *)```(?:console|sh)\n(?P<lines>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
@@ -91,7 +91,7 @@ def test_a_how_to_works_from_top_to_bottom(page: Path, tmp_path: Path):
     """Its files are written and its commands run, in their order, in an empty folder."""
     program = tmp_path / "bin" / "b12-cds"
     program.parent.mkdir()
-    program.write_text(f"#!{sys.executable}\nfrom cds_service.cli import main\nmain()\n")
+    program.write_text(f"#!{sys.executable}\n{PROGRAM}\n")
     program.chmod(0o755)
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -7,10 +7,16 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import depth
+
 ROOT = Path(__file__).resolve().parents[2]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 COPIED = ("cards", "cds_service")
 LINKED = ("fixtures",)
+
+# The program with which a page is followed: b12-cds, which checks a site's folder with every so manieth vignette
+IMPORTED = f"import sys; sys.path.append({str(ROOT)!r}); from tests.recipes.program import run"
+PROGRAM = f"{IMPORTED}; run({depth.chosen(10, 1)})"
 
 # "In `path`, at the end:", "In `path`, after `line`:", "In `path`, instead of `line`:", "New file `path`:"
 STEP = re.compile(

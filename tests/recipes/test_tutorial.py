@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.recipes.reading import ROOT, STEP, steps
+from tests.recipes.reading import PROGRAM, ROOT, STEP, steps
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 PARTS = re.compile(rf"(?P<step>{STEP.pattern})|(?P<console>^```console\n(?P<lines>.*?)^```$)", STEP.flags)
@@ -22,7 +22,7 @@ def run(folder: Path, line: str) -> str:
     arguments = words[len(settings) + 1 :]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")} | settings
     done = subprocess.run(
-        [sys.executable, "-c", "from cds_service.cli import main; main()", *arguments],
+        [sys.executable, "-c", PROGRAM, *arguments],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
