@@ -292,16 +292,17 @@ def newest(analyte: Analyte) -> Iterator[tuple[str, str]]:
     yield f"{name} is read", define(f"{name} is read", read)
     current = f'"{name} results" R where Within(R.taken, {since})'
     yield f"{name} day", define(f"{name} day", f"Max(({current}) R return R.taken)")
-    order = "desc" if name in HIGHER_IS_WORSE else "asc"
+    worst = "Max" if name in HIGHER_IS_WORSE else "Min"
     returned = "id: R.id, taken: R.taken, family: R.family, base: {}, comparator: R.comparator, high: R.high, worst: {}"
     yield (
-        f"{name} newest",
+        f"{name} of the day",
         define(
-            f"{name} newest",
-            f'First(\n    "{name} results" R where R.taken = "{name} day"\n'
-            f"    return Tuple {{ {returned.format(base, in_mass)} }}\n    sort by worst {order}, id desc)",
+            f"{name} of the day",
+            f'"{name} results" R where R.taken = "{name} day"\n    return Tuple {{ {returned.format(base, in_mass)} }}',
         ),
     )
+    found = f'R where R.worst = {worst}("{name} of the day" D return D.worst)'
+    yield f"{name} newest", define(f"{name} newest", f'First("{name} of the day" {found}\n    sort by id desc)')
 
 
 # --- Problems and medicines

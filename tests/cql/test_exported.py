@@ -102,6 +102,13 @@ def test_every_canonical_is_in_the_package(resources):
         assert named and named <= sets
 
 
+def test_no_choice_is_by_several_keys(resources):
+    """`$apply`'s engine sorts by the last of several keys alone: of two B12 results of one day it took the higher."""
+    for library in of_type(resources, "Library"):
+        cql = b64decode(library["content"][0]["data"]).decode()
+        assert len(re.findall(r"sort by \w+", cql)) > 5 and not re.findall(r"sort by [^)\n]*,", cql)
+
+
 def test_every_parameter_says_whether_it_is_computed_or_given(resources):
     for library in of_type(resources, "Library"):
         taken = [each for each in library["parameter"] if each["use"] == "in" and each["type"] == "boolean"]

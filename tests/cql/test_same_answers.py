@@ -20,7 +20,7 @@ PATIENTS = (15, 3000)  # of each pathway about an open chart, on a change and th
 ORDERED = (8, 500)  # of each pathway about orders
 BLOCK = 250  # of these in one test
 ANEW = (1, 20)  # of these, with `$apply` as it comes: it takes seconds for each
-RECORDS = (4, 250)  # of these, with `$apply` and no more than must be given
+RECORDS = (3, 250)  # of these, with `$apply` and no more than must be given; and one with two unlike B12 results
 BLOCKS = [
     pytest.param(name, hooks, first, id=f"{name}-{hooks[0]}-{first}")
     for hooks, count in ((CHART, chosen(*PATIENTS)), (ORDERS, chosen(*ORDERED)))
@@ -85,15 +85,17 @@ def test_apply_says_the_same_as_it_comes_and_in_one_pass(name, made, apply):
         assert once == anew
 
 
-def test_apply_computes_from_the_record_what_is_not_given(made, cql, apply):
+@pytest.mark.parametrize("name", PATHWAYS)
+def test_apply_computes_from_the_record_what_is_not_given(name, made, cql, apply):
     """As cql-execution: `$apply` gets what must be given, and what that engine could not compute either."""
-    library = made.libraries["uk-ng239"]
-    for patient in made.patients("uk-ng239", count=chosen(*RECORDS)):
+    library = made.libraries[name]
+    unlike = (each for each in made.maker(name, CHART) if each.expected.parameters["b12_earlier_differs"])
+    for patient in (*made.patients(name, count=chosen(*RECORDS)), next(unlike)):
         said = cql.ask(cql_job(patient, library))
         must, rest = given(patient, library)
         known = must | {each: rest[each] for each in said["missing"]}
         assert len(known) < len(patient.expected.parameters)
-        assert applied_otherwise(patient, "uk-ng239", apply, known) == []
+        assert applied_otherwise(patient, name, apply, known) == []
 
 
 def applied_otherwise(patient: Patient, name: str, apply, parameters=None) -> list[str]:
