@@ -5,6 +5,7 @@ Pure. One answer carries the regimen of one row only, and each test draft once (
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from .advice import (
@@ -56,8 +57,7 @@ def decide(assessment: Assessment, pathway: Pathway) -> Decision:
     safety = [row for row in pathway.safety if matches(row, found)]
     note_urgency(safety, found)
     writer = Writer(assessment.case, pathway, found, assessment.values)
-    speaking = [(row, level(row, found)) for row in (*safety, *course)]
-    advice = [writer.advice(row, indicator) for row, indicator in speaking if indicator != "none"]
+    advice = advice_of(writer, [*safety, *course])
     advice += writer.interpretation(interpret, level(interpret, found))
     rows = [*(row_name(row) for row in safety), *states]
     treat = treatment(interpret, found)
@@ -103,7 +103,7 @@ def decide_without(assessment: Assessment, pathway: Pathway, missing: str) -> De
     writer = Writer(assessment.case, pathway, found, assessment.values.also(missing=missing))
     table = pathway.orders if assessment.case.record.selected else pathway.safety
     chosen = [row for row in table if row.speaks_alone and matches(row, found)]
-    advice = composed(one_regimen([writer.advice(row, level(row, found)) for row in chosen]))
+    advice = composed(one_regimen(advice_of(writer, chosen)))
     if "out_of_scope" in found or not advice:
         return Decision("not-assessable", (), (), found)
     advice = sorted([*advice, writer.fixed(pathway.fixed["unavailable"])], key=urgency)
@@ -137,6 +137,12 @@ def level(row: Row, found: dict[str, Finding]) -> str:
         return "none"
     raised = [indicator for indicator, names in row.raised if any(name in found for name in names)]
     return max([row.indicator, *raised], key=SEVERITY.__getitem__)
+
+
+def advice_of(writer: Writer, rows: Iterable[Row]) -> list[Advice]:
+    """The advice of those of the rows that have a card for this patient: a row that a site switched off has none."""
+    levels = [(row, level(row, writer.found)) for row in rows]
+    return [writer.advice(row, indicator) for row, indicator in levels if indicator != "none"]
 
 
 def treatment(row: Row, found: dict[str, Finding]) -> str:

@@ -16,7 +16,7 @@ from .advice import REMOVAL, TREATING, Advice, Draft, Writer, first_match, liste
 from .case import Because
 from .composing import composed
 from .course import by_injection
-from .decide import REGIMEN_FIRST, Decision, id_of, level, note_staleness, one_regimen, state_of, treatment, urgency
+from .decide import REGIMEN_FIRST, Decision, advice_of, id_of, note_staleness, one_regimen, state_of, treatment, urgency
 from .findings import RESTS_ON, Assessment, Finding
 from .ordered import of_group
 from .record import Order
@@ -48,10 +48,8 @@ def decide_orders(assessment: Assessment, pathway: Pathway) -> Decision:
     values["fitting"] = listed_regimens(fit.regimens, pathway)
     writer = Writer(assessment.case, pathway, found, values)
     rows = [row for row in pathway.orders if matches(row, found)]
-    speaking = [(row, level(row, found)) for row in rows]
-    advice = [writer.advice(row, indicator) for row, indicator in speaking if indicator != "none"]
     checking = {row_name(row): name for row in rows for name in (DIFFERS, SECOND) if name in row.when}
-    advice = composed(one_regimen(advice))
+    advice = composed(one_regimen(advice_of(writer, rows)))
     advice = [
         with_replacements(each, [one for one in differing if finding_of(one) == checking[each.row]])
         if each.row in checking

@@ -34,11 +34,6 @@ class Page(NamedTuple):
     damaged: int
     ignored: Sequence[Ignored]
 
-    @property
-    def is_remarkable(self) -> bool:
-        """Has it anything beside its matches and outcomes by which it may be a part, or no answer at all?"""
-        return self.kind != "bundle" or self.damaged > 0 or self.total is not None or self.self_url != ""
-
 
 # How much an issue of an OperationOutcome weighs.
 ERROR, PARTIAL, UNKNOWN, NOTHING_FOUND, ROUTINE = "error", "partial", "unknown", "nothing-found", "routine"

@@ -56,17 +56,16 @@ def judge(pages: Sequence[Page], template: str, unread: str) -> tuple[str, str]:
     """
     count = sum([len(page.resources) for page in pages])
     outcomes = pages[0].outcomes if len(pages) == 1 else frozenset().union(*(page.outcomes for page in pages))
-    remarks = outcomes or any(page.is_remarkable for page in pages)  # nearly every answer is without
-    if remarks and (failure := _failure(pages, count, outcomes)):
-        return FAILED, failure
     kind = templates.resource_type(template)
+    if failure := _failure(pages, count, outcomes):
+        return FAILED, failure
     if template and count and all(kind not in page.kinds for page in pages):
         return FAILED, f"other resources than {kind}"
     if not count and template and templates.is_read(template):
         return FAILED, f"no {kind} came"
     if pages[0].kind == "null":
         return NULL, "nothing was found"
-    if missing := unread or (_missing(pages, template, count, outcomes) if remarks else ""):
+    if missing := unread or _missing(pages, template, count, outcomes):
         return INCOMPLETE, missing
     return (DATA, "") if count else (EMPTY, "nothing was found")
 
@@ -83,20 +82,18 @@ def _failure(pages: Sequence[Page], count: int, outcomes: frozenset[str]) -> str
 
 
 def _missing(pages: Sequence[Page], template: str, count: int, outcomes: frozenset[str]) -> str:
-    """Why this may not be all, or ""."""
+    """Why this may not be all, or "". What lasts comes last: it says that nothing else is missing."""
     if PARTIAL in outcomes:
         return "the server reported that a part is missing"
-    if UNSUPPORTED in outcomes:
-        return NOT_WHOLE_QUERY
     if UNKNOWN in outcomes and not count:
         return "nothing came but a warning that is not known here"
     if any(page.damaged for page in pages):
         return "an entry could not be read"
-    if _ignored_parameters(template, pages[0].self_url):
-        return NOT_WHOLE_QUERY
     total = pages[0].total
     if total is not None and total.is_finite() and total > count:
         return "fewer results came than the server counted"
+    if UNSUPPORTED in outcomes or _ignored_parameters(template, pages[0].self_url):
+        return NOT_WHOLE_QUERY
     return ""
 
 
@@ -105,6 +102,11 @@ def _ignored_parameters(template: str, self_url: str) -> frozenset[str]:
     if not template or "?" not in self_url or "_getpages=" in self_url:
         return frozenset()
     return templates.filters(template) - templates.filters(self_url)
+
+
+def _says_no_more(state: str, reason: str) -> bool:
+    """Has nothing been said yet that another try might mend?"""
+    return state not in (FAILED, ABSENT, INCOMPLETE) or reason == NOT_WHOLE_QUERY
 
 
 PATIENT = "patient"
@@ -190,9 +192,9 @@ class KeyReading:
                 return KeyState(self.key, DATA, "", 1)
             elif state not in (FAILED, ABSENT):
                 state, reason = FAILED, "a Patient without an id"
-        if state not in (FAILED, ABSENT, INCOMPLETE) and self.medications_missing():
+        if _says_no_more(state, reason) and self.medications_missing():
             state, reason = INCOMPLETE, "a medicine is only a reference that could not be looked up"
-        if state not in (FAILED, ABSENT, INCOMPLETE) and self.medicine_not_understood():
+        if _says_no_more(state, reason) and self.medicine_not_understood():
             state, reason = INCOMPLETE, "it cannot be understood which medicine an entry is about"
         if state in (FAILED, INCOMPLETE) and self.failure and self.pages:
             reason = f"{reason}; {self.failure}"

@@ -65,6 +65,22 @@ def test_the_switch_for_time_critical_rows_really_removes_their_cards(tmp_path: 
         assert f"safety/{row}" not in rows_shown(play(vignette, config)), vignette.name
 
 
+def without_b12(body: dict[str, Any]) -> None:
+    body["prefetch"].pop("b12", None)
+
+
+def test_a_row_that_is_off_says_nothing_either_where_required_data_is_missing(tmp_path: Path):
+    """With what speaks alone switched off there is nothing to say without the data: 412, and no card."""
+    vignette = next(each for each in book("uk-ng239") if each.name == "07-nitrous-oxide-90")
+    found = play(vignette, change=without_b12)
+    assert (found.status, rows_shown(found)) == (200, {"safety/S1", "fixed/unavailable"})
+    config = client_config(
+        Settings(demo=True, pathway="uk-ng239"), at_site(tmp_path, "safety", '[[row]]\nid = "S1"\noff = true\n')
+    )
+    found = play(vignette, config, change=without_b12)
+    assert (found.status, found.cards, found.missing) == (412, [], ("b12",))
+
+
 def rows_shown(found: Evaluation) -> set[str]:
     return {each.row for each in found.shown}
 

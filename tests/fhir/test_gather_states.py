@@ -87,6 +87,40 @@ def test_what_a_server_will_never_search_by_is_told_from_what_it_could_not_give_
     assert given({"patient": PATIENT, "b12": sent}).states["b12"].reason == reason
 
 
+NOT_SEARCHED = remark(outcome("warning", "not-supported"))
+ONLY_A_REFERENCE = {
+    "resourceType": "MedicationRequest",
+    "id": "m",
+    "status": "active",
+    "intent": "order",
+    "subject": {"reference": "Patient/pt-1"},
+    "medicationReference": {"reference": "Medication/gone"},
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "sent", "reason"),
+    [
+        ("b12", bundle(b12(), NOT_SEARCHED, total=9), "fewer results came than the server counted"),
+        ("b12", bundle(b12(), b12(2, status={"x": 1}), NOT_SEARCHED), "an entry could not be read"),
+        (
+            "b12",
+            bundle(b12(), total=9, links={"self": SELF + "patient=pt-1"}),
+            "fewer results came than the server counted",
+        ),
+        (
+            "medicationRequests",
+            bundle(ONLY_A_REFERENCE, NOT_SEARCHED),
+            "a medicine is only a reference that could not be looked up",
+        ),
+    ],
+)
+def test_what_lasts_hides_nothing_that_another_try_might_bring(key, sent, reason):
+    """The watcher waits for what may come; what a server will never search by holds up nobody."""
+    found = given({"patient": PATIENT, key: sent}).states[key]
+    assert (found.state, found.reason) == ("incomplete", reason)
+
+
 def test_a_key_that_was_not_sent_is_absent_and_unavailable():
     gathered = given({"patient": PATIENT})
     assert gathered.states["b12"].state == "absent"
