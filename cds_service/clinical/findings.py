@@ -14,7 +14,7 @@ from . import b12, bands, course, injections, laboratory, loading, monitoring, o
 from .case import Because, Case, Evidence, surely_above, surely_below
 from .problems import current, first_seen
 from .record import PatientRecord, measured
-from .rules import Found, Registry, Rules, RulesAndNeeds, that_may_find
+from .rules import Found, Registry, Rule, Rules
 from .tables import Pathway, Threshold, normalise_unit
 from .wording import Values
 
@@ -440,15 +440,9 @@ RESTS_ON = REGISTRY.rests_on()
 
 
 @lru_cache(maxsize=16)
-def made_with(limits: frozenset[str]) -> RulesAndNeeds:
+def made_with(limits: frozenset[str]) -> tuple[tuple[Rule, frozenset[str]], ...]:
     """The rules of a pathway that states these limits, each with what it needs: worked out once, not at every call."""
     return tuple((rule, rule.needs) for rule in REGISTRY.made_with(limits))
-
-
-@lru_cache(maxsize=4096)
-def to_ask(recorded: frozenset[str], limits: frozenset[str]) -> RulesAndNeeds:
-    """Those of them to ask where only this is recorded: many records hold the same kinds of things."""
-    return that_may_find(made_with(limits), recorded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,11 +475,14 @@ def compared_with(threshold: Threshold, case: Case) -> Found:
 
 
 def assess(record: PatientRecord, pathway: Pathway, today: date) -> Assessment:
-    """Every finding of the record on that day. Most rules are about what this patient does not have, and are not even
-    asked: `there` holds what a rule could find something in."""
+    """Every finding of the record on that day.
+
+    Most rules are about what this patient does not have. They are not even asked, by what they declare to be drawn
+    from: `there` holds what they could find something in.
+    """
     case = Case(record, pathway, today)
     there = case.recorded()
-    for rule, needs in to_ask(frozenset(there), pathway.limits.names):
+    for rule, needs in made_with(pathway.limits.names):
         if rule.is_step:  # what it works out is read, be it that there is nothing
             if rule.make(case):
                 there.add(rule.name)

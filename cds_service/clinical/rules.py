@@ -310,20 +310,6 @@ class Registry:
         return found
 
 
-RulesAndNeeds = tuple[tuple[Rule, frozenset[str]], ...]
-
-
-def that_may_find(rules: RulesAndNeeds, recorded: frozenset[str]) -> RulesAndNeeds:
-    """Of rules in their order, each with what it needs, those that could find something in what is recorded, or in what
-    those before them may have found."""
-    possible, found = set(recorded), []
-    for rule, needs in rules:
-        if rule.is_step or not needs or not possible.isdisjoint(needs):
-            found.append((rule, needs))
-            possible.add(rule.name)
-    return tuple(found)
-
-
 def unique(kind: str, pairs: Iterable[tuple[str, Declared]]) -> dict[str, Declared]:
     """By name; a name that is declared twice is an error."""
     found: dict[str, Declared] = {}
