@@ -172,6 +172,15 @@ def no_thread_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     assert not left, f"{request.node.nodeid} leaves threads behind: {', '.join(left)}"
 
 
+@pytest.fixture(autouse=True)
+def store_has_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store in this process is not late because the machine is busy, unless being late is what is tried."""
+    from tests.store.patience import unhurried  # here, after the path to it
+
+    if request.node.get_closest_marker("store_limits") is None:
+        unhurried(monkeypatch)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield

@@ -146,6 +146,16 @@ def call(
         connection.close()
 
 
+def insist(
+    port: int, method: str, path: str, sent: bytes, headers: Callable[[], dict[str, str]] = dict
+) -> tuple[int, dict[str, str], bytes]:
+    """Call again, with headers made anew, for as long as it is told to come again: a busy machine is no fault."""
+    latest = time.monotonic() + SOON
+    while (answer := call(port, method, path, sent, **headers()))[0] == 503 and time.monotonic() < latest:
+        time.sleep(0.05)
+    return answer
+
+
 def until(done: Callable[[], bool], process: Running) -> None:
     latest = time.monotonic() + SOON
     while not done():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from cds_service.metrics import IGNORED
 from cds_service.store.pseudonyms import new_line
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import b12, bundle, prefetch
-from tests.hooks.processes import call, free_port, running, until
+from tests.hooks.processes import free_port, insist, running, until
 from tests.hooks.test_clients_serve import is_up, token
 from tests.hooks.test_observed_metrics import asked
 from tests.hooks.tokens import PUBLIC, write
@@ -40,14 +41,14 @@ def test_feedback_cards_and_ignored_data_are_counted_as_they_come_over_http(tmp_
     with running("serve", "--port", str(port), **settings) as process:
         until(is_up(port), process)
         before = asked(metrics_port)
-        status, _, told = call(port, "POST", PATH, sent, **token())
+        status, _, told = insist(port, "POST", PATH, sent, token)
         assert status == 200, told
         given = [{"card": each["uuid"], "outcome": "overridden"} for each in json.loads(told)["cards"]]
-        for_feedback = token(aud=f"{PUBLIC}{PATH}/feedback")
+        for_feedback = partial(token, aud=f"{PUBLIC}{PATH}/feedback")
         feedback = json.dumps({"feedback": given}).encode()
-        assert call(port, "POST", f"{PATH}/feedback", feedback, **for_feedback)[0] == 200
+        assert insist(port, "POST", f"{PATH}/feedback", feedback, for_feedback)[0] == 200
         active = asked(metrics_port)
-        assert call(port, "POST", PATH, sent, **token(iss=QUIET))[0] == 200
+        assert insist(port, "POST", PATH, sent, partial(token, iss=QUIET))[0] == 200
         after = asked(metrics_port)
     assert before["refused_total", "500"] == before["refused_total", "503"] == before["missing_total", "b12"] == 0
     assert active["feedback_total", "main", "overridden"] == len(given)

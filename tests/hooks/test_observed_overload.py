@@ -34,6 +34,7 @@ from tests.hooks.processes import (
     descendants,
     ends_well,
     free_port,
+    insist,
     program,
     running,
     until,
@@ -63,17 +64,10 @@ def come_again(answer: tuple[int, dict[str, str], bytes]) -> None:
     assert json.loads(told)["issue"][0]["code"] == "transient"
 
 
-def insist(port: int, sent: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Call again for as long as it is told to: who asks whether all places are taken may have taken the last."""
-    while (answer := call(port, "POST", PATH, sent))[0] == 503:
-        time.sleep(0.05)
-    return answer
-
-
 def test_one_call_too_many_is_told_to_come_again_and_the_others_are_answered(tmp_path):
     port, file = free_port(), tmp_path / "go"
     with service(port, file) as process, ThreadPoolExecutor(AT_ONCE) as crowd:
-        waiting = [crowd.submit(insist, port, WAITS) for _ in range(AT_ONCE)]
+        waiting = [crowd.submit(insist, port, "POST", PATH, WAITS) for _ in range(AT_ONCE)]
         until(lambda: call(port, "POST", PATH, FAST)[0] == 503, process)
         come_again(call(port, "POST", PATH, FAST))
         come_again(call(port, "POST", f"{PATH}/feedback", b'{"feedback": []}'))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 Claims = Mapping[str, Sequence[str]]  # what is claimed -> its tests, `path::function` or with `[parameter]`
-PASSED, SKIPPED, FAILED = "passed", "skipped", "failed"
+PASSED, SKIPPED, FAILED, AGAIN = "passed", "skipped", "failed", "rerun"
 
 
 def outcomes_of(test: str, outcomes: Mapping[str, str]) -> list[str]:
@@ -45,6 +45,9 @@ class Shown:
     part_only: bool = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.outcome == AGAIN:
+            self.outcomes.pop(report.nodeid, None)  # what counts is how it ends when it is tried again
+            return
         so_far = self.outcomes.get(report.nodeid, PASSED)
         how = FAILED if hasattr(report, "wasxfail") else report.outcome
         self.outcomes[report.nodeid] = so_far if so_far != PASSED else how

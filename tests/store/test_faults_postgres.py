@@ -56,6 +56,7 @@ def nothing_can_be_told(store: Store) -> None:
     assert time.monotonic() - begun < MUCH
 
 
+@pytest.mark.store_limits
 def test_while_it_is_stopped_decisions_go_on_and_everything_recovers_by_itself(server, database):
     with store_at(database) as store:
         keep(store, decision())
@@ -76,6 +77,7 @@ def test_while_it_is_stopped_decisions_go_on_and_everything_recovers_by_itself(s
     assert count(database, "decision") == 11
 
 
+@pytest.mark.store_limits
 def test_what_could_not_be_written_for_a_while_is_lost_and_counted(server, database):
     with store_at(database, retry_for=0.2) as store:
         keep(store, decision())
@@ -94,6 +96,7 @@ def test_what_could_not_be_written_for_a_while_is_lost_and_counted(server, datab
     assert count(database, "decision") == 2
 
 
+@pytest.mark.store_limits
 def test_while_it_hangs_nobody_waits_and_what_was_kept_is_written_afterwards(server, database):
     with store_at(database) as store:
         keep(store, decision())
@@ -118,6 +121,7 @@ def test_while_it_hangs_nobody_waits_and_what_was_kept_is_written_afterwards(ser
     assert len(kept["shown"]) == 2_002
 
 
+@pytest.mark.store_limits
 def test_a_queue_that_is_full_loses_and_counts_and_does_not_wait(server, database):
     with store_at(database) as store:
         keep(store, decision())
@@ -135,6 +139,7 @@ def test_a_queue_that_is_full_loses_and_counts_and_does_not_wait(server, databas
             server.go_on()
 
 
+@pytest.mark.store_limits
 def test_a_process_that_starts_while_it_hangs_or_is_stopped_recovers_too(server, database):
     server.hold()
     try:
@@ -158,6 +163,7 @@ def test_after_a_restart_the_first_call_is_answered(server, database):
         assert store.first_time("issuer", "jti", 2e9, 1.8e9)
         server.end(signal.SIGQUIT)
         server.start()
+        until(lambda: store.state().ok)  # it may have looked while there was no server
         assert not store.first_time("issuer", "jti", 2e9, 1.8e9)
         assert store.first_time("issuer", "jti-2", 2e9, 1.8e9)
 

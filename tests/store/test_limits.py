@@ -80,6 +80,7 @@ def test_a_thread_that_does_not_come_back_is_replaced_and_counted(store, monkeyp
     until(lambda: len(store_threads()) <= CONNECTIONS)
 
 
+@pytest.mark.store_limits
 def test_more_than_it_can_do_is_no_fault_of_the_database(store):
     """Every thread is taken: who comes hears that it is busy, and is answered as soon as there is a thread again."""
     until(lambda: store.state().ok)
