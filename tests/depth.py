@@ -14,9 +14,10 @@ EXAMPLES = (60, 600)  # of each property: on a change, and thorough
 ADDS = (
     f"{EXAMPLES[1]} examples of each property instead of {EXAMPLES[0]}",
     "every enumerated patient instead of every eleventh",
-    "every vignette where a page of the documentation has a site's folder checked, instead of every tenth",
+    "every vignette where a page of the documentation has a site's folder checked, instead of every tenth; and in each "
+    "test of such a check instead of in one, and every tenth in the others",
     "every vignette drawn as a chart with each example site's limits instead of every third",
-    "a minute of load on the store instead of three seconds, and the slowest hundredth of its calls",
+    "a minute of load on the store instead of two seconds, and the slowest hundredth of its calls",
     "every way in about every vignette, and every element of a person changed in each, instead of some",
     "100 examples of schemathesis for each operation instead of 15",
     "every vignette as a row of a population and over HTTP instead of every third",

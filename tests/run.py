@@ -7,6 +7,7 @@ closing line; with CI=true it is a failure. Arguments are passed to pytest: `pyt
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ PROGRAMS = ENVIRONMENT / "bin"
 PYTHON = PROGRAMS / "python"
 AT_MOST = 80 * 60  # seconds for all tests; they take a fifth of it
 THOROUGH = "--thorough"
+BRANCHES = 92  # percent, the least that a thorough run covers
 OTHERS = ("3.12", "3.13")  # that we promise, beside the one that runs all
 SOME = ("tests/clinical/test_properties.py", "tests/cards/test_vignettes.py", "tests/hooks/test_golden.py",
         "tests/hooks/test_odd_data.py", "tests/fhir/test_reader_labs.py", "tests/store/test_keeping.py")  # fmt: skip
@@ -45,7 +47,10 @@ def main(arguments: list[str]) -> int:
     parts = {f"a part of the tests on Python {version}": partial(try_python, version) for version in others}
     broken = [what for what, do in parts.items() if not holds(what, do)]
     announce("the tests" + (f" (broken so far: {'; '.join(broken)})" if broken else ""))
-    return run_tests(arguments) or int(bool(broken))
+    failed = run_tests(arguments)
+    if THOROUGH in arguments and not holds(f"at least {BRANCHES} % of all branches covered", look_at_branches):
+        return failed or 1
+    return failed or int(bool(broken))
 
 
 def holds(what: str, do: Callable[[], None]) -> bool:
@@ -78,6 +83,16 @@ def run_tests(arguments: list[str]) -> int:
         give_up(tests)
         print(f"\nFailed: the tests did not end within {AT_MOST // 60} minutes", file=sys.stderr)
         return 1
+
+
+def look_at_branches() -> None:
+    """Coverage's own limit is of lines and branches together."""
+    found = ROOT / "build" / "coverage.json"
+    call([PYTHON, "-m", "coverage", "json", "-q", "--fail-under=0", "-o", found])
+    covered = json.loads(found.read_text())["totals"]["percent_branches_covered"]
+    print(f"{covered:.1f} % of all branches are covered")
+    if covered < BRANCHES:
+        raise StepFailed(f"Failed: {covered:.1f} % of all branches are covered; allowed: {BRANCHES} % or more")
 
 
 def try_python(version: str) -> None:

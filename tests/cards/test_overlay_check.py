@@ -17,8 +17,9 @@ from cds_service.content.content import load_content
 from cds_service.content.difference import cautions, difference
 from cds_service.content.files import cards_folder
 from cds_service.settings import Settings
-from cds_service.site_trial import PROBES, boundaries, tried, untried
+from cds_service.site_trial import PROBES, Baseline, boundaries, tried, untried
 from tests.book import FIXTURES, PATHWAYS, content, overlaid, service
+from tests.depth import chosen
 
 BATH = FIXTURES / "sites" / "ruh-bath"
 UK = "pathways/uk-ng239/"
@@ -47,6 +48,13 @@ def site(tmp_path: Path) -> Any:
         return tmp_path / "site"
 
     return write
+
+
+@pytest.fixture
+def some_vignettes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a check of which other things are asked than how the shipped vignettes are answered."""
+    whole, every = Baseline.vignettes, chosen(10, 1)
+    monkeypatch.setattr(Baseline, "vignettes", lambda self, pathway: whole(self, pathway)[::every])
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +102,7 @@ def test_vignettes_that_are_answered_otherwise_are_listed_worst_first_and_fail_n
     assert listed.index("warning -> unlikely, none") < listed.index("info -> unlikely, none")
 
 
+@pytest.mark.usefixtures("some_vignettes")
 def test_a_folder_of_the_settings_that_changes_nothing_is_said_to_and_no_sign_of_it_commands_the_terminal(site: Any):
     result = check(CDS_SITE_DIR=str(site(site='name = "Qui\\u001b[2Jet"\n')))
     assert result.exit_code == 0
@@ -120,6 +129,7 @@ def test_a_time_zone_that_the_environment_contradicts_is_a_fault(site: Any):
     assert (result.exit_code, "CDS_TIME_ZONE is UTC" in result.stderr) == (1, True)
 
 
+@pytest.mark.usefixtures("some_vignettes")
 def test_a_limit_that_does_not_do_what_it_says_is_a_failure(site: Any):
     analytes = f'[b12]\n{ORIGIN}[[b12.plausible]]\nfamily = "mass"\nhigh = 140\n'
     folder = site(analytes=analytes, thresholds=limit("b12-deficient-mass", "145", "ng/L"))

@@ -81,7 +81,7 @@ def test_a_signal_ends_the_service_within_ten_seconds_and_leaves_no_process(numb
 def test_a_signal_during_the_start_ends_it_as_well(number):
     port = free_port()
     with running("serve", "--demo", "--port", str(port)) as process:
-        until(lambda: catches(process.pid, signal.SIGTERM), process)
+        until(lambda: catches(process.pid, signal.SIGHUP), process)
         assert not answers(port)(), "it has only begun"
         ends_well(process, number)
 

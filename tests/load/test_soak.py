@@ -25,7 +25,7 @@ from tests.store.postgres import Cluster, cluster
 
 pytestmark = [pytest.mark.needs("postgresql"), pytest.mark.needs("linux")]
 CALLERS = 8
-SECONDS = chosen(3.0, 60.0)
+SECONDS = chosen(2.0, 60.0)
 BEFORE = chosen(3_000, 12_000)  # decisions with the same cards that are there already
 AT_ONCE = chosen(60, 200)  # clients whose tokens are good once
 RESENT = {**patient_view("pt-1", 120), "hookInstance": str(uuid.uuid4())}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 from cds_service.store.pseudonyms import new_line
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import prefetch
-from tests.hooks.processes import descendants, ends_well, free_port, insist, running, until, with_pid
+from tests.hooks.processes import SOON, descendants, ends_well, free_port, insist, running, until, with_pid
 from tests.hooks.test_clients_serve import CALL, is_up, token
 from tests.hooks.tokens import PUBLIC, write
 from tests.store.databases import count, everything
@@ -46,10 +47,30 @@ def overridden(cards: list[dict]) -> bytes:
     return json.dumps({"feedback": [{"card": each["uuid"], **said} for each in cards]}).encode()
 
 
+def is_locked(url: str) -> bool:
+    """Does somebody hold the lock of a SQLite file? PostgreSQL locks rows, of which these tests share none."""
+    kind, _, path = url.partition(":///")
+    if kind != "sqlite":
+        return False
+    with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    return False
+
+
 @contextmanager
-def held_still(pid: int) -> Iterator[None]:
-    with_pid(pid, signal.SIGSTOP)
+def held_still(pid: int, url: str) -> Iterator[None]:
+    """The process is stopped, but not while it has the lock of the database, for which others would wait in vain."""
     try:
+        with_pid(pid, signal.SIGSTOP)
+        latest = time.monotonic() + SOON
+        while is_locked(url):
+            assert time.monotonic() < latest, "the database stays locked"
+            with_pid(pid, signal.SIGCONT)
+            time.sleep(0.05)
+            with_pid(pid, signal.SIGSTOP)
         yield
     finally:
         with_pid(pid, signal.SIGCONT)
@@ -64,9 +85,9 @@ def test_item_123a_of_two_workers_each_refuses_a_jti_that_the_other_has_seen(url
 
     with served(url, tmp_path) as (port, (one, other)):
         for first, second in ((one, other), (other, one)):
-            with held_still(second):
+            with held_still(second, url):
                 assert insist(port, "POST", PATH, CALL, another)[0] == 200
-            with held_still(first):
+            with held_still(first, url):
                 assert insist(port, "POST", PATH, CALL, lambda: used[-1])[0] == 401
     assert 2 <= count(url, "seen_token") <= len(used), "a call that is told to come again may have left its own"
     assert count(url, "decision") == 2, "a call that was refused is none"
@@ -79,12 +100,12 @@ def test_an_override_that_one_worker_took_is_remembered_by_the_other(url, tmp_pa
         return json.loads(told[2])["cards"]
 
     with served(url, tmp_path) as (port, (one, other)):
-        with held_still(other):
+        with held_still(other, url):
             shown = cards(port)
             becomes(lambda: count(url, "decision") == 1)
             for_feedback = partial(token, aud=f"{PUBLIC}{PATH}/feedback")
             assert insist(port, "POST", f"{PATH}/feedback", overridden(shown), for_feedback)[0] == 200
-        with held_still(one):
+        with held_still(one, url):
             becomes(lambda: [each["summary"] for each in cards(port)] != [each["summary"] for each in shown])
     kept = everything(url)
     assert len(kept["feedback"]) == len(shown)
