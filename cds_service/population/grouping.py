@@ -131,7 +131,7 @@ def lines_query(extract: Extract) -> str:
             select line, json_valid(line) as valid from read_csv({files}, columns = {{'line': 'VARCHAR'}},
                 delim = '\x01', quote = '', escape = '', comment = '', header = false, auto_detect = false,
                 max_line_size = {LONGEST_LINE}, buffer_size = {2 * LONGEST_LINE}, strict_mode = false)
-            where trim(line) <> ''
+            where starts_with(line, '{{') or trim(line) <> ''
         ), parsed as (
             select line, valid, case when valid then json_extract_string(line, {paths}) end as found from read
         ), named as (

@@ -25,7 +25,6 @@ import msgspec
 
 from .. import __version__
 from ..cdshooks.client_config import ClientConfig
-from ..memory import settle_memory
 from .decisions import Asked, decide_lines, types_read
 from .extract import Extract, read_extract
 from .grouping import Grouped, Means, database, group, lines_of, text
@@ -255,7 +254,6 @@ class Deciders:
     def __init__(self, workers: int, client: ClientConfig, as_of: date, means: Means) -> None:
         self.own = Decider(client, as_of, means)
         self.pool = None
-        settle_memory()
         if workers > 1:
             self.pool = ProcessPoolExecutor(workers, get_context("fork"), become_decider, (self.own,))
             with whole_pool():
