@@ -54,6 +54,8 @@ _NOTHING_FOUND_WORDS = ("no results", "no matching", "no matches", "nothing foun
 def sort(decoded: Decoded) -> Page:
     """Matches, includes and outcomes of one answer."""
     kind, entries, links, total, ignored, damaged = decoded
+    if not entries and not links:  # of most keys a chart holds nothing
+        return Page(kind, (), (), _NONE, (), _NONE, (), "", total, damaged, ignored)
     own: list[Entry] = []
     resources: list[Resource] = []
     others: list[tuple[Entry, Resource]] = []
@@ -84,7 +86,8 @@ def sort(decoded: Decoded) -> Page:
     )
 
 
-_NO_OTHERS: tuple[Sequence[Entry], frozenset[str], Sequence[Ignored]] = ((), frozenset(), ())
+_NONE: frozenset[str] = frozenset()
+_NO_OTHERS: tuple[Sequence[Entry], frozenset[str], Sequence[Ignored]] = ((), _NONE, ())
 
 
 def _others(
@@ -175,6 +178,8 @@ class ResourceIndex:
     def put(self, page: Page) -> None:
         """Everything of one answer. A resource counts once; another patient's Patient resource is left out."""
         self.ignored.extend(page.ignored)
+        if not page.resources and not page.included:
+            return
         self._arrived.append(page)
         ids = {resource.id for resource in page.resources}
         repeated = len(ids) < len(page.resources) or not ids.isdisjoint(self._ids)

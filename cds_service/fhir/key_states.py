@@ -158,7 +158,7 @@ class KeyReading:
 
     def medications_missing(self) -> list[str]:
         """References of the Medications without which an entry of this key names no medicine."""
-        if not self.own or all(page.kinds <= RESULTS for page in self.pages):
+        if all(page.kinds <= RESULTS for page in self.pages):
             return []
         entries = [each for each in self.own if (each.medication_reference or each.medication) and not is_void(each)]
         missing = [medication_to_look_up(resource, self._index) for resource in entries]
@@ -166,7 +166,7 @@ class KeyReading:
 
     def medicine_not_understood(self) -> bool:
         """Is there an order or a statement in force of which nobody can say what medicine it is about?"""
-        if not self.own or all(page.kinds.isdisjoint(TAKEN) for page in self.pages):
+        if all(page.kinds.isdisjoint(TAKEN) for page in self.pages):
             return False
         return any(
             each.resource_type in TAKEN and is_in_force(each) and names_no_medicine(each, self._index)
@@ -192,10 +192,11 @@ class KeyReading:
                 return KeyState(self.key, DATA, "", 1)
             elif state not in (FAILED, ABSENT):
                 state, reason = FAILED, "a Patient without an id"
-        if _says_no_more(state, reason) and self.medications_missing():
-            state, reason = INCOMPLETE, "a medicine is only a reference that could not be looked up"
-        if _says_no_more(state, reason) and self.medicine_not_understood():
-            state, reason = INCOMPLETE, "it cannot be understood which medicine an entry is about"
+        if self.own:
+            if _says_no_more(state, reason) and self.medications_missing():
+                state, reason = INCOMPLETE, "a medicine is only a reference that could not be looked up"
+            if _says_no_more(state, reason) and self.medicine_not_understood():
+                state, reason = INCOMPLETE, "it cannot be understood which medicine an entry is about"
         if state in (FAILED, INCOMPLETE) and self.failure and self.pages:
             reason = f"{reason}; {self.failure}"
         return KeyState(self.key, state, reason, len(self.own), bool(self.pages))
