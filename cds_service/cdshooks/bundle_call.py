@@ -13,12 +13,13 @@ from typing import Any
 from uuid import uuid4
 
 from ..fhir import templates
+from ..fhir.index import plain_reference
 from .registry import DEFAULT_HOOK
 
 Json = dict[str, Any]
 
 ALLOWED = "allowed is a FHIR Bundle that holds one Patient with an id, and what belongs to that patient"
-OUTCOME = "OperationOutcome"
+BUNDLE, OUTCOME = "Bundle", "OperationOutcome"
 OBSERVATION = "Observation"
 
 
@@ -38,9 +39,10 @@ class Extent:
 
 def call_of_bundle(bundle: object, prefetch: Mapping[str, str], extent: Extent) -> Json:
     """The call of a client that found in the Bundle (decoded JSON) what these templates ask for."""
-    is_bundle = isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle"
-    entries = listed(bundle.get("entry")) if isinstance(bundle, dict) and is_bundle else []
-    resources = [each for each in map(resource_of, entries) if each]
+    is_bundle = isinstance(bundle, dict) and bundle.get("resourceType") == BUNDLE
+    bundles = bundles_in(bundle) if isinstance(bundle, dict) and is_bundle else []
+    entries = [entry for each in bundles for entry in listed(each.get("entry"))]
+    resources = [each for each in map(resource_of, entries) if each and each.get("resourceType") != BUNDLE]
     patients = [each for each in resources if each.get("resourceType") == "Patient"]
     if len(patients) != 1 or not isinstance(patients[0].get("id"), str):
         raise BundleRefused(f"The Bundle holds {len(patients)} Patients that can be read; {ALLOWED}")
@@ -51,7 +53,7 @@ def call_of_bundle(bundle: object, prefetch: Mapping[str, str], extent: Extent) 
         "hook": DEFAULT_HOOK,
         "hookInstance": str(uuid4()),
         "context": {"userId": "Practitioner/example", "patientId": patients[0]["id"]},
-        "prefetch": found_for(resources, prefetch, extent, is_part=is_part(bundle)),
+        "prefetch": found_for(resources, prefetch, extent, is_part=any(map(is_part, bundles))),
     }
 
 
@@ -97,7 +99,7 @@ def found(resources: list[Json], template: str) -> Json:
     if templates.is_read(template):
         return matches[0]
     matches = [each for each in matches if not codes or codes.intersection(codes_of(each))]
-    wanted = {reference for each in matches for reference in medication_of(each)}
+    wanted = {plain_reference(reference) for each in matches for reference in medication_of(each)}
     included = [each for each in resources if reference_to(each) in wanted]
     entries = [*(entry_of(each, "match") for each in matches), *(entry_of(each, "include") for each in included)]
     return {"resourceType": "Bundle", "type": "searchset", "total": len(matches), "entry": entries}
@@ -107,13 +109,31 @@ def entry_of(resource: Json, mode: str) -> Json:
     return {"resource": resource, "search": {"mode": mode}}
 
 
-def is_part(bundle: object) -> bool:
-    """Does the Bundle announce a further page, or hold an entry that is none?"""
-    if not isinstance(bundle, dict):
-        return False
+def bundles_in(bundle: Json) -> list[Json]:
+    """The Bundle, and those within it: the answer to a batch of searches holds one for each."""
+    found, waiting = [], [bundle]
+    while waiting:
+        found.append(each := waiting.pop())
+        inner = map(resource_of, listed(each.get("entry")))
+        waiting += [one for one in inner if one.get("resourceType") == BUNDLE]
+    return found
+
+
+def is_failed(entry: Any) -> bool:
+    """Does the entry answer a request of a batch that failed?"""
+    response = entry.get("response") if isinstance(entry, dict) else None
+    status = response.get("status") if isinstance(response, dict) else None
+    return isinstance(status, str) and status.startswith(("4", "5"))
+
+
+def is_part(bundle: Json) -> bool:
+    """Does the Bundle announce a further page, count more than it holds, or hold an entry that is none, or
+    that answers a search that failed?"""
     if any(isinstance(each, dict) and each.get("relation") == "next" for each in listed(bundle.get("link"))):
         return True
-    entries = listed(bundle.get("entry"))
+    entries, total = listed(bundle.get("entry")), bundle.get("total")
+    if (isinstance(total, int) and total > len(entries)) or any(map(is_failed, entries)):
+        return True
     return not all(isinstance(each, dict) and isinstance(each.get("resource", {}), dict) for each in entries)
 
 

@@ -24,11 +24,10 @@ from ..fhir.fetch import under_base
 from ..http.addresses import AddressRefused, Base, Policy, parse_base
 from ..http.client import HttpClient, Outgoing, Reply
 from .decisions import types_read
-from .extract import EXPORT_FILE, MEDICATION, Exported
+from .extract import EXPORT_FILE, JOB, MEDICATION, Exported
 from .run import write_whole
 
 Json = dict[str, Any]
-JOB = "job.json"
 SECONDS = 60.0  # for one answer
 FILE_SECONDS = 6 * 3600.0  # for one file
 TRIES = 4  # of a request that the server puts off, or whose answer breaks off
@@ -297,6 +296,11 @@ def awaited(job: Job, server: Server, progress: Callable[[str, float, float], No
         reply = server.ask(Outgoing("GET", job.status, headers={"Accept": "application/json"}))
         if reply.status == 200:
             break
+        if reply.status != 202 and any(out.glob("*.ndjson*")):  # JOB stays: a part is not taken for an extract
+            raise ExportFailed(
+                f"the server ended the job with status {reply.status}, and {out} holds a part of what it made; "
+                "allowed: the same call again, if it was the token; else another --out, or that folder emptied"
+            )
         if reply.status != 202:
             (out / JOB).unlink(missing_ok=True)
             raise ExportFailed(f"the server ended the job with status {reply.status}; the same call begins another")

@@ -15,8 +15,10 @@ from pathlib import Path
 import msgspec
 
 NDJSON = (".ndjson", ".ndjson.gz")
+NOT_READ = re.compile(r"\.ndjson(\.(part|gz|bz2|xz|zst|zip))?$|\.jsonl(\.gz)?$", re.IGNORECASE)  # of another ending
 PATIENT, MEDICATION = "Patient", "Medication"
 EXPORT_FILE = "export.json"  # what our own export writes beside the files: which types were asked for
+JOB = "job.json"  # what it writes first: without the other file the export has not ended
 LONGEST_LINE = 8_000_000  # bytes
 NAMED_BY_FILE = re.compile(r"(?:^|[^A-Za-z])([A-Z][A-Za-z]+)(?:[^A-Za-z]|$)")
 
@@ -33,6 +35,9 @@ PATIENT_OF_REFERENCE = r"(?:^|/)Patient/([^/?#]+)(?:/_history/[^/]*)?$"
 ID_OF_REFERENCE = r"(?:^|/)Medication/([^/?#]+)(?:/_history/[^/]*)?$"
 ANY_PATIENT = r'"reference"\s*:\s*"(?:[^"]*/)?Patient/([^"/?#]+)'  # of an Appointment's participants, or a broken line
 ANY_TYPE = r'"resourceType"\s*:\s*"([A-Za-z]+)"'
+RESOURCE_TYPE = r"[A-Z][A-Za-z]*"  # whole
+BUNDLE = "Bundle"  # no line of an extract: it may hold anybody's
+JOINED = r'"resourceType".*"resourceType"'  # of a broken line: perhaps two that were joined, of two patients
 PATIENT_ITSELF = r'"resourceType"\s*:\s*"Patient".*"id"\s*:\s*"([^"]+)"'  # of a broken line
 
 
@@ -69,7 +74,18 @@ class Extract:
 
 def read_extract(folder: Path) -> Extract:
     """The extract in a folder; ExtractUnusable where there is none."""
-    files = tuple(sorted(path for path in folder.rglob("*") if path.name.endswith(NDJSON) and path.is_file()))
+    there = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = tuple(path for path in there if path.name.endswith(NDJSON))
+    if (folder / JOB).is_file() and not (folder / EXPORT_FILE).is_file():
+        raise ExtractUnusable(
+            f"{folder}: its export has not ended, and who is not in it yet would be taken for a patient without "
+            "results; allowed: the same call of `population export` first, which goes on"
+        )
+    if left_out := next((path for path in there if path not in files and NOT_READ.search(path.name)), None):
+        raise ExtractUnusable(
+            f"{left_out}: would not be read; allowed: files that end in {' or '.join(NDJSON)}, in lower case: rename "
+            "or unpack it, or move it elsewhere"
+        )
     if not files:
         raise ExtractUnusable(f"{folder}: holds no file that ends in {' or '.join(NDJSON)}")
     exported = read_exported(folder)
@@ -88,8 +104,8 @@ def read_exported(folder: Path) -> Exported:
 
 
 def first_fault(extract: Extract, types: Collection[str]) -> str:
-    """The place of the first line that is in no way NDJSON: longer than lines may be, not UTF-8, or no JSON and
-    without a patient though it is of one of these types, or of none. What such a line holds is not said."""
+    """The place of the first line that is in no way NDJSON: longer than lines may be, not UTF-8, not one resource, or
+    no JSON and without a patient though it is of one of these types, or of none. What such a line holds is not said."""
     for path in extract.files:
         with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
             for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), start=1):
@@ -99,19 +115,20 @@ def first_fault(extract: Extract, types: Collection[str]) -> str:
 
 
 def could_be_anybodys(line: bytes, types: Collection[str]) -> bool:
-    """Is it not UTF-8; or no JSON, of a type that has a patient, and without one?"""
+    """Is it not UTF-8; JSON, but not one resource; or no JSON, of a type that has a patient, and without one?"""
     try:
         text = line.decode()
     except UnicodeDecodeError:
         return True
     try:
-        msgspec.json.decode(line, type=msgspec.Raw)
-    except msgspec.DecodeError:
+        whole = msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
         kind = found[1] if (found := re.search(ANY_TYPE, text)) else ""
         has_patient = kind == "" or (kind in types and kind != MEDICATION)
         named = re.search(PATIENT_ITSELF if kind == PATIENT else ANY_PATIENT, text)
-        return bool(text.strip()) and has_patient and not named
-    return False
+        return bool(text.strip()) and (re.search(JOINED, text) is not None or (has_patient and not named))
+    kind = str(whole.get("resourceType", "")) if isinstance(whole, dict) else ""
+    return kind == BUNDLE or re.fullmatch(RESOURCE_TYPE, kind) is None
 
 
 def types_of_names(files: tuple[Path, ...]) -> set[str]:

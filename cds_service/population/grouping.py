@@ -1,13 +1,16 @@
 """Groups the lines of an extract by patient, on disk, in buckets that each fit into memory (DuckDB).
 
 The buckets are Parquet: patient, type, line. An order that only refers to its Medication brings that line along. What
-belongs to nobody is counted, and a line that is neither JSON nor names its patient ends the run: it could be anybody's.
+belongs to nobody is counted. A line that is no JSON and does not name its patient ends the run, as does one that is not
+one resource: it could be anybody's.
 """
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +22,15 @@ import msgspec
 from .extract import (
     ANY_PATIENT,
     ANY_TYPE,
+    BUNDLE,
     ID_OF_REFERENCE,
+    JOINED,
     LONGEST_LINE,
     MEDICINES,
     PATHS,
     PATIENT_ITSELF,
     PATIENT_OF_REFERENCE,
+    RESOURCE_TYPE,
     SUBJECTS,
     Extract,
     ExtractUnusable,
@@ -43,6 +49,7 @@ NOBODY, SHARED = -1, -2  # buckets of lines without a patient, and of Medication
 FLUSH_ROWS = 16_384  # that DuckDB holds for all buckets together, for each thread
 SECONDS_BETWEEN = 0.2  # looks at how far DuckDB is
 FETCHED = 2_000  # lines at a time
+READ_BYTES = 4_000_000  # of a compressed file, at a time
 DONE = "grouped.json"
 
 MEND = (
@@ -120,7 +127,8 @@ def fields() -> dict[str, str]:
 
 
 def lines_query(extract: Extract) -> str:
-    """type, id, patient, medication, line and "is it JSON?" of every line that is not blank."""
+    """type, id, patient, medication, line and "is it JSON?" of every line that is not blank. What could be anybody's
+    has neither type nor patient."""
     at = fields()
     files = "[" + ", ".join(text(str(path)) for path in extract.files) + "]"
     subject = f"coalesce({', '.join(at[path] for path in SUBJECTS)})"
@@ -136,14 +144,20 @@ def lines_query(extract: Extract) -> str:
             select line, valid, case when valid then json_extract_string(line, {paths}) end as found from read
         ), named as (
             select line, valid,
+                case when valid then not coalesce(
+                        regexp_full_match({at[PATHS[0]]}, {text(RESOURCE_TYPE)}) and {at[PATHS[0]]} <> {text(BUNDLE)},
+                        false)
+                     else regexp_matches(line, {text(JOINED)}) end as anybodys,
                 case when valid then {at[PATHS[0]]} else regexp_extract(line, {text(ANY_TYPE)}, 1) end as type,
                 {at[PATHS[1]]} as id,
                 regexp_extract({subject}, {text(PATIENT_OF_REFERENCE)}, 1) as subject,
                 regexp_extract({medicine}, {text(ID_OF_REFERENCE)}, 1) as medication
             from parsed
         )
-        select coalesce(type, '') as type, coalesce(id, '') as id, line, valid, coalesce(medication, '') as medication,
-            case when type = 'Patient' and valid then coalesce(id, '')
+        select case when anybodys then '' else coalesce(type, '') end as type,
+            coalesce(id, '') as id, line, valid, coalesce(medication, '') as medication,
+            case when anybodys then ''
+                 when type = 'Patient' and valid then coalesce(id, '')
                  when type = 'Patient' then regexp_extract(line, {text(PATIENT_ITSELF)}, 1)
                  when coalesce(subject, '') <> '' then subject
                  when type = 'Appointment' or not valid then regexp_extract(line, {text(ANY_PATIENT)}, 1)
@@ -159,6 +173,7 @@ def group(extract: Extract, types: frozenset[str], into: Path, means: Means, tel
     for left in (into, begun):
         shutil.rmtree(left, ignore_errors=True)
     begun.mkdir(parents=True)
+    refuse_cut_off(extract)
     with database(means) as connection:
         write_buckets(connection, extract, types, begun, tell)
         found = counted(connection, begun, buckets_for(extract, means))
@@ -179,7 +194,7 @@ def buckets_for(extract: Extract, means: Means) -> int:
 def write_buckets(
     connection: DuckDBPyConnection, extract: Extract, types: frozenset[str], into: Path, tell: Told
 ) -> None:
-    """All lines of our types, and all that are no JSON, each in its bucket."""
+    """All lines of our types, and all that are of none, each in its bucket."""
     threads = connection.execute("select current_setting('threads')").fetchone()
     number = buckets_for(extract, Means(0, int(threads[0]) if threads else 1, into))
     ours = ", ".join(map(text, sorted(types)))
@@ -188,7 +203,7 @@ def write_buckets(
             select type, id, patient, medication, valid, line,
                 case when type = 'Medication' then {SHARED} when patient = '' then {NOBODY}
                      else (hash(patient) % {number})::integer end as bucket
-            from ({lines_query(extract)}) where type in ({ours}) or (not valid and type = '')
+            from ({lines_query(extract)}) where type in ({ours}) or type = ''
         ) to {text(str(into))} (format parquet, partition_by (bucket), compression snappy)"""  # noqa: S608
     with watched(connection, tell):
         run(connection, query, extract, types)
@@ -241,12 +256,28 @@ def counted(connection: DuckDBPyConnection, folder: Path, buckets: int) -> Group
 
 
 def refuse_unknown(found: Grouped, extract: Extract, types: frozenset[str]) -> None:
-    """A line that is no JSON and does not say whose it is could be anybody's, and would be missing to him."""
+    """A line that is not one resource and does not say whose it is could be anybody's, and would be missing to him."""
     if count := found.nobody.get("", 0):
         raise ExtractUnusable(
-            f"{first_fault(extract, types)}: is no JSON and does not say of which patient it is ({count} such lines in "
-            f"all), so that nobody's record is known to be whole; allowed: NDJSON, one whole resource a line. {MEND}"
+            f"{first_fault(extract, types)}: is not one FHIR resource, and does not say of which patient it is "
+            f"({count} such lines in all), so that nobody's record is known to be whole; allowed: NDJSON, one whole "
+            f"resource a line. {MEND}"
         )
+
+
+def refuse_cut_off(extract: Extract) -> None:
+    """A compressed file that ends early is read as far as it goes by DuckDB, and what is behind would be missing."""
+    for path in extract.files:
+        if not path.name.endswith(".gz"):
+            continue
+        try:
+            if not path.stat().st_size:
+                raise EOFError
+            with gzip.open(path) as file:
+                while file.read(READ_BYTES):
+                    pass
+        except (OSError, EOFError, zlib.error):
+            raise ExtractUnusable(f"{path}: is no whole gzip file. {MEND}") from None
 
 
 def add_medications(connection: DuckDBPyConnection, folder: Path, found: Grouped) -> None:

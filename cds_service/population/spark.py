@@ -20,19 +20,22 @@ from .decisions import Asked, Line, decide_lines, types_read
 from .extract import (
     ANY_PATIENT,
     ANY_TYPE,
+    BUNDLE,
     ID,
     ID_OF_REFERENCE,
+    JOINED,
     MEDICATION,
     MEDICINES,
     PATIENT,
     PATIENT_ITSELF,
     PATIENT_OF_REFERENCE,
+    RESOURCE_TYPE,
     SUBJECTS,
     TYPE,
     Extract,
     read_extract,
 )
-from .grouping import Grouped, refuse_unknown
+from .grouping import Grouped, refuse_cut_off, refuse_unknown
 from .run import COLUMNS, MANIFEST, Manifest, Plan, RunRefused, ended, manifest_of, write_whole
 
 if TYPE_CHECKING:
@@ -84,6 +87,7 @@ def run_on_spark(spark: SparkSession, plan: Plan, make: Made) -> Manifest:
         raise RunRefused(f"{plan.out}: a run was made here; a run on Spark begins anew, allowed: another --out")
     plan.out.mkdir(parents=True, exist_ok=True, mode=0o700)
     types = types_read(client.templates)
+    refuse_cut_off(extract)
     lines = named_lines(spark, extract, types).persist()
     found = counted(lines)
     refuse_unknown(found, extract, types)
@@ -106,6 +110,9 @@ def named_lines(spark: SparkSession, extract: Extract, types: frozenset[str]) ->
     def first(paths: tuple[str, ...]) -> Column:
         return f.coalesce(*(f.get_json_object(line, path) for path in paths), f.lit(""))
 
+    written = first((TYPE,))
+    anybodys = f.when(valid, ~written.rlike(f"^{RESOURCE_TYPE}$") | (written == BUNDLE)).otherwise(line.rlike(JOINED))
+
     def of_broken(pattern: str) -> Column:
         return f.regexp_extract(line, pattern, 1)
 
@@ -114,21 +121,23 @@ def named_lines(spark: SparkSession, extract: Extract, types: frozenset[str]) ->
         .select(f.col("value").alias("line"))
         .where(f.trim(line) != "")
         .withColumn("valid", valid)
-        .withColumn("type", f.when(valid, first((TYPE,))).otherwise(of_broken(ANY_TYPE)))
+        .withColumn("anybodys", anybodys)
+        .withColumn("type", f.when(f.col("anybodys"), "").when(valid, written).otherwise(of_broken(ANY_TYPE)))
         .withColumn("id", first((ID,)))
         .withColumn("subject", f.regexp_extract(first(SUBJECTS), PATIENT_OF_REFERENCE, 1))
         .withColumn("medication", f.regexp_extract(first(MEDICINES), ID_OF_REFERENCE, 1))
     )
     kind, is_valid = f.col("type"), f.col("valid")
     patient = (
-        f.when((kind == PATIENT) & is_valid, f.col("id"))
+        f.when(f.col("anybodys"), "")
+        .when((kind == PATIENT) & is_valid, f.col("id"))
         .when(kind == PATIENT, of_broken(PATIENT_ITSELF))
         .when(f.col("subject") != "", f.col("subject"))
         .when((kind == "Appointment") | ~is_valid, of_broken(ANY_PATIENT))
         .otherwise("")
     )
-    ours = kind.isin(sorted(types)) | (~is_valid & (kind == ""))
-    return named.where(ours).withColumn("patient", patient).drop("subject")
+    ours = kind.isin(sorted(types)) | (kind == "")
+    return named.where(ours).withColumn("patient", patient).drop("subject", "anybodys")
 
 
 def counted(lines: DataFrame) -> Grouped:

@@ -13,7 +13,7 @@ from joserfc import jwt
 from cds_service.commands.population import population
 from cds_service.http.client import Reply
 from cds_service.population.bulk import ExportFailed, Wanted, export, pause_of, server_for, type_filters
-from cds_service.population.extract import read_extract
+from cds_service.population.extract import ExtractUnusable, read_extract
 from cds_service.population.run import Plan, run_population
 from tests.book import book, content, service
 from tests.hooks.tokens import key as new_key
@@ -134,6 +134,20 @@ def test_an_export_that_was_interrupted_goes_on_with_the_job_that_was_begun(tmp_
         before = len(server.calls)
         exported(server, tmp_path / "in")
         assert len(server.calls) == before, "an export that is done asks nothing"
+
+
+def test_a_part_that_is_left_of_a_job_that_ended_is_no_extract(tmp_path):
+    """Who was in the files that did not come would stand in the list as one who was never tested."""
+    with serving(files(), DECLARED, looks=0) as server:
+        server.at["put off Observation"] = 9
+        with pytest.raises(ExportFailed, match="answered 429"):
+            exported(server, tmp_path / "in")
+        assert list((tmp_path / "in").glob("*.ndjson"))
+        server.status = 404
+        with pytest.raises(ExportFailed, match="holds a part of what it made; allowed"):
+            exported(server, tmp_path / "in")
+    with pytest.raises(ExtractUnusable, match="its export has not ended"):
+        read_extract(tmp_path / "in")
 
 
 def test_a_file_with_fewer_lines_than_counted_is_not_used(tmp_path):

@@ -79,12 +79,71 @@ def test_an_entry_that_names_no_patient_is_counted_and_used_for_nobody(tmp_path,
 def test_a_line_that_is_no_json_and_names_nobody_ends_the_run(tmp_path, run):
     extract = write(tmp_path / "in", [person("a")], text='{"resourceType":"Observation","id":"x')
     broken = next(path for path in extract.rglob("*.ndjson") if '"id":"x' in path.read_text())
-    place = f"{broken}, line {broken.read_text().count(chr(10)) + 1}: is no JSON and does not say of which patient"
+    place = f"{broken}, line {broken.read_text().count(chr(10)) + 1}: is not one FHIR resource, and does not say"
     with pytest.raises(ExtractUnusable, match=re.escape(place)):
         run(extract)
     assert not (tmp_path / "out" / "decisions.ndjson").exists()
     broken.write_text(json.dumps(result("Patient/a")) + "\n")  # mended, the same call goes on
     assert by_patient(run(extract))["a"]["label"] == "confirmed"
+
+
+NOT_ONE_RESOURCE = {
+    "a list": lambda one: f"[{one}]",
+    "a Bundle": lambda one: f'{{"resourceType":"Bundle","entry":[{{"resource":{one}}}]}}',
+    "wrapped": lambda one: f'{{"resource":{one}}}',
+    "no type": lambda one: one.replace("resourceType", "kind"),
+    "a type that FHIR does not write so": lambda one: one.replace('"Observation"', '"observation"'),
+    "two joined, of two patients": lambda one: one.replace("Patient/a", "Patient/b") + one,
+    "one cut off before another": lambda one: one.replace("Patient/a", "Patient/b")[:-20] + one,
+}
+
+
+@pytest.mark.parametrize("written", NOT_ONE_RESOURCE.values(), ids=NOT_ONE_RESOURCE)
+def test_a_line_that_is_not_one_resource_ends_the_run_and_is_not_dropped(written, tmp_path, run):
+    """Its patient would stand in the list as one who was never tested."""
+    people = [person("a"), person("b")]
+    extract = write(tmp_path / "in", people, text="\n" + written(json.dumps(result("Patient/a"))) + "\n")
+    place = f"{extract / 'Observation.ndjson'}, line 2: is not one FHIR resource"
+    with pytest.raises(ExtractUnusable, match=re.escape(place)):
+        run(extract)
+
+
+@pytest.mark.parametrize("size", [-1, 500, 0])
+def test_a_compressed_file_that_ends_early_ends_the_run(size, tmp_path, run):
+    """DuckDB reads such a file as far as it goes, and who is behind the cut would have no results."""
+    extract = write(tmp_path / "in", [person("a"), person("z")])
+    lines = [json.dumps(result("Patient/a", value)) + "\n" for value in range(1000)]
+    whole = gzip.compress("".join([*lines, json.dumps(result("Patient/z")) + "\n"]).encode())
+    path = extract / "Observation.2.ndjson.gz"
+    path.write_bytes(whole[:size])
+    with pytest.raises(ExtractUnusable, match="is no whole gzip file"):
+        run(extract)
+    path.write_bytes(whole)
+    assert by_patient(run(extract))["z"]["label"] == "confirmed"
+
+
+def test_text_that_is_called_compressed_ends_the_run_in_one_line(tmp_path, run):
+    extract = write(tmp_path / "in", [person("a")])
+    (extract / "Observation.2.ndjson.gz").write_text(json.dumps(result("Patient/a")) + "\n")
+    with pytest.raises(ExtractUnusable, match=r"Observation\.2\.ndjson\.gz: is no whole gzip file"):
+        run(extract)
+
+
+@pytest.mark.parametrize("name", ["Observation.2.NDJSON", ".Observation.2.ndjson.part", "Observation.jsonl"])
+def test_a_file_of_lines_that_would_not_be_read_is_named(name, tmp_path, run):
+    extract = write(tmp_path / "in", [person("a")])
+    (extract / name).write_text(json.dumps(result("Patient/a")) + "\n")
+    with pytest.raises(ExtractUnusable, match=re.escape(f"{name}: would not be read")):
+        run(extract)
+
+
+def test_an_export_that_has_not_ended_is_no_extract(tmp_path, run):
+    extract = write(tmp_path / "in", [person("a")])
+    (extract / "job.json").write_text("{}")
+    with pytest.raises(ExtractUnusable, match="its export has not ended"):
+        run(extract)
+    (extract / "export.json").write_text(json.dumps({"types": ["Patient"], "transactionTime": "2026-01-14"}))
+    assert len(run(extract)) == 1  # killed when only the job had not been forgotten
 
 
 def test_a_line_that_is_no_json_and_says_no_type_leaves_everything_of_its_patient_incomplete(tmp_path, run):

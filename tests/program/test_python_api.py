@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
 
@@ -90,6 +90,41 @@ def test_an_error_in_the_bundle_is_no_empty_record():
     fault = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}
     with pytest.raises(DataMissing):
         evaluate_record(bundle(PATIENT, fault), DAY, extent=WHOLE)
+
+
+def test_the_answer_to_a_batch_of_searches_is_a_record():
+    """Each search is a Bundle of its own, and none of them may be lost."""
+    inner = bundle(bundle(PATIENT), bundle(bundle(b12(120)), problem()), type="batch-response")
+    found, plain = (replace(evaluate_record(each, DAY, extent=WHOLE), cards=()) for each in (inner, DEFICIENT))
+    assert found == plain and found.label == "confirmed"
+
+
+FAILED_SEARCH = {"response": {"status": "500 Internal Server Error"}}
+LOST = {
+    "a search that failed": {"entry": [*DEFICIENT["entry"], FAILED_SEARCH]},
+    "fewer than were found": {"total": 40, "entry": DEFICIENT["entry"]},
+    "fewer than were found, within": {"entry": [*DEFICIENT["entry"], {"resource": bundle(total=40)}]},
+}
+
+
+@pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
+def test_what_a_bundle_says_it_lacks_leaves_it_a_part(lost):
+    found = evaluate_record({"resourceType": "Bundle", **lost}, DAY, extent=WHOLE)
+    assert "medicationRequests" in found.incomplete and "b12" in found.incomplete
+
+
+@pytest.mark.parametrize(
+    "way", ["Medication/m", "Medication/m/_history/2", "https://ehr.example.org/fhir/Medication/m"]
+)
+def test_a_medicine_is_found_however_the_order_refers_to_it(way):
+    subject = {"reference": f"Patient/{PATIENT['id']}"}
+    order = {
+        "resourceType": "MedicationRequest", "id": "r", "status": "active", "intent": "order", "subject": subject,
+        "authoredOn": "2026-01-10", "medicationReference": {"reference": way},
+    }  # fmt: skip
+    medicine = {"resourceType": "Medication", "id": "m", "code": {"text": "Hydroxocobalamin 1 mg/ml injection"}}
+    found = evaluate_record(bundle(PATIENT, b12(120), order, medicine), DAY, extent=WHOLE)
+    assert found.course == "ordered" and not found.incomplete
 
 
 def test_what_is_not_used_is_named_and_what_looks_like_ours_too():
