@@ -7,6 +7,7 @@ one resource: it could be anybody's.
 
 from __future__ import annotations
 
+import glob
 import gzip
 import shutil
 import threading
@@ -130,7 +131,7 @@ def lines_query(extract: Extract) -> str:
     """type, id, patient, medication, line and "is it JSON?" of every line that is not blank. What could be anybody's
     has neither type nor patient."""
     at = fields()
-    files = "[" + ", ".join(text(str(path)) for path in extract.files) + "]"
+    files = "[" + ", ".join(text(glob.escape(str(path))) for path in extract.files) + "]"  # it takes patterns
     subject = f"coalesce({', '.join(at[path] for path in SUBJECTS)})"
     medicine = f"coalesce({', '.join(at[path] for path in MEDICINES)})"
     paths = "[" + ", ".join(map(text, PATHS)) + "]"

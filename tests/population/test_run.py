@@ -230,6 +230,15 @@ def test_compressed_files_and_several_of_one_type_are_read(tmp_path, run):
     assert row["label"] == "confirmed"
 
 
+def test_a_file_whose_name_reads_as_a_pattern_is_that_file(tmp_path, run):
+    """DuckDB took its neighbour twice instead."""
+    extract = write(tmp_path / "in [1]*", [person("a")])
+    for name, patient in (("Observation[1]", "a"), ("Observation1", "b"), ("Observation?", "c")):
+        (extract / f"{name}.ndjson").write_text(json.dumps(result(f"Patient/{patient}")) + "\n")
+    assert by_patient(run(extract))["a"]["label"] == "confirmed"
+    assert read_manifest(tmp_path / "out").lines["Observation"] == 3
+
+
 def test_a_folder_without_an_extract_is_refused(tmp_path, run):
     (tmp_path / "in").mkdir()
     with pytest.raises(ExtractUnusable, match=r"holds no file that ends in \.ndjson"):
