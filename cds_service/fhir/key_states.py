@@ -38,6 +38,10 @@ NOT_WHOLE_QUERY = "the server did not use the whole query"
 OTHERS_ONLY = "it brought only other people's resources"
 
 
+NOT_LOOKED_UP = "a medicine is only a reference that could not be looked up"
+NOT_UNDERSTOOD = "it cannot be understood which medicine an entry is about"
+
+
 @dataclass(frozen=True, slots=True)
 class KeyState:
     """The state of one prefetch key. `reason` is ours and empty for data; `count` is how many resources came."""
@@ -194,9 +198,9 @@ class KeyReading:
                 state, reason = FAILED, "a Patient without an id"
         if self.own:
             if _says_no_more(state, reason) and self.medications_missing():
-                state, reason = INCOMPLETE, "a medicine is only a reference that could not be looked up"
+                state, reason = INCOMPLETE, NOT_LOOKED_UP
             if _says_no_more(state, reason) and self.medicine_not_understood():
-                state, reason = INCOMPLETE, "it cannot be understood which medicine an entry is about"
+                state, reason = INCOMPLETE, NOT_UNDERSTOOD
         if state in (FAILED, INCOMPLETE) and self.failure and self.pages:
             reason = f"{reason}; {self.failure}"
         return KeyState(self.key, state, reason, len(self.own), bool(self.pages))

@@ -29,6 +29,7 @@ from ..content.shapes import MeasureEntry
 from ..evaluate import CallTime, Evaluation, evaluate
 from ..fhir import reasons, templates
 from ..fhir.bundles import ENTRIES
+from ..fhir.key_states import NOT_LOOKED_UP, NOT_UNDERSTOOD
 from ..fhir.resources import Entry, Resource, Search
 from .extract import MEDICATION, PATIENT
 
@@ -265,13 +266,16 @@ def counts(measure: MeasureEntry, found: Evaluation) -> bool:
 
 def not_judged(found: Evaluation) -> tuple[str, ...]:
     """Type and reason of each entry that is ours and was not used, though nothing in it says that it should not be: a
-    site's list of what to put right. What follows the colon of a reason may repeat what was sent, and is left out."""
+    site's list of what to put right. A medicine that nobody can name is there once for each prefetch key. What follows
+    the colon of a reason may repeat what was sent, and is left out."""
     case, record = found.assessment.case, found.record
     lost = [
         (each.reference.partition("/")[0] or "Bundle", each.reason.partition(":")[0])
         for each in record.ignored
         if each.reason not in RIGHTLY
     ]
+    reasons_of_keys = (state.reason for state in found.gathered.states.values())
+    lost += [(MEDICATION, reason) for reason in reasons_of_keys if reason in (NOT_LOOKED_UP, NOT_UNDERSTOOD)]
     named = {each.reference for each in record.ignored}
     lost += [(OBSERVATION, UNMAPPED) for each in record.unmapped if each.reference not in named]
     for lab in record.labs:

@@ -200,6 +200,8 @@ def test_an_order_that_only_refers_to_its_medicine_finds_it(tmp_path, run):
     lost = run(write(tmp_path / "2", [person("a"), order], EVERY_TYPE), tmp_path / "o2")
     assert found[0]["course"] == "ordered"
     assert lost[0]["course"] == "none" and lost[0] != found[0]
+    assert "Medication: a medicine is only a reference that could not be looked up" in lost[0]["not_judged"]
+    assert not any(each.startswith("Medication:") for each in found[0]["not_judged"])
 
 
 def test_an_appointment_belongs_to_the_patient_among_its_participants(tmp_path, run):
