@@ -41,6 +41,8 @@ def call_of_bundle(bundle: object, prefetch: Mapping[str, str], extent: Extent) 
     """The call of a client that found in the Bundle (decoded JSON) what these templates ask for."""
     is_bundle = isinstance(bundle, dict) and bundle.get("resourceType") == BUNDLE
     bundles = bundles_in(bundle) if isinstance(bundle, dict) and is_bundle else []
+    if any(each.get("type") == "history" for each in bundles):
+        raise BundleRefused(f"The Bundle is a history, which holds what was replaced or deleted too; {ALLOWED}")
     entries = [entry for each in bundles for entry in listed(each.get("entry"))]
     resources = [each for each in map(resource_of, entries) if each and each.get("resourceType") != BUNDLE]
     patients = [each for each in resources if each.get("resourceType") == "Patient"]

@@ -5,11 +5,12 @@ is fetched or stored, no address is called, and nothing of a record is logged. N
 """
 
 # No `from __future__ import annotations`: the SDK reads the descriptions of the arguments from evaluated annotations.
+import re
 from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ConfigDict, Field, RootModel, create_model
+from pydantic import BeforeValidator, ConfigDict, Field, RootModel, create_model
 
 from .. import __version__
 from ..api import Extent, RecordAnswer, RecordRefused, evaluate_record
@@ -34,9 +35,17 @@ COMPLETE = """\
 True only if all of these types of resource were searched for: then what is not in the Bundle is taken as not \
 recorded. Otherwise a type that is not in the Bundle counts as not known."""
 AS_OF = "The day as of which the record is judged (YYYY-MM-DD); today if it is left out."
+ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 PATHWAY = "One of {pathways}; {default} if it is left out."
 UNAVAILABLE = "Prefetch keys that could not be had, of {keys}."
 INCOMPLETE = "Prefetch keys of which the Bundle holds only a part."
+
+
+def written_day(sent: object) -> object:
+    """What was sent as a day, if it is written as one: a number would be taken for seconds since 1970."""
+    if sent is None or (isinstance(sent, str) and ISO_DAY.fullmatch(sent)):
+        return sent
+    raise ValueError("allowed is a day written YYYY-MM-DD")
 
 
 class Assessed(RootModel[RecordAnswer]):
@@ -63,8 +72,8 @@ def build_server(config: ClientConfig, day: Callable[[], date]) -> "MCPServer[An
     def assess_b12(
         record: Annotated[dict[str, Any], Field(description=RECORD.format(types=types))],
         *,
-        complete: Annotated[bool, Field(description=COMPLETE)] = False,
-        as_of: Annotated[date | None, Field(description=AS_OF)] = None,
+        complete: Annotated[bool, Field(strict=True, description=COMPLETE)] = False,
+        as_of: Annotated[date | None, BeforeValidator(written_day), Field(description=AS_OF)] = None,
         pathway: Annotated[str, Field(description=pathways)] = "",
         unavailable: Annotated[tuple[str, ...], Field(description=keys)] = (),
         incomplete: Annotated[tuple[str, ...], Field(description=INCOMPLETE)] = (),

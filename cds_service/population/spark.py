@@ -7,6 +7,7 @@ extract must be one that all workers reach.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -37,6 +38,8 @@ from .extract import (
 )
 from .grouping import Grouped, refuse_cut_off, refuse_unknown
 from .run import COLUMNS, MANIFEST, Manifest, Plan, RunRefused, ended, manifest_of, write_whole
+
+PATTERN = re.compile(r"[\\{}\[\]*?]")  # in a name of a file: Spark takes patterns
 
 if TYPE_CHECKING:
     import pandas
@@ -117,7 +120,7 @@ def named_lines(spark: SparkSession, extract: Extract, types: frozenset[str]) ->
         return f.regexp_extract(line, pattern, 1)
 
     named = (
-        spark.read.text([str(path) for path in extract.files])
+        spark.read.text([PATTERN.sub(r"\\\g<0>", str(path)) for path in extract.files])
         .select(f.col("value").alias("line"))
         .where(f.trim(line) != "")
         .withColumn("valid", valid)

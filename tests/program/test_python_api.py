@@ -144,6 +144,8 @@ def test_what_is_not_used_is_named_and_what_looks_like_ours_too():
     [
         ("{", "the Bundle is not JSON"),
         (b"\xff", "the Bundle is not JSON"),
+        (bundle(PATIENT, b12(120), type="history"), "The Bundle is a history"),
+        (bundle(bundle(PATIENT, b12(120), type="history")), "The Bundle is a history"),
         ({}, "The Bundle holds 0 Patients that can be read; allowed is a FHIR Bundle that holds one Patient"),
         (bundle(b12()), "holds 0 Patients"),
         (bundle(PATIENT, {**PATIENT, "id": "pt-2"}), "holds 2 Patients"),
