@@ -84,6 +84,8 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
 }
 NOT_RUN: dict[str, str] = {}  # every test that could not run -> what it needs
 IN_CI = os.environ.get("CI") == "true"
+# What is decided about a patient needs no server and no database: it fails at once, whatever is tried again elsewhere.
+DECIDING = ("tests/cards/", "tests/clinical/", "tests/law/")
 LACKING = "lacking"  # the property of a report that says what this machine lacks for its test
 
 
@@ -121,6 +123,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     from tests.sharing import in_order
 
+    for item in items:
+        if item.nodeid.startswith(DECIDING):
+            item.add_marker(pytest.mark.flaky(reruns=0))
     in_order(items)
 
 

@@ -68,9 +68,9 @@ def run_tests(arguments: list[str]) -> int:
     # sends reaches pytest's workers too.
     covered = ["--cov", "--cov-report=term:skip-covered"] if THOROUGH in arguments else []
     longest = ["--durations=25", "--durations-min=4"]  # what to look at when the whole takes long
-    # Servers, browsers and databases share the machine with whatever else it does: what fails is tried once more, and
-    # named before the closing line as what was tried again.
-    again = ["--reruns", "1"]
+    # Servers, browsers and databases share the machine with whatever else it does: what fails is tried once more (but
+    # see tests/conftest.py), and named before the closing line as what was tried again. Not beside a debugger.
+    again = [] if "--pdb" in arguments else ["--reruns", "1"]
     command = [PYTHON, "-P", "-m", "pytest", *shared(arguments), *again, *covered, *longest, *arguments]
     tests = subprocess.Popen(command, cwd=ROOT, env=environment(), process_group=0)
     try:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.safety import conformance, hazards
 from tests.safety.reading import ROOT, VIGNETTE, SafetyCaseError, made, missing_tests
-from tests.safety.shown import unshown
+from tests.safety.shown import Shown, unshown
 
 LOG = hazards.load()
 ITEMS = conformance.load()
@@ -112,6 +112,17 @@ def test_a_claim_is_shown_only_by_tests_that_ran_and_passed():
     assert list(unshown({"H4": []}, ran)) == ["H4: no test shows it"]
     assert list(unshown({"H5": ["a.py::test_c"]}, ran)) == ["H5: a.py::test_c skipped"]
     assert list(unshown({"H5": ["a.py::test_c"]}, ran, skipped_is_shown=True)) == []
+
+
+@pytest.mark.parametrize("second", ["passed", "failed"])
+def test_what_is_tried_again_counts_as_it_ends_then(second):
+    def report(outcome: str) -> pytest.TestReport:
+        return pytest.TestReport("a.py::test_a", ("a.py", 1, "test_a"), {}, outcome, None, "call")
+
+    shown = Shown({})
+    for outcome in ("passed", "rerun", second):
+        shown.pytest_runtest_logreport(report(outcome))
+    assert shown.outcomes == {"a.py::test_a": second}
 
 
 PLAIN = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # what these runs do not use takes seconds to load
