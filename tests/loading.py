@@ -11,12 +11,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cds_service.clinical.tables import Pathway
 from cds_service.content import content as loading
 from cds_service.content import files
 from cds_service.content.content import Content
 from cds_service.content.files import cards_folder
+from cds_service.fhir import drafts
+from cds_service.fhir.drafts import Drafts
 
 PARSED: dict[str, tuple[Any, Any]] = {}  # text of a TOML file -> what it says, and the same as it was at first
+SHARED: list[Content] = []  # what is read once
 SHORTEST, MOST = 500, 500  # characters of a text that is worth it, and texts of which that is remembered
 
 State = tuple[tuple[str, int, int], ...]  # of each file: its path, size, and when it was changed
@@ -29,12 +33,14 @@ def state(folder: Path) -> State:
 
 
 def load_once() -> None:
-    """From now on the shipped content is shared. Before this, no module of ours has taken `load_content` by name."""
+    """From now on the shipped content is shared. Before this, no module of ours has taken `load_content` or
+    `build_drafts` by name."""
     read = loading.load_content
 
     @cache
     def shared(site: Path | None, language: str, _states: tuple[State, State]) -> Content:
-        return read(cards_folder(), site, language=language)
+        SHARED.append(read(cards_folder(), site, language=language))
+        return SHARED[-1]
 
     def load_content(folder: Path, site: Path | None = None, *others: object, language: str = "") -> Content:
         if others or folder != cards_folder():
@@ -43,7 +49,26 @@ def load_once() -> None:
 
     loading.load_content = load_content
     parse_once()
+    build_drafts_once()
     without_grammars()
+
+
+def build_drafts_once() -> None:
+    """From now on the drafts of a content that is shared are built once for each of its pathways: half of what it
+    costs to make a service of it."""
+    build = drafts.build_drafts
+
+    @cache
+    def shared(place: int, name: str) -> Drafts:
+        return build(SHARED[place], SHARED[place].pathways[name])
+
+    def build_drafts(content: Content, pathway: Pathway) -> Drafts:
+        place = next((at for at, each in enumerate(SHARED) if each is content), None)
+        if place is None or pathway is not content.pathways.get(pathway.id):
+            return build(content, pathway)
+        return shared(place, pathway.id)
+
+    drafts.build_drafts = build_drafts
 
 
 def without_grammars() -> None:

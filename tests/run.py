@@ -169,8 +169,10 @@ def version_of(python: Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """This environment's programs first, and no path into the checkout from outside."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    """This environment's programs first, and no path into the checkout from outside. What Python has compiled is kept
+    for the next process, which takes each of pytest's workers half the time to collect."""
+    without = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if name not in without}
     return kept | {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(ENVIRONMENT)}
 
 

@@ -40,7 +40,7 @@ from tests.conform.trying import (
 from tests.hooks.tokens import ISS, NOW, PUBLIC, key, write
 from tests.safety.conformance import NUMBERS
 
-OURS = Once(demo())
+OURS = Once(demo)
 BY_KEY = {"117", "121", "122", "123", "123a", "124", "125", "126", "113"}
 
 

@@ -26,7 +26,7 @@ from tests.conform.trying import NOW as DEMO_NOW
 from tests.hooks.tokens import ISS, NOW, PUBLIC, key, write
 
 ITEMS = {each.item for each in CHECKS}
-OURS = Once(demo())
+OURS = Once(demo)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from flask import Flask
@@ -63,8 +64,12 @@ def sending(app: Flask, change: Change | None = None) -> Send:
 class Once:
     """An application that stores nothing answers the same to the same call: each is made once for all trials."""
 
-    def __init__(self, app: Flask) -> None:
-        self.send, self.replies = sending(app), {}
+    def __init__(self, make: Callable[[], Flask]) -> None:
+        self.make, self.replies = make, {}
+
+    @cached_property
+    def send(self) -> Send:
+        return sending(self.make())
 
     def broken(self, change: Change | None = None) -> Send:
         """As `sending`."""

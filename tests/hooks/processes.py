@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import multiprocessing
 import os
 import re
 import signal
@@ -13,15 +14,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from click.testing import CliRunner
 
 from cds_service.cli import main
+from tests.depth import is_thorough
 from tests.endings import LATE, SOON
+from tests.hooks.fork_server import become
 
 CLI = [sys.executable, "-m", "cds_service.cli"]
 AT_MOST = 10.0 + LATE  # seconds from a signal to the end
+Started = TypeVar("Started", bound="Family")
 
 
 def environment(**changed: str) -> dict[str, str]:
@@ -50,19 +56,15 @@ def run_apart(*arguments: str, **changed: str) -> subprocess.CompletedProcess[st
     return subprocess.run([*CLI, *arguments], env=environment(**changed), capture_output=True, text=True, timeout=SOON)
 
 
-class Running(subprocess.Popen[bytes]):
-    """A process that writes into a file: with a pipe that nobody empties it would stand still after 64 KiB of log, and
-    whoever empties one waits for the last of its descendants."""
+class Family:
+    """A process with its descendants, whose output goes into a file: with a pipe that nobody empties it would stand
+    still after 64 KiB of log, and whoever empties one waits for the last of its descendants."""
 
-    def __init__(self, command: list[str], output: Path, **changed: str) -> None:
-        self.output = output
-        with output.open("wb") as written:
-            super().__init__(
-                command, env=environment(**changed), stdout=written, stderr=subprocess.STDOUT, start_new_session=True
-            )
+    pid: int
+    output: Path
 
     def told(self) -> str:
-        """All that it and its descendants have written so far."""
+        """All that they have written so far."""
         return self.output.read_text(errors="replace")
 
     def end(self) -> None:
@@ -74,20 +76,80 @@ class Running(subprocess.Popen[bytes]):
         self.wait(SOON)
 
 
+class Running(Family, subprocess.Popen[bytes]):
+    """Any program."""
+
+    def __init__(self, command: list[str], output: Path, **changed: str) -> None:
+        self.output = output
+        with output.open("wb") as written:
+            super().__init__(
+                command, env=environment(**changed), stdout=written, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+
+class Forked(Family):
+    """A command of ours, as a fork of a process that has imported it already: see fork_server.py."""
+
+    def __init__(self, arguments: list[str], output: Path, **changed: str) -> None:
+        self.output = output
+        output.touch()
+        how = multiprocessing.get_context("forkserver")
+        how.set_forkserver_preload(["tests.hooks.imported"])
+        given = (arguments, str(output), environment(**changed), str(Path.cwd()))
+        self.process = how.Process(target=become, args=given)
+        self.process.start()
+        self.pid = self.process.pid
+
+    def poll(self) -> int | None:
+        """Its exit code, below zero if a signal ended it; None while it runs."""
+        return self.process.exitcode
+
+    def wait(self, seconds: float) -> int:
+        """The exit code; subprocess.TimeoutExpired if it has none by then."""
+        self.process.join(seconds)
+        if (code := self.poll()) is None:
+            raise subprocess.TimeoutExpired("b12-cds", seconds)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        with_pid(self.pid, number)
+
+
+def command(arguments: list[str], output: Path, **changed: str) -> Family:
+    """A command of ours that keeps running. A thorough run begins each as a person does."""
+    if is_thorough():
+        return Running([*CLI, *arguments], output, **changed)
+    return Forked(arguments, output, **changed)
+
+
 @contextmanager
-def running(*arguments: str, **changed: str) -> Iterator[Running]:
-    """A command that keeps running; whatever happens, nothing of it is left."""
+def running(*arguments: str, **changed: str) -> Iterator[Family]:
+    """The same; whatever happens, nothing of it is left."""
+    with ended(partial(command, [*arguments]), **changed) as process:
+        yield process
+
+
+@contextmanager
+def begun(*arguments: str, **changed: str) -> Iterator[Family]:
+    """The same as a person begins it, always: for what is about the start."""
     with program([*CLI, *arguments], **changed) as process:
         yield process
 
 
 @contextmanager
 def program(command: list[str], **changed: str) -> Iterator[Running]:
-    """As `running`, for any program."""
+    """As `begun`, for any program."""
+    with ended(partial(Running, command), **changed) as process:
+        yield process
+
+
+@contextmanager
+def ended(make: Callable[..., Started], **changed: str) -> Iterator[Started]:
+    """What is made has a folder for its own files, which goes with it."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as written:
         temporary = Path(written, "tmp")
         temporary.mkdir()
-        process = Running(command, Path(written, "output"), **{"TMPDIR": str(temporary), **changed})
+        process = make(Path(written, "output"), **{"TMPDIR": str(temporary), **changed})
         try:
             yield process
         finally:
@@ -156,7 +218,7 @@ def insist(
     return answer
 
 
-def until(done: Callable[[], bool], process: Running) -> None:
+def until(done: Callable[[], bool], process: Family) -> None:
     latest = time.monotonic() + SOON
     while not done():
         assert time.monotonic() < latest, "it takes too long"

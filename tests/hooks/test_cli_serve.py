@@ -16,6 +16,7 @@ from tests.hooks.calling import PATH, body
 from tests.hooks.processes import (
     SOON,
     answers,
+    begun,
     call,
     catches,
     chunked,
@@ -70,7 +71,7 @@ def test_a_setting_that_cannot_be_used_is_one_line(setting, value, says):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_ends_the_service_within_ten_seconds_and_leaves_no_process(number):
     port = free_port()
-    with running("serve", "--demo", "--port", str(port)) as process:
+    with begun("serve", "--demo", "--port", str(port)) as process:
         until(answers(port), process)
         assert descendants(process.pid)
         ends_well(process, number)
@@ -80,7 +81,7 @@ def test_a_signal_ends_the_service_within_ten_seconds_and_leaves_no_process(numb
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_during_the_start_ends_it_as_well(number):
     port = free_port()
-    with running("serve", "--demo", "--port", str(port)) as process:
+    with begun("serve", "--demo", "--port", str(port)) as process:
         until(lambda: catches(process.pid, signal.SIGHUP), process)
         assert not answers(port)(), "it has only begun"
         ends_well(process, number)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +26,7 @@ from cds_service.fhir import reasons
 from cds_service.metrics import IGNORED, About, Looks, Metrics, Names, names_of, rows_of
 from cds_service.settings import Settings
 from cds_service.store.records import StoreState
+from tests import endings
 from tests.hooks.calling import PATH, body
 from tests.hooks.living import prefetch
 from tests.hooks.processes import (
@@ -201,9 +204,17 @@ CALL = json.dumps(body(prefetch=prefetch())).encode()
 
 
 def asked(port: int) -> dict[tuple[str, ...], float]:
+    """What the metrics' process says, which may begin a little later than the service."""
+    endings.until(lambda: listens(port))
     status, _, told = call(port, "GET", "/metrics")
     assert status == 200
     return samples(told)
+
+
+def listens(port: int) -> bool:
+    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), SOON):
+        return True
+    return False
 
 
 def calls_counted(port: int) -> float:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.hooks import tokens
-from tests.hooks.processes import CLI, descendants, environment, free_port, with_pid
+from tests.hooks.processes import Family, command, descendants, free_port, run, with_pid
 from tests.store.postgres import Cluster
 
 ENDED_WITHIN = 60.0  # seconds; on a quiet machine ten
@@ -29,7 +29,7 @@ class Installation:
     postgres: Cluster | None
     url: str
     port: int
-    service: subprocess.Popen[bytes]
+    service: Family
     log: Path
 
     @property
@@ -50,7 +50,7 @@ class Installation:
 
     def end(self) -> None:
         """As an operator ends it: what is waiting to be written is written."""
-        self.service.terminate()
+        self.service.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self.service.wait(ENDED_WITHIN)
 
@@ -58,6 +58,13 @@ class Installation:
         """The log lines of that name."""
         lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [told for told in map(json.loads, lines) if told["event"] == name]
+
+
+def done(*arguments: str, **settings: str) -> str:
+    """What a command prints that ends well."""
+    ended = run(*arguments, **settings)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 @contextmanager
@@ -69,27 +76,17 @@ def installed(postgres: Cluster | None, folder: Path, workers: int = 2, **client
     clients = tokens.write(folder, main=said)
     keys = folder / "store.keys"
     settings = {"CDS_STORE_URL": url, "CDS_STORE_KEYS": str(keys), "CDS_CLIENTS": str(clients)}
-    made = subprocess.run([*CLI, "store", "new-key"], env=environment(), capture_output=True, check=True)
-    keys.write_bytes(made.stdout)
+    keys.write_text(done("store", "new-key"))
     keys.chmod(0o600)
-    subprocess.run([*CLI, "store", "upgrade"], env=environment(**settings), capture_output=True, check=True)
+    done("store", "upgrade", **settings)
     log = folder / "service.log"
-    with log.open("wb") as written:
-        service = subprocess.Popen(
-            [*CLI, "serve", "--port", str(port)],
-            env=environment(**settings, CDS_WORKERS=str(workers)),
-            stdout=written,
-            stderr=written,
-            start_new_session=True,
-        )
+    service = command(["serve", "--port", str(port)], log, **settings, CDS_WORKERS=str(workers))
     try:
         found = Installation(postgres, url, port, service, log)
         wait_until_ready(found)
         yield found
     finally:
-        for pid in [service.pid, *descendants(service.pid)]:
-            with_pid(pid, signal.SIGKILL)
-        service.wait()
+        service.end()
 
 
 def wait_until_ready(made: Installation) -> None:

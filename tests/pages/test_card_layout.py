@@ -7,16 +7,15 @@ from typing import Any
 
 import pytest
 
-from cds_service.examples.vignettes import read_vignette
 from cds_service.ui.answer_view import card_text
-from tests.pages.test_why import PATHS, answered
+from tests.pages.test_why import VIGNETTES, answered
 
 LINE = re.compile(r"(?:- )?(.*)")
 
 
 def cards(part: int) -> list[dict[str, Any]]:
     """The cards of every twentieth vignette."""
-    return [card for path in PATHS[part::20] for card in answered(read_vignette(path))[0].cards]
+    return [card for vignette in VIGNETTES[part::20] for card in answered(vignette)[0].cards]
 
 
 def lines(text: str) -> list[str]:
@@ -39,8 +38,8 @@ def test_every_line_of_a_card_is_shown_once(part: int):
 
 
 def test_what_to_do_comes_before_tests_and_the_treatment_before_the_other_suggestions():
-    (path,) = (each for each in PATHS if each.stem == "01-deficient-vegan")
-    (card,) = answered(read_vignette(path))[0].cards
+    (vignette,) = (each for each in VIGNETTES if each.name == "01-deficient-vegan")
+    (card,) = answered(vignette)[0].cards
     found = card_text(card)
     assert found.act == "**Start treatment now,** without waiting for these tests."
     assert found.suggestions[0].recommended

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -21,10 +20,10 @@ from cds_service.examples.vignettes import Vignette, overlay_folder, read_vignet
 from cds_service.settings import Settings
 from cds_service.ui.evidence import Why, why
 from tests import golden
-from tests.book import FIXTURES, book, play
+from tests.book import FIXTURES, PATHWAYS, book, play
 
 FOLDER = FIXTURES / "vignettes"
-PATHS = [path for path in sorted(FOLDER.glob("*/*.toml")) if overlay_folder(read_vignette(path)) is None]
+VIGNETTES = [each for pathway in PATHWAYS for each in book(pathway) if overlay_folder(each) is None]
 LATER = 1e12
 
 
@@ -96,12 +95,12 @@ def test_sources_come_with_grade_and_day():
 
 @pytest.mark.parametrize("part", range(4))
 def test_of_every_vignette_the_same_rows_are_told_as_were_decided(part: int):
-    for path in PATHS[part::4]:
-        check(path)
+    for vignette in VIGNETTES[part::4]:
+        check(vignette)
 
 
-def check(path: Path) -> None:
-    found, chosen = answered(read_vignette(path))
+def check(vignette: Vignette) -> None:
+    found, chosen = answered(vignette)
     told = why(found, chosen, lambda *_: {})  # without the limits behind each finding, which take their time
     if not found.decision.label or found.status == 412:
         return
@@ -109,12 +108,12 @@ def check(path: Path) -> None:
     held = {row.name for walk in told.walks for row in walk.held}
     decided = {name for name in found.decision.rows if name.split("/")[0] in (*asked, "safety")}
     orders = bool(found.record.selected)
-    assert decided <= held, path
+    assert decided <= held, vignette.name
     spoken = {name for name in held if not (orders and name.startswith(("course/", "interpret/")))}
-    assert spoken <= decided | only_read(found), path
+    assert spoken <= decided | only_read(found), vignette.name
     for walk in told.walks:
         for row in walk.above:
-            assert row.failing or not walk.first_match, f"{path}: {row.name} did not hold, and nothing says why"
+            assert row.failing or not walk.first_match, f"{vignette.name}: nothing says why {row.name} did not hold"
         table = getattr(chosen.pathway, walk.table)
         read = walk.table in ("course", "interpret")
         findings = found.assessment.findings if read else found.decision.findings
@@ -138,12 +137,12 @@ BESIDE = re.compile(r"(?:: |\()(.*), limits? (.+?)\)?$")
 def test_a_limit_stands_only_beside_a_number_in_its_own_unit(part: int):
     """ "Haemoglobin 121 g/L, limit 80 fL" would be read as the limit of haemoglobin."""
     compared = 0
-    for path in PATHS[part::40]:
-        for reason in why(*answered(read_vignette(path))).reasons:
+    for vignette in VIGNETTES[part::40]:
+        for reason in why(*answered(vignette)).reasons:
             parts = (BESIDE.search(each) for each in reason.sentence.removesuffix(".").split("; "))
             for evidence, limits in (each.groups() for each in parts if each):
                 unit = limits.split()[-1]
-                assert f" {unit} " in f"{evidence} ", (path.name, reason.sentence)
+                assert f" {unit} " in f"{evidence} ", (vignette.name, reason.sentence)
                 compared += 1
     assert compared
 
