@@ -20,16 +20,18 @@ from ..auth.keys import ALGORITHMS
 from ..bounds import MEGABYTE
 from ..conform import behaviour, catalogue, fhir_server, messages, trust
 from ..conform.calls import Service, Signer
-from ..conform.checklist import FAIL, NOT_TRIED, PASS, NotTried, Result, results
+from ..conform.checklist import FAIL, NOT_TRIED, PASS, Result, Unanswered, results
 from ..examples.fixture_patients import patients_folder, read_patient
 from ..http.addresses import Policy
 from ..http.client import HttpClient
 from .given import BadOption, base_of_option, read_file
 from .sandbox import PATIENT, example_patient, page_origin
+from .site_check import printable
 
 CHECKS = (*catalogue.CHECKS, *messages.CHECKS, *behaviour.CHECKS, *fhir_server.CHECKS, *trust.CHECKS)
 DISCOVERY = "/cds-services"
 PORTS = 65_536
+MOST = 20  # lines about one item that are printed
 LONGEST_REQUEST, LONGEST_KEY = 30_000_000, 20_000  # characters
 ANSWER, ALL = 10 * MEGABYTE, 1000 * MEGABYTE
 LEGEND = (
@@ -64,7 +66,7 @@ def conform(url: str, as_json: bool, fhir_listen: str | None, **options: Any) ->
             found = results(CHECKS, service)
     except BadOption as error:
         refuse(str(error))
-    except NotTried as error:
+    except Unanswered as error:
         refuse(f"{url}: {error}", 1)
     if as_json:
         click.echo(json.dumps(document(service.url, found), indent=2))
@@ -175,7 +177,9 @@ def lines(found: list[Result]) -> Iterator[str]:
     for each in sorted(found, key=lambda result: result.outcome != FAIL):
         numbers = f" [{' '.join(each.published)}]" if each.published else ""
         yield f"{each.outcome:9}  {each.item.number:>4}  {each.item.level:4}  {each.item.text}{numbers}"
-        yield from (f"{'':22} - {reason}" for reason in each.reasons)
+        yield from (f"{'':22} - {' '.join(printable(reason).split())}" for reason in each.reasons[:MOST])
+        if more := each.reasons[MOST:]:
+            yield f"{'':22} - and {len(more)} more, which --json lists"
     counts = Counter(each.outcome for each in found)
     yield "\n" + ", ".join(f"{counts[name]} {name}" for name in (PASS, FAIL, NOT_TRIED))
     if unmet := [each.item.number for each in found if each.breaks]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import msgspec
 from joserfc import jwt
@@ -23,7 +24,7 @@ from ..examples import fixture_patients
 from ..fetching import FetchFailed
 from ..fhir.tokens import Call, UnknownToken, resolved
 from ..http.client import Outgoing, Reply, Send
-from .checklist import NotTried
+from .checklist import NotTried, Unanswered
 
 if TYPE_CHECKING:
     from .fhir_server import FhirServer
@@ -33,6 +34,7 @@ SECONDS = 20.0  # for one call
 TOKEN_SECONDS = 300
 JSON_TYPE = "application/json"
 USER = "Practitioner/example-gp"
+SIGN = "it asks who calls: --key and --iss sign the calls"
 ORDER = "MedicationRequest/conform-order"
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
@@ -88,14 +90,19 @@ class Service:
     given: Mapping[str, Json] = field(default_factory=dict)  # hook -> a saved request
     fhir: FhirServer | None = None  # that the service may call
     clock: Callable[[], float] = time.monotonic
-    _answers: dict[str, Answer] = field(default_factory=dict)
+    _answers: dict[str, Answer | Unanswered] = field(default_factory=dict)
     _requests: dict[str, Json | None] = field(default_factory=dict)
 
     # Discovery
 
     def reach(self) -> None:
-        """NotTried, where nothing answers at all."""
-        self.call("GET", "cds-services")
+        """Unanswered, where nothing answers at all, or only to who signs."""
+        if self.asks_who_calls(self.discovery.status):
+            raise Unanswered(f"GET /cds-services is answered with {self.discovery.status}; {SIGN}")
+
+    def asks_who_calls(self, status: int) -> bool:
+        """Is it what a service answers to calls without a token, which ours are?"""
+        return self.signer is None and status in (401, 403)
 
     @property
     def discovery(self) -> Answer:
@@ -110,8 +117,9 @@ class Service:
 
     @property
     def tried(self) -> list[Json]:
-        """The listed services that can be called: with an id, and a hook for which there is a request."""
-        with_id = [each for each in self.entries if isinstance(each.get("id"), str) and each["id"]]
+        """The listed services that can be called: with an id that can stand in an address, and a hook for which there
+        is a request."""
+        with_id = [each for each in self.entries if isinstance(each.get("id"), str) and is_path_segment(each["id"])]
         return [each for each in with_id if self.request_for(each) is not None]
 
     def some(self) -> list[Json]:
@@ -125,6 +133,13 @@ class Service:
     def whole(self, entry: Json) -> Answer:
         """The answer to a call with all that the service asked for."""
         return self.asked(entry, self.request(entry))
+
+    def answered(self, entry: Json, request: Json) -> Answer | None:
+        """The answer of a service to a request; None where none came, for checks that look at what was said."""
+        try:
+            return self.asked(entry, request)
+        except Unanswered:
+            return None
 
     def as_sent(self, entry: Json) -> bytes:
         """The whole request as it goes over the wire."""
@@ -146,11 +161,14 @@ class Service:
         again: int = 0,
     ) -> Answer:
         """The answer to a call, made once; `again` tells equal ones apart. `token`: another than is right, "" for none.
-        NotTried where no answer came."""
+        Unanswered where none came."""
         key = repr((method, path, body, sorted((headers or {}).items()), token, again))
         if key not in self._answers:
             self._answers[key] = self._made(Outgoing(method, path, body, self._headers(path, headers or {}, token)))
-        return self._answers[key]
+        found = self._answers[key]
+        if isinstance(found, Unanswered):
+            raise found.with_traceback(None)
+        return found
 
     def _headers(self, path: str, headers: Mapping[str, str], token: str | None) -> dict[str, str]:
         if token is None and self.signer:
@@ -158,21 +176,27 @@ class Service:
         signed = {"Authorization": f"Bearer {token}"} if token else {}
         return {"Accept": JSON_TYPE, **signed, **headers}
 
-    def _made(self, request: Outgoing) -> Answer:
-        begun = self.clock()
-        try:
-            reply = self.send(request, time.monotonic() + SECONDS)
-        except FetchFailed as failed:
-            raise NotTried(f"{request.method} /{request.target}: {failed.reason}") from None
-        return Answer(reply, decoded(reply.body), self.clock() - begun)
+    def _made(self, request: Outgoing) -> Answer | Unanswered:
+        """One call; where the connection failed, once more: it may have been closed while nothing was sent over it."""
+        sent = time.monotonic()
+        for is_last in (False, True):
+            begun = self.clock()
+            try:
+                reply = self.send(request, time.monotonic() + SECONDS)
+            except FetchFailed as failed:
+                if is_last or time.monotonic() - sent > SECONDS / 2:
+                    return Unanswered(f"{request.method} /{request.target}: {failed.reason}")
+            else:
+                return Answer(reply, decoded(reply.body), self.clock() - begun)
+        raise AssertionError("the last try ends with a result")
 
     def answers(self) -> Iterator[tuple[str, Answer]]:
         """Every well answered call with its place, for checks that look at all that was said."""
         yield "discovery", self.discovery
         for entry in self.tried:
             for name, request in self.requests(entry):
-                answer = self.asked(entry, request)
-                if answer.status == 200:
+                answer = self.answered(entry, request)
+                if answer is not None and answer.status == 200:
                     yield f"{entry['id']}, {name}", answer
 
     # Requests
@@ -227,18 +251,23 @@ class Service:
         return {key: empty if is_bundle(value) else value for key, value in whole.items()}
 
 
+def is_path_segment(name: str) -> bool:
+    """Can it stand in an address as it is? `.` and `..` lead elsewhere."""
+    return name not in ("", ".", "..") and quote(name, safe="", errors="replace") == name
+
+
 def is_bundle(value: Any) -> bool:
     return isinstance(value, dict) and value.get("resourceType") == "Bundle"
 
 
 def decoded(body: bytes) -> Any:
-    """Strict JSON, with every digit; None for what is none."""
+    """JSON in UTF-8; None for what is none."""
 
     def refuse(constant: str) -> Any:
         raise ValueError(constant)
 
     try:
-        return json.loads(body, parse_constant=refuse)
+        return json.loads(body.decode("utf-8-sig"), parse_constant=refuse)
     except (ValueError, RecursionError):
         return None
 

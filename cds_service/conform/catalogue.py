@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 from ..fhir.tokens import USERS, UnknownToken, check
-from .calls import CONTEXTS, JSON_TYPE, Json, Service
+from .calls import CONTEXTS, JSON_TYPE, Json, Service, decoded, is_path_segment
 from .checklist import Check, NotTried, published
 
 TOKEN = re.compile(r"\{\{(.*?)\}\}")
@@ -34,8 +38,24 @@ def is_json(service: Service) -> Iterator[str]:
 
 def is_strict_json(service: Service) -> Iterator[str]:
     for place, answer in service.answers():
-        if answer.body is None:
-            yield f"{place}: the body is no JSON"
+        if fault := not_strict(answer.reply.body):
+            yield f"{place}: {fault}"
+
+
+def not_strict(body: bytes) -> str:
+    """What of a body is no JSON as RFC 8259 has it between systems, of which clients make different things."""
+    if decoded(body) is None:
+        return "the body is no JSON in UTF-8"
+    if body.startswith(BOM_UTF8):
+        return "a byte order mark stands before the JSON"
+    twice: list[str] = []
+
+    def named_once(pairs: list[tuple[str, Any]]) -> Json:
+        twice.extend(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        return dict(pairs)
+
+    json.loads(body, object_pairs_hook=named_once)
+    return f"{twice[0]} stands twice in one object; some clients take the first, some the last" if twice else ""
 
 
 def is_encrypted(service: Service) -> Iterator[str]:
@@ -58,11 +78,12 @@ def has_titles(service: Service) -> Iterator[str]:
 def can_be_addressed(service: Service) -> Iterator[str]:
     for entry in listed(service):
         name = str(entry.get("id", ""))
-        if quote(name, safe="") != name:
+        if name and not is_path_segment(name):
             yield f"{name}: the id is no path segment"
     for entry in service.tried:
-        if service.whole(entry).status in (404, 405):
-            yield f"{entry['id']}: POST /cds-services/{entry['id']} is answered with {service.whole(entry).status}"
+        answer = service.answered(entry, service.request(entry))
+        if answer is not None and answer.status in (404, 405):
+            yield f"{entry['id']}: POST /cds-services/{entry['id']} is answered with {answer.status}"
 
 
 def has_own_ids(service: Service) -> Iterator[str]:
@@ -77,7 +98,7 @@ def answers_other_methods(service: Service) -> Iterator[str]:
         if status >= 400:
             yield f"{method} /cds-services is answered with {status}"
     posted = service.call("POST", "cds-services", b"{}", {"Content-Type": JSON_TYPE}).status
-    if posted not in (404, 405):
+    if posted not in (404, 405) and not service.asks_who_calls(posted):
         yield f"POST /cds-services is answered with {posted}, not 405"
 
 
@@ -123,7 +144,14 @@ def tokens_are_closed(service: Service) -> Iterator[str]:
             yield f"{place}: a token that is not between {{{{ and }}}}"
 
 
+def speaking_3_0(service: Service) -> set[str]:
+    """The ids of the services that say that they do."""
+    return {str(each.get("id")) for each in listed(service) if str(each.get("version", "")).startswith("3.")}
+
+
 def tokens_are_fields(service: Service) -> Iterator[str]:
+    """Before 3.0 a token is the name of a field and nothing else."""
+    modern = speaking_3_0(service)
     for place, hook, text in templates(service):
         fields = CONTEXTS[hook]("x") if hook in CONTEXTS else {}
         known = {"userId", "patientId", "encounterId", *fields} - set(NO_TOKENS)
@@ -131,14 +159,21 @@ def tokens_are_fields(service: Service) -> Iterator[str]:
             name = token.strip().removeprefix("context.")
             if PLAIN_TOKEN.fullmatch(token) and (name not in known):
                 yield f"{place}: context.{name} is no field of {hook} that may be a token"
+            elif not_a_name(token) and place.rpartition(".")[0] not in modern:
+                yield f"{place}: {{{{{token}}}}} is neither a field of the context nor the id of a user"
+
+
+def not_a_name(token: str) -> bool:
+    """Is a token more than a field of the context or the id of a user?"""
+    return not (PLAIN_TOKEN.fullmatch(token) or USER_TOKEN.fullmatch(token))
 
 
 def tokens_are_simple(service: Service) -> Iterator[str]:
     """FHIRPath is for services that say that they speak 3.0, and within the grammar of its text."""
-    modern = {str(each.get("id")) for each in listed(service) if str(each.get("version", "")).startswith("3.")}
+    modern = speaking_3_0(service)
     has_fhirpath = False
     for place, _, text in templates(service):
-        odd = [each for each in TOKEN.findall(text) if not (PLAIN_TOKEN.fullmatch(each) or USER_TOKEN.fullmatch(each))]
+        odd = [each for each in TOKEN.findall(text) if not_a_name(each)]
         has_fhirpath = has_fhirpath or bool(odd)
         if odd and place.rpartition(".")[0] not in modern:
             yield f"{place}: FHIRPath in a token, though discovery does not say that CDS Hooks 3.0 is spoken"

@@ -24,6 +24,7 @@ ITEM = re.compile(
 )
 PASS, FAIL, NOT_TRIED = "pass", "fail", "not tried"
 MUST = ("M", "C")
+INVARIANT = "cds-resp-"  # of the specification's logical models
 UNSEEN = "cannot be seen from outside"
 ALLOWED = "allowed, not asked for"
 
@@ -42,15 +43,21 @@ class NotTried(Exception):
     """The check had nothing to look at. Its text says why."""
 
 
+class Unanswered(Exception):
+    """A call had no answer that could be read. Its text says which call, and what came of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """How an item is tried: `run` gives what is wrong, one line each with its place; nothing where all is well. `seen`
-    says what of the item that shows, where it asks for more than can be seen from outside."""
+    says what of the item that shows, where it asks for more than can be seen from outside. A call without an answer
+    breaks the item, unless `of_answers` alone is judged: then nothing was seen."""
 
     item: str
     published: tuple[str, ...]
     run: Callable[[Service], Iterator[str]]
     seen: str = ""
+    of_answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +71,10 @@ class Result:
 
     @property
     def breaks(self) -> bool:
-        """Is something missing that must be there?"""
-        return self.outcome == FAIL and self.item.level.startswith(MUST)
+        """Is something missing that must be there? What may be left out must have its form where it is there, if an
+        invariant of the specification says so."""
+        invariant = any(number.startswith(INVARIANT) for number in self.published)
+        return self.outcome == FAIL and (invariant or self.item.level.startswith(MUST))
 
 
 def published(*numbers: int | str) -> tuple[str, ...]:
@@ -108,6 +117,8 @@ def tried(item: Item, checks: list[Check], service: Service) -> Result:
         try:
             wrong += check.run(service)
             seen += [check.seen] if check.seen else []
+        except Unanswered as why:
+            (untried if check.of_answers else wrong).append(str(why))
         except NotTried as why:
             untried.append(str(why))
     numbers = tuple(dict.fromkeys(number for check in checks for number in check.published))

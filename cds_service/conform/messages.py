@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types
 
-from ..cdshooks.cards import LONGEST_SUMMARY, utf16_units
+from ..cdshooks.cards import LONGEST_SUMMARY
 from .calls import Json, Service
 from .checklist import Check, NotTried, published
 
@@ -196,7 +196,7 @@ def parts(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def summaries_are_short(service: Service) -> Iterator[str]:
     for place, card in cards(service):
-        length = utf16_units(str(card.get("summary", "")))
+        length = len(str(card.get("summary", "")).encode("utf-16-le", "surrogatepass")) // 2
         if length > LONGEST_SUMMARY:
             yield f"{place}: a summary of {length} characters (UTF-16), at most {LONGEST_SUMMARY} are shown"
 
@@ -254,7 +254,8 @@ def new_orders(service: Service) -> Iterator[tuple[str, str, Json]]:
     for entry in service.some():
         patient = str(service.request(entry)["context"].get("patientId", ""))
         for name, request in service.requests(entry):
-            for card in service.asked(entry, request).cards:
+            answer = service.answered(entry, request)
+            for card in answer.cards if answer is not None else ():
                 for action in actions(card):
                     if action.get("type") == "create" and isinstance(action.get("resource"), dict):
                         yield f"{entry['id']}, {name}", patient, action["resource"]
@@ -269,7 +270,7 @@ def not_fhir(kind: str, resource: Json) -> str:
         get_fhir_model_class(kind).model_validate(resource)
     except ValidationError as error:
         return ".".join(map(str, error.errors()[0]["loc"])) or "the whole"
-    except LookupError:
+    except (LookupError, ValueError):  # of itself, or of one within it
         return "there is no such resource"
     return ""
 

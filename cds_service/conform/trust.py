@@ -26,9 +26,14 @@ def feedback(service: Service, *items: Json, body: bytes | None = None) -> Itera
         (entry["id"], service.call("POST", f"cds-services/{entry['id']}/feedback", sent, {"Content-Type": JSON_TYPE}))
         for entry in service.some()
     ]
-    taking = [(name, answer) for name, answer in answers if answer.status not in (404, 405, 501)]
+    asking = any(service.asks_who_calls(answer.status) for _, answer in answers)
+    taking = [
+        (name, answer)
+        for name, answer in answers
+        if answer.status not in (404, 405, 501) and not service.asks_who_calls(answer.status)
+    ]
     if not taking:
-        raise NotTried("the service takes no feedback")
+        raise NotTried(WITHOUT_KEY if asking else "the service takes no feedback")
     yield from taking
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from codecs import BOM_UTF8
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +13,12 @@ import pytest
 from flask import Flask
 
 from cds_service.app import create_app
-from cds_service.conform.calls import Service, Signer
-from cds_service.conform.checklist import FAIL, NOT_TRIED, PASS, checklist
+from cds_service.conform.calls import SIGN, Service, Signer
+from cds_service.conform.checklist import FAIL, NOT_TRIED, PASS, Unanswered, checklist
 from cds_service.conform.messages import DISCOVERY, RESPONSE, numbered, schema
 from cds_service.conform.trust import NOBODY
-from cds_service.http.client import Outgoing, Reply
+from cds_service.fetching import FetchFailed
+from cds_service.http.client import Outgoing, Reply, Send
 from cds_service.settings import Settings
 from tests.conform.trying import (
     CHECKS,
@@ -116,6 +119,24 @@ def silent_on_outcomes(request: Outgoing, reply: Reply) -> Reply:
     return Reply(200, reply.headers, b'{"cards":[]}') if silent else reply
 
 
+def in_utf_16(request: Outgoing, reply: Reply) -> Reply:
+    cards = reply.body.startswith(b'{"cards"')
+    return Reply(reply.status, reply.headers, reply.body.decode().encode("utf-16")) if cards else reply
+
+
+def after_a_mark(request: Outgoing, reply: Reply) -> Reply:
+    return Reply(reply.status, reply.headers, BOM_UTF8 + reply.body) if called(request) else reply
+
+
+def cards_twice(request: Outgoing, reply: Reply) -> Reply:
+    cards = reply.body.startswith(b'{"cards"')
+    return Reply(reply.status, reply.headers, b'{"cards":[],' + reply.body[1:]) if cards else reply
+
+
+def each_order_action(change: Any) -> Change:
+    return each_action(lambda action: change(action) if action["type"] == "create" else None)
+
+
 def without(name: str) -> Any:
     return lambda thing: thing.pop(name, None)
 
@@ -150,7 +171,11 @@ BROKEN: dict[str, tuple[Change, set[str]]] = {
         each_template("orders", "ServiceRequest?id={{context.draftOrders}}"),
         {"40"},
     ),
-    "a template with FHIRPath": (each_template("b12", "Observation?date=ge{{today() - 400 days}}"), {"42"}),
+    "a template with FHIRPath": (each_template("b12", "Observation?date=ge{{today() - 400 days}}"), {"40", "42"}),
+    "a template with a token of no version": (each_template("b12", "Observation?patient={{patientId}}"), {"40", "42"}),
+    "an answer in UTF-16": (in_utf_16, {"6", "71", "72"}),
+    "an answer after a byte order mark": (after_a_mark, {"6"}),
+    "cards twice in one answer": (cards_twice, {"6"}),
     "a template with _include": (each_template("b12", "Observation?patient={{context.patientId}}&_include=x"), {"43"}),
     "a template with two dates": (
         each_template("b12", "Observation?patient={{context.patientId}}&date=ge2020&date=le2021"),
@@ -220,6 +245,14 @@ BROKEN: dict[str, tuple[Change, set[str]]] = {
         {"7", "100"},
     ),
     "a new order without id": (each_order(without("id")), {"101"}),
+    "an update without an id": (
+        each_order_action(lambda action: action.update(type="update") or action["resource"].pop("id")),
+        {"99"},
+    ),
+    "a new order of a type that there is not": (each_order(given(resourceType="Nonsense")), {"102"}),
+    "a new order of no type": (each_order(without("resourceType")), {"7", "102"}),
+    "a summary with half a sign": (each_card(given(summary="\ud834" * 140)), {"80"}),
+    "a system action without what it deletes": (body(given(systemActions=[{"type": "delete"}])), {"100"}),
     "a new order that is no FHIR": (each_order(given(status=["x"])), {"102"}),
     "a new order for somebody else": (
         each_order(given(subject={"reference": "Patient/other"})),
@@ -236,6 +269,91 @@ def test_a_broken_service_fails_where_it_is_broken(what: str):
     change, items = BROKEN[what]
     found = failed(under_trial(OURS.broken(change)))
     assert set(found) == items, found
+
+
+def hanging_up(when: Callable[[Outgoing], bool], app: Once = OURS) -> Send:
+    """A service that closes the connection of some calls."""
+    answering = app.broken()
+
+    def send(request: Outgoing, deadline: float) -> Reply:
+        if when(request):
+            raise FetchFailed("the service cannot be reached: the connection was reset")
+        return answering(request, deadline)
+
+    return send
+
+
+def test_a_call_without_an_answer_breaks_what_it_asked_about():
+    found = failed(under_trial(hanging_up(lambda request: called(request) and request.body == b"{")))
+    assert set(found) == {"75", "77", "130"}
+    assert "the connection was reset" in found["77"][0]
+    assert set(failed(under_trial(hanging_up(lambda request: holds(request, "unknownElement"))))) == {"9"}
+    assert set(failed(under_trial(hanging_up(lambda request: holds(request, "fhir.invalid"))))) == set()
+
+
+def test_a_service_that_answers_no_call_fails_and_is_not_asked_the_same_again():
+    asked: Counter[str] = Counter()
+
+    def hangs_up(request: Outgoing) -> bool:
+        if called(request):
+            asked[repr((request.target, request.body, sorted(request.headers.items())))] += 1
+        return called(request)
+
+    found = tried(under_trial(hanging_up(hangs_up)))
+    assert found["71"].breaks
+    assert len(found["71"].reasons) == 3  # each of its services
+    assert max(asked.values()) == 4  # a call, and the first of those for its times; each is tried once more
+
+
+def test_a_connection_that_was_closed_meanwhile_is_no_fault():
+    lost: set[str] = set()
+
+    def was_closed(request: Outgoing) -> bool:
+        first = called(request) and repr((request.target, request.body)) not in lost
+        lost.add(repr((request.target, request.body)))
+        return first
+
+    assert failed(under_trial(hanging_up(was_closed))) == {}
+
+
+def test_one_service_that_does_not_answer_hides_nothing_of_the_others():
+    def hangs_up(request: Outgoing) -> bool:
+        return request.target.endswith("order-sign") or holds(request, "not a UUID")
+
+    found = failed(under_trial(hanging_up(hangs_up)))
+    assert [each.partition(":")[0] for each in found["71"]] == ["b12-order-sign"]
+    assert "b12-patient-view" in found["33"][0]
+    assert tried(under_trial(hanging_up(lambda request: request.target.endswith("order-sign"))))["80"].outcome == PASS
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a b", "a/b", "ä", "\ud834"])
+def test_an_id_that_is_no_path_segment_fails_and_hides_nothing_of_the_others(name: str):
+    def renamed(entry: dict[str, Any]) -> None:
+        if entry["id"] == "b12-order-sign":
+            entry["id"] = name
+
+    found = tried(under_trial(OURS.broken(each_service(renamed))))
+    assert {number for number, each in found.items() if each.outcome == FAIL} == {"18"}
+    assert (found["18"].breaks, found["80"].outcome, found["9"].outcome) == (True, PASS, PASS)
+
+
+def test_a_service_that_asks_who_calls_is_not_broken_for_it(with_clients: Flask):
+    found = tried(under_trial(sending(with_clients), url=PUBLIC, origin=""))
+    assert {number: each.reasons for number, each in found.items() if each.outcome == FAIL} == {}
+    assert found["71"].reasons[-1] == "a whole request is answered with 401; " + SIGN
+
+
+def test_discovery_for_clients_only_is_said_at_once():
+    service = under_trial(OURS.broken(status(401, lambda request: request.target == "cds-services")))
+    with pytest.raises(Unanswered, match="GET /cds-services is answered with 401; it asks who calls"):
+        service.reach()
+
+
+def test_what_may_be_left_out_and_breaks_an_invariant_is_missing():
+    no_behaviour = tried(under_trial(OURS.broken(each_card(without("selectionBehavior")))))["86"]
+    assert (no_behaviour.item.level, no_behaviour.breaks) == ("Y", True)
+    in_html = tried(under_trial(OURS.broken(each_card(given(detail="<b>now</b>")))))["81"]
+    assert (in_html.outcome, in_html.breaks) == (FAIL, False)
 
 
 def feedback(change: int, *parts: str) -> Change:

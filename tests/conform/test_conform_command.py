@@ -10,6 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cds_service.cli import main
+from cds_service.commands.conform import lines
+from cds_service.conform.checklist import FAIL, Item
+from cds_service.conform.checklist import Result as CheckedItem
 from tests import golden
 from tests.contract.calling import Service, serving
 from tests.hooks.tokens import key
@@ -89,6 +92,14 @@ def test_an_option_that_cannot_be_used_is_one_line(options: tuple[str, ...], say
     refused = run(*options)
     assert (refused.exit_code, refused.output.count("\n")) == (2, 1)
     assert refused.output.startswith(f"b12-cds: conform: {says}")
+
+
+def test_what_a_service_says_is_printed_in_one_line_without_commands_to_the_terminal():
+    item = Item("18", "M", "The id", False)
+    reasons = ("a\x1b[2J\nfail  80: no path segment", *(f"b{number}" for number in range(100)))
+    printed = list(lines([CheckedItem(item, FAIL, (), reasons)]))
+    assert printed[1].strip() == "- a\ufffd[2J fail 80: no path segment"
+    assert printed[21].strip() == "- and 81 more, which --json lists"
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"hook": "patient-view"}', '{"hook": 5, "context": {}}'])
