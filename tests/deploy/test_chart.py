@@ -98,6 +98,16 @@ def test_helm_finds_no_fault_in_it():
             "smart.enabled: its cookie needs a key",
         ),
         (("--values", PILOT, "--set", "settings.CDS_SMART_KEYS=/x"), "CDS_SMART_KEYS"),
+        (("--values", PILOT, "--set", "settings.CDS_STORE_URL=sqlite:///x"), "settings.CDS_STORE_URL: a ConfigMap"),
+        (("--values", PILOT, "--set", "settings.CDS_STORE_URL=postgresql://u:p@x/y"), "settings.CDS_STORE_URL: a Conf"),
+        (("--values", PILOT, "--set", "network.callersFrom=null"), "network.callersFrom: no label would be every"),
+        (("--values", PILOT, "--set", "network.metricsFrom=null"), "network.metricsFrom: no label would be every"),
+        (("--values", PILOT, "--set", "network.dns=null"), "network.dns: no label would be every namespace"),
+        (("--values", PILOT, "--set", "network.store=null"), "network.store: PostgreSQL is closed to the pods"),
+        (("--values", REGION, "--set", "autoscaling.maxReplicas=2"), "autoscaling.minReplicas: is above maxReplicas"),
+        (("--values", PILOT, "--set", "ingress.host=https://cds.example"), "ingress.host"),
+        (("--values", PILOT, "--set", "ingress.tlsSecret=null"), "ingress.tlsSecret: the Secret with the certificate"),
+        (("--values", PILOT, "--set", "secret=Our_Secret"), "secret"),
         (("--values", PILOT, "--set", "ingress.host="), "ingress.host: under which name clients call"),
     ],
 )
@@ -105,6 +115,35 @@ def test_what_cannot_be_meant_is_refused_with_its_place(said: tuple[Any, ...], w
     done = template(*said)
     assert done.returncode != 0
     assert why in done.stderr.replace("/", ".")
+
+
+def test_a_text_that_begins_with_spaces_arrives_as_it_is(tmp_path: Path):
+    text = '\n   # our own\n  [client.st-elsewhere]\niss = "https://ehr.example"\n'
+    (tmp_path / "clients.toml").write_text(text)
+    site = json.dumps({"siteFiles": {"site.toml": text}})
+    (tmp_path / "site.json").write_text(site)
+    files = ("--set-file", f"clients={tmp_path / 'clients.toml'}", "--values", tmp_path / "site.json")
+    done = template("--values", PILOT, *files)
+    assert done.returncode == 0, done.stderr
+    maps = of_kind([each for each in yaml.safe_load_all(done.stdout) if each], "ConfigMap")
+    data = {name: value for each in maps for name, value in each["data"].items()}
+    assert (data["clients.toml"], data["site.toml"]) == (text, text)
+
+
+def test_every_pod_runs_on_the_nodes_that_are_named():
+    nodes = (
+        "--set",
+        "nodeSelector.pool=clinical",
+        "--set-json",
+        'tolerations=[{"key": "clinical", "operator": "Exists"}]',
+    )
+    done = template("--values", PILOT, *nodes)
+    assert done.returncode == 0, done.stderr
+    made = [each for each in yaml.safe_load_all(done.stdout) if each]
+    for each in made:
+        check(each, VERSIONS[-1]) if each["kind"] in ("Deployment", "Job") else None
+    assert [each["nodeSelector"] for each in pods(made)] == [{"pool": "clinical"}] * 2
+    assert [each["tolerations"][0]["key"] for each in pods(made)] == ["clinical"] * 2
 
 
 def test_without_a_store_there_is_no_secret_and_no_upgrade():

@@ -31,6 +31,19 @@ def objects() -> list[Yaml]:
     return [each for each in everything if (each["kind"], each["metadata"]["name"]) not in without]
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (("--set", "watch.client=nobody"), "watch.client: clients has no client nobody"),
+        (("--set", "watch.notifications=true", "--set", "ingress.enabled=false"), "watch.notifications: nothing lets"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_place(said: tuple[str, ...], why: str):
+    done = template("--values", HOSPITAL, *ON, *said)
+    assert done.returncode != 0
+    assert why in done.stderr
+
+
 def test_it_is_off_unless_it_is_switched_on(objects: list[Yaml]):
     assert not [each for each in made() if "watch" in each["metadata"]["name"]]
     assert sorted(each["kind"] for each in objects) == [

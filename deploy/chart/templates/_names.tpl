@@ -22,7 +22,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with .Values.image }}{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}{{ end }}
 {{- end }}
 
-{{/* Of every pod: a fixed user that is not root. */}}
+{{/* Of every pod: a fixed user that is not root, and the nodes on which it may run. */}}
 {{- define "b12-cds.pod-security" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -31,6 +31,12 @@ imagePullSecrets:
   {{- range . }}
   - name: {{ . }}
   {{- end }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 securityContext:
   runAsNonRoot: true
@@ -46,6 +52,11 @@ securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
   capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* What the settings say of the store: "none" is the one thing that they may, "" leaves it to the Secret. */}}
+{{- define "b12-cds.store-setting" -}}
+{{- get (.Values.settings | default dict) "CDS_STORE_URL" }}
 {{- end }}
 
 {{/* Where the files of the Secret are, as settings. */}}
