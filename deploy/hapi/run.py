@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # for a test that load
 from hapi_build import CLASSPATH, TARGET, HapiError, Program, Progress, ensure_built, java, wait
 
 START_SECONDS = 15 * 60
+QUICK = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # of Java: a third off the start, half off the memory
 
 
 def check_port(port: int) -> None:
@@ -60,9 +61,9 @@ def java_command(scratch: str, port: int, page_size: int, largest_page: int, ori
         "hapi.origins": origins,
         "hapi.stop-with-parent": "true",
     }
-    quick = ["-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # a third off the start, half off the memory
     jars = os.pathsep.join([str(TARGET / "classes"), CLASSPATH.read_text()])
-    return [java(), *quick, *(f"-D{name}={value}" for name, value in settings.items()), "-cp", jars, "hapi.HapiServer"]
+    given = [f"-D{name}={value}" for name, value in settings.items()]
+    return [java(), "-Xmx1g", *QUICK, *given, "-cp", jars, "hapi.HapiServer"]
 
 
 @contextlib.contextmanager

@@ -109,7 +109,7 @@ def echo(kind: str, messages: Sequence[bytes]) -> list[bytes]:
     run = launcher()
     run.ensure_built(print)
     jars = os.pathsep.join([str(run.TARGET / "classes"), run.CLASSPATH.read_text()])
-    command = [run.java(), "-cp", jars, "hapi.CdsHooksEcho", kind]
+    command = [run.java(), *run.QUICK, "-cp", jars, "hapi.CdsHooksEcho", kind]
     lines = b"".join(b" ".join(each.splitlines()) + b"\n" for each in messages)
     done = subprocess.run(command, input=lines, capture_output=True, timeout=SECONDS * 5, check=True)
     return done.stdout.splitlines()

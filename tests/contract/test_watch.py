@@ -11,7 +11,7 @@ import pytest
 
 from cds_service.watch.tasks import WITHDRAWN, Standing
 from tests.contract.hapi import Hapi
-from tests.watch.installed import Installed
+from tests.watch.installed import Installed, address
 from tests.watch.patients import b12, dose, person
 
 pytestmark = pytest.mark.needs("java", "maven")
@@ -24,16 +24,14 @@ YESTERDAY = str((datetime.now(UTC) - timedelta(days=1)).date())
 def subscribed(server: Hapi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hapi]:
     """The server, with a watcher of it that looks by itself, and two Subscriptions to its address."""
     folder = tmp_path_factory.mktemp("watched")
-    process = Installed(folder, server.base, 'name = "contract"').begun("--client", "ward", "--port", "0")
+    installed = Installed(folder, server.base, 'name = "contract"')
     try:
-        address = process.stderr.readline().split()[-1]
-        for payload in ({}, {"payload": "application/fhir+json"}):
-            subscribe(server, address, payload)
-        waited(lambda: all(each["status"] == "active" for each in server.search("Subscription").matches))
-        yield server
+        with installed.watching("--client", "ward", "--port", "0") as process:
+            for payload in ({}, {"payload": "application/fhir+json"}):
+                subscribe(server, address(process), payload)
+            waited(lambda: all(each["status"] == "active" for each in server.search("Subscription").matches))
+            yield server
     finally:
-        process.terminate()
-        process.communicate(timeout=60)
         for each in server.search("Subscription").matches:
             server.delete(f"Subscription/{each['id']}")
 

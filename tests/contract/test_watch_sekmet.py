@@ -13,7 +13,7 @@ from cds_service.watch.tasks import WITHDRAWN, Standing
 from tests.contract.sekmet import CLIENT, Sekmet, started
 from tests.contract.test_watch import YESTERDAY, waited
 from tests.hooks.tokens import key
-from tests.watch.installed import Installed
+from tests.watch.installed import Installed, address
 from tests.watch.patients import b12, person
 
 pytestmark = pytest.mark.needs("packages")
@@ -32,18 +32,13 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sekmet]:
         (folder / "clients.toml").write_text(
             text.replace("every = 1\n", "every = 3600\n").replace(", anonymous = true", "")
         )
-        process = installed.begun("--client", "ward", "--port", "0")
-        try:
-            address = process.stderr.readline().split()[-1]
-            channel = {"type": "rest-hook", "endpoint": address, "payload": "application/fhir+json"}
+        with installed.watching("--client", "ward", "--port", "0") as process:
+            channel = {"type": "rest-hook", "endpoint": address(process), "payload": "application/fhir+json"}
             server.call("POST", "Subscription", {
                 "resourceType": "Subscription", "status": "requested", "reason": "B12 results",
                 "criteria": "Observation?code=2132-9,14685-2", "channel": channel,
             })  # fmt: skip
             yield server
-        finally:
-            process.terminate()
-            process.communicate(timeout=60)
 
 
 def test_nobody_is_let_in_without_a_token(watched: Sekmet):

@@ -44,7 +44,7 @@ def servers() -> Iterator[dict[str, int]]:
         if not (target / "classpath.txt").exists() or not list(target.glob("classes/**/*.class")):
             subprocess.run(["mvn", "-B", "-q", "compile"], cwd=PROJECT, check=True, timeout=BUILD_SECONDS)
     classpath = f"{target / 'classes'}:{(target / 'classpath.txt').read_text().strip()}"
-    command = ["java", "-Xmx128m", "-cp", classpath, "paths.PathServers"]
+    command = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath, "paths.PathServers"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as started:

@@ -247,9 +247,9 @@ def test_the_command_asks_for_tokens_as_the_watcher_does_for_a_client(tmp_path):
         more = f'client_id = "b12-export"\nkey = "key.json"\ntoken_url = "{store.base.replace("/fhir", "/token")}"'
         installed = Installed(tmp_path, server.base, more)
         words = ["export", "--fhir", server.base, "--out", str(tmp_path / "in"), "--client", "ward"]
-        ended = CliRunner().invoke(population, words, env=installed.environment)
+        ended = CliRunner().invoke(population, words, env=installed.settings)
     assert ended.exit_code == 0, ended.output
     assert asked == [("b12-export", "client_credentials")], "one token serves all calls"
     assert (tmp_path / "in" / "export.json").is_file()
-    nobody = CliRunner().invoke(population, [*words[:-1], "other"], env=installed.environment)
+    nobody = CliRunner().invoke(population, [*words[:-1], "other"], env=installed.settings)
     assert nobody.exit_code == 2 and "no watched client 'other'; allowed: ward" in nobody.output

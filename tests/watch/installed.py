@@ -1,18 +1,18 @@
-"""`b12-cds watch` as an operator starts it: a process with a clients.toml, keys and a state of its own."""
+"""`b12-cds watch` as an operator has it: with a clients.toml, keys and a state of its own."""
 
 from __future__ import annotations
 
 import json
-import os
+import signal
 import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from cds_service.store.pseudonyms import new_line
+from tests.hooks.processes import SOON, Family, read_until, run, running, with_pid
 from tests.hooks.tokens import jwks
-
-PROGRAM = [sys.executable, "-c", "from cds_service.cli import main; main()"]
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,26 @@ class Installed:
         )
 
     @property
-    def environment(self) -> dict[str, str]:
-        ours = {
+    def settings(self) -> dict[str, str]:
+        return {
             "CDS_CLIENTS": str(self.folder / "clients.toml"),
             "CDS_STORE_KEYS": str(self.folder / "store.keys"),
             "CDS_WATCH_STATE": str(self.folder / "watch.sqlite"),
         }
-        return {name: value for name, value in os.environ.items() if not name.startswith("CDS_")} | ours
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """The command, to its end."""
-        command = [*PROGRAM, "watch", *words]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300)
+        return run("watch", *words, **self.settings)
 
-    def begun(self, *words: str) -> subprocess.Popen[str]:
-        """The command, which goes on."""
-        command = [*PROGRAM, "watch", *words]
-        return subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True)
+    @contextmanager
+    def watching(self, *words: str) -> Iterator[Family]:
+        """The command, in a process that goes on."""
+        with running("watch", *words, **self.settings) as process:
+            yield process
+            with_pid(process.pid, signal.SIGTERM)
+            process.wait(SOON)
+
+
+def address(process: Family) -> str:
+    """Where a server says that something has changed: in the first line that a watcher prints."""
+    return read_until(process, "\n").partition("\n")[0].split()[-1]

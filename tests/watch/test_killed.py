@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 from cds_service.watch.tasks import Standing
+from tests.hooks.processes import running
 from tests.watch.fhir_store import FhirStore, serving
 from tests.watch.installed import Installed
 from tests.watch.patients import b12, person
@@ -36,12 +37,8 @@ def test_killed_between_decision_and_write_it_writes_one_task_when_it_begins_aga
     store = ready(Halting(now=datetime.now(UTC)))
     with serving(store):
         installed = Installed(tmp_path, store.base)
-        process = installed.begun("--client", "ward", "--port", "0")
-        try:
+        with running("watch", "--client", "ward", "--port", "0", **installed.settings):  # killed at the end
             assert store.came.wait(120)
-        finally:
-            process.kill()
-            process.communicate(timeout=60)
         store.may_go_on.set()  # what was sent may still be carried out, or not: both are right
         again = installed.run("--client", "ward", "--once")
     assert again.returncode == 0, again.stderr
