@@ -23,6 +23,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # So that tests may import their own helpers as `tests.…`. Last, so that an installed cds_service is the one tested.
 sys.path.append(str(ROOT))
+from tests.browser.programs import BROWSERS  # noqa: E402 (after the path to it)
 
 
 def program(*names: str) -> Callable[[], bool]:
@@ -77,7 +78,7 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "packages": ("a package registry that pip reaches", package_registry),
     "nginx": ("nginx", lambda: shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is not None),
     "postgresql": ("PostgreSQL's programs (initdb, postgres)", postgresql),
-    "chromium": ("Chromium (Debian's package chromium)", program("chromium", "chromium-browser", "google-chrome")),
+    "chromium": ("Chromium (Debian's package chromium-headless-shell or chromium)", program(*BROWSERS)),
     "go": ("Go 1.24 or newer (it builds helm, once)", go),
     "promtool": ("promtool (Debian's package prometheus)", program("promtool")),
     "linux": ("Linux (/proc)", lambda: Path("/proc/self/smaps_rollup").exists()),

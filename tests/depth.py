@@ -24,8 +24,9 @@ ADDS = (
     "200 sequences of killed population runs instead of 3; 10,000 patients on Spark instead of 200",
     "3,000 patients of each pathway, and 500 about orders, with each of two CQL engines instead of 15 and 8",
     "200 sequences of what can befall the result watcher instead of 10",
-    "every page opened anew in each width and scheme, with axe and its contrasts on the whole of it, instead of opened "
-    "once for every width, with axe where it is narrow and dark, wide and light, and contrasts where its tables begin",
+    "every page opened anew in each width and scheme, with every rule of axe on the whole of it, instead of opened "
+    "once for every width, with axe where it is narrow and dark, and its rules about colours where it is wide and light "
+    "too, and these to the sixth row of a table only",
     "the bill of materials made again from an installation of its own, beside that of the image; every lock resolved",
     "120 and 240 of each repeated element of a request, and every two together, instead of 60 and 120, and some",
     "200,000 hostile calls, feedbacks, pages and FHIR answers instead of 1,800",

@@ -15,12 +15,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect
 
 from tests import depth
+from tests.browser.programs import BROWSERS
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
 PATIENCE = 120_000  # ms: every wait is for a condition, and a busy machine is no fault
 expect.set_options(timeout=PATIENCE)
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
     "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
@@ -33,14 +33,18 @@ SCHEMES = ("light", "dark")
 TALLEST = 6000  # pixels of a screenshot; what is longer repeats itself
 STATUS = "Failed to load resource: the server responded with a status of 4"
 SERIOUS = ("serious", "critical")
-CONTRAST = "color-contrast"  # axe compares each element with all that may lie over it: 16 of 18 s of our longest page
-REPEATED = [["tbody tr:nth-child(n+13)"], ["li:nth-child(n+13)"]]  # of a long table or list all but the first twelve
-BRIEF = {"resultTypes": ["violations"], "selectors": False}  # what passed is not asked for: it takes as long as to find
+# For these axe compares each element with all that may lie over it, or with its neighbours: 20 of 23 s of our longest
+# page.
+COLOURS = ["color-contrast", "link-in-text-block"]
+REPEATED = "tbody tr:nth-child(n+7), li:nth-child(n+7)"  # of a long table or list all but the first six
+SHOW = f"(how) => document.querySelectorAll('{REPEATED}').forEach((each) => {{ each.style.display = how }})"
+# What passed is not asked for, which takes as long as to find; and no other file is there to be loaded.
+BRIEF = {"resultTypes": ["violations"], "selectors": False, "preload": False}
 
 
 def launched(playwright: Playwright) -> Browser:
     """The system's browser; nothing is downloaded."""
-    program = next(found for name in PROGRAMS if (found := shutil.which(name)))
+    program = next(found for name in BROWSERS if (found := shutil.which(name)))
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     return playwright.chromium.launch(executable_path=program, args=[*QUIET, *sandbox])
 
@@ -89,12 +93,13 @@ class View:
         wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{self.page.url} is {wide} pixels too wide: {self.page.evaluate(WIDEST)}"
 
-    def is_accessible(self) -> None:
-        """axe-core finds nothing serious: every rule on the whole page, contrast of colours in what repeats itself
+    def is_accessible(self, colours_only: bool = False) -> None:
+        """axe-core finds nothing serious: every rule on the whole page, those about colours in what repeats itself
         where it begins (`--thorough`: in all of it)."""
-        repeated = None if depth.is_thorough() else {"exclude": REPEATED}
-        found = self.violations(None, rules={CONTRAST: {"enabled": False}})
-        found += self.violations(repeated, runOnly=[CONTRAST])
+        found = [] if colours_only else self.violations(rules={each: {"enabled": False} for each in COLOURS})
+        self.page.evaluate(SHOW, depth.chosen("none", ""))
+        found += self.violations(runOnly=COLOURS)
+        self.page.evaluate(SHOW, "")
         serious = [
             f"{each['id']}: {each['help']}: {[node['html'][:150] for node in each['nodes'][:3]]}"
             for each in found
@@ -102,9 +107,9 @@ class View:
         ]
         assert not serious, f"{self.page.url}: {serious}"
 
-    def violations(self, context: Any, **rules: Any) -> list[dict[str, Any]]:
-        """What axe-core finds in that part of the page (None: all of it) by these of its rules."""
-        return Axe().run(self.page, context=context, options=BRIEF | rules).response["violations"]
+    def violations(self, **rules: Any) -> list[dict[str, Any]]:
+        """What axe-core finds in the page by these of its rules."""
+        return Axe().run(self.page, options=BRIEF | rules).response["violations"]
 
     def photograph(self, name: str) -> None:
         """Keep the page as build/screenshots/<name>.png."""
