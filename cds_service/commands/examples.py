@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import click
 import msgspec
@@ -22,10 +22,12 @@ from ..fetching import FetchFailed
 from ..http.addresses import Base, Policy
 from ..http.client import HttpClient, Outgoing, Reply
 from .given import BadOption, fhir_base, read_token
+from .site_check import printable
 
 Json = dict[str, Any]
 FHIR_JSON = "application/fhir+json"
 SECONDS = 60.0  # for one patient
+LONGEST = 300  # characters of what a server says
 LARGEST_ANSWER = 10 * MEGABYTE
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -64,18 +66,69 @@ def load_examples(base: Base, token: str, today: date, note: Callable[[str], Non
             raise CannotLoad(f"{name}: {failed.reason}") from None
         if reply.status not in (200, 201):
             raise CannotLoad(f"{name}: the FHIR server refuses it with {reply.status}{diagnostics(reply)}")
+        if fault := not_written(bundle, reply):
+            raise CannotLoad(f"{name}: {fault}")
         written += len(bundle["entry"])
         note(f"{name}: {len(bundle['entry'])} resources")
     return written
 
 
+class Done(msgspec.Struct):
+    """What became of one entry."""
+
+    status: str  # as in "201 Created"
+
+
+class Entry(msgspec.Struct):
+    response: Done
+
+
+class Written(msgspec.Struct):
+    """What a server says of a transaction that it has understood as one."""
+
+    type: Literal["transaction-response", "batch-response"]
+    entry: list[Entry]
+    resource_type: Literal["Bundle"] = msgspec.field(name="resourceType")
+
+
+def not_written(bundle: Json, reply: Reply) -> str:
+    """What of a patient a server has not written though its answer is a 200: a server that takes a transaction for a
+    batch writes a part, one that stores it as a Bundle none, and a page that asks for a name is a 200 too."""
+    sent = [entry["request"]["url"] for entry in bundle["entry"]]
+    try:
+        became = [entry.response.status for entry in msgspec.json.decode(reply.body, type=Written).entry]
+    except msgspec.DecodeError:
+        became = []
+    if len(became) != len(sent):
+        return f"the FHIR server answers {reply.status} and does not say of each resource that it was written"
+    for url, status in zip(sent, became, strict=True):
+        if not status.startswith("2"):
+            return f"the FHIR server refuses {url} with {one_line(status)}"
+    return ""
+
+
+class Issue(msgspec.Struct):
+    code: str = ""
+    diagnostics: str = ""
+
+
+class Outcome(msgspec.Struct):
+    issue: list[Issue]
+
+
 def diagnostics(reply: Reply) -> str:
     """What an OperationOutcome says first, for the end of a line."""
     try:
-        issue = msgspec.json.decode(reply.body)["issue"][0]
-        return f": {issue.get('diagnostics') or issue['code']}"[:300]
-    except (msgspec.DecodeError, LookupError, TypeError):
+        issues = msgspec.json.decode(reply.body, type=Outcome).issue
+    except msgspec.DecodeError:
         return ""
+    said = next((each.diagnostics or each.code for each in issues), "")
+    return f": {one_line(said)}" if said else ""
+
+
+def one_line(text: str) -> str:
+    """A server's words, not endless and without commands to the terminal."""
+    return " ".join(printable(text[:LONGEST]).split())
 
 
 @click.group()

@@ -33,14 +33,15 @@ def run(*arguments: str, **environment: str) -> Result:
 
 @contextmanager
 def server(status: int, answer: Any) -> Iterator[tuple[str, list[Request]]]:
-    """A FHIR server that answers everything in one way: its base, and what it was sent."""
+    """A FHIR server that answers everything in one way, or as `answer` says of what it was sent: its base, and that."""
     seen: list[Request] = []
 
     @Request.application
     def app(request: Request) -> Response:
-        request.get_data()
+        sent = request.get_data()
         seen.append(request)
-        return Response(json.dumps(answer), status, content_type="application/fhir+json")
+        said = answer(json.loads(sent)) if callable(answer) else answer
+        return Response(json.dumps(said), status, content_type="application/fhir+json")
 
     running = make_server("127.0.0.1", 0, app, request_handler=Quiet)
     thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
@@ -128,8 +129,38 @@ def test_numbers_keep_their_digits_in_an_export(tmp_path: Path):
     assert "150.10" in (tmp_path / "dietary.json").read_text()
 
 
+def writing(kind: str = "transaction-response", refused: str = "nothing", status: str = "409 Conflict") -> Any:
+    """The answer of a server to a transaction, which refuses one type of resource."""
+
+    def answer(sent: dict[str, Any]) -> dict[str, Any]:
+        urls = [each["request"]["url"] for each in sent["entry"]]
+        became = [{"response": {"status": status if url.startswith(refused) else "201 Created"}} for url in urls]
+        return {"resourceType": "Bundle", "type": kind, "entry": became}
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (writing("batch-response", "Observation"), "refuses Observation/"),
+        (writing(refused="Patient", status="412\n\x1b[2J"), "refuses Patient/bariatric with 412 \ufffd[2J\n"),
+        (lambda sent: sent, "answers 200 and does not say of each resource that it was written\n"),
+        (lambda sent: {**writing()(sent), "entry": []}, "answers 200 and does not say of each resource"),
+        ({"resourceType": "Bundle", "type": "transaction-response"}, "answers 200 and does not say of each resource"),
+        ("<html>", "answers 200 and does not say of each resource"),
+    ],
+)
+def test_what_a_server_did_not_write_is_not_counted_as_written(answer: Any, says: str):
+    with server(200, answer) as (base, seen):
+        refused = run("examples", "load", "--fhir", base)
+    assert (refused.exit_code, refused.output.count("\n"), len(seen)) == (2, 1, 1)
+    assert refused.output.startswith("b12-cds: examples load: bariatric: the FHIR server ")
+    assert says in refused.output
+
+
 def test_the_examples_are_loaded_one_transaction_each_with_the_token():
-    with server(200, {"resourceType": "Bundle", "type": "transaction-response"}) as (base, seen):
+    with server(200, writing()) as (base, seen):
         done = run("examples", "load", "--fhir", base, CDS_FHIR_TOKEN="let-me-in")
     assert done.exit_code == 0, done.output
     assert [(each.method, each.path) for each in seen] == [("POST", "/fhir")] * len(PATIENTS)
@@ -147,6 +178,8 @@ def test_the_examples_are_loaded_one_transaction_each_with_the_token():
         (422, {"issue": [{"code": "x", "diagnostics": "no such id"}]}, "422: no such id"),
         (403, {"error": 1}, "403"),
         (500, [], "500"),
+        (500, {"issue": ["x"]}, "500"),
+        (400, {"issue": [{"diagnostics": "two\nlines\x1b[2J"}]}, "400: two lines\ufffd[2J"),
     ],
 )  # fmt: skip
 def test_what_a_server_refuses_is_named_with_its_own_words(status: int, answer: Any, says: str):
