@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import ssl
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,6 +22,7 @@ from msgspec import Meta
 
 from ..cdshooks.registry import HOOKS
 from ..content.faults import ContentError, Faults, listing
+from ..content.files import parsed
 from ..content.typed import Shape, read
 from ..http.addresses import AddressRefused, Base, parse_base
 from ..settings import SettingsError
@@ -196,12 +196,12 @@ def _file(path: Path, faults: Faults) -> ClientsFile | None:
 
 def _toml(path: Path, faults: Faults) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parsed(path.read_text(encoding="utf-8-sig"))
     except OSError:
         faults.add(path.name, "there is no such file that can be read")
     except UnicodeDecodeError:
         faults.add(path.name, "is not text in UTF-8")
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         faults.add(path.name, f"is not TOML: {error}")
     return {}
 

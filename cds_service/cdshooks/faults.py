@@ -24,6 +24,9 @@ NAMES = (  # what a type is called in JSON Schema
     (inspect.ListType, "array"),
     (inspect.StrType, "string"),
     (inspect.NoneType, "null"),
+    (inspect.BoolType, "boolean"),
+    (inspect.IntType, "number"),
+    (inspect.FloatType, "number"),
 )
 EXPLAINED = {  # path of what is missing -> why it may be
     "context.draftOrders": "a client leaves it out where it has not granted this service the scopes for unsigned orders"

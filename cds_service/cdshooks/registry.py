@@ -103,6 +103,9 @@ class Hook:
         ):
             if wrong:
                 raise ValueError(f"hook {self.id!r} {what}")
+        if self.carries_orders and not issubclass(self.context, OrderContext):
+            why = "has draftOrders in a context that is no OrderContext, which says that they must be sent"
+            raise ValueError(f"hook {self.id!r} {why}")
         for key, template in self.later_prefetch.items():
             try:
                 check_tokens(template)

@@ -16,6 +16,33 @@ from .record import LabResult
 MOST_LISTED = 3
 MAY_BE_EMPTY = ("loading_question",)
 
+PHRASE_VALUES: dict[str, tuple[str, ...]] = {  # the phrases of messages.toml that show values, and which
+    key: tuple(values.split())
+    for values, keys in (
+        ("date", "since b12-begun evidence.injection evidence.injections-ordered evidence.by-mouth-until "
+                 "evidence.b12-begun"),
+        ("n", "and-more evidence.doses interval.days interval.weeks interval.months loading.one loading.doses "
+              "loading.days"),
+        ("n total", "loading.part"),
+        ("day month year", "date.day"),
+        ("month year", "date.month"),
+        ("what date", "evidence.on-day"),
+        ("low high unit", "evidence.range"),
+        ("low unit", "evidence.range-from"),
+        ("age", "evidence.aged"),
+        ("earlier", "no-symptoms-earlier"),
+        ("drafts", "further-suggestions task.drafts"),
+        ("label", "label-in-a-list"),
+        ("order", "remove replace.delete"),
+        ("order date", "accepted-earlier"),
+        ("order regimen", "replace.update replace.create"),
+        ("b12 b12_name", "folate.deficient folate.grey folate.unknown"),
+        ("medicine", "oral.no-dose"),
+        ("medicine n", "oral.micrograms oral.mg"),
+    )
+    for key in keys.split()
+}  # fmt: skip
+
 LONGEST: dict[str, str] = {
     "b12": ">=1234567.89 pmol/L",
     "b12_name": "Active B12",

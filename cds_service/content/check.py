@@ -14,7 +14,7 @@ from typing import get_args
 from cds_service.clinical.bands import BOUNDS
 from cds_service.clinical.findings import REGISTRY, RESTS_ON
 from cds_service.clinical.tables import Choice, FixedCard, Pathway, Provenance, Regimen, Row, normalise_unit
-from cds_service.clinical.wording import LONGEST, placeholders
+from cds_service.clinical.wording import LONGEST, PHRASE_VALUES, PLURALS, placeholders
 
 from .codes import Codes
 from .elements import Element, sound
@@ -82,16 +82,21 @@ def with_own(words: Vocabulary, pathway: Pathway, faults: Faults) -> Vocabulary:
         findings.add(threshold.makes)
         units[threshold.id] = threshold.unit
         for name in placeholders(known.id):
+            if name in words.longest and known.id not in words.counts_for:
+                other = f"the program has a placeholder {name!r} for something else, which a card would show"
+                faults.add(f'analytes.toml "{known.id}"', f"{other}: give the analyte another id")
             longest.setdefault(name, LONGEST["b12_date" if name.endswith("_date") else "b12"])
     return replace(words, findings=frozenset(findings), optional=units, longest=longest)
 
 
 def words_of_own(pathway: Pathway) -> dict[str, str]:
     """What the pathway's own limits, and the findings that they make, mean in plain words."""
-    found = {}
+    found: dict[str, str] = {}
     for each in pathway.compared:
         display, side = pathway.displays.get(each.analyte, each.analyte), "below" if each.below else "above"
-        found[f"findings.{each.makes}"] = f"{display} is {side} its limit"
+        before = found.get(f"findings.{each.makes}", "")
+        said = f"{display} is {side} its limit"
+        found[f"findings.{each.makes}"] = f"{before} or {said}" if before and said not in before else before or said
         found[f"thresholds.{each.id}"] = f"{display}: {side}"
     return found
 
@@ -110,11 +115,24 @@ def check_pathway(pathway: Pathway, known: Mapping[str, Iterable[str]], words: V
             check_condition(row_place(pathway.id, row), row, faults)
         if table in TOTAL_TABLES and (rows or table != "course"):  # a pathway may tell nothing of a course
             check_total(f"{pathway.id}/{table}.toml", pathway.id, rows, faults)
+    check_follow_ups(pathway, known, words, faults)
     for place, origin in provenances(pathway):
         if origin.source not in known["sources"]:
             faults.unknown(place, "source", origin.source, known["sources"])
     if pathway.card_source not in known["sources"]:
         faults.unknown(f"{pathway.id}/pathway.toml card_source", "source", pathway.card_source, known["sources"])
+
+
+def check_follow_ups(pathway: Pathway, known: Mapping[str, Iterable[str]], words: Vocabulary, faults: Faults) -> None:
+    """What is to be done later names tests and findings that there are: else it would never be drafted."""
+    for each in pathway.follow_ups.values():
+        place = f'{pathway.id}/follow-ups.toml follow_up "{each.id}"'
+        if each.orderable and each.orderable not in known["orderables"]:
+            faults.unknown(place, "orderable", each.orderable, known["orderables"])
+        for name in dict.fromkeys((*each.when, *each.any, *each.unless)):
+            check_finding(place, name, known["thresholds"], words, faults)
+        for name in sorted(set(each.when) & set(each.unless)):
+            faults.add(place, f"{name!r} is in when and in unless: it is never drafted")
 
 
 THRESHOLD_IN_WORDS = re.compile(r"\{([^}]*)\}")
@@ -210,11 +228,16 @@ def check_findings(place: str, row: Row, stated: Iterable[str], words: Vocabular
     used += [name for _, names in (*row.raised, *row.treat_when) for name in names]
     used += [name for choice in (*row.tests, *row.regimens) for name in (*choice.when, *choice.any, *choice.unless)]
     for name in dict.fromkeys(used):
-        if name not in words.findings:
-            faults.unknown(place, "finding", name, words.findings)
-        for threshold in sorted(set(words.rests_on.get(name, ())) - set(stated)):
-            wanted = f"{threshold!r} (unit {words.optional[threshold]!r})"
-            faults.add(place, f"the finding {name!r} rests on the threshold {wanted}, which the pathway does not state")
+        check_finding(place, name, stated, words, faults)
+
+
+def check_finding(place: str, name: str, stated: Iterable[str], words: Vocabulary, faults: Faults) -> None:
+    """There is such a finding, and the pathway states the numbers on which it rests."""
+    if name not in words.findings:
+        faults.unknown(place, "finding", name, words.findings)
+    for threshold in sorted(set(words.rests_on.get(name, ())) - set(stated)):
+        wanted = f"{threshold!r} (unit {words.optional[threshold]!r})"
+        faults.add(place, f"the finding {name!r} rests on the threshold {wanted}, which the pathway does not state")
 
 
 def check_named(place: str, row: Row, known: Mapping[str, Iterable[str]], faults: Faults) -> None:
@@ -359,6 +382,20 @@ def plain_texts(pathway: Pathway) -> Iterable[tuple[str, str, str]]:
             yield place, f"phase {phase.id!r} words", phase.words
     for orderable in pathway.orderables.values():
         yield f'{pathway.id}/orderables.toml orderable "{orderable.id}"', "title", orderable.title
+
+
+def check_phrases(place: str, phrases: Mapping[str, str], faults: Faults) -> None:
+    """A phrase holds only the values that the program puts into it: with another one, each answer would fail that says
+    it."""
+    for key, phrase in phrases.items():
+        check_text(f'{place} "{key}"', "phrase", phrase, dict.fromkeys(PHRASE_VALUES.get(key, ()), ""), faults)
+    if (months := len(phrases.get("date.months", MONTHS).split(" | "))) != 12:
+        faults.add(f'{place} "date.months"', f"names {months} months, divided by ' | '; a year has 12")
+    if (rule := phrases.get("plural", "none")) not in PLURALS:
+        faults.add(f'{place} "plural"', f"is {rule!r}; allowed: {listing(PLURALS)}")
+
+
+MONTHS = " | ".join("JFMAMJJASOND")  # where a pathway says nothing of them
 
 
 def check_complete(place: str, row: Row, faults: Faults) -> None:

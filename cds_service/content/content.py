@@ -22,6 +22,7 @@ from .check import (
     check_measures,
     check_orders,
     check_pathway,
+    check_phrases,
     check_priorities,
     check_wording,
     clinical_vocabulary,
@@ -29,10 +30,11 @@ from .check import (
     words_of_own,
 )
 from .codes import ROUTE_CODES, SNOMED, Codes
-from .elements import Element, built, sound
+from .elements import BESIDE_PROBLEMS, Element, built, sound
 from .elements import elements as read_elements
-from .faults import Faults
-from .files import Files, Toml, read_files
+from .faults import Faults, listing
+from .files import Files, read_files
+from .laid_over import Toml, entries_in
 from .language import ENGLISH, Coverage, Language, coverage
 from .prefetch import KEYS, Templates, recall_queries
 from .shapes import Coding, ContentFile, ExclusionEntry, MeasureEntry, PathwayFile, RowEntry
@@ -252,10 +254,18 @@ def is_kept(row: RowEntry) -> bool:
     return not row.fall_through and not (row.off and row.table == "notes")
 
 
+def texts(value: object) -> list[str]:
+    """The texts of a list; what else it holds is reported with the shapes."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
 def own_words(name: str, kind: str, own: dict[str, str], shared: dict[str, str], faults: Faults) -> dict[str, str]:
     """The shared displays or phrases, with those that the pathway words differently (a spelling, a unit)."""
-    for key in own.keys() - shared.keys():
-        faults.unknown(f"{name}/pathway.toml {kind}", kind.removesuffix("s"), key, shared)
+    place = f"{name}/pathway.toml {kind}"
+    for key in sorted(own.keys() - shared.keys()):
+        faults.unknown(place, kind.removesuffix("s"), key, shared)
+    if kind == "messages":
+        check_phrases(place, own, faults)
     return shared | own
 
 
@@ -299,6 +309,7 @@ class Shared:
     def _check_messages(self) -> None:
         """What a card may have to say is there, and what settles a dismissed warning is a reason that can be given."""
         words = self.messages
+        check_phrases("messages.toml", words, self.faults)
         for key in KEYS:
             if f"prefetch.{key}" not in words:
                 self.faults.add("messages.toml", f"[prefetch] says nothing for {key!r}, which a card may have to name")
@@ -359,8 +370,10 @@ class Shared:
         """(place, concept, coding) of everything that a draft carries because the site says so."""
         for name, (kind, key) in product(files.pathways, (("orderable", "more_codings"), ("regimen", "codings"))):
             place = f"{name}/{kind}s.toml"
-            entries = (entry for each in files.theirs.get(place, {}).get(kind, []) for entry in each.get(key, []))
-            added = {(entry.get("system"), entry.get("code"), entry.get("display")) for entry in entries}
+            theirs = files.theirs.get(place, {}).get(kind)
+            lists = (each.get(key) for each in entries_in(theirs))
+            entries = [entry for each in lists for entry in entries_in(each)]
+            added = {tuple(str(entry.get(name)) for name in ("system", "code", "display")) for entry in entries}
             for each in sound(self.elements[place]):
                 concept = f"order-{each.id}" if kind == "orderable" else f"medicine-{each.shape.ingredient}"
                 for coding in each.shape.more_codings if kind == "orderable" else each.shape.codings:
@@ -373,12 +386,18 @@ class Shared:
             "medicine": {each.id: (*each.shape.words, *each.shape.brands) for each in sound(medicines)},
             "analyte": {each.id: each.shape.words for each in sound(self.elements["analytes.toml"])},
         }
-        negations, past = (settings.get(name, []) for name in ("negations", "past"))
+        negations, past = (texts(settings.get(name)) for name in BESIDE_PROBLEMS)
         return Words(phrases, negations, past, self.groups.get("lifelong", frozenset()))
 
     def _check_recognised(self) -> None:
-        """A concept that neither code nor word leads to would silently never be found."""
+        """A concept that neither code nor word leads to would silently never be found, and a result whose code
+        is for a kind of unit that its analyte does not have is in doubt."""
         coded = {row.concept for row in self.rows}
+        for analyte in self.analytes.values():
+            uses = {row.use for row in self.rows if row.concept == f"lab-{analyte.id}"}
+            if uses and uses <= {"mass", "molar"} - analyte.bases.keys():
+                fault = f"its codes are for {listing(uses)} units, and {analyte.id} has {listing(analyte.bases)} only"
+                self.faults.add(f"value-sets/lab-{analyte.id}.csv", f"{fault}: each result would be in doubt")
         for kind, file in (("lab", "analytes"), ("problem", "problems"), ("medicine", "medicines")):
             for element in sound(self.elements[f"{file}.toml"]):
                 by_words = kind != "lab" and (element.shape.words or (kind == "medicine" and element.shape.brands))

@@ -19,7 +19,8 @@ from cds_service.clinical.tables import Pathway, Row, Threshold
 from .check import PLACEHOLDER, provenances
 from .content import Content
 from .faults import Faults, listing
-from .files import PHRASES, Files, code_lines, identity, is_entries, read_files
+from .files import Files, code_lines, read_files
+from .laid_over import PHRASES, identity, is_entries
 
 SECTIONS = (
     "Approval", "Settings", "Limits", "Rows", "Wording", "Orders", "Codes", "Units and words", "Prefetch", "Other",

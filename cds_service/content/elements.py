@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from .faults import Faults
-from .files import Toml
+from .laid_over import Toml
 from .shapes import (
     AnalyteTable,
     ContentFile,

@@ -12,8 +12,7 @@ import hashlib
 import io
 import re
 import tomllib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -22,19 +21,13 @@ from typing import Any
 import msgspec
 
 from .faults import ContentError, Faults, listing, nearest
+from .laid_over import ENTRIES, PATHWAY_FILE, Toml, checked_overlay, extend, extends_none, lay_over
 from .language import ENGLISH, LANG, Language, check_parts, language, languages, translated
 
 SHARED_FILES = (
     "content.toml", "sources.toml", "analytes.toml", "problems.toml", "medicines.toml", "messages.toml",
     "plain-words.toml", "exclusions.toml", "measures.toml", "tasks.toml",
 )  # fmt: skip
-PATHWAY_FILE = "pathway.toml"
-ENTRIES = {  # the files of a pathway that hold [[entries]] of one kind
-    "follow-ups.toml": "follow_up",
-    "thresholds.toml": "threshold", "orderables.toml": "orderable", "regimens.toml": "regimen",
-    "course.toml": "row",
-    "interpret.toml": "row", "treat.toml": "row", "safety.toml": "row", "orders.toml": "row", "notes.toml": "row",
-}  # fmt: skip
 PATHWAY_FILES = (PATHWAY_FILE, *ENTRIES)
 MAY_BE_MISSING = (
     "course.toml", "follow-ups.toml", "orders.toml", "notes.toml", "plain-words.toml", "exclusions.toml",
@@ -43,24 +36,11 @@ MAY_BE_MISSING = (
 PATHWAYS = "pathways"
 HEADER = ["system", "code", "display", "use", "source"]
 
-Toml = dict[str, Any]
 SITE_FILE = "site.toml"
 VALUE_SETS = "value-sets"
 PLAIN_NAME = re.compile(r"[a-z0-9-]+(\.[a-z]+)?")
 READ = (".toml", ".csv")
 FOR_PEOPLE = (".md", ".txt")
-PHRASES = ("messages.toml", "plain-words.toml")
-IDENTITIES = ("id", "spelling", "family")  # what tells the entries of a TOML array apart when a site changes one
-ADDED = ("accepts", "words", "brands", "negations", "past")  # lists that recognise something: a site adds, never takes
-SIGNED = ("source", "evidence", "checked")  # a site's number is not ours any more: it needs its own
-STATES = {"threshold": ("value", ("unit", *SIGNED)), "regimen": ("phase", SIGNED)}
-KEY_OF_NEW = {  # without this key an entry that we do not have is a misspelt one, and no new one
-    "follow_up": "source", "measure": "source", "priority": "source",
-    "threshold": "source", "orderable": "source", "regimen": "source", "row": "source", "sources.toml": "title",
-    "analytes.toml": "display", "problems.toml": "display", "medicines.toml": "display",
-}  # fmt: skip
-OURS_ALONE = {"content.toml": ("version",), "pathway.toml": ("id", "version", "extends")}
-EXTENDS, WITHOUT, PLACES = "extends", "without", ("before", "after")  # the words of a pathway that extends another
 
 
 class CodeLine(msgspec.Struct, frozen=True, gc=False):
@@ -103,8 +83,8 @@ def read_files(folder: Path, site: Path | None, faults: Faults, spoken: str = ""
     present = {place: folder / name for place, name in names.items() if (folder / name).is_file()}
     ours = {place: read_toml(path, place, faults) for place, path in present.items()}
     extended, inherited = extend(ours, pathways, faults)
-    for place in names.keys() - extended.keys():
-        if place.rpartition("/")[2] not in MAY_BE_MISSING:
+    for place in (each for each in names if each not in extended):
+        if place.rpartition("/")[2] not in MAY_BE_MISSING and not extends_none(place, ours):
             faults.add(place, "the file is missing")
     ours = {place: extended.get(place, {}) for place in names}
     theirs: dict[str, Toml] = {}
@@ -160,14 +140,32 @@ def read_toml(path: Path, place: str, faults: Faults) -> Toml:
         return parsed(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         faults.add(place, f"cannot be read: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # TOML, UTF-8, or a number that is none
         faults.add(place, f"not readable as TOML: {error}")
     return {}
 
 
 def parsed(text: str) -> Toml:
-    """What a TOML file says, its numbers as they are written. Nobody changes it."""
-    return tomllib.loads(text, parse_float=Decimal)
+    """What a TOML file says, its numbers as they are written. Nobody changes it. ValueError if it is no such file."""
+    try:
+        return tomllib.loads(text, parse_float=finite)
+    except RecursionError:
+        raise ValueError("lists or tables stand in one another too deeply") from None
+
+
+MOST_DIGITS = 30  # before or after the point: far beyond any limit, dose or result
+
+
+def finite(text: str) -> Decimal:
+    """A number with a point or an exponent, exactly as it is written. ValueError for nan, inf and the absurd."""
+    try:
+        number = Decimal(text)
+    except ArithmeticError:  # an exponent that no Decimal has
+        number = Decimal("NaN")
+    if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
+        allowed = f"allowed: at most {MOST_DIGITS} digits on either side of the point"
+        raise ValueError(f"{text[:40]!r} is no number that can be used; {allowed}")
+    return number
 
 
 def report_strangers(folder: Path, pathways: tuple[str, ...], faults: Faults) -> None:
@@ -238,187 +236,6 @@ def lines_of(rows: Any, file: str, local: bool, faults: Faults) -> Iterator[Code
             continue
         system, code, display, use, source = map(str.strip, row)
         yield CodeLine(place, system, code, display, use, source, local)
-
-
-def extend(ours: Mapping[str, Toml], pathways: Iterable[str], faults: Faults) -> tuple[dict[str, Toml], dict[str, str]]:
-    """The files with every pathway complete, and where the entries stand that one has from the pathway it extends."""
-    found: dict[str, Toml] = dict(ours)
-    inherited: dict[str, str] = {}
-    for name in pathways:
-        about = found.get(f"{name}/{PATHWAY_FILE}", {})
-        base = about.get(EXTENDS)
-        if base is None:
-            continue
-        complete = [each for each in pathways if EXTENDS not in ours.get(f"{each}/{PATHWAY_FILE}", {})]
-        if base not in complete:
-            place, kind = f"{name}/{PATHWAY_FILE} {EXTENDS}", "pathway that is complete by itself"
-            faults.unknown(place, kind, str(base), complete)
-            continue
-        own = {key: value for key, value in about.items() if key != EXTENDS}
-        found[f"{name}/{PATHWAY_FILE}"] = merged(ours.get(f"{base}/{PATHWAY_FILE}", {}), own)
-        for file in ENTRIES:
-            place, parent = f"{name}/{file}", f"{base}/{file}"
-            table, same = extended(place, ours.get(parent, {}), ours.get(place, {}), faults)
-            found[place] = table
-            inherited |= {f"{place} {entry}": f"{parent} {entry}" for entry in same}
-    return found, inherited
-
-
-def merged(parent: Any, own: Any) -> Any:
-    """Tables key by key, as deep as both have them; everything else as the extending pathway says."""
-    if not isinstance(parent, dict) or not isinstance(own, dict):
-        return own
-    return parent | {key: merged(parent[key], value) if key in parent else value for key, value in own.items()}
-
-
-def extended(place: str, parent: Toml, own: Toml, faults: Faults) -> tuple[Toml, list[str]]:
-    """A file of an extending pathway: the entries of both, and which of them ('row "grey"') are the parent's unchanged.
-
-    An entry of the same id replaces the keys that it states, and drops those that it names in `without`; so does the
-    file's own `without` drop entries. `before` or `after` says where an entry stands: a new one without it stands last.
-    """
-    kind = ENTRIES[place.rpartition("/")[2]]
-    given = own.get(kind, [])
-    if not is_entries(given) and given != []:
-        return own, []  # its shape is reported with the others
-    entries = {str(entry.get("id")): entry for entry in parent.get(kind, [])}
-    for name in own.get(WITHOUT, []):
-        if entries.pop(str(name), None) is None:
-            faults.unknown(f"{place} {WITHOUT}", kind, str(name), [each["id"] for each in parent.get(kind, [])])
-    order = list(entries)
-    changed: dict[str, Toml] = {}
-    again: list[Toml] = []
-    for entry in given:
-        name = str(entry.get("id"))
-        here = f'{place} {kind} "{name}"'
-        if name in changed:
-            again.append(entry)  # twice in the file: reported with the other shapes
-            continue
-        if name not in entries and KEY_OF_NEW[kind] not in entry:
-            faults.unknown(place, f"{kind} to change", name, entries)
-            continue
-        changed[name] = change_of(here, kind, entries.get(name, {}), entry, faults)
-        put_in_order(here, name, entry, order, faults)
-    table = {key: value for key, value in own.items() if key not in (WITHOUT, kind)}
-    table[kind] = [changed.get(name) or entries[name] for name in order] + again
-    return table, [f'{kind} "{name}"' for name in entries if name not in changed]
-
-
-def change_of(place: str, kind: str, before: Toml, entry: Toml, faults: Faults) -> Toml:
-    """An entry of an extending pathway, complete."""
-    if before:
-        check_stated(place, kind, entry, faults)
-    dropped = entry.get(WITHOUT, [])
-    for key in dropped:
-        if key not in before:
-            faults.unknown(f"{place} {WITHOUT}", "key", str(key), before)
-    said = {key: value for key, value in entry.items() if key not in (WITHOUT, *PLACES)}
-    return {key: value for key, value in before.items() if key not in dropped} | said
-
-
-def put_in_order(place: str, name: str, entry: Toml, order: list[str], faults: Faults) -> None:
-    """A new entry, or one that says where it stands, put there."""
-    for where in (each for each in PLACES if each in entry):
-        neighbour = str(entry[where])
-        if neighbour == name or neighbour not in order:
-            faults.unknown(f"{place} {where}", "entry", neighbour, [each for each in order if each != name])
-            continue
-        if name in order:
-            order.remove(name)
-        order.insert(order.index(neighbour) + (where == "after"), name)
-    if name not in order:
-        order.append(name)
-
-
-def lay_over(ours: Any, theirs: Any, key: str = "") -> Any:
-    """Tables are merged key by key, arrays of tables entry by entry; lists of words grow; all else is replaced."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return ours | {name: lay_over(ours[name], value, name) if name in ours else value
-                       for name, value in theirs.items()}  # fmt: skip
-    if is_entries(ours) and is_entries(theirs):
-        entries = {identity(entry): entry for entry in ours}
-        for entry in theirs:
-            entries[identity(entry)] = lay_over(entries.get(identity(entry), {}), entry)
-        return list(entries.values())
-    if key in ADDED and isinstance(ours, list) and isinstance(theirs, list):
-        return [*ours, *(each for each in theirs if each not in ours)]
-    return theirs
-
-
-def is_entries(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
-
-
-def identity(entry: Mapping[str, Any]) -> Any:
-    """What names an entry of an array: its id, or system and code; an entry without a name is itself only."""
-    if "system" in entry and "code" in entry:
-        return str(entry["system"]), str(entry["code"])
-    return next((str(entry[key]) for key in IDENTITIES if key in entry), id(entry))
-
-
-def checked_overlay(place: str, ours: Toml, theirs: Toml, faults: Faults) -> Toml:
-    """What of a site's file can be laid over ours; everything that cannot is a fault."""
-    name = place.rpartition("/")[2]
-    for key in OURS_ALONE.get(name, ()):
-        if key in theirs:
-            faults.add(f"site {place}", f"{key!r} is not a site's to change: it names our content")
-    if name in KEY_OF_NEW:
-        tables = {key: value for key, value in theirs.items() if isinstance(value, dict)}
-        misspelt = unknown_entries(place, name.removesuffix(".toml"), tables, ours, faults, needed=KEY_OF_NEW[name])
-        return {key: value for key, value in theirs.items() if key not in misspelt}
-    if name in PHRASES:
-        check_phrases(place, theirs, ours, faults)
-        return theirs
-    checked = {key: checked_entries(place, key, ours.get(key, []), value, faults) for key, value in theirs.items()}
-    return {key: value for key, value in checked.items() if value or not is_entries(theirs[key])}
-
-
-def checked_entries(place: str, kind: str, ours: Any, theirs: Any, faults: Faults) -> Any:
-    """The entries of [[kind]] that change one of ours or are complete new ones."""
-    if kind not in KEY_OF_NEW or not is_entries(theirs) or not isinstance(ours, list):
-        return theirs
-    for name, times in Counter(identity(entry) for entry in theirs).items():
-        if times > 1:
-            faults.add(f'site {place} {kind} "{name}"', "the id is used twice")
-    own = {identity(entry): entry for entry in ours}
-    given = {identity(entry): entry for entry in theirs}
-    misspelt = unknown_entries(place, kind, given, own, faults, needed=KEY_OF_NEW[kind])
-    for name, entry in given.items():
-        if name in own:
-            check_stated(f'site {place} {kind} "{name}"', kind, entry, faults)
-    return [entry for name, entry in given.items() if name not in misspelt]
-
-
-def unknown_entries(
-    place: str, kind: str, given: Mapping[Any, Toml], own: Iterable[Any], faults: Faults, *, needed: str
-) -> set[Any]:
-    """Names that we do not have, of entries that are not complete enough to be new ones: reported."""
-    known = [str(name) for name in own]
-    misspelt = {name for name, entry in given.items() if name not in known and needed not in entry}
-    for name in misspelt:
-        if isinstance(name, str):
-            faults.unknown(f"site {place}", f"{kind} to change", name, known)
-        else:
-            faults.add(f"site {place}", f"a [[{kind}]] without an id")
-    return misspelt
-
-
-def check_stated(place: str, kind: str, entry: Toml, faults: Faults) -> None:
-    """Who changes a number says in which unit and whose it is, or ours would still be named as its source."""
-    key, needed = STATES.get(kind, ("", ()))
-    missing = [name for name in needed if key in entry and name not in entry]
-    if missing:
-        faults.add(place, f"a changed {key} must state its {', '.join(missing)}")
-
-
-def check_phrases(place: str, theirs: Toml, ours: Toml, faults: Faults) -> None:
-    """A phrase that nothing asks for would silently change nothing."""
-    for key, value in theirs.items():
-        if key not in ours:
-            faults.unknown(f"site {place}", "phrase", key, ours)
-        elif isinstance(value, dict) and isinstance(ours[key], dict):
-            for name in value.keys() - ours[key].keys():
-                faults.unknown(f"site {place} [{key}]", "phrase", name, ours[key])
 
 
 def check_site_names(known: Iterable[str], site: Path, faults: Faults) -> None:

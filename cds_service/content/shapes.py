@@ -23,7 +23,7 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
 Word = Annotated[str, Meta(pattern=r"^[^A-Z]*[^\sA-Z][^A-Z]*$")]
 Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{1,100}$")]
 Period = Annotated[str, Meta(pattern=r"^P[0-9]+[YMWD]$")]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=36_525)]
 Texts = tuple[Text, ...]
 SomeTexts = Annotated[tuple[Text, ...], Meta(min_length=1)]
 Words = tuple[Word, ...]
@@ -221,6 +221,9 @@ class PathwayFile(Shape, frozen=True, kw_only=True):
     messages: Phrases = field(default_factory=dict)
 
 
+WHOLE = {"days": 36_525, "months": 1_200, "years": 150, "doses": 1_000}  # units that are counted, and the most of each
+
+
 class ThresholdEntry(Signed, frozen=True, kw_only=True):
     """A threshold."""
 
@@ -242,6 +245,9 @@ class ThresholdEntry(Signed, frozen=True, kw_only=True):
         super().__post_init__()
         if self.value < 0:
             raise ValueError(f"'value' is {self.value}; it must be at least 0")
+        most = WHOLE.get(self.unit)
+        if most and (self.value != int(self.value) or self.value > most):
+            raise ValueError(f"'value' is {self.value}; a number of {self.unit} is whole and at most {most}")
         if bool(self.analyte) != bool(self.below or self.above) or (self.below and self.above):
             raise ValueError("a limit of your own says 'analyte', and the finding that it makes in 'below' or 'above'")
 
@@ -283,7 +289,7 @@ class FollowUpEntry(Signed, frozen=True, kw_only=True):
 
     id: Name
     title: Text
-    after: tuple[Count, Literal["d", "wk", "mo", "a"]]
+    after: tuple[Annotated[int, Meta(ge=1, le=1_000)], Literal["d", "wk", "mo", "a"]]
     orderable: Name = ""
     when: SomeTexts = ()
     unless: SomeTexts = ()

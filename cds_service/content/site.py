@@ -20,7 +20,8 @@ from cds_service.clinical.tables import Analyte, normalise_unit
 
 from .codes import Codes, name_of
 from .faults import Faults, listing
-from .files import SITE_FILE, Toml, is_entries
+from .files import SITE_FILE
+from .laid_over import Toml, is_entries
 from .shapes import Name, Text
 from .typed import Shape
 

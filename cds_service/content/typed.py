@@ -29,12 +29,12 @@ class Shape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"'{name}' is {value}; it must be above 0")
-        for name in self.__struct_fields__:
+        for name, written in zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True):
             value = getattr(self, name)
             if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
                 twice = [each for each in dict.fromkeys(value) if value.count(each) > 1]
                 if twice:
-                    raise ValueError(f"'{name}' names {listing(map(repr, twice))} more than once")
+                    raise ValueError(f"'{written}' names {listing(map(repr, twice))} more than once")
 
 
 def read(kind: Any, value: object, place: str, faults: Faults) -> Any:

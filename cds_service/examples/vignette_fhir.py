@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ..cdshooks.registry import HOOKS
 from ..clinical.tables import Analyte, Orderable, normalise_unit
 from ..content.content import Content
 from ..content.faults import listing, nearest
@@ -21,6 +22,7 @@ from .vignettes import Vignette, VignetteError
 Json = dict[str, Any]
 
 PATIENT = "pt-1"
+KINDS_OF_UNIT = ("mass", "molar")  # the kinds of unit for which a code of a laboratory may be
 UNFIT = {"prefix", "multivitamin", "antidote", "component"}  # rows that are no plain example of their concept
 DEFAULT_EGFR = {"analyte": "egfr", "value": "95", "unit": "mL/min/1.73 m2", "days_ago": 10}
 KEY_OF = {
@@ -67,7 +69,7 @@ def hook_request(vignette: Vignette, content: Content) -> Json:
         del bundles[key]
     for key in vignette.fields.get("incomplete", ()):
         bundles[key]["link"] = [{"relation": "next", "url": "https://fhir.example.org/next"}]
-    orders = order_context(vignette.fields, vignette.hook, build) if vignette.hook != "patient-view" else {}
+    orders = order_context(vignette.fields, vignette.hook, build) if HOOKS[vignette.hook].carries_orders else {}
     return {
         "hook": vignette.hook,
         "hookInstance": "00000000-0000-4000-8000-000000000001",
@@ -193,9 +195,10 @@ class Build:
         """A CodeableConcept with the first (or the given) code of a value set, or with words alone."""
         if text:
             return {"text": text}
-        for row in value_set(self.content, name):
-            if row["use"] not in UNFIT and (code in (None, row["code"]) or code == row["use"]):
-                return {"coding": [{key: row[key] for key in ("system", "code", "display")}]}
+        rows = [row for row in value_set(self.content, name) if row["use"] not in UNFIT]
+        exact = [row for row in rows if code in (None, row["code"], row["use"])]
+        for row in exact or [row for row in rows if code in KINDS_OF_UNIT and row["use"] == "either"]:
+            return {"coding": [{key: row[key] for key in ("system", "code", "display")}]}
         raise VignetteError(f"no code in value set {name!r}" + (f" like {code!r}" if code else ""))
 
     def lab(self, entry: Json) -> Json:
@@ -297,7 +300,7 @@ def coded(orderable: Orderable) -> Json:
 def fitting(analyte: Analyte, unit: str | None) -> str | None:
     """The kind of code ("mass", "molar") that fits the unit given, for analytes that have both kinds."""
     known = analyte.units.get(normalise_unit(unit or ""))
-    return known.family if known and len(analyte.bases) > 1 and known.family in ("mass", "molar") else None
+    return known.family if known and len(analyte.bases) > 1 and known.family in KINDS_OF_UNIT else None
 
 
 def dated(resource: Json, name: str, day: str | None) -> Json:
@@ -318,12 +321,12 @@ def quantity(value: Any, unit: str | None, comparator: str | None = None) -> Jso
 
 
 def order_context(entry: Json, hook: str, build: Build) -> Json:
-    """`draftOrders` and, for order-select, `selections`."""
+    """`draftOrders` and, where the hook tells of them, `selections`."""
     selected = [draft(entry, build) for entry in entry.get("selected", ())]
     beside = [draft(entry, build) for entry in entry.get("beside", ())]
     entries = [{"resource": each} for each in (*selected, *beside)]
     bundle: Json = {"resourceType": "Bundle", "type": "collection", **({"entry": entries} if entries else {})}
-    if hook != "order-select":
+    if "selections" not in HOOKS[hook].fields:
         return {"draftOrders": bundle}
     return {"selections": [f"{each['resourceType']}/{each['id']}" for each in selected], "draftOrders": bundle}
 

@@ -7,16 +7,15 @@ vignette goes through the whole service: the reader, the findings, the tables, t
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+from ..cdshooks.registry import DEFAULT_HOOK, HOOKS
 from ..content.faults import ContentError, listing, nearest
-from ..content.files import shipped_folder
+from ..content.files import parsed, shipped_folder
 from ..store.records import Override
 
 ARCHIVE = "vignettes.zip"
@@ -50,7 +49,6 @@ KEYS = {
     "remembered": {"row", "reason", "test", "medicine"},
 }
 DAYS = {"days_ago", "date"}  # of every entry
-HOOKS = ("patient-view", "order-select", "order-sign")
 
 
 class VignetteError(ValueError):
@@ -68,12 +66,12 @@ class Vignette:
     fields: dict[str, Any]
     expect: dict[str, Any]
     overlay: str = ""  # the example site of fixtures/sites whose folder lies over the content
-    hook: str = "patient-view"
+    hook: str = DEFAULT_HOOK
 
 
 def read_vignette(path: Path) -> Vignette:
     """One vignette from its file."""
-    return parse_vignette(path.read_text(encoding="utf-8"), path.name)
+    return parse_vignette(path.read_text(encoding="utf-8-sig"), path.name)
 
 
 def shipped_vignettes(pathway: str = "") -> dict[str, Vignette]:
@@ -94,8 +92,8 @@ def shipped_vignettes(pathway: str = "") -> dict[str, Vignette]:
 def parse_vignette(text: str, name: str) -> Vignette:
     """One vignette from the text of the file of that name."""
     try:
-        fields = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
+        fields = parsed(text)
+    except ValueError as error:
         raise VignetteError(f"{name} is not TOML: {error}") from None
     title = fields.get("title")
     if not isinstance(title, str) or not title.strip():
@@ -110,7 +108,7 @@ def parse_vignette(text: str, name: str) -> Vignette:
     if not isinstance(overlay, str) or (overlay and not PLAIN_NAME.fullmatch(overlay)):
         raise VignetteError(f"{name} overlay: {overlay!r} is no name; it may hold a-z, 0-9 and - only")
     as_of, pathway = fields.get("as_of", DEFAULT_DAY), fields.get("pathway", "uk-ng239")
-    hook = fields.get("hook", "patient-view")
+    hook = fields.get("hook", DEFAULT_HOOK)
     if hook not in HOOKS:
         raise VignetteError(f"{name} hook: {hook!r}. Allowed: {', '.join(HOOKS)}")
     expect, stem = fields.get("expect", {}), name.removesuffix(".toml")

@@ -28,7 +28,8 @@ from cds_service.content.check import TABLES
 from cds_service.content.content import Content, load_content
 from cds_service.content.difference import cautions, difference
 from cds_service.content.faults import ContentError, Faults
-from cds_service.content.files import Toml, read_files
+from cds_service.content.files import read_files
+from cds_service.content.laid_over import Toml
 from cds_service.content.review import TITLES
 from cds_service.content.site_files import (
     NoSiteFolder,

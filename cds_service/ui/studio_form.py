@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from cds_service.content.files import Toml, printable
+from cds_service.content.files import printable
+from cds_service.content.laid_over import Toml
 from cds_service.content.site_files import NoSiteFolder, SiteFiles, checked, with_entry, with_values
 from cds_service.web.messages import Refused
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
+from cds_service.content.content import load_content
+from cds_service.content.files import cards_folder
 from tests.cards.small_content import SmallContent
 
 ORIGIN = 'source = "guide"\nevidence = "secondary"\nchecked = 2026-11-21\n'
@@ -95,6 +99,22 @@ WRONG = {
         "interpret.toml", '[[row]]\nid = "grey"\nwhen = ["b12_gray"]\n',
         "us-small/interpret.toml row \"grey\": no finding 'b12_gray'",
     ),
+    "a name where a list of names belongs": (
+        "interpret.toml", 'without = "grey"\n',
+        "us-small/interpret.toml without: is 'grey'; it must be a list of names",
+    ),
+    "one bracket too few": (
+        "interpret.toml", '[row]\nid = "grey"\n',
+        "us-small/interpret.toml: 'row' must be written as [[row]]",
+    ),
+    "two places": (
+        "interpret.toml", '[[row]]\nid = "grey"\nafter = "deficient"\nbefore = "deficient"\n',
+        'us-small/interpret.toml row "grey": stands before and after another entry: one of the two says where',
+    ),
+    "no title of its own": (
+        "pathway.toml", ABOUT.replace('title = "Other"\n', ""),
+        "us-small/pathway.toml: missing 'title': that of uk-small names another pathway",
+    ),
     "what an inherited row needs is removed": (
         "orderables.toml", 'without = ["h-pylori"]\n',
         "us-small/interpret.toml row \"deficient\" (from uk-small): no orderable 'h-pylori'",
@@ -105,10 +125,28 @@ WRONG = {
 @pytest.mark.parametrize(("file", "text", "said"), WRONG.values(), ids=WRONG)
 def test_a_fault_is_named_in_its_own_file(extending: SmallContent, file: str, text: str, said: str):
     faults = changed(extending, file, text).faults()
-    assert any(fault.startswith(said) for fault in faults), faults
+    assert faults[0].startswith(said), faults
+    assert len(faults) == 1 or "(from" in said, "one mistake has one line"
     assert not any(fault.startswith("uk-small") for fault in faults)
 
 
 def test_a_fault_of_the_parent_is_named_once(extending: SmallContent):
     extending.change("interpret.toml", '"b12_deficient"', '"b12_deficent"')
     assert extending.fault().startswith('uk-small/interpret.toml row "deficient": no finding')
+
+
+def test_a_follow_up_is_due_on_another_day_and_can_still_be_moved(tmp_path):
+    """Its own `after` is how long; that of every other entry is a neighbour's name."""
+    folder = tmp_path / "cards"
+    shutil.copytree(cards_folder(), folder, ignore=shutil.ignore_patterns("lang"))
+    other = folder / "pathways/uk-other"
+    other.mkdir()
+    about = 'id = "uk-other"\nextends = "uk-ng239"\ntitle = "Other"\nversion = "1"\n'
+    (other / "pathway.toml").write_text(about)
+    (other / "follow-ups.toml").write_text(
+        '[[follow_up]]\nid = "fbc-day-8"\nafter = [9, "d"]\n[[follow_up]]\nid = "review-day-21"\nafter = "fbc-year-1"\n'
+    )
+    follow_ups = load_content(folder).pathways["uk-other"].follow_ups
+    assert follow_ups["fbc-day-8"].after == (9, "d")
+    assert follow_ups["review-day-21"].after == (21, "d")
+    assert [*follow_ups][-1] == "review-day-21"

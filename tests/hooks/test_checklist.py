@@ -11,6 +11,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
@@ -86,11 +87,18 @@ def test_items_5_and_16_a_service_without_templates_has_no_prefetch():
     assert set(entry) == {"id", "hook", "title", "description", "usageRequirements"}
 
 
+class DraftsAtWill(Context, kw_only=True):
+    """Drafts that a client may leave out: a call without them could not be told from one about no order."""
+
+    draft_orders: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
         ({"id": "Encounter Start"}, "is no id of a hook"),
         ({"context": dict}, "has a context that is no Context"),
+        ({"context": DraftsAtWill}, "in a context that is no OrderContext, which says that they must be sent"),
         ({"title": " "}, "has no title"),
         ({"description": "Says x."}, "does not name its pathway"),
     ],
