@@ -166,7 +166,15 @@ class Metrics:
         self._begin_with_nothing(names)
 
     def _begin_with_nothing(self, names: Names) -> None:
-        """A series that an alert watches is there before the first of its kind: a rate sees a rise, not a first 1."""
+        """A series that an alert watches is there before the first of its kind: a rate sees a rise, not a first 1, and
+        a share of what there is not is nothing at all. Where no call was ever answered, that is when it matters."""
+        for client in names.clients:
+            for hook in names.hooks:
+                self._calls.of(client, hook, "200", "no")
+            for outcome in OUTCOMES:
+                self._feedback.of(client, outcome)
+        for hook in names.hooks:
+            self._seconds.of(hook)
         for status in ALARMING:
             self._refused.of(status)
         for key in names.keys:

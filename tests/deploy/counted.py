@@ -11,6 +11,14 @@ from cds_service.watch.measures import WatchMetrics
 ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}  # of what is scraped
 
 
+def at_start() -> set[str]:
+    """The series that there are before anything has happened, without their prefix."""
+    one = frozenset(["x"])
+    metrics = Metrics(Names(one, one, one, one), About("1", "2", one, lambda: False))
+    found = (each for registry in (metrics.registry, WatchMetrics().registry) for each in registry.collect())
+    return {sample.name.removeprefix("b12_cds_") for each in found for sample in each.samples}
+
+
 @cache
 def counted() -> dict[str, set[str]]:
     """Every series that the service can have, without its prefix, with the names of its labels."""

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from cds_service.metrics import SECONDS, STATUSES
-from tests.deploy.counted import counted
+from tests.deploy.counted import at_start, counted
 from tests.deploy.manifests import CHART, DEPLOY
 
 RULES, BOARD = CHART / "monitoring" / "rules.yaml", CHART / "monitoring" / "dashboard.json"
@@ -68,6 +68,17 @@ def test_a_query_for_what_is_not_counted_would_be_found():
     late = 'b12_cds_call_seconds_bucket{le="0.25"} > b12_cds:none:ratio'
     assert faults(wrong) == ["no metric calls", "calls_total has no label stat", "no status 299", "no label ward"]
     assert faults(late) == ["no bound 0.25", "nothing records b12_cds:none:ratio"]
+
+
+def test_every_counter_of_a_rule_is_there_before_the_first_of_its_kind():
+    """A share whose denominator has no series is no number: an alert about a service that answers nothing would never
+    fire, and that of the first of a kind comes too late."""
+    asked = {
+        name for rule in (*ALERTS.values(), *GROUPS["b12-cds-objectives"]) for name, _ in METRIC.findall(rule["expr"])
+    }
+    counters = {name for name in asked if name.endswith("_total")}
+    assert {"calls_total", "feedback_total", "watch_failures_total"} <= counters
+    assert counters - at_start() == set()
 
 
 def test_every_metric_is_asked_for():
