@@ -36,6 +36,7 @@ ALLOWED = {
     "orders_lost": "a part of fixtures/demographics.json",
     "orders_gained": "as orders_lost",
     "max_header_length": "joserfc reads it",
+    "egfr": "a vignette is checked by its type; vignette_fhir.py reads what it says",
     "user_id": "a context is checked by its type; tokens and prefetch look its values up by name",
     "encounter_id": "as user_id",
     "exit_code": "click reads it",

@@ -43,6 +43,11 @@ class Faults:
                 lines[f"{place} (from {parents.partition('/')[0]}){rest}"] = None
         self._lines = lines
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was noted, in its order."""
+        return tuple(self._lines)
+
     def __bool__(self) -> bool:
         return bool(self._lines)
 

@@ -96,7 +96,15 @@ def check(vignette: Vignette, content: Content) -> None:
                 known(entry["analyte"], content.analytes, f"{place} analyte")
             if "orderable" in entry:
                 known(entry["orderable"], content.pathways[pathway].orderables, f"{place} orderable")
+            if "as" in entry and table in AS:
+                known(entry["as"], AS[table], f"{place} as")
             check_values(entry, place)
+
+
+AS = {  # as what kind of resource an entry is sent
+    "problem": ("condition", "observation", "procedure", "family"),
+    "medicine": ("order", "statement", "administration", "dispense"),
+}
 
 
 def check_values(entry: Json, place: str) -> None:
@@ -112,14 +120,18 @@ def check_values(entry: Json, place: str) -> None:
         check_values(phase, f"{place} phases")
 
 
+MOST_DAYS = 60_000  # and years: far beyond a life, and within the calendar
+
+
 def check_number(value: object, place: str, *, whole: bool = False) -> None:
     """A number, or the text of one."""
     try:
         number = Decimal(str(value))
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or (whole and number != int(number)):
-        raise VignetteError(f"{place}: {value!r} is no {'whole ' if whole else ''}number")
+    if not number.is_finite() or (whole and number != int(number)) or (whole and abs(number) > MOST_DAYS):
+        kind = f"whole number of at most {MOST_DAYS}" if whole else "number"
+        raise VignetteError(f"{place}: {value!r} is no {kind}")
 
 
 def known(name: str, names: Collection[str], place: str) -> str:

@@ -7,19 +7,24 @@ vignette goes through the whole service: the reader, the findings, the tables, t
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import ZipFile
 
+from msgspec import field
+
 from ..cdshooks.registry import DEFAULT_HOOK, HOOKS
-from ..content.faults import ContentError, listing, nearest
+from ..content.faults import ContentError, Faults, listing, nearest
 from ..content.files import parsed, shipped_folder
+from ..content.typed import Shape, read
 from ..store.records import Override
 
 ARCHIVE = "vignettes.zip"
 PLAIN_NAME = re.compile(r"[a-z0-9-]+")
+MONTH_OR_YEAR = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2]))?")
 DEFAULT_DAY = date(2026, 1, 15)
 DRAFT = {"orderable", "ingredient", "text", "id", "status", "route", "dose", "every", "times", "for", "instructions",
          "phases", "as_needed"}  # fmt: skip
@@ -51,8 +56,48 @@ KEYS = {
 DAYS = {"days_ago", "date"}  # of every entry
 
 
+EXPECTED = frozenset(  # what a vignette may expect; a misspelt word would expect nothing
+    "label rows rows_include course indicator indicators tests has_tests medicines says says_first never evidence_says "
+    "has_follow_ups no_follow_ups missing status cards cards_say shown suppressed offered has_offered".split()
+)
+Entries = tuple[dict[str, Any], ...]
+
+
 class VignetteError(ValueError):
     """A vignette that cannot be read: names the place, the fault and what is allowed."""
+
+
+class PatientTable(Shape, frozen=True, kw_only=True):
+    """Who it is."""
+
+    age: Any = 50  # a number, its text, or "unknown": checked with the other numbers
+    born: date | None = None
+    sex: Literal["female", "male", "other", "unknown"] = "female"
+    deceased: bool = False
+
+
+class VignetteFile(Shape, frozen=True, kw_only=True):
+    """The frame of a vignette; what its entries may say is in KEYS."""
+
+    title: str
+    source: str = ""
+    as_of: date = DEFAULT_DAY
+    pathway: str = "uk-ng239"
+    overlay: str = ""
+    hook: str = DEFAULT_HOOK
+    egfr: Literal["normal", "told", "unknown"] = "normal"
+    unavailable: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
+    patient: PatientTable = PatientTable()
+    lab: Entries = ()
+    problem: Entries = ()
+    medicine: Entries = ()
+    allergy: Entries = ()
+    order: Entries = ()
+    selected: Entries = ()
+    beside: Entries = ()
+    remembered: Entries = ()
+    expect: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +143,45 @@ def parse_vignette(text: str, name: str) -> Vignette:
     title = fields.get("title")
     if not isinstance(title, str) or not title.strip():
         raise VignetteError(f'{name} title: is missing; allowed: a line such as title = "B12 150, tingling feet"')
-    for table, keys in KEYS.items():
-        for entry in fields.get(table, ()):
-            allowed = keys | DAYS
-            for key in sorted(set(entry) - allowed):
-                known = f"{nearest(key, allowed)} Known: {listing(allowed)}"
-                raise VignetteError(f"{name} [[{table}]]: unknown {key!r}.{known}")
+    faults = Faults()
+    read(VignetteFile, fields, name, faults)
+    for line in faults.lines:
+        raise VignetteError(line.replace(": ", " ", 1))
+    for table, keys in (*KEYS.items(), ("expect", EXPECTED)):
+        check_keys(name, table, keys, fields.get(table, ()))
     overlay = fields.get("overlay", "")
     if not isinstance(overlay, str) or (overlay and not PLAIN_NAME.fullmatch(overlay)):
         raise VignetteError(f"{name} overlay: {overlay!r} is no name; it may hold a-z, 0-9 and - only")
+    if (wanted := next((each for each in fields.get("remembered", ()) if not DAYS & each.keys()), None)) is not None:
+        raise VignetteError(f"{name} [[remembered]] {wanted}: says no day; allowed: days_ago or date")
     as_of, pathway = fields.get("as_of", DEFAULT_DAY), fields.get("pathway", "uk-ng239")
     hook = fields.get("hook", DEFAULT_HOOK)
     if hook not in HOOKS:
         raise VignetteError(f"{name} hook: {hook!r}. Allowed: {', '.join(HOOKS)}")
     expect, stem = fields.get("expect", {}), name.removesuffix(".toml")
     return Vignette(stem, title, as_of, pathway, fields, expect, overlay, hook)
+
+
+def check_keys(name: str, table: str, keys: Collection[str], entries: Any) -> None:
+    """VignetteError where an entry says what nothing reads, or a day that is none."""
+    is_table = isinstance(entries, dict)
+    allowed, place = (keys, f"[{table}]") if is_table else ({*keys, *DAYS}, f"[[{table}]]")
+    for entry in [entries] if is_table else entries:
+        for key in sorted(set(entry) - set(allowed)):
+            raise VignetteError(f"{name} {place}: unknown {key!r}.{nearest(key, allowed)} Known: {listing(allowed)}")
+        for key in ("date", "ended"):
+            if key in entry and not is_day(entry[key]):
+                raise VignetteError(f"{name} {place} {key}: {entry[key]!r} is no day; allowed: a date like 2026-01-31")
+
+
+def is_day(value: object) -> bool:
+    """A date, or the text of one; the text may be a month or a year."""
+    if isinstance(value, str):
+        try:
+            return bool(MONTH_OR_YEAR.fullmatch(value)) or str(date.fromisoformat(value)) == value
+        except ValueError:
+            return False
+    return type(value) is date
 
 
 class Recollection:

@@ -14,6 +14,7 @@ PROGRAMS = Path(sys.executable).parent
 AT_MOST = 1200.0  # seconds, on a busy machine
 RULES = {
     "the form of the code": [PROGRAMS / "ruff", "check"],
+    "its layout, and no page with recipes in it": [PROGRAMS / "ruff", "format", "--check"],
     "imports look down only": [PROGRAMS / "lint-imports"],
     "nothing that nobody uses": [sys.executable, ROOT / "tests" / "unused.py"],
     "types, strictly": [PROGRAMS / "mypy"],
