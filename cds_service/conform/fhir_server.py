@@ -31,6 +31,7 @@ USUAL_SCOPE = "patient/Patient.read patient/Observation.read patient/Condition.r
 EPIC_SCOPE = "Observation.Read (Labs) (R4) user/Condition.Read Patient.Read (R4)"
 NO_SERVER = "no FHIR server: --fhir-listen HOST:PORT starts one that the service under trial may call"
 NOT_CALLED = "the FHIR server was not called; is its base among those that the service may call?"
+NO_SEARCH = "the FHIR server was read and not searched, so that there were no pages to follow"
 NOBODYS_PATIENT = "conform-other-patient"
 SEEN = "seen at the FHIR server: no other call uses the token, and no address holds it"
 
@@ -259,6 +260,8 @@ def reading(service: Service, mode: str, **access: Any) -> Trial:
 
 def pages_stay_under_the_base(service: Service) -> Iterator[str]:
     trial = reading(service, PAGES_ELSEWHERE)
+    if not any("?" in call.path or call.path.endswith("/_search") for call in trial.calls):
+        raise NotTried(NO_SEARCH)
     if any(call.path.startswith(ELSEWHERE) for call in trial.calls):
         yield f"{trial.name}: a further page was read at an address that is not under the FHIR base"
 

@@ -17,7 +17,7 @@ from cds_service.cdshooks.registry import HOOKS
 from cds_service.conform.calls import Service, Signer
 from cds_service.conform.checklist import NOT_TRIED, PASS, Result
 from cds_service.conform.checklist import tried as tried_item
-from cds_service.conform.fhir_server import CHECKS, NO_SERVER, PAGES_ELSEWHERE, WHOLE, FhirServer, listening
+from cds_service.conform.fhir_server import CHECKS, NO_SEARCH, NO_SERVER, PAGES_ELSEWHERE, WHOLE, FhirServer, listening
 from cds_service.examples.fixture_patients import patients_folder, read_patient, resources
 from cds_service.http.client import Outgoing, Reply
 from cds_service.settings import Settings
@@ -72,6 +72,7 @@ class Careless:
     """A service that answers as ours does with prefetch, and reads with its access in a way that a test breaks."""
 
     reads: bool = True
+    searches: bool = True
     any_base: bool = False
     any_patient: bool = False
     bare: bool = False  # one call more, without the token
@@ -111,9 +112,9 @@ class Careless:
         url = f"{called['fhirServer']}/Patient/{called['context']['patientId']}"
         if self.bare:
             self.opened(url, "")
-        return self.opened(f"{url}?token={token}" if self.in_address else url, token) and self.opened(
-            f"{called['fhirServer']}/Observation?patient={called['context']['patientId']}", token
-        )
+        search = f"{called['fhirServer']}/Observation?patient={called['context']['patientId']}"
+        read = self.opened(f"{url}?token={token}" if self.in_address else url, token)
+        return read and (not self.searches or self.opened(search, token))
 
     def opened(self, url: str, token: str) -> bool:
         opener = urllib.request.build_opener(*([] if self.follows else [Stays]))
@@ -166,6 +167,11 @@ def test_a_careless_service_fails_where_it_is_careless(what: str, fhir: FhirServ
     broken, items = CARELESS[what]
     found = failed(under_trial(Careless(base=fhir.base, **broken), origin="", fhir=fhir))
     assert set(found) == items, found
+
+
+def test_pages_of_a_service_that_searches_nothing_are_not_tried(fhir: FhirServer):
+    found = results(under_trial(Careless(base=fhir.base, searches=False), origin="", fhir=fhir))
+    assert (found["58"].outcome, found["58"].reasons) == (NOT_TRIED, (NO_SEARCH,))
 
 
 def test_the_server_answers_only_who_brings_a_token_of_its_own(fhir: FhirServer):
