@@ -17,8 +17,8 @@ import time
 import traceback
 
 
-def become(arguments: list[str], output: str, environment: dict[str, str], folder: str) -> None:
-    """Make of this fork what `python -m cds_service.cli` with those arguments is, and end as that does."""
+def become(command: list[str], output: str, environment: dict[str, str], folder: str) -> None:
+    """Make of this fork what `python -m` with a module and its arguments is, and end as that does."""
     os.setsid()
     os.chdir(folder)
     written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -29,14 +29,14 @@ def become(arguments: list[str], output: str, environment: dict[str, str], folde
     time.tzset()
     tempfile.tempdir = None  # asked of the environment once a process
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv[:] = ["b12-cds", *arguments]
-    end(exit_code())
+    sys.argv[:] = command
+    end(exit_code(command[0]))
 
 
-def exit_code() -> int:
-    """Run the command line; its exit code, as Python itself would give it."""
+def exit_code(module: str) -> int:
+    """Run the module; its exit code, as Python itself would give it."""
     try:
-        runpy.run_module("cds_service.cli", run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         if isinstance(ended.code, str):
             print(ended.code, file=sys.stderr)

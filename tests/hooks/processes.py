@@ -25,7 +25,8 @@ from tests.depth import is_thorough
 from tests.endings import LATE, SOON
 from tests.hooks.fork_server import become
 
-CLI = [sys.executable, "-m", "cds_service.cli"]
+COMMAND = "cds_service.cli"
+CLI = [sys.executable, "-m", COMMAND]
 AT_MOST = 10.0 + LATE  # seconds from a signal to the end
 Started = TypeVar("Started", bound="Family")
 
@@ -88,14 +89,14 @@ class Running(Family, subprocess.Popen[bytes]):
 
 
 class Forked(Family):
-    """A command of ours, as a fork of a process that has imported it already: see fork_server.py."""
+    """A module with its arguments, as a fork of a process that has imported ours already: see fork_server.py."""
 
-    def __init__(self, arguments: list[str], output: Path, **changed: str) -> None:
+    def __init__(self, command: list[str], output: Path, **changed: str) -> None:
         self.output = output
         output.touch()
         how = multiprocessing.get_context("forkserver")
         how.set_forkserver_preload(["tests.hooks.imported"])
-        given = (arguments, str(output), environment(**changed), str(Path.cwd()))
+        given = (command, str(output), environment(**changed), str(Path.cwd()))
         self.process = how.Process(target=become, args=given)
         self.process.start()
         self.pid = self.process.pid
@@ -108,24 +109,24 @@ class Forked(Family):
         """The exit code; subprocess.TimeoutExpired if it has none by then."""
         self.process.join(seconds)
         if (code := self.poll()) is None:
-            raise subprocess.TimeoutExpired("b12-cds", seconds)
+            raise subprocess.TimeoutExpired(f"process {self.pid}", seconds)
         return code
 
     def send_signal(self, number: int) -> None:
         with_pid(self.pid, number)
 
 
-def command(arguments: list[str], output: Path, **changed: str) -> Family:
-    """A command of ours that keeps running. A thorough run begins each as a person does."""
+def module(command: list[str], output: Path, **changed: str) -> Family:
+    """A module with its arguments, in a process. A thorough run begins each as a person does."""
     if is_thorough():
-        return Running([*CLI, *arguments], output, **changed)
-    return Forked(arguments, output, **changed)
+        return Running([sys.executable, "-m", *command], output, **changed)
+    return Forked(command, output, **changed)
 
 
 @contextmanager
-def running(*arguments: str, **changed: str) -> Iterator[Family]:
-    """The same; whatever happens, nothing of it is left."""
-    with ended(partial(command, [*arguments]), **changed) as process:
+def running(*arguments: str, of: str = COMMAND, **changed: str) -> Iterator[Family]:
+    """A command of ours that keeps running, or another module; whatever happens, nothing of it is left."""
+    with ended(partial(module, [of, *arguments]), **changed) as process:
         yield process
 
 

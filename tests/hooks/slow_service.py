@@ -1,5 +1,6 @@
-"""A service whose answers wait until a file is there, in gunicorn as it really runs: `python slow_service.py PORT FILE
-[setting=number ...]`. What the pipeline decides is tested elsewhere; here it is what happens while it takes its time.
+"""A service whose answers wait until a file is there, in gunicorn as it really runs: `python -m
+tests.hooks.slow_service PORT FILE [setting=number ...]`. What the pipeline decides is tested elsewhere; here it is what
+happens while it takes its time.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -28,14 +27,13 @@ from tests.hooks import slow_service
 from tests.hooks.calling import CONTEXT, PATH, Caller, body, one_issue
 from tests.hooks.living import prefetch
 from tests.hooks.processes import (
-    Running,
+    Family,
     answers,
     call,
     descendants,
     ends_well,
     free_port,
     insist,
-    program,
     running,
     until,
     with_pid,
@@ -50,9 +48,9 @@ SLOW_CLIENTS = int(SETTINGS["threads"]) + 24  # more than there are threads
 
 
 @contextmanager
-def service(port: int, file: Path, *changed: str) -> Iterator[Running]:
+def service(port: int, file: Path, *changed: str) -> Iterator[Family]:
     """The service that answers when the file is there."""
-    with program([sys.executable, slow_service.__file__, str(port), str(file), *changed]) as process:
+    with running(str(port), str(file), *changed, of=slow_service.__name__) as process:
         until(answers(port), process)
         yield process
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.hooks import tokens
-from tests.hooks.processes import Family, command, descendants, free_port, run, with_pid
+from tests.hooks.processes import COMMAND, Family, descendants, free_port, module, run, with_pid
 from tests.store.postgres import Cluster
 
 ENDED_WITHIN = 60.0  # seconds; on a quiet machine ten
@@ -80,7 +80,7 @@ def installed(postgres: Cluster | None, folder: Path, workers: int = 2, **client
     keys.chmod(0o600)
     done("store", "upgrade", **settings)
     log = folder / "service.log"
-    service = command(["serve", "--port", str(port)], log, **settings, CDS_WORKERS=str(workers))
+    service = module([COMMAND, "serve", "--port", str(port)], log, **settings, CDS_WORKERS=str(workers))
     try:
         found = Installation(postgres, url, port, service, log)
         wait_until_ready(found)
