@@ -82,7 +82,9 @@ def approval_sheet(ours: Content, theirs: Content, found: Tried, today: date, he
 def remarks(content: Content, today: date) -> tuple[str, ...]:
     """What is no fault, but must not stay unsaid; also that nobody has looked at the content in time."""
     late = overdue(content.review_by, today)
-    return (*content.remarks, late) if late else content.remarks
+    early = f"the approval is of {content.approved}, a day that has not come"
+    is_early = content.approved is not None and content.approved > today
+    return (*content.remarks, *([late] if late else []), *([early] if is_early else []))
 
 
 def whose(ours: Content, theirs: Content, today: date, folder: str) -> Iterator[str]:

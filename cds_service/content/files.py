@@ -230,6 +230,8 @@ def lines_of(rows: Any, file: str, local: bool, faults: Faults) -> Iterator[Code
         faults.add(file, f"the header is {','.join(header)!r}, not {','.join(HEADER)!r}{hint}")
         return
     for row in rows:
+        if not row:  # an empty line says nothing
+            continue
         place = f"{file} line {rows.line_num}"
         if len(row) != len(HEADER):
             faults.add(place, f"{len(row)} columns, not {len(HEADER)}; a text with a comma needs quotes")

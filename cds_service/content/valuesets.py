@@ -31,6 +31,7 @@ USES = {"lab": LAB_USES, "medicine": MEDICINE_USES, "problem": ("", "prefix", UN
 ALLERGIES = ("cobalamin", "cobalt")
 SNOMED_ID = re.compile(r"[1-9][0-9]{5,17}")
 UNASKED = re.compile(r"[,|$\\\x00-\x1f\x7f]")  # they separate codes in a FHIR search, or cannot be seen
+LONGEST_CODE = 100  # of a site's own: all codes of a prefetch key share one address
 LOINC_CODE = re.compile(r"[1-9][0-9]{0,6}-[0-9]")
 
 
@@ -106,7 +107,11 @@ def sound_line(line: CodeLine, uses: tuple[str, ...], faults: Faults) -> bool:
         problems.append("use 'prefix' is for ICD and ATC, whose codes are built like that")
     elif fault := code_fault(line.system, line.code):
         problems.append(fault)
-    elif line.local and UNASKED.search(line.code):
+    elif line.local and len(line.code) > LONGEST_CODE:
+        problems.append(
+            f"the code has {len(line.code)} characters; allowed: {LONGEST_CODE}, or others are not asked for"
+        )
+    elif line.local and (UNASKED.search(line.code) or not line.code.isprintable()):
         problems.append(f"the code {line.code!r} holds a sign that no search can ask for: , | $ \\ or one unseen")
     for problem in problems:
         faults.add(line.place, problem)
@@ -192,7 +197,10 @@ def check_one_meaning(
     if kind not in ("lab", "other"):
         return
     known = kinds.setdefault((row.system, row.code), row)
-    if known.concept != row.concept:
+    if known.concept != row.concept and known.local and not row.local:
+        place = f"site {VALUE_SETS}/{known.concept}.csv"
+        faults.add(place, f"the code {row.code!r} already stands for {row.concept!r}")
+    elif known.concept != row.concept:
         faults.add(line.place, f"the code {row.code!r} already stands for {known.concept!r}")
 
 

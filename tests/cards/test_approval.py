@@ -9,7 +9,7 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from cds_service.app import client_config
-from cds_service.approval import approval_sheet
+from cds_service.approval import approval_sheet, remarks
 from cds_service.cli import main
 from cds_service.content.content import load_content
 from cds_service.content.difference import difference
@@ -57,3 +57,13 @@ def test_the_sheet_to_sign_says_what_changes_what_moves_and_has_lines_for_names(
 
 def test_the_sheet_is_of_a_site():
     assert "name one with --site DIR" in run("check", "--html").stderr
+
+
+def test_an_approval_of_a_day_that_has_not_come_is_named(tmp_path: Path):
+    version = load_content(cards_folder()).version
+    about = f'approver = "Dr A. Example"\napproved = 2026-12-01\napproved_version = "{version}"\n'
+    (tmp_path / "content.toml").write_text(about)
+    content = load_content(cards_folder(), tmp_path)
+    early = "the approval is of 2026-12-01, a day that has not come"
+    assert early in remarks(content, date(2026, 11, 30))
+    assert early not in remarks(content, date(2026, 12, 1))

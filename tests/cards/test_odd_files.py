@@ -188,3 +188,37 @@ def test_a_vignette_tells_a_result_in_either_unit_of_an_analyte_whose_code_is_fo
         request = hook_request(parse_vignette(f'title = "Copper"\n{lab}', "copper.toml"), content)
         (sent,) = (each["resource"] for each in request["prefetch"]["chemistry"]["entry"] if unit in str(each))
         assert sent["code"]["coding"][0]["code"] == "5631-7"
+
+
+HEAD = "system,code,display,use,source\n"
+LINES = {  # of a site's value set: file, text, what is said
+    "a code that fills the whole address": (
+        "lab-b12", f"https://laboratory.example.org,{'B' * 500},B12,mass,site\n",
+        "site value-sets/lab-b12.csv line 2: the code has 500 characters; allowed: 100, or others are not asked for",
+    ),
+    "a sign that nobody sees": (
+        "lab-b12", "https://laboratory.example.org,B12\u200b,B12,mass,site\n",
+        "site value-sets/lab-b12.csv line 2: the code 'B12\\u200b' holds a sign that no search can ask for",
+    ),
+    "a code of ours for another test": (
+        "lab-b12", "http://loinc.org,718-7,B12,mass,site\n",
+        "site value-sets/lab-b12.csv: the code '718-7' already stands for 'lab-haemoglobin'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "line", "said"), LINES.values(), ids=LINES)
+def test_a_line_of_a_site_that_would_do_harm_or_nothing_is_named_in_its_file(tmp_path, name: str, line: str, said: str):
+    (tmp_path / "value-sets").mkdir()
+    (tmp_path / f"value-sets/{name}.csv").write_text(HEAD + line, encoding="utf-8")
+    with pytest.raises(ContentError) as refused:
+        load_content(cards_folder(), tmp_path)
+    (fault,) = refused.value.faults
+    assert fault.startswith(said)
+
+
+def test_empty_lines_of_a_value_set_say_nothing(tmp_path):
+    (tmp_path / "value-sets").mkdir()
+    line = "https://laboratory.example.org,B12S,B12,mass,site\n"
+    (tmp_path / "value-sets/lab-b12.csv").write_text(f"{HEAD}\n{line}\n\n")
+    assert load_content(cards_folder(), tmp_path).codes.find("https://laboratory.example.org", "B12S")
