@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +18,9 @@ import msgspec
 from ..auth.backend_tokens import TokenEndpoint
 from ..auth.watching import Watch
 from ..fetching import Fetch, FetchFailed
+from ..fhir.bundles import decode
 from ..fhir.fetch import under_base
+from ..fhir.index import ERROR, PARTIAL, sort
 from ..http.addresses import Policy
 from ..http.client import HttpClient, Outgoing, Send
 from .tasks import CODES, FOLLOW_UP, IDENTIFIER, Standing
@@ -82,23 +85,33 @@ class FhirServer:
         return ("", None) if self._tokens is None else self._tokens.token(now)
 
     def search(self, query: str, now: float) -> Iterator[list[Json]]:
-        """The matches of a search, page by page, to the last. FetchFailed where a page cannot be read: what came before
-        it is a part only."""
+        """The matches of a search, page by page, to the last. FetchFailed where a page cannot be read, or the server
+        says that there is more: what came before is a part only."""
         address: str | None = query
         read: set[str] = set()
+        left = Decimal(0)  # of what the server counted
         while address:
             if address in read:
                 raise FetchFailed("the pages of a search lead in a circle")
             read.add(address)
-            page = decoded(self.fetch(now)(address, time.monotonic() + SECONDS))
+            body = self.fetch(now)(address, time.monotonic() + SECONDS)
+            page = decoded(body)
             if page.get("resourceType") != "Bundle":
                 raise FetchFailed("the answer of a search is no Bundle")
             entries = [each for each in page.get("entry", ()) if each.get("search", {}).get("mode") != "outcome"]
             yield [each["resource"] for each in entries if isinstance(each.get("resource"), dict)]
+            said = sort(decode(body))
+            if said.outcomes & {ERROR, PARTIAL}:
+                raise FetchFailed("the FHIR server reported that a part of a search is missing")
+            if len(read) == 1 and said.total is not None and said.total.is_finite():
+                left = said.total
+            left -= len(entries)
             following = next((each["url"] for each in page.get("link", ()) if each.get("relation") == "next"), "")
             address = under_base(following, self.base) if following else ""
             if address is None:
                 raise FetchFailed("a further page has an address that is not one of this server")
+        if left > 0:
+            raise FetchFailed("fewer resources came than the FHIR server counted")
 
     def tasks_of(self, patient_id: str, now: float) -> list[Standing]:
         """Our Tasks of a patient, open and closed."""

@@ -29,6 +29,11 @@ def store():
     return found
 
 
+def reported(severity, code):
+    """What a server says within a Bundle."""
+    return {"resource": {"resourceType": "OperationOutcome", "issue": [{"severity": severity, "code": code}]}}
+
+
 def business(task):
     return task["businessStatus"]["coding"][0]["code"]
 
@@ -227,6 +232,34 @@ def test_what_a_server_will_never_have_holds_nothing_up(store, tmp_path, how):
         assert watching.waiting == 0
     (task,) = store.tasks
     assert (task["status"], business(task)) == ("cancelled", "withdrawn")
+
+
+@pytest.mark.parametrize(
+    "says",
+    [{"total": 2}, {"entry": [reported("error", "timeout")]}, {"entry": [reported("warning", "incomplete")]}],
+    ids=["a total above what came", "an error among the matches", "a part is missing"],
+)
+def test_a_search_that_says_that_it_is_a_part_is_read_again(store, tmp_path, monkeypatch, says):
+    """The newest result came, an older one did not: what was read to must not move on."""
+    store.now += timedelta(hours=1)
+    store.put(person("p2"))
+    store.put(b12("p2", 90))
+    whole = store._searched
+
+    def withheld(kind, query):
+        found = whole(kind, query)
+        if "_lastUpdated" not in dict(query):
+            return found
+        newer = [each for each in found["entry"] if each["resource"]["id"] == "b12-p2"]
+        return {**found, **says, "entry": [*newer, *says.get("entry", ())]}
+
+    with serving(store), watcher(store, tmp_path, by=FhirServer) as watching:
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "_searched", withheld)
+            look(watching)
+        assert [each["for"]["reference"] for each in store.tasks] == ["Patient/p2"]
+        look(watching)
+    assert sorted(each["for"]["reference"] for each in store.tasks) == ["Patient/p1", "Patient/p2"]
 
 
 def test_what_a_look_counts_is_what_the_series_say(store, tmp_path):
