@@ -7,6 +7,7 @@ findings (the names a row may use, the limits a pathway must state, the review s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -18,6 +19,7 @@ Found = Iterable[Because] | None
 Make = Callable[[Case], Found]
 Step = Callable[[Case], bool]
 Declared = TypeVar("Declared", "Rule", "LimitRule")
+NAME = re.compile(r"[a-z][a-z0-9_]*")
 SOMETHING = (Because("", "found by a step"),)  # what a step returns that found anything: it is no finding
 
 
@@ -113,6 +115,11 @@ class Rules:
         self, name: str, words: str, analyte: str, *, below: str = "", above: str = "", follows_from: str = ""
     ) -> None:
         """The newest result that counts lies surely below, or surely above, a limit."""
+        if analyte not in self.counts_for:
+            known = ", ".join(sorted(self.counts_for))
+            raise RuleError(f"the finding {name!r} compares {analyte!r}, of which no days are declared; known: {known}")
+        if bool(below) == bool(above):
+            raise RuleError(f"the finding {name!r} compares with one limit: below, or above")
         limit, days = below or above, self.counts_for[analyte]
 
         def make(case: Case) -> Found:
@@ -329,6 +336,8 @@ def check_names(rules: dict[str, Rule], limits: dict[str, LimitRule]) -> None:
         for name in rule.limits:
             if name not in limits:
                 raise RuleError(f"the finding {rule.name!r} reads the limit {name!r}, which is not declared")
+        if not rule.is_step and not NAME.fullmatch(rule.name):
+            raise RuleError(f"the finding {rule.name!r} is no name that a row may use; allowed: a-z, 0-9 and _")
         if not rule.is_step and not rule.words.strip():
             raise RuleError(f"the finding {rule.name!r} has no plain words")
         if not (rule.follows_from or rule.problems or rule.medicines or rule.analytes or rule.reads):

@@ -42,6 +42,7 @@ class Vocabulary:
     optional: Mapping[str, str] = field(default_factory=dict)  # threshold that a pathway may state -> its unit
     rests_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # finding -> optional thresholds it needs
     counts_for: Mapping[str, str] = field(default_factory=dict)  # analyte -> the days for which the findings read it
+    compared: tuple[tuple[str, str], ...] = ()  # limit and the analyte whose results are compared with it
     words: Mapping[str, str] = field(default_factory=dict)  # "findings.b12_grey", "thresholds.hb-men": what each means
 
 
@@ -54,6 +55,7 @@ def clinical_vocabulary() -> Vocabulary:
         optional=REGISTRY.stated(optional=True),
         rests_on=RESTS_ON,
         counts_for=REGISTRY.counts_for,
+        compared=tuple((each.limit, each.analyte) for each in REGISTRY.probes),
         words=REGISTRY.words,
     )
 
@@ -216,10 +218,20 @@ def check_thresholds(pathway: Pathway, stated: Iterable[str], words: Vocabulary,
         elif threshold.unit != units[name]:
             wanted = units[name]
             faults.add(f'{place} threshold "{name}"', f"unit is {threshold.unit!r}; it must be {wanted!r}")
+    check_compared(place, pathway, words, faults)
     for low, high in BOUNDS.values():
         edges = [pathway.thresholds[name] for name in (low, high) if name in pathway.thresholds]
         if len(edges) == 2 and edges[0].value > edges[1].value:
             faults.add(place, f"{low!r} ({edges[0].value}) lies above {high!r} ({edges[1].value})")
+
+
+def check_compared(place: str, pathway: Pathway, words: Vocabulary, faults: Faults) -> None:
+    """A limit of the program with which a result is compared has a unit of that result: else none would ever count."""
+    for name, compared in words.compared:
+        analyte, threshold = pathway.analytes.get(compared), pathway.thresholds.get(name)
+        if analyte and threshold and normalise_unit(threshold.unit) not in analyte.units:
+            spellings = {unit.spelling for unit in analyte.units.values()}
+            faults.unknown(f'{place} threshold "{name}"', f"unit of {compared}", threshold.unit, spellings)
 
 
 def check_findings(place: str, row: Row, stated: Iterable[str], words: Vocabulary, faults: Faults) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from cds_service.clinical.wording import PHRASE_VALUES
+from cds_service.content.check import clinical_vocabulary
 from cds_service.content.content import load_content
 from cds_service.content.faults import ContentError
 from cds_service.content.files import cards_folder
@@ -101,6 +103,17 @@ def test_what_a_phrase_may_show_is_what_ours_show():
     shown = {key: {*re.findall(r"\{(\w+)\}", text)} for key, text in messages.items() if "{" in text}
     may = {key: set(values) for key, values in PHRASE_VALUES.items() if key not in ("loading.one", "folate.unknown")}
     assert shown == may
+
+
+def test_a_limit_of_the_program_has_a_unit_of_what_is_compared_with_it():
+    """A finding that compares platelets with a limit in g/L would never be made, and nobody would know."""
+    known = clinical_vocabulary()
+    words = replace(known, compared=(*known.compared, ("hb-men", "platelets")))
+    with pytest.raises(ContentError) as refused:
+        load_content(cards_folder(), None, words)
+    fault = "thresholds.toml threshold \"hb-men\": no unit of platelets 'g/L'"
+    assert refused.value.faults[0].startswith(f"uk-ng239/{fault}")
+    assert len(refused.value.faults) <= 2
 
 
 def test_what_is_to_be_done_later_names_tests_and_findings_that_there_are(tmp_path):

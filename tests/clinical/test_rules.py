@@ -21,6 +21,7 @@ from tests.watched_limits import WatchedLimits
 
 def registry(declare: Callable[[Rules], object]) -> Registry:
     rules = Rules()
+    rules.results("platelets", count_for="blood-count-current")
     rules.finding("known", "it is known", reads="the record")(lambda case: None)
     declare(rules)
     return Registry((rules,))
@@ -38,6 +39,18 @@ def declare_circle(rules: Rules) -> None:
         (lambda rules: rules.any_of("new", "new", "unknown"), "'new' follows from 'unknown', which is not declared"),
         (declare_circle, "follow from each other in a circle: one -> two -> one"),
         (lambda rules: rules.any_of("new", " ", "known"), "the finding 'new' has no plain words"),
+        (
+            lambda rules: rules.any_of("New-one", "new", "known"),
+            "'New-one' is no name that a row may use; allowed",
+        ),
+        (
+            lambda rules: rules.compare("new", "new", "plateletts", above="x"),
+            "compares 'plateletts', of which no days are declared; known: platelets",
+        ),
+        (
+            lambda rules: rules.compare("new", "new", "platelets", above="x", below="y"),
+            "the finding 'new' compares with one limit: below, or above",
+        ),
         (lambda rules: rules.limit("idle", "days", "Idle"), "the limit 'idle' is declared, and no finding reads it"),
         (
             lambda rules: rules.finding("new", "new", limits="missing", reads="x")(lambda case: None),
