@@ -106,12 +106,12 @@ def test_what_a_phrase_may_show_is_what_ours_show():
 
 
 def test_a_limit_of_the_program_has_a_unit_of_what_is_compared_with_it():
-    """A finding that compares platelets with a limit in g/L would never be made, and nobody would know."""
+    """A finding that compares potassium with a limit in g/L would never be made, and nobody would know."""
     known = clinical_vocabulary()
-    words = replace(known, compared=(*known.compared, ("hb-men", "platelets")))
+    words = replace(known, compared=(*known.compared, ("hb-men", "potassium")))
     with pytest.raises(ContentError) as refused:
         load_content(cards_folder(), None, words)
-    fault = "thresholds.toml threshold \"hb-men\": no unit of platelets 'g/L'"
+    fault = "thresholds.toml threshold \"hb-men\": no unit of potassium 'g/L'"
     assert refused.value.faults[0].startswith(f"uk-ng239/{fault}")
     assert len(refused.value.faults) <= 2
 
