@@ -63,7 +63,7 @@ def java_command(scratch: str, port: int, page_size: int, largest_page: int, ori
     }
     jars = os.pathsep.join([str(TARGET / "classes"), CLASSPATH.read_text()])
     given = [f"-D{name}={value}" for name, value in settings.items()]
-    return [java(), "-Xmx1g", *QUICK, *given, "-cp", jars, "hapi.HapiServer"]
+    return [java(), "-Xmx2g", *QUICK, *given, "-cp", jars, "hapi.HapiServer"]
 
 
 @contextlib.contextmanager
