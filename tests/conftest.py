@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from pytest_rerunfailures import ClientStatusDB, StatusDB
 
 ROOT = Path(__file__).resolve().parents[1]
 # So that tests may import their own helpers as `tests.…`. Last, so that an installed cds_service is the one tested.
@@ -111,6 +112,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def is_worker(config: pytest.Config) -> bool:
     """True in a process of pytest-xdist, whose reports go to another that judges the whole run."""
     return hasattr(config, "workerinput")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A worker counts by itself what it tries again. pytest-rerunfailures asks the controlling process before each
+    test, in case a worker dies, which takes 42 ms."""
+    counts = getattr(session.config, "failures_db", None)
+    if isinstance(counts, ClientStatusDB):
+        session.config.failures_db = StatusDB()
+        counts.sock.close()
 
 
 @pytest.hookimpl(optionalhook=True)
