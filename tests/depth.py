@@ -16,6 +16,7 @@ ADDS = (
     "every enumerated patient instead of every eleventh",
     "every vignette where a page of the documentation has a site's folder checked, instead of every tenth; and in each "
     "test of such a check instead of in one, and every tenth in the others",
+    "the rows that the evidence view tells of every vignette instead of every third",
     "every vignette drawn as a chart with each example site's limits instead of every third",
     "a minute of load on the store instead of two seconds, and the slowest hundredth of its calls",
     "every way in about every vignette, and every element of a person changed in each, instead of some",

@@ -30,7 +30,7 @@ REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation",
 HEIGHT = 900
 WIDTHS = (320, 768, 1440)
 SCHEMES = ("light", "dark")
-TALLEST = 6000  # pixels of a screenshot; what is longer repeats itself
+TALLEST = depth.chosen(2000, 6000)  # pixels of a screenshot; what is longer repeats itself
 STATUS = "Failed to load resource: the server responded with a status of 4"
 SERIOUS = ("serious", "critical")
 # For these axe compares each element with all that may lie over it, or with its neighbours: 20 of 23 s of our longest
