@@ -98,7 +98,7 @@ class FhirServer:
             page = decoded(body)
             if page.get("resourceType") != "Bundle":
                 raise FetchFailed("the answer of a search is no Bundle")
-            entries = [each for each in page.get("entry", ()) if each.get("search", {}).get("mode") != "outcome"]
+            entries = [each for each in members(page, "entry") if not is_outcome(each)]
             yield [each["resource"] for each in entries if isinstance(each.get("resource"), dict)]
             said = sort(decode(body))
             if said.outcomes & {ERROR, PARTIAL}:
@@ -106,8 +106,7 @@ class FhirServer:
             if len(read) == 1 and said.total is not None and said.total.is_finite():
                 left = said.total
             left -= len(entries)
-            following = next((each["url"] for each in page.get("link", ()) if each.get("relation") == "next"), "")
-            address = under_base(following, self.base) if following else ""
+            address = next_page(page, self.base)
             if address is None:
                 raise FetchFailed("a further page has an address that is not one of this server")
         if left > 0:
@@ -150,6 +149,34 @@ class FhirServer:
         return status
 
 
+def members(page: Json, name: str) -> list[Json]:
+    """The objects of a list of a page; none where it has no such list. FetchFailed where anything else stands there."""
+    found = page.get(name)
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise FetchFailed(f"the answer of a search has something else than objects under {name!r}")
+    return found
+
+
+def next_page(page: Json, base: str) -> str | None:
+    """The address of the next page, "" where there is none; None where it is not one of this server.
+    FetchFailed where a page names a next one without its address.
+    """
+    links = [each.get("url") for each in members(page, "link") if each.get("relation") == "next"]
+    if not links:
+        return ""
+    if not isinstance(links[0], str) or not links[0]:
+        raise FetchFailed("a further page has no address")
+    return under_base(links[0], base)
+
+
+def is_outcome(entry: Json) -> bool:
+    """Does it say how the search went, and is no match?"""
+    search = entry.get("search")
+    return isinstance(search, dict) and search.get("mode") == "outcome"
+
+
 def token_of(system: str, code: str) -> str:
     """A code or identifier as a search names it."""
     return quote(f"{system}|{code}", safe="")
@@ -157,9 +184,11 @@ def token_of(system: str, code: str) -> str:
 
 def is_follow_up(task: Json) -> bool:
     """Is it one of this kind? A server may ignore what it was asked for."""
-    codings = task.get("code", {}).get("coding", ())
-    kind = any(each.get("system") == CODES and each.get("code") == FOLLOW_UP for each in codings)
-    return task.get("resourceType") == "Task" and "id" in task and kind
+    code = task.get("code")
+    codings = code.get("coding") if isinstance(code, dict) else None
+    kind = {"system": CODES, "code": FOLLOW_UP}.items()
+    ours = isinstance(codings, list) and any(isinstance(each, dict) and kind <= each.items() for each in codings)
+    return task.get("resourceType") == "Task" and "id" in task and ours
 
 
 def whom(task: Json) -> str:

@@ -258,6 +258,10 @@ BROKEN: dict[str, tuple[Change, set[str]]] = {
         each_order(given(subject={"reference": "Patient/other"})),
         {"102"},
     ),
+    "a link that is a program": (
+        each_card(lambda card: card["links"][0].update(url="JavaScript://x/%0aalert(1)")),
+        {"103"},
+    ),
     "a link without a type": (each_card(lambda card: card["links"][0].pop("type")), {"103"}),
     "appContext on a plain link": (each_card(lambda card: card["links"][0].update(appContext="x")), {"104"}),
     "a preflight that is refused": (status(405, lambda request: request.method == "OPTIONS"), {"25", "130"}),

@@ -236,8 +236,24 @@ def test_what_a_server_will_never_have_holds_nothing_up(store, tmp_path, how):
 
 @pytest.mark.parametrize(
     "says",
-    [{"total": 2}, {"entry": [reported("error", "timeout")]}, {"entry": [reported("warning", "incomplete")]}],
-    ids=["a total above what came", "an error among the matches", "a part is missing"],
+    [
+        {"total": 2},
+        {"entry": [reported("error", "timeout")]},
+        {"entry": [reported("warning", "incomplete")]},
+        {"link": [{"relation": "next"}]},
+        {"link": [{"relation": "next", "url": None}]},
+        {"link": [{"relation": "next", "url": ""}]},
+        {"link": "none"},
+    ],
+    ids=[
+        "a total above what came",
+        "an error among the matches",
+        "a part is missing",
+        "a next page without an address",
+        "a next page whose address is null",
+        "a next page whose address is empty",
+        "links that are none",
+    ],
 )
 def test_a_search_that_says_that_it_is_a_part_is_read_again(store, tmp_path, monkeypatch, says):
     """The newest result came, an older one did not: what was read to must not move on."""
