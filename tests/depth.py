@@ -12,6 +12,7 @@ Depth = TypeVar("Depth")
 VARIABLE = "B12_TESTS_THOROUGH"  # in the environment, so that every worker and every process of a test knows
 EXAMPLES = (60, 600)  # of each property: on a change, and thorough
 ADDS = (
+    "each service of a test begun as a person begins it, instead of forked from a process that has imported it",
     f"{EXAMPLES[1]} examples of each property instead of {EXAMPLES[0]}",
     "every enumerated patient instead of every eleventh",
     "every vignette where a page of the documentation has a site's folder checked, instead of every tenth; and in each "

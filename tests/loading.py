@@ -7,20 +7,23 @@ as one of its files, or of the site's, has changed. Where a test changes one fil
 from __future__ import annotations
 
 import sys
-from functools import cache
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from cds_service.clinical.tables import Pathway
 from cds_service.content import content as loading
-from cds_service.content import files
+from cds_service.content import files, valuesets
 from cds_service.content.content import Content
-from cds_service.content.files import cards_folder
+from cds_service.content.faults import Faults
+from cds_service.content.files import CodeLine, cards_folder
 from cds_service.fhir import drafts
 from cds_service.fhir.drafts import Drafts
 
 PARSED: dict[str, tuple[Any, Any]] = {}  # text of a TOML file -> what it says, and the same as it was at first
 SHARED: list[Content] = []  # what is read once
+MANY, LARGEST = 500, 500_000  # value sets that are remembered, and bytes of the largest of them
 SHORTEST, MOST = 500, 500  # characters of a text that is worth it, and texts of which that is remembered
 
 State = tuple[tuple[str, int, int], ...]  # of each file: its path, size, and when it was changed
@@ -49,8 +52,35 @@ def load_once() -> None:
 
     loading.load_content = load_content
     parse_once()
+    read_codes_once()
     build_drafts_once()
     without_grammars()
+
+
+def read_codes_once() -> None:
+    """From now on a value set is read once, wherever a copy of it lies, and each code is judged once."""
+    read = valuesets.code_lines
+    sound: dict[tuple[str, bool, bytes], list[CodeLine]] = {}
+
+    def lines(name: str, path: Path, local: bool, faults: Faults) -> Iterable[CodeLine]:
+        try:
+            key = name, local, path.read_bytes()
+        except OSError:
+            return read(name, ((path, local),), faults)
+        if key not in sound:
+            met = Faults()
+            whole = [*read(name, ((path, local),), met)]
+            if met or len(key[2]) > LARGEST or len(sound) >= MANY:
+                return read(name, ((path, local),), faults)
+            sound[key] = whole
+        return sound[key]
+
+    def code_lines(name: str, paths: Iterable[tuple[Path, bool]], faults: Faults) -> Iterator[CodeLine]:
+        for path, local in paths:
+            yield from lines(name, path, local, faults)
+
+    valuesets.code_lines = code_lines
+    valuesets.code_fault = lru_cache(50_000)(valuesets.code_fault)
 
 
 def build_drafts_once() -> None:

@@ -392,9 +392,11 @@ class Shared:
     def _check_recognised(self) -> None:
         """A concept that neither code nor word leads to would silently never be found, and a result whose code
         is for a kind of unit that its analyte does not have is in doubt."""
-        coded = {row.concept for row in self.rows}
+        coded: dict[str, set[str]] = {}  # a concept -> what its codes are for
+        for row in self.rows:
+            coded.setdefault(row.concept, set()).add(row.use)
         for analyte in self.analytes.values():
-            uses = {row.use for row in self.rows if row.concept == f"lab-{analyte.id}"}
+            uses = coded.get(f"lab-{analyte.id}", set())
             if uses and uses <= {"mass", "molar"} - analyte.bases.keys():
                 fault = f"its codes are for {listing(uses)} units, and {analyte.id} has {listing(analyte.bases)} only"
                 self.faults.add(f"value-sets/lab-{analyte.id}.csv", f"{fault}: each result would be in doubt")
