@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tomllib
 import venv
+from importlib.metadata import distributions
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tests import depth
@@ -64,6 +66,18 @@ def test_the_lock_file_satisfies_every_dependency_of_the_project(name: str, extr
         if not one.specifier.contains(versions.get(canonicalize_name(one.name), "0"), prereleases=True)
     ]
     assert unmet == [], "run python deploy/lock.py"
+
+
+@pytest.mark.needs("wheel")  # which is installed beside exactly what is locked
+def test_every_locked_package_can_be_installed_on_the_oldest_python_that_is_promised():
+    """The files are made with one Python and used with others: Debian 12 has 3.11.2."""
+    (oldest,) = SpecifierSet(PROJECT["project"]["requires-python"])
+    assert oldest.operator == ">="
+    wanted = {canonicalize_name(each.name): each.metadata.get("Requires-Python") for each in distributions()}
+    names = {package for name in LOCKS for package in locked(name)}
+    assert names <= wanted.keys()
+    first = f"{oldest.version}.0"
+    assert {name: wanted[name] for name in names if first not in SpecifierSet(wanted[name] or "")} == {}
 
 
 def test_what_is_tried_is_what_is_shipped():
