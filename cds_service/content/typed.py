@@ -88,7 +88,6 @@ def fields(struct: type[Struct]) -> dict[str, Any]:
     return {each.encode_name: each.type for each in msgspec.structs.fields(struct)}
 
 
-@lru_cache(maxsize=1024)
 def members(kind: Any) -> tuple[Any, ...]:
     """What a type may be: the members of a union, without what Annotated adds."""
     if get_origin(kind) is Annotated:
@@ -98,12 +97,10 @@ def members(kind: Any) -> tuple[Any, ...]:
     return (kind,)
 
 
-@lru_cache(maxsize=1024)
 def struct_of(kind: Any) -> type[Struct] | None:
     return next((each for each in members(kind) if isinstance(each, type) and issubclass(each, Struct)), None)
 
 
-@lru_cache(maxsize=1024)
 def entry_type(kind: Any) -> Any:
     """The type of a list's entries, or None."""
     return next((get_args(each)[0] for each in members(kind) if get_origin(each) is tuple), None)
