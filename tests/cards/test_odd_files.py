@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -75,12 +76,18 @@ def test_a_limit_in_days_is_whole_and_within_a_calendar(small: SmallContent, val
     assert any(said in fault for fault in small.faults())
 
 
+def faults_of_messages(site: Path, text: str) -> tuple[str, ...]:
+    """What is wrong with our content under a site whose messages.toml says that."""
+    (site / "messages.toml").write_text(text)
+    with pytest.raises(ContentError) as refused:
+        load_content(cards_folder(), site)
+    return refused.value.faults
+
+
 def test_a_phrase_shows_only_values_that_it_is_given(tmp_path):
     """Else every answer that says it would fail, and none before."""
-    (tmp_path / "messages.toml").write_text('since = "since {dat}"\nand-more = "and {n"\n[evidence]\naged = "{n}"\n')
-    with pytest.raises(ContentError) as refused:
-        load_content(cards_folder(), tmp_path)
-    assert refused.value.faults == (
+    text = 'since = "since {dat}"\nand-more = "and {n"\n[evidence]\naged = "{n}"\n'
+    assert faults_of_messages(tmp_path, text) == (
         "messages.toml \"since\" phrase: no placeholder 'dat'. Did you mean 'date'? Known: date",
         'messages.toml "and-more" phrase: a brace that belongs to no placeholder like {b12}',
         "messages.toml \"evidence.aged\" phrase: no placeholder 'n'. Known: age",
@@ -88,10 +95,7 @@ def test_a_phrase_shows_only_values_that_it_is_given(tmp_path):
 
 
 def test_a_year_has_twelve_months_in_every_language(tmp_path):
-    (tmp_path / "messages.toml").write_text('plural = "two"\n[date]\nmonths = "Jan | Feb"\n')
-    with pytest.raises(ContentError) as refused:
-        load_content(cards_folder(), tmp_path)
-    assert refused.value.faults == (
+    assert faults_of_messages(tmp_path, 'plural = "two"\n[date]\nmonths = "Jan | Feb"\n') == (
         "messages.toml \"date.months\": names 2 months, divided by ' | '; a year has 12",
         "messages.toml \"plural\": is 'two'; allowed: none, one-few-many, one-other",
     )
