@@ -80,10 +80,11 @@ def run(
         refuse(str(error))
     except KeyboardInterrupt:
         refuse("stopped; the same call goes on from here", 130)
-    nobody = sum(made.nobody.values())
+    nobody, broken = (sum(each.values()) for each in (made.nobody, made.broken))
     click.echo(
         f"{out / made.decisions}: {made.patients} patients, content {made.content}, as of {made.as_of}."
         + (f" {nobody} entries name no patient and were not used." if nobody else "")
+        + (f" {broken} lines are no JSON, and leave their patients' records incomplete." if broken else "")
     )
 
 

@@ -44,6 +44,8 @@ ON_ITS_WAY = ("pending", "preliminary")
 RIGHTLY = frozenset(reasons.STATUS.values()) - {reasons.NO_STATUS} | {
     reasons.ENTERED_IN_ERROR, reasons.REPLACED, reasons.REFUTED, reasons.DO_NOT_PERFORM, reasons.ANOTHER_TEST,
 }  # fmt: skip
+ADDED = ("meta", "text")  # to a resource, by its server
+SEVERAL = f"{PATIENT}: more than one of this id, and they differ"
 CODES = re.compile(rb'"code"\s*:\s*"([^"\\]{1,100})"')
 RESOURCE, ANYTHING = msgspec.json.Decoder(Resource), msgspec.json.Decoder(msgspec.Raw)
 
@@ -130,7 +132,10 @@ def decide_patient(patient: str, lines: Mapping[str, Sequence[str]], asked: Aske
         tokens={"userId": USER, "patientId": patient},
         prefetch=prefetch_of(lines, asked),
     )
-    return row_of(patient, evaluate(request, asked.client, asked.clock), asked)
+    row = row_of(patient, evaluate(request, asked.client, asked.clock), asked)
+    if are_several(lines.get(PATIENT, ())):
+        return msgspec.structs.replace(row, not_judged=(*row.not_judged, SEVERAL))
+    return row
 
 
 # The lines as prefetch
@@ -152,9 +157,21 @@ def prefetch_of(lines: Mapping[str, Sequence[str]], asked: Asked) -> dict[str, R
         for key, own in by_key.items():
             if kind != PATIENT:
                 found[key] = bundle([*own, *medications] if kind.startswith(MEDICATION) and own else own)
-            elif own:  # else there is no Patient of that id: absent, as for a client that could not send one
+            elif own and not are_several(
+                lines.get(PATIENT, ())
+            ):  # else there is no Patient of that id: absent, as for a client that could not send one
                 found[key] = bundle(own)
     return found
+
+
+def are_several(lines: Sequence[str]) -> bool:
+    """Do the Patients of one id differ in more than what a server adds to them? Then they may be two people, as where
+    extracts of two servers lie in one folder, and nobody knows whose the results are."""
+    if len(lines) < 2:
+        return False
+    read = [msgspec.json.decode(line) for line in lines if is_json(line.encode())]
+    people = [{name: each[name] for name in each if name not in ADDED} for each in read]
+    return any(each != people[0] for each in people)
 
 
 def keys_of(line: bytes, kind: str, asked: Asked) -> tuple[str, ...]:

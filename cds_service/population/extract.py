@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 NDJSON = (".ndjson", ".ndjson.gz")
-NOT_READ = re.compile(r"\.ndjson(\.(part|gz|bz2|xz|zst|zip))?$|\.jsonl(\.gz)?$", re.IGNORECASE)  # of another ending
+LINES = re.compile(r"ndjson|jsonl", re.IGNORECASE)  # in the name of a file of lines, whatever its ending
+NO_LINES = re.compile(r"\.(md5|sha\d+|crc|asc|sig)$", re.IGNORECASE)  # what may lie beside one
 PATIENT, MEDICATION = "Patient", "Medication"
 EXPORT_FILE = "export.json"  # what our own export writes beside the files: which types were asked for
 JOB = "job.json"  # what it writes first: without the other file the export has not ended
@@ -72,8 +73,9 @@ class Extract:
         return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in named.items()}
 
 
-def read_extract(folder: Path) -> Extract:
-    """The extract in a folder; ExtractUnusable where there is none."""
+def read_extract(folder: Path, types: Collection[str] = ()) -> Extract:
+    """The extract in a folder; ExtractUnusable where there is none, or where a file that holds some of these types
+    would not be read: what is in it would be missing, and nobody would know."""
     there = sorted(path for path in folder.rglob("*") if path.is_file())
     files = tuple(path for path in there if path.name.endswith(NDJSON))
     if (folder / JOB).is_file() and not (folder / EXPORT_FILE).is_file():
@@ -81,7 +83,7 @@ def read_extract(folder: Path) -> Extract:
             f"{folder}: its export has not ended, and who is not in it yet would be taken for a patient without "
             "results; allowed: the same call of `population export` first, which goes on"
         )
-    if left_out := next((path for path in there if path not in files and NOT_READ.search(path.name)), None):
+    if left_out := next((path for path in there if path not in files and holds_lines(path, types)), None):
         raise ExtractUnusable(
             f"{left_out}: would not be read; allowed: files that end in {' or '.join(NDJSON)}, in lower case: rename "
             "or unpack it, or move it elsewhere"
@@ -90,6 +92,13 @@ def read_extract(folder: Path) -> Extract:
         raise ExtractUnusable(f"{folder}: holds no file that ends in {' or '.join(NDJSON)}")
     exported = read_exported(folder)
     return Extract(folder, files, frozenset({*exported.types, *types_of_names(files)}), exported.transaction_time)
+
+
+def holds_lines(path: Path, types: Collection[str]) -> bool:
+    """Does a file that has not the ending of an extract seem to hold lines, or resources of these types?"""
+    if NO_LINES.search(path.name):
+        return False
+    return LINES.search(path.name) is not None or not types_of_names((path,)).isdisjoint(types)
 
 
 def read_exported(folder: Path) -> Exported:

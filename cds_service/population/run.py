@@ -89,7 +89,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def run_population(plan: Plan, client: ClientConfig, progress: Progress) -> Manifest:
     """Make the decisions, or go on making them; RunRefused or ExtractUnusable where that cannot be."""
-    extract = read_extract(plan.extract)
+    types = types_read(client.templates)
+    extract = read_extract(plan.extract, types)
     plan.out.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(plan.out):
         manifest = begun(plan, client, extract)
@@ -99,7 +100,6 @@ def run_population(plan: Plan, client: ClientConfig, progress: Progress) -> Mani
         work = plan.out / WORK
         (work / PARTS).mkdir(parents=True, exist_ok=True)
         with Deciders(plan.workers, client, plan.as_of, means_of_workers(plan)) as deciders:
-            types = types_read(client.templates)
 
             def tell(share: float) -> None:
                 progress("the extract is read", share * extract.bytes, extract.bytes)

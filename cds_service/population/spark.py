@@ -85,11 +85,12 @@ def lines_of(frames: Iterator[pandas.DataFrame]) -> Iterator[Line]:
 
 def run_on_spark(spark: SparkSession, plan: Plan, make: Made) -> Manifest:
     """Make the decisions as a folder of Parquet, with the manifest of a plain run beside it."""
-    client, extract = make(), read_extract(plan.extract)
+    client = make()
+    types = types_read(client.templates)
+    extract = read_extract(plan.extract, types)
     if (plan.out / MANIFEST).exists():
         raise RunRefused(f"{plan.out}: a run was made here; a run on Spark begins anew, allowed: another --out")
     plan.out.mkdir(parents=True, exist_ok=True, mode=0o700)
-    types = types_read(client.templates)
     refuse_cut_off(extract)
     lines = named_lines(spark, extract, types).persist()
     found = counted(lines)

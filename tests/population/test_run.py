@@ -129,12 +129,25 @@ def test_text_that_is_called_compressed_ends_the_run_in_one_line(tmp_path, run):
         run(extract)
 
 
-@pytest.mark.parametrize("name", ["Observation.2.NDJSON", ".Observation.2.ndjson.part", "Observation.jsonl"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Observation.2.NDJSON", ".Observation.2.ndjson.part", "Observation.jsonl", "Observation.ndjson.1",
+        "export.ndjson.txt", "Observation.2.json", "Observation.csv", "2026-Observation.parquet",
+    ],
+)  # fmt: skip
 def test_a_file_of_lines_that_would_not_be_read_is_named(name, tmp_path, run):
     extract = write(tmp_path / "in", [person("a")])
     (extract / name).write_text(json.dumps(result("Patient/a")) + "\n")
     with pytest.raises(ExtractUnusable, match=re.escape(f"{name}: would not be read")):
         run(extract)
+
+
+@pytest.mark.parametrize("name", ["README.md", "Observation.ndjson.sha256", "_SUCCESS", ".Observation.ndjson.crc"])
+def test_what_holds_no_lines_may_lie_beside_an_extract(name, tmp_path, run):
+    extract = write(tmp_path / "in", [person("a")])
+    (extract / name).write_text("0\n")
+    assert len(run(extract)) == 1
 
 
 def test_an_export_that_has_not_ended_is_no_extract(tmp_path, run):
@@ -188,6 +201,24 @@ def test_a_patient_without_a_patient_resource_cannot_be_assessed(tmp_path, run):
     rows = by_patient(run(write(tmp_path / "in", [person("a"), result("Patient/a"), result("Patient/gone")])))
     assert rows["gone"]["label"] == "not-assessable" and rows["gone"]["unavailable"] == ["patient"]
     assert rows["a"]["label"] == "confirmed"
+
+
+def test_two_patients_of_one_id_are_not_taken_for_one(tmp_path, run):
+    """Extracts of two servers in one folder: results of one would be judged as those of the other."""
+    again = {**person("b"), "meta": {"versionId": "2"}, "text": {"status": "generated"}}
+    people = [person("a"), {**person("a"), "birthDate": "2015-01-01"}, person("b"), again]
+    rows = by_patient(run(write(tmp_path / "in", [*people, result("Patient/a"), result("Patient/b")])))
+    assert rows["a"]["label"] == "not-assessable" and rows["a"]["unavailable"] == ["patient"]
+    said = "Patient: more than one of this id, and they differ"
+    assert said in rows["a"]["not_judged"]
+    assert rows["b"]["label"] == "confirmed" and said not in rows["b"]["not_judged"], "the same one, exported twice"
+
+
+def test_lines_that_could_not_be_read_are_told_at_the_end(tmp_path, call):
+    text = json.dumps(result("Patient/a")) + ",\n"
+    extract = write(tmp_path / "in", [person("a")], text=text)
+    found = call("run", extract, "--out", tmp_path / "out", "--as-of", "2026-01-15", "--workers", "1")
+    assert "1 lines are no JSON, and leave their patients' records incomplete." in found.stdout
 
 
 def test_an_order_that_only_refers_to_its_medicine_finds_it(tmp_path, run):
