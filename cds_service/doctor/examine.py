@@ -115,7 +115,7 @@ def losses_of(survey: Survey) -> list[str]:
 
 
 def verdict_of(
-    capability: Capability, fits: Mapping[str, Fit], doubts: list[str], messages: Mapping[str, str]
+    capability: Capability, fits: Mapping[str, Fit], sample: Sample, doubts: list[str], messages: Mapping[str, str]
 ) -> Verdict:
     """The verdict over both sets."""
     if not capability.readable:
@@ -128,7 +128,8 @@ def verdict_of(
     if minimal.works == NO:
         return Verdict(NO, "", ("The service would not work: data that every answer needs is not had.", *reasons))
     if minimal.works == UNKNOWN:
-        sentence = "It cannot be said whether the service would work: no patient was found to try it with."
+        why = f": {'; '.join(sample.failures)}" if sample.failures else ""
+        sentence = f"It cannot be said whether the service would work: no patient was found to try it with{why}."
         return Verdict(UNKNOWN, "", (sentence, "Name some, one id a line, with --patients FILE.", *reasons))
     if full.works == YES and not doubts:
         return Verdict(YES, "full", ("The service would work, with the full prefetch set.", *reasons))
@@ -219,7 +220,7 @@ def examine(server: Server, request: ExaminationRequest, now: datetime, progress
     survey.all_medicines()
     fits = {name: fit_of(keys, tried.trials, len(sample.ids)) for name, keys in content.prefetch.items()}
     doubts = [*losses_of(survey), *doubts_of(effects, categories, survey.labs)]
-    verdict = verdict_of(capability, fits, doubts, content.messages)
+    verdict = verdict_of(capability, fits, sample, doubts, content.messages)
     overlay, remarks = unmapped_of(survey, request, day_of(request, now))
     remarks = [*capability.remarks, *remarks]
     return Examination(

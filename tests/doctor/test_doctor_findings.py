@@ -11,7 +11,7 @@ import pytest
 from cds_service.doctor.fhir_server import Limits, NoServer
 from tests.doctor.examining import CALL_SECONDS, LOCAL, LOINC, examined, told_about
 from tests.doctor.small_server import Record, coded, order, patient, result, small_server
-from tests.fhir.loopback import status
+from tests.fhir.loopback import body, status
 
 PATIENTS = [f"pat-{number:04d}-x" for number in range(4)]
 CONDITION = {"code": coded("91019004", "http://snomed.info/sct")}
@@ -133,6 +133,7 @@ def test_a_server_that_searches_for_one_patient_only_needs_to_be_told_whom():
     told = examined(record)
     assert (told["works"], told["patients"], told["calls"][0]["calls"]) == ("unknown", 0, 0)
     assert any("--patients" in sentence for sentence in told["verdict"])
+    assert "no patient was found to try it with: the FHIR server" in told["verdict"][0]
     told = examined(record, patients=PATIENTS[:2])
     assert (told["works"], told["patients"]) == ("yes", 2)
     over = {each["what"]: (each["over"], each["found"]) for each in told["asked"]}
@@ -143,6 +144,25 @@ def test_an_empty_server_can_be_tried_over_all_patients_only():
     told = examined(Record([]))
     assert told["works"] == "unknown"
     assert all(each["withoutPatient"] for each in told["templates"] if each["key"] != "patient")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (status(500), "(HTTP 500)"),
+        (status(307, Location="/login"), "(HTTP 307)"),
+        (body(b"<html>Jane Doe</html>"), "not FHIR in JSON"),
+    ],
+)
+def test_why_no_patient_was_found_is_said(answer, said):
+    """A server that answers searches with a login page is not one that nobody is in."""
+    with small_server(Record(mapped())) as server:
+        alive = server.answers.answer
+        server.answers.answer = lambda handler: (alive if handler.path.endswith("metadata") else answer)(handler)
+        told = told_about(server)
+    assert told["works"] == "unknown"
+    assert said in told["verdict"][0] and "no patient was found to try it with: " in told["verdict"][0]
+    assert "Jane" not in json.dumps(told)
 
 
 def test_a_survey_is_bounded_and_says_so():
