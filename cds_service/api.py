@@ -186,21 +186,25 @@ def evaluate_record(
         raise RecordRefused("the record holds more than can be read in the time of a call") from None
     except RecursionError:
         raise RecordRefused("the Bundle is nested too deep") from None
+    except UnicodeEncodeError:
+        raise RecordRefused("the Bundle holds half a surrogate pair, which is no text") from None
     if found.status == 412:
         raise DataMissing(found.missing)
     return answer_of(found, config, as_of)
 
 
-def decoded(bundle: Mapping[str, Any] | bytes | str, largest: int) -> object:
+def decoded(bundle: object, largest: int) -> object:
     """The Bundle as plain values, its numbers with their digits."""
     if isinstance(bundle, Mapping):
         return dict(bundle)
-    body = bundle.encode() if isinstance(bundle, str) else bundle
-    if len(body) > largest:
-        raise RecordRefused(f"the record is larger than {largest} bytes (CDS_MAX_BODY_MB)")
+    if not isinstance(bundle, str | bytes | bytearray | memoryview):
+        raise RecordRefused("what was given is no Bundle; allowed are JSON as text or bytes, and decoded JSON")
     try:
+        body = bundle.encode() if isinstance(bundle, str) else bundle
+        if len(body) > largest:
+            raise RecordRefused(f"the record is larger than {largest} bytes (CDS_MAX_BODY_MB)")
         return DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeError):
         raise RecordRefused("the Bundle is not JSON") from None
 
 

@@ -48,6 +48,8 @@ def call_of_bundle(bundle: object, prefetch: Mapping[str, str], extent: Extent) 
     patients = [each for each in resources if each.get("resourceType") == "Patient"]
     if len(patients) != 1 or not isinstance(patients[0].get("id"), str):
         raise BundleRefused(f"The Bundle holds {len(patients)} Patients that can be read; {ALLOWED}")
+    if not isinstance(extent.complete, bool):  # a text such as "no" is true, and what was not looked for is absent then
+        raise BundleRefused("complete: allowed are True and False")
     unknown = sorted({*extent.absent, *extent.incomplete} - set(prefetch))
     if unknown:
         raise BundleRefused(f"there is no prefetch key {unknown[0]!r}; known: {', '.join(prefetch)}")

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+YEARS = range(1900, 2201)
+
 
 class Port(click.IntRange):
     """A TCP port."""
@@ -21,13 +23,17 @@ class Port(click.IntRange):
 
 
 class Day(click.DateTime):
-    """A day of the calendar."""
+    """A day of the calendar, not so near to its ends that a day before or after it is none."""
 
     def __init__(self) -> None:
         super().__init__(["%Y-%m-%d"])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return super().convert(value, param, ctx)
+            found = super().convert(value, param, ctx)
         except click.BadParameter:
-            self.fail(f"{value!r} is no day; allowed: a date such as 2026-01-31", param, ctx)
+            found = None
+        if found is None or found.year not in YEARS:
+            said = f"from {YEARS[0]} to {YEARS[-1]}"
+            self.fail(f"{value!r} is no day; allowed: a date such as 2026-01-31, {said}", param, ctx)
+        return found

@@ -25,6 +25,7 @@ def bundle(*resources: dict, **more: object) -> dict:
 
 
 DEFICIENT = bundle(PATIENT, b12(120), problem())
+HALF_A_PAIR = {**PATIENT, "name": [{"text": "\ud800 Jane Doe"}]}  # as Python decodes "\\ud800" in JSON
 
 
 def test_a_record_is_answered_in_types():
@@ -40,6 +41,19 @@ def test_a_record_is_answered_in_types():
     assert {each.kind for each in found.drafts} >= {"test", "medicine"}
     assert not found.approved
     assert found.label_words
+
+
+@pytest.mark.parametrize("sent", [None, [DEFICIENT], 5, "\ud800 Jane Doe", bundle(HALF_A_PAIR)])
+def test_what_is_no_bundle_at_all_is_refused_in_words(sent):
+    with pytest.raises(RecordRefused) as refused:
+        evaluate_record(sent, DAY)
+    assert "Bundle" in str(refused.value) and "Jane" not in str(refused.value)
+
+
+def test_a_record_is_complete_only_where_that_is_said_as_a_truth_value():
+    """A text such as "no" is true in Python: what was not looked for would count as absent."""
+    with pytest.raises(RecordRefused, match="complete: allowed are True and False"):
+        evaluate_record(DEFICIENT, DAY, extent=Extent(complete="no"))
 
 
 @pytest.mark.parametrize("form", [json.dumps, lambda told: json.dumps(told).encode(), dict])

@@ -38,6 +38,13 @@ def report(*options: str) -> Result:
     return CliRunner().invoke(main, ["feedback", "report", *options])
 
 
+@pytest.mark.parametrize(("option", "day"), [("--until", "9999-12-31"), ("--since", "0001-01-01")])
+def test_a_day_at_the_ends_of_the_calendar_is_no_trace(option, day, stored):
+    found = report(option, day)
+    assert found.exit_code == 2
+    assert f"'{day}' is no day; allowed: a date such as 2026-01-31, from 1900 to 2200" in found.output
+
+
 def told(*options: str) -> dict[str, Any]:
     result = report("--format", "json", *options)
     assert result.exit_code == 0, result.output
