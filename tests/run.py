@@ -14,7 +14,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +36,8 @@ SOME = ("tests/clinical/test_properties.py", "tests/cards/test_vignettes.py", "t
 # What these need beside the service: a tenth of all that is locked, and the rest takes three minutes to install.
 TRYING = {"execnet", "hypothesis", "iniconfig", "packaging", "pluggy", "pygments", "pytest", "pytest-rerunfailures",
           "pytest-timeout", "pytest-xdist", "sortedcontainers"}  # fmt: skip
+MEMORY = Path("/dev/shm")  # a folder in memory, where a system has one: tests write a hundred thousand small files
+ROOM = 4 * 2**30  # bytes that must be free in it
 PIP = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
 
 
@@ -52,7 +56,8 @@ def main(arguments: list[str]) -> int:
     parts = {f"a part of the tests on Python {version}": partial(try_python, version) for version in others}
     broken = [what for what, do in parts.items() if not holds(what, do)]
     announce("the tests" + (f" (broken so far: {'; '.join(broken)})" if broken else ""))
-    failed = run_tests(arguments)
+    with scratch() as folder:
+        failed = run_tests(arguments, folder)
     if THOROUGH in arguments and not holds(f"at least {BRANCHES} % of all branches covered", look_at_branches):
         return failed or 1
     return failed or int(bool(broken))
@@ -67,7 +72,19 @@ def holds(what: str, do: Callable[[], None]) -> bool:
     return True
 
 
-def run_tests(arguments: list[str]) -> int:
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """The folder for the tests' own files, gone when they are through: in memory if it has room and runs programs."""
+    wanted = os.environ.get("TMPDIR")
+    if wanted is None and os.access(MEMORY, os.W_OK):
+        found = os.statvfs(MEMORY)
+        if found.f_bavail * found.f_frsize >= ROOM and not found.f_flag & os.ST_NOEXEC:
+            wanted = str(MEMORY)
+    with tempfile.TemporaryDirectory(prefix="b12-", dir=wanted, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def run_tests(arguments: list[str], folder: Path) -> int:
     """Pytest's own exit code. It cannot hang for ever, whatever hangs in it."""
     # -P: the checkout's cds_service stays out of the way of the installed one. A group of its own: what the watchdog
     # sends reaches pytest's workers too.
@@ -77,7 +94,7 @@ def run_tests(arguments: list[str]) -> int:
     # see tests/conftest.py), and named before the closing line as what was tried again. Not beside a debugger.
     again = [] if "--pdb" in arguments else ["--reruns", "1"]
     command = [PYTHON, "-P", "-m", "pytest", *shared(arguments), *again, *covered, *longest, *arguments]
-    tests = subprocess.Popen(command, cwd=ROOT, env=environment(), process_group=0)
+    tests = subprocess.Popen(command, cwd=ROOT, env=environment() | {"TMPDIR": str(folder)}, process_group=0)
     try:
         return tests.wait(AT_MOST)
     except KeyboardInterrupt:

@@ -179,9 +179,9 @@ def report_strangers(folder: Path, pathways: tuple[str, ...], faults: Faults) ->
 
 def content_files(folder: Path) -> list[Path]:
     """Every TOML and CSV file of a folder. What is hidden (a repository's own files) does not belong to it."""
-    named = [path for path in folder.rglob("*") if path.suffix in READ and not hidden(path.relative_to(folder))]
+    named = [(path, path.relative_to(folder)) for path in folder.rglob("*") if path.suffix in READ]
     # A language is read where it is chosen. What is no link lies in the folder: rglob follows none.
-    ours = [path for path in named if path.relative_to(folder).parts[0] != LANG]
+    ours = [path for path, name in named if name.parts[0] != LANG and not hidden(name)]
     return sorted(path for path in ours if path.is_file() and (not path.is_symlink() or inside(folder, path)))
 
 

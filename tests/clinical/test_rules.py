@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from cds_service.clinical.case import Case
 from cds_service.clinical.findings import REGISTRY, RESTS_ON, assess
 from cds_service.clinical.record import Patient, PatientRecord
-from cds_service.clinical.rules import Registry, Rule, RuleError, Rules
+from cds_service.clinical.rules import Registry, RuleError, Rules
 from cds_service.clinical.tables import Pathway
 from tests.book import PATHWAYS, content, told
 from tests.clinical.patients import TODAY, records
@@ -103,6 +104,17 @@ class Noting(dict[str, Any]):
         return super().get(name, default)
 
 
+@cache
+def declared(name: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """The limits, the findings and the groups that a rule and the steps behind it declare."""
+    parts = [*REGISTRY.parts(name)]
+    return (
+        frozenset(limit for each in parts for limit in each.limits),
+        frozenset(finding for each in parts for finding in each.follows_from),
+        frozenset(group for each in parts for group in (*each.problems, *each.medicines)),
+    )
+
+
 def undeclared(case: Case, limits: WatchedLimits, found: Noting, groups: Noting) -> Iterator[str]:
     """What each rule reads beside what it, or a step behind it, declares."""
     for rule in REGISTRY.made:
@@ -112,13 +124,9 @@ def undeclared(case: Case, limits: WatchedLimits, found: Noting, groups: Noting)
             noted.clear()
         evidence = rule.make(case)
         told_of = list(evidence) if evidence else []
-        parts: list[Rule] = list(REGISTRY.parts(rule.name))
-        for kind, read, declared in (
-            ("limit", limits.read, {name for each in parts for name in each.limits}),
-            ("finding", found.asked, {name for each in parts for name in each.follows_from}),
-            ("group", groups.asked, {name for each in parts for name in (*each.problems, *each.medicines)}),
-        ):
-            yield from (f"{rule.name}: {kind} {name}" for name in sorted(read - declared))
+        reads = (limits.read, found.asked, groups.asked)
+        for kind, read, allowed in zip(("limit", "finding", "group"), reads, declared(rule.name), strict=True):
+            yield from (f"{rule.name}: {kind} {name}" for name in sorted(read - allowed))
         if told_of and not rule.is_step:
             dict.__setitem__(found, rule.name, tuple(told_of))
 
@@ -160,7 +168,8 @@ def test_no_rule_that_is_not_asked_would_have_found_anything(pathway: str):
         every = every_finding(Case(each.record, ours, each.vignette.as_of))
         added = {threshold.makes for threshold in ours.compared}
         assert {name: found.found[name] for name in found.found if name not in added} == every
-        not_asked += sum(rule.needs.isdisjoint(found.recorded() | every.keys()) for rule in REGISTRY.made if rule.needs)
+        there = found.recorded() | every.keys()
+        not_asked += sum(rule.needs.isdisjoint(there) for rule in REGISTRY.made if rule.needs)
     assert not_asked
 
 
