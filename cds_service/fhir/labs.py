@@ -22,7 +22,7 @@ from .values import NO_RANGE, Amount, amount_of, digits, flag_of, other_specimen
 
 COUNTS = {"final": False, "amended": False, "corrected": False, "preliminary": True}  # status -> preliminary?
 OUTCOMES = frozenset(("intrinsic-factor-antibody", "parietal-cell-antibody", "coeliac-antibody"))
-B12 = "b12"
+B12, ACTIVE_B12 = "b12", "active-b12"
 IN_FUTURE = "in-future"  # a doubt: a key of messages.toml [doubt]
 DECIDING = ("b12", "active-b12", "mma", "homocysteine")
 NOT_SERUM = re.compile(r"urin|ratio|creat|csf|spinal|amnio|spot|antibod|defici|folate|folic")
@@ -96,9 +96,10 @@ def is_named(text: str) -> bool:
 
 
 def test_by_words(text: str, names: tuple[str, ...], reading: Reading) -> Test | None:
-    """A B12 of which only the name is known: it counts, in doubt. None for any other test."""
-    if B12 in names and B12 in reading.analytes and not NOT_B12.search(text.casefold()):
-        return Test(reading.analytes[B12], "", "", "words-only")
+    """A B12, total or active, of which only the name is known: it counts, in doubt. None for any other test."""
+    for name, other in ((B12, NOT_B12), (ACTIVE_B12, NOT_SERUM)):
+        if name in names and name in reading.analytes and not other.search(text.casefold()):
+            return Test(reading.analytes[name], "", "", "words-only")
     return None
 
 

@@ -75,7 +75,14 @@ def test_a_b12_recognised_by_its_name_is_kept_in_doubt(code: dict) -> None:
     assert (lab.analyte, lab.doubt, lab.value, lab.code) == ("b12", "words-only", 150, "")
 
 
-@pytest.mark.parametrize("text", ["Active B12", "Folate and vitamin B12", "MCV", "Methylmalonic acid"])
+@pytest.mark.parametrize("text", ["Active B12", "Serum holotranscobalamin", "Holo-TC"])
+@pytest.mark.parametrize("coded", [{}, {"coding": [{"system": "urn:local", "code": "HTC"}]}])
+def test_an_active_b12_recognised_by_its_name_is_kept_in_doubt_too(text: str, coded: dict) -> None:
+    lab = lab_of(observation({"text": text} | coded) | {"valueQuantity": {"value": 15, "unit": "pmol/L"}})
+    assert (lab.analyte, lab.doubt, lab.value, lab.code) == ("active-b12", "words-only", 15, "")
+
+
+@pytest.mark.parametrize("text", ["Active B12 in urine", "Folate and vitamin B12", "MCV", "Methylmalonic acid"])
 @pytest.mark.parametrize("coded", [{}, {"coding": [{"system": SNOMED, "code": "999000000"}]}])
 def test_any_other_test_recognised_by_its_name_is_listed_and_not_used(text: str, coded: dict) -> None:
     record = read(observation({"text": text} | coded))
@@ -244,7 +251,7 @@ def test_a_result_with_a_known_name_and_no_code_is_reported_as_not_used(analyte:
     text = text or content().pathways["uk-ng239"].analytes[analyte].display
     given = observation({"text": text}) | (value and {"valueQuantity": None, **value})
     record = read(given)
-    if analyte == "b12":  # counts, in doubt
+    if analyte in ("b12", "active-b12"):  # counts, in doubt
         assert record.labs[0].doubt
     else:
         assert not record.labs
