@@ -237,7 +237,7 @@ class Writer:
                 return ["homocysteine"]
             return ["b12-active" if "pregnant" in self.found else "b12-total"]
         if name != "repeat":
-            return [name]
+            return [name] if name != INJECTION or self.may_inject() else []
         case = self.case
         labs: list[LabResult | None] = [case.b12 or case.doubtful_b12]
         if "deficient_on_injections" in self.found:
@@ -246,6 +246,10 @@ class Writer:
             stale = self.found["repeat_first"].because
             labs = [lab for lab in (case.b12, case.mma, case.homocysteine) if lab and case.because(lab)[0] in stale]
         return [MEASURES[lab.analyte] for lab in labs if lab]
+
+    def may_inject(self) -> bool:
+        """Not where an allergy forbids every regimen; not into a muscle with very low platelets."""
+        return bool(self.treatment.regimens) and "platelets_below_im" not in self.found
 
     def superfluous(self, orderable: Orderable) -> bool:
         """Is there an open order or a draft of it, or a result of everything it measures within its age?"""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from ..clinical.advice import IN_PLACE, MEASURES, NO_MEDICINE, TOTAL_B12, TREATING, UNSHOWN, row_name
+from ..clinical.advice import IN_PLACE, INJECTION, MEASURES, NO_MEDICINE, TOTAL_B12, TREATING, UNSHOWN, row_name
 from ..clinical.case import MARKERS
 from ..clinical.decide import ACT_FIRST, ON_TREATMENT, REGIMEN_FIRST, SEVERITY
 from ..clinical.findings import REGISTRY
@@ -355,6 +355,8 @@ class Tables:
         """The orderables behind a name, each with the condition under which it is meant."""
         if name == "repeat":
             return [(each, found(repeat_means(each))) for each in repeats_of(self.pathway)]
+        if name == INJECTION:
+            return [(name, negated(any_of([ref("No regimen fits"), found("platelets_below_im")])))]
         if name != "first-test":
             return [(name, TRUE)]
         gas, pregnant = found("nitrous_oxide"), found("pregnant")
