@@ -202,6 +202,8 @@ def differences(order: Order, alike: list[Regimen], injected: list[Order], fit: 
         return ["route-injection" if by_injection(order) else "route-oral"]
     fitting = {name for each in alike for name in (each.ingredient, *each.also)}
     found = [] if order.ingredient in fitting else ["substance"]
+    if order.route == "iv":
+        found.append("route-iv")
     if not is_comparable(order):
         return [*found, UNCHECKED]
     if too_little(order, alike[0]):
