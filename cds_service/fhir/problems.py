@@ -193,7 +193,10 @@ def close_ended(reading: Reading) -> None:
 
 
 COBALAMIN, COBALT = "cobalamin", "cobalt"
-ALLERGY_WORDS = {COBALT: re.compile(r"\bcobalt\b"), COBALAMIN: re.compile(r"\bcobalamins?\b|\bvitamin b ?-?12\b")}
+ALLERGY_WORDS = {
+    COBALT: re.compile(r"\bcobalt\b"),
+    COBALAMIN: re.compile(r"\bcobalamin[sea]?\b|\bvitamin[ea]? b ?-?12\b"),
+}
 DENIED = re.compile(r"\s*(?:no|not|nil|none|denies|denied|without)\b")
 
 

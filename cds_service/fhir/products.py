@@ -264,7 +264,13 @@ BY_FORM = (
             r"|\binhal|\bimplant|\bintrauterine"
         ),
     ),
-    ("injection", re.compile(r"\binjec|\bampoule|\bampule|\bvial\b|\bsyringe|\binfusion\b|\bauto-?injector")),
+    (
+        "injection",
+        re.compile(
+            r"\binje[ck]|\binyec|\binj\b|\bamp(?:s|[ou]u?l[a-z]*)?\b|\bvials?\b|\bsyringe|\binfusion\b|\bauto-?injector"
+            r"|\bi\.m\.|\bim\b|\bintra-?muscular"
+        ),
+    ),
     ("oral", re.compile(r"\btab(?:let)?s?\b|\bcap(?:sule)?s?\b|\boral\b|\blozenge|\bchewable|\bsyrup|\bsachet")),
 )
 

@@ -144,3 +144,20 @@ def test_a_cyanide_kit_is_an_antidote(medicine: dict) -> None:
 
 def test_an_injection_of_b12_is_none() -> None:
     assert not medication_of(given()).antidote
+
+
+@pytest.mark.parametrize(
+    ("text", "route"),
+    [
+        ("Vit B12 inj", "injection"),
+        ("B12 IM", "injection"),
+        ("Vitamin B12 1 mg i.m.", "injection"),
+        ("Cyanocobalamin 1 mg amp", "injection"),
+        ("Vitamin B12 1000 \u00b5g Ampullen", "injection"),
+        ("Cyanocobalamin vials", "injection"),
+        ("Cyanocobalamin 50microgram tablets", "oral"),
+        ("Cyanocobalamin", ""),
+    ],
+)
+def test_an_injection_is_known_by_the_abbreviation_of_its_form(text: str, route: str) -> None:
+    assert medication_of(order(text)).route == route
