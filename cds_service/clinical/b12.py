@@ -106,8 +106,12 @@ def choose(case: Case) -> bool:
 
 def without_answered(case: Case, usable: list[Measured]) -> list[Measured]:
     """The results that no treatment has answered: what came before a treatment that ended is background."""
-    left = [lab for lab in usable if treated_on(case, lab.date) or not is_answered(case, lab.date)]
-    case.answered_b12 = next((lab for lab in usable if lab not in left), None)
+    left: list[Measured] = []
+    answered: list[Measured] = []
+    for lab in usable:
+        holds = treated_on(case, lab.date) or not is_answered(case, lab.date)
+        (left if holds else answered).append(lab)
+    case.answered_b12 = answered[0] if answered else None
     return left
 
 

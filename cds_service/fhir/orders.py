@@ -275,7 +275,8 @@ def chosen(
     named = [named_by(selection, by_id, index) for selection in selections]
     if not all(named):
         return drafts, (SELECTION_UNKNOWN,)
-    names = {id(each) for found in named for each in found}
+    several = {id(found): found for found in named}.values()  # an id that many drafts have names them once
+    names = {id(each) for found in several for each in found}
     return [each for each in drafts if id(each) in names], ()
 
 

@@ -22,6 +22,7 @@ import msgspec
 import pytest
 
 from cds_service.cdshooks.requests import read_request
+from cds_service.clinical import record
 from cds_service.evaluate import CallTime, evaluate
 from cds_service.fhir.resources import Entry, Fhir, Resource
 from tests import book, depth
@@ -212,6 +213,43 @@ def test_every_two_elements_are_among_those_tried_together():
 @pytest.mark.parametrize("names", covering(ELEMENTS), ids="-".join)
 def test_twice_of_elements_together_costs_twice(names):
     assert costs_twice(*names, many=FEW)
+
+
+def test_no_result_is_sought_among_all_others(monkeypatch):
+    """Results are named tuples, which a list compares in C: no line of Python tells of that."""
+    compared = 0
+
+    def is_equal(one: tuple[Any, ...], other: object) -> Any:
+        nonlocal compared
+        compared += 1
+        return tuple.__eq__(one, other)
+
+    for kind in (record.LabResult, record.Measured):
+        monkeypatch.setattr(kind, "__eq__", is_equal)
+        monkeypatch.setattr(kind, "__hash__", tuple.__hash__)
+    results = [observation("2132-9", 300, "ng/L", id=f"r{n}") for n in range(2 * MANY)]
+    answered(patient_view(bundle(*results)))
+    assert compared <= 10 * len(results)
+
+
+def patient_view(found: Json) -> bytes:
+    prefetch = {"patient": PATIENT, "b12": found}
+    sent = {"hook": "patient-view", "hookInstance": HOOK_INSTANCE, "context": CONTEXT, "prefetch": prefetch}
+    return json.dumps(sent).encode()
+
+
+def test_selections_that_each_name_many_drafts_cost_no_product():
+    """An id that many drafts have names them all, however it is written."""
+
+    def sent(count: int) -> bytes:
+        draft = {"resourceType": "MedicationRequest", "id": "same", "status": "draft", "intent": "order"}
+        orders = [draft | {"medicationCodeableConcept": {"text": f"Amoxicillin {n} mg"}} for n in range(count)]
+        chosen = {"draftOrders": bundle(*orders), "selections": [f"x{n}/same" for n in range(count)]}
+        return json.dumps(
+            {"hook": "order-select", "hookInstance": HOOK_INSTANCE, "context": {**CONTEXT, **chosen}}
+        ).encode()
+
+    assert is_linear(sent(2), sent(5 * MANY), sent(10 * MANY))
 
 
 # Every list that the types have, wherever it stands in a resource.
