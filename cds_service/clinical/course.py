@@ -6,6 +6,7 @@ today (ON_IM), when the present course began, how far its loading phase has come
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -217,20 +218,28 @@ def supplied(case: Case) -> tuple[list[tuple[date, Medication]], list[Medication
 
     A dispensing that a dose follows soon is that same dose.
     """
-    limits, given = case.limits, {day for day, _ in given_days(case)}
-    same, opens = timedelta(days=limits.days("dispense-same-dose")), timedelta(days=limits.days("dispense-opens"))
+    limits, given = case.limits, sorted({day for day, _ in given_days(case)})
+    same, opens = timedelta(days=limits.days("dispense-same-dose")), limits.days("dispense-opens")
     doses: list[tuple[date, Medication]] = []
+    taken: list[date] = []  # the days of `doses`
     orders: list[Medication] = []
     entries = [(each.start, each) for each in injections(case) if each.source == "dispense" and each.start]
     for day, entry in sorted(entries, key=lambda each: (each[0], each[1].reference)):
-        if day > case.today or any(day <= other <= day + same for other in given):
+        if day > case.today or is_one_in(given, day, day + same):
             continue
-        before = any(day - opens <= other < day for other in (*given, *(each for each, _ in doses)))
+        before = any(is_one_in(days, days_before(day, opens), days_before(day, 1)) for days in (given, taken))
         if entry.pieces is not None and entry.pieces >= 2 and not before:
             orders.append(entry)
         else:
             doses.append((day, entry))
+            taken.append(day)
     return doses, orders
+
+
+def is_one_in(days: list[date], first: date, last: date) -> bool:
+    """Is any of the days, oldest first, among those from `first` to `last`?"""
+    place = bisect_left(days, first)
+    return place < len(days) and days[place] <= last
 
 
 def each_day_once(days: Iterable[tuple[date, str]]) -> tuple[tuple[date, str], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
 from .b12 import driver_of, settled
@@ -458,13 +458,18 @@ def lapsed_tablets_urgent(case: Case) -> Found:
 # --- Symptoms that no result has answered
 
 
-def unanswered(case: Case, problem: Problem) -> bool:
-    """Was no B12 above the uncertain range measured from shortly before the first record on, in the last years?"""
-    first = first_seen(problem)
-    earliest = months_before(case.today, case.limits.days("unanswered-within"))
-    if first is not None:
-        earliest = max(earliest, first - timedelta(days=case.limits.days("unanswered-before")))
-    return not any(lab.date >= earliest and settled(case, lab) == "above" for lab in case.judged_b12)
+def unanswered(case: Case, problems: Iterable[Problem]) -> list[Problem]:
+    """Those for which no B12 above the uncertain range was measured from shortly before the first record on, in the
+    last years."""
+    newest = max((lab.date for lab in case.judged_b12 if settled(case, lab) == "above"), default=None)
+    within = months_before(case.today, case.limits.days("unanswered-within"))
+    before = timedelta(days=case.limits.days("unanswered-before"))
+
+    def earliest(problem: Problem) -> date:
+        first = first_seen(problem)
+        return within if first is None else max(within, first - before)
+
+    return [each for each in problems if newest is None or newest < earliest(each)]
 
 
 UNANSWERED = "unanswered-before unanswered-within symptom-current"
@@ -480,8 +485,7 @@ UNANSWERED = "unanswered-before unanswered-within symptom-current"
 def unanswered_symptoms(case: Case) -> Found:
     signs = neurological(case) + current(case, "neuro-possible") + current(case, "symptom")
     nerves = [each for each in case.in_group("neuropathy") if is_current(case, each)]
-    found = [each for each in dict.fromkeys(signs + nerves) if unanswered(case, each)]
-    return [*evidence(case, found), *case.joined(("blood",))]
+    return [*evidence(case, unanswered(case, dict.fromkeys(signs + nerves))), *case.joined(("blood",))]
 
 
 @finding(
@@ -492,4 +496,4 @@ def unanswered_symptoms(case: Case) -> Found:
     limits=f"{UNANSWERED} {EDGES}",
 )
 def unanswered_neuro(case: Case) -> Found:
-    return evidence(case, [each for each in neurological(case) if unanswered(case, each)])
+    return evidence(case, unanswered(case, neurological(case)))

@@ -11,6 +11,7 @@ import json
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from itertools import combinations
@@ -232,10 +233,41 @@ def test_no_result_is_sought_among_all_others(monkeypatch):
     assert compared <= 10 * len(results)
 
 
-def patient_view(found: Json) -> bytes:
-    prefetch = {"patient": PATIENT, "b12": found}
+def patient_view(found: Json, **more: Json) -> bytes:
+    prefetch = {"patient": PATIENT, "b12": found, **more}
     sent = {"hook": "patient-view", "hookInstance": HOOK_INSTANCE, "context": CONTEXT, "prefetch": prefetch}
     return json.dumps(sent).encode()
+
+
+def day(place: int) -> str:
+    return (TODAY.date() - timedelta(days=place)).isoformat()
+
+
+def signs_and_results(count: int) -> bytes:
+    """Symptoms that none of the results answers: all of them are normal, and from before."""
+    found = [observation("2132-9", 600, "ng/L", id=f"r{n}", effectiveDateTime=day(400 + n)) for n in range(count)]
+    signs = [
+        {"resourceType": "Condition", "id": f"s{n}", "subject": {"reference": "Patient/pt-1"},
+         "clinicalStatus": {"coding": [{"code": "active"}]}, "code": {"text": "Paraesthesia"}, "recordedDate": day(n % 9)}
+        for n in range(count)
+    ]  # fmt: skip
+    return patient_view(bundle(*found), conditions=bundle(*signs))
+
+
+def dispensings(count: int) -> bytes:
+    """Ampoules that were dispensed, each on a day of its own."""
+    medicine = {"medicationCodeableConcept": {"text": "Hydroxocobalamin 1 mg/ml injection"}}
+    found = [
+        {"resourceType": "MedicationDispense", "id": f"d{n}", "status": "completed", "whenHandedOver": day(90 * n % 9001),
+         "subject": {"reference": "Patient/pt-1"}, **medicine}
+        for n in range(count)
+    ]  # fmt: skip
+    return patient_view(bundle(), dispenses=bundle(*found))
+
+
+@pytest.mark.parametrize("made", [signs_and_results, dispensings])
+def test_what_is_looked_for_in_the_course_of_years_is_not_looked_through_each_time(made):
+    assert is_linear(made(2), made(5 * MANY), made(10 * MANY))
 
 
 def test_selections_that_each_name_many_drafts_cost_no_product():
