@@ -270,7 +270,7 @@ def answer_irrelevant(call: Call, orders: Drafted) -> Evaluation:
 
 def answer_unread(call: Call, assessment: Assessment, gathered: Gathered) -> Evaluation:
     """An order whose medicine could not be read may be one of ours: that is missing data like any other."""
-    state = KeyState(DRAFT_ORDERS, "failed", "the medicine of an order could not be read, or is not named")
+    state = KeyState(DRAFT_ORDERS, "failed", "an order could not be read, or its medicine is not named")
     gathered = replace(gathered, states={**gathered.states, DRAFT_ORDERS: state})
     decision = judge(assessment, gathered, call.client, (DRAFT_ORDERS,))
     return answer_judged(call, Judged(assessment, gathered, decision, (DRAFT_ORDERS,)))

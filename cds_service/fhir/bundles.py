@@ -211,6 +211,7 @@ class _LooseBundle(msgspec.Struct, gc=False):
     total: msgspec.Raw = msgspec.Raw(b"null")
     link: msgspec.Raw = msgspec.Raw(b"null")
     entry: msgspec.Raw = msgspec.Raw(b"null")
+    issues: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _KIND = msgspec.json.Decoder(_Kind)
@@ -245,7 +246,7 @@ def _decoded(resource: Resource | None) -> Decoded:
     if resource is None:
         return Decoded("null")
     if resource.resource_type == "Bundle":
-        return _opened(listed(resource.entry), listed(resource.link), _total(resource.total), _Notes())
+        return _opened(_entries_of(resource), listed(resource.link), _total(resource.total), _Notes())
     return Decoded("resource", (Entry(resource=resource),)) if resource.resource_type else Decoded("other")
 
 
@@ -273,7 +274,10 @@ def _decode_loose_bundle(raw: bytes | msgspec.Raw) -> Decoded:
     outline = _LOOSE.decode(raw)
     notes = _Notes()
     entries = []
-    for part in _cut(_parts(outline.entry, notes), notes):
+    parts = _cut(_parts(outline.entry, notes), notes)
+    if outline.issues != msgspec.Raw(b"null"):
+        parts.append(msgspec.Raw(b'{"resource":%b}' % bytes(outline.issues)))
+    for part in parts:
         entry: Entry | None
         try:
             entry = _ENTRY.decode(part)
@@ -362,6 +366,12 @@ def _reference(plain: dict[str, Any]) -> str:
     return f"{kind}/{name}" if isinstance(name, str | Decimal) and name != "" else kind
 
 
+def _entries_of(bundle: Resource) -> list[Entry]:
+    """Its entries. What an R5 server says of the whole beside them is one more, as it is of an R4 server."""
+    found = listed(bundle.entry)
+    return found if bundle.issues is None else [*found, Entry(resource=bundle.issues)]
+
+
 def _opened(entries: list[Entry], links: list[Link], total: Decimal | None, notes: _Notes) -> Decoded:
     """The entries with those of inner Bundles in their place; an entry that holds no resource is damage."""
     entries = _cut(entries, notes)
@@ -377,7 +387,7 @@ def _opened(entries: list[Entry], links: list[Link], total: Decimal | None, note
                 notes.damage(Ignored("", NO_TYPE))
             elif resource.resource_type == "Bundle":
                 links.extend(listed(resource.link))
-                pending.extend(reversed(listed(resource.entry)))
+                pending.extend(reversed(_entries_of(resource)))
             else:
                 kept.append(entry)
     return Decoded("bundle", tuple(kept), tuple(links), total, tuple(notes.ignored), notes.damaged)

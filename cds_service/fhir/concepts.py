@@ -27,7 +27,7 @@ def find_codes(find: Find, concept: Concept) -> Matches:
         return [match for each in concepts(concept) for match in find_codes(find, each)]
     codings = concept.coding
     if codings is None:
-        return NOTHING
+        return NOTHING if concept.concept is None else find_codes(find, concept.concept)
     found = NOTHING
     for coding in codings if isinstance(codings, list) else (codings,):
         uses = find(coding.system, coding.code)
@@ -40,7 +40,7 @@ def concepts(concept: Concept) -> list[CodeableConcept]:
     """The concepts of a field that may hold one, several, a bare text, or none."""
     if isinstance(concept, str):
         return [CodeableConcept(text=concept)]
-    return listed(concept)
+    return [each.concept or each for each in listed(concept)]
 
 
 def find_undotted_icd(find: Find, concept: Concept) -> Matches:

@@ -176,6 +176,9 @@ class _Tasks:
         """The next page, unless there are too many or it was read already."""
         if not reading.next_urls:
             return []
+        if not reading.next_urls[0]:
+            reading.unread = "a further page has no address"
+            return []
         url = under_base(reading.next_urls[0], self._base)
         if url is None:
             reading.unread = "a further page has an address that is not one of this server"

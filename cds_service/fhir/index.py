@@ -144,7 +144,8 @@ def weigh(issue: Issue) -> str:
 
 
 def _urls(links: Sequence[Link], relation: str) -> tuple[str, ...]:
-    return tuple(link.url for link in links if link.url and (link.relation or link.rel or "").lower() == relation)
+    """The addresses of such links; "" of one that gives none: there is a further page all the same."""
+    return tuple(link.url or "" for link in links if (link.relation or link.rel or "").lower() == relation)
 
 
 def reference_of(resource: Resource) -> str:

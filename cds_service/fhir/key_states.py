@@ -152,6 +152,10 @@ class KeyReading:
         self.next_urls.extend(page.next_urls)
         self._index.put(page)
 
+    def is_own(self, resource: Resource) -> bool:
+        """Is the resource about the patient of the context?"""
+        return self._index.is_own(resource)
+
     @property
     def of_another_patient(self) -> bool:
         """Whether this is the key of the Patient, and it holds only others."""
@@ -230,11 +234,12 @@ def _has_another_name(reading: KeyReading) -> bool:
 
 
 def _count(reading: KeyReading, kind: str, codes: frozenset[str]) -> int:
-    """How many resources of a reading are of this kind and, if there are any, of these codes."""
+    """How many of the patient's own resources of a reading are of this kind and, if there are any, of these codes."""
     if all(kind not in page.kinds for page in reading.pages):
         return 0
     of_kind = [resource for resource in reading.own if resource.resource_type == kind]
-    return len([resource for resource in of_kind if not codes or codes & _codes_of(resource)])
+    found = [resource for resource in of_kind if not codes or codes & _codes_of(resource)]
+    return len([resource for resource in found if reading.is_own(resource)])
 
 
 def _codes_of(resource: Resource) -> set[str | None]:

@@ -30,10 +30,11 @@ from .index import (
     says,
     sort,
 )
+from .key_states import FAILED, INCOMPLETE, judge
 from .medicines import amounts, dose_of
 from .products import Constituent, described, is_dosed, route_of
 from .reading import ReadFor, Reading, reference_of, status_of
-from .resources import Dosage, Repeat, Resource, listed, medicine_of
+from .resources import Dosage, Entry, Repeat, Resource, listed, medicine_of
 
 ORDERS = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order", ""))
 OPEN = "active"  # on hold or a draft is not under way: suggesting it again does less harm than not at all
@@ -202,7 +203,8 @@ def read_drafted(
     """The orders in `draftOrders`. Those of `selections` drive; all of them, where a hook has no selections. `sent` is
     what came along under keys of the client's own: Medications to which orders only refer."""
     index = ResourceIndex(whom.patient_id)
-    page = sort(decode(raw))
+    decoded = decode(raw)  # how a search found a draft says nothing of it
+    page = sort(decoded._replace(entries=[Entry(each.full_url, each.resource) for each in decoded.entries]))
     index.put(page)
     reading = Reading(whom.content, whom.pathway, Calendar(whom.zone, whom.today), index.find)
     drafts = [each for each in index.resources if placed(each, index, reading)]
@@ -224,7 +226,16 @@ def read_drafted(
         look_up(others, index, fetching)
     ignored = tuple(dict.fromkeys((*index.ignored, *reading.ignored)))
     others_read = orders(others, reading) if relevant else ()
-    return Drafted(selected, others_read, ignored, bool(unread or page.damaged), relevant, warnings)
+    return Drafted(selected, others_read, ignored, bool(unread) or may_lack_orders(raw, page), relevant, warnings)
+
+
+def may_lack_orders(raw: msgspec.Raw, page: Page) -> bool:
+    """May there be orders that did not come: an error instead of them, a part, an object that is no FHIR? An empty
+    object is no orders: some clients send it."""
+    if page.kind == "other":
+        return bool(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]))
+    state, _ = judge([page], "", "further pages were not read" if page.next_urls else "")
+    return state in (FAILED, INCOMPLETE)
 
 
 def is_unread(resource: Resource, index: ResourceIndex) -> bool:

@@ -26,6 +26,7 @@ class Coding(Fhir):
 class CodeableConcept(Fhir):
     coding: list[Coding] | Coding | None = None
     text: str | None = None
+    concept: CodeableConcept | None = None  # of R5 CodeableReferences where R4 has a concept: ServiceRequest.code
 
 
 class Quantity(Fhir):
@@ -267,6 +268,7 @@ class Resource(Fhir):
     total: msgspec.Raw = NOTHING
     link: list[Link] | Link | None = None
     entry: list[Entry] | Entry | None = None
+    issues: Resource | None = None  # R5: an OperationOutcome about the whole
 
 
 class Adherence(Fhir):

@@ -20,6 +20,7 @@ from ..bounds import HeldMemory, TooCostly, TooMuchHeld, memory_of
 from ..cdshooks.faults import PARTS, Fault
 from ..cdshooks.requests import log_name
 from ..evaluate import Evaluation
+from ..fhir.key_states import ABSENT
 
 JSON = "application/json"
 ISSUE_TYPE = {
@@ -240,7 +241,10 @@ def missing(found: Evaluation, templates: Mapping[str, str]) -> list[str]:
     if found.gathered.wrong_patient:
         return [WRONG_PATIENT]
     states = found.gathered.states
-    return [f"{key}: {states[key].reason or not_sent(key, templates.get(key, ''))}" for key in found.missing]
+    return [
+        f"{key}: {not_sent(key, templates.get(key, '')) if states[key].state == ABSENT else states[key].reason}"
+        for key in found.missing
+    ]
 
 
 def not_sent(key: str, template: str) -> str:

@@ -80,6 +80,13 @@ def test_data_counts_under_a_name_of_the_clients_own():
     assert part.incomplete == {"b12"}
 
 
+def test_data_of_others_is_no_data_under_another_name():
+    of_another = b12(2, subject={"reference": "Patient/other"})
+    gathered = given({"patient": PATIENT, "myLabs": bundle(b12(1, "787-2"), of_another)})
+    assert gathered.states["b12"].state == "absent"
+    assert gathered.states["bloodCount"].count == 1
+
+
 def test_a_flood_of_other_names_is_cut_and_named():
     gathered = given({"patient": PATIENT, **{f"key{number}": b12(number) for number in range(150)}})
     assert gathered.states["b12"].count == 100

@@ -145,7 +145,13 @@ class Answers:
             gathered=SimpleNamespace(
                 wrong_patient=self.wrong_patient,
                 of_others_only=(),
-                states={key: SimpleNamespace(reason=self.reasons.get(key, "")) for key in self.missing},
+                states={
+                    key: SimpleNamespace(
+                        state="failed" if key in self.reasons else "absent",
+                        reason=self.reasons.get(key, "not sent"),
+                    )
+                    for key in self.missing
+                },
             ),
         )
 

@@ -58,9 +58,15 @@ SILENT: dict[str, Any] = {
     "an order that says that it must not be done": select(drafts(draft(doNotPerform=True))),
     "an order that is withdrawn": sign(drafts(draft(status="cancelled"))),
 }
+FORBIDDEN = {"severity": "error", "code": "forbidden"}
 UNREADABLE: dict[str, Any] = {
     "an entry without a resource": select(drafts(entry=[{}, None, {"resource": None}]), "MedicationRequest/draft-1"),
     "entries that are no list": select(drafts(entry="x"), "MedicationRequest/draft-1"),
+    "an error instead of the drafts": select({"resourceType": "OperationOutcome", "issue": [FORBIDDEN]}),
+    "an error among the entries": sign(drafts({"resourceType": "OperationOutcome", "issue": [FORBIDDEN]})),
+    "an object without a resourceType": select(drafts(draft(), resourceType=...)),
+    "fewer drafts than are counted": sign(drafts(total=2)),
+    "a further page of drafts": select(drafts(link=[{"relation": "next", "url": f"{SERVER}?page=2"}])),
     "a draft that is a number": select(drafts(entry=[{"resource": 5}]), "MedicationRequest/draft-1"),
 }
 
@@ -114,6 +120,9 @@ SPOKEN: dict[str, Any] = {
     ),
     "an active order that is signed again": sign(drafts(draft(status="active"))),
     "a Bundle within the Bundle": select(drafts(drafts(draft()) | {"id": "b"}), "MedicationRequest/draft-1"),
+    "entries that say how a search found them": select(
+        drafts(entry=[{"resource": draft(), "search": {"mode": mode}} for mode in ("include", "outcome")])
+    ),
     "STU3": sign(drafts(draft(kind="MedicationOrder"))),
 }
 
@@ -138,6 +147,11 @@ def test_the_medicine_that_the_order_itself_names_comes_first():
 )
 def test_a_test_is_recognised_by_its_code(code, system):
     assert topics(select(drafts(lab_draft(code, system=system)))) == ["B12OrderRepeatEarly"]
+
+
+def test_a_test_is_recognised_in_the_form_of_r5():
+    test = lab_draft()
+    assert topics(sign(drafts(test | {"code": {"concept": test["code"]}}))) == ["B12OrderRepeatEarly"]
 
 
 def test_a_procedure_request_counts_as_a_test():
