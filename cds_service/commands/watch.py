@@ -168,5 +168,6 @@ def client_of(settings: Settings, name: str | None) -> Client:
     watched = {each.name: each for each in load_clients(settings.clients).all if each.watch is not None}
     if name not in watched:
         allowed = ", ".join(sorted(watched)) or "none has a table watch yet"
-        raise SettingsError(f"--client: no watched client {name!r}; allowed: {allowed}")
+        what = "names nobody" if name is None else f"no watched client {name!r}"
+        raise SettingsError(f"--client: {what}; allowed: {allowed}")
     return watched[name]

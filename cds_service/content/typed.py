@@ -148,9 +148,14 @@ def faults_of(kind: Any, value: Any, text: str) -> Iterator[str]:
         if missing := [key for key in required if key not in value]:
             yield f"missing {listing(map(repr, missing))}"
     elif text.startswith("Invalid enum value") or (text.startswith("Expected `str") and words_allowed(kind)):
-        named = text.partition("'")[2].rpartition("'")[0] or str(value)
+        named = text.partition("'")[2].rpartition("'")[0] or value
         allowed = words_allowed(kind)
-        yield f"is {named!r}.{nearest(named, allowed)} Allowed: {', '.join(allowed)}"
+        if isinstance(named, str):
+            yield f"is {named!r}.{nearest(named, allowed)} Allowed: {', '.join(allowed)}"
+        else:  # 3.0 for "3.0"
+            written = str(named).lower() if isinstance(named, bool) else named
+            quoted = ", ".join(f'"{each}"' for each in allowed)
+            yield f"is {written}, which is no text in quotation marks. Allowed: {quoted}"
     elif match := EXPECTED.match(text):
         yield expected(value, *match.groups())
     else:

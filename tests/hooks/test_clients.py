@@ -105,6 +105,8 @@ def test_everything_that_can_be_said_of_a_client_is_read(tmp_path):
         ({"mode": "quiet"}, "'mode' is 'quiet'. Allowed: active, silent"),
         ({"on_missing": "200"}, "'on_missing' is '200'."),
         ({"cds_hooks": "1.0"}, "Allowed: 2.0, 3.0"),
+        ({"cds_hooks": 3.0}, '\'cds_hooks\' is 3.0, which is no text in quotation marks. Allowed: "2.0", "3.0"'),
+        ({"algorithms": [True]}, "'algorithms' entry 1 is true, which is no text in quotation marks. Allowed: \"ES"),
         ({"seconds": {"patient-vew": 1}}, "unknown key 'patient-vew'. Did you mean 'patient-view'?"),
         ({"seconds": {"patient-view": 0}}, "'seconds' 'patient-view' is 0; it must be at least 0.1"),
         ({"jti": "never"}, "'jti' is 'never'. Allowed: once, until-exp"),
@@ -162,7 +164,7 @@ def test_all_faults_are_told_at_once_and_no_value_that_may_be_secret(tmp_path):
         ("client = 1", "'client' is 1; it must be table"),
         ('["client"."a b"]', "is 'a b'; it must match"),
         ("= 1", "is not TOML: "),
-        ("discovery = 1", "Allowed: open, closed"),
+        ("discovery = 1", '\'discovery\' is 1, which is no text in quotation marks. Allowed: "open", "closed"'),
         ("nonsense = 1", "unknown key 'nonsense'"),
     ],
 )

@@ -58,4 +58,6 @@ def test_the_commands_tell_what_they_did_and_refuse_what_is_not_watched(tmp_path
         assert installed.run("--client", "ward", "--once").returncode == 1
     refused = installed.run("--client", "other", "--once")
     assert refused.returncode == 2 and "no watched client 'other'; allowed: ward" in refused.stderr
+    unnamed = installed.run("status")
+    assert unnamed.returncode == 2 and "--client: names nobody; allowed: ward" in unnamed.stderr
     assert len(store.tasks) == 1
