@@ -22,6 +22,7 @@ from ..fetching import FetchFailed
 from ..http.addresses import Base, Policy
 from ..http.client import HttpClient, Outgoing, Reply
 from .given import BadOption, fhir_base, read_token
+from .parameters import Day
 from .site_check import printable
 
 Json = dict[str, Any]
@@ -138,7 +139,7 @@ def examples() -> None:
 
 @examples.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
-@click.option("--as-of", "as_of", type=click.DateTime(["%Y-%m-%d"]), help="Dated back from this day (default: today).")
+@click.option("--as-of", "as_of", type=Day(), help="Dated back from this day (default: today).")
 def export(folder: Path, as_of: datetime | None) -> None:
     """Write one FHIR R4 transaction a patient to DIR, to be posted to the base of any server."""
     try:
@@ -154,7 +155,7 @@ def export(folder: Path, as_of: datetime | None) -> None:
 @examples.command()
 @click.option("--fhir", "url", required=True, metavar="URL", help="FHIR base: https, or http on this machine.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="A file with the token (else CDS_FHIR_TOKEN).")
-@click.option("--as-of", "as_of", type=click.DateTime(["%Y-%m-%d"]), help="Dated back from this day (default: today).")
+@click.option("--as-of", "as_of", type=Day(), help="Dated back from this day (default: today).")
 def load(url: str, token_file: Path | None, as_of: datetime | None) -> None:
     """Write them into a FHIR server for tests: each resource under its own id, what is there under it is replaced."""
     try:

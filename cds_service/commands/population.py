@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from .parameters import Day
+
 if TYPE_CHECKING:
     from ..cdshooks.client_config import ClientConfig
     from ..population.run import Progress
@@ -53,7 +55,7 @@ def population() -> None:
 @population.command()
 @click.argument("extract", type=Folder, metavar="NDJSON_DIR")
 @click.option("--out", type=NewFolder, required=True, help="The folder of the decisions; the same call goes on there.")
-@click.option("--as-of", "as_of", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Judge as on this day.")
+@click.option("--as-of", "as_of", type=Day(), required=True, help="Judge as on this day.")
 @click.option("--pathway", default="", help="Another pathway than CDS_PATHWAY.")
 @click.option("--site", type=Folder, help="Another CDS_SITE_DIR.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes (default: one for each core).")

@@ -66,9 +66,17 @@ def summarised(out: Path, content: Content) -> Summary:
             f"{out}: was decided by content {manifest.content} ({manifest.digest[:12]}), and this is {content.version} "
             f"({content.digest[:12]}); allowed: the content, and the --site, of the run"
         )
-    with database(Means(LEAST_MEMORY * 4, 1, out / "work")) as opened:
-        opened.execute(f"create view decisions as {decisions_query(out, manifest)}")
-        return counted(opened, manifest, content)
+    import duckdb
+
+    try:
+        with database(Means(LEAST_MEMORY * 4, 1, out / "work")) as opened:
+            opened.execute(f"create view decisions as {decisions_query(out, manifest)}")
+            return counted(opened, manifest, content)
+    except duckdb.Error:  # its message may repeat a row
+        raise RunRefused(
+            f"{out / manifest.decisions}: is not what the run wrote; allowed: that file as it was, or another run "
+            "into another --out"
+        ) from None
 
 
 def counted(opened: DuckDBPyConnection, manifest: Manifest, content: Content) -> Summary:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from cds_service.cli import main
+from cds_service.commands.parameters import Day
 from cds_service.content.content import load_content
 from cds_service.content.files import cards_folder
 from tests.book import FIXTURES
@@ -90,6 +93,21 @@ def test_a_day_that_is_none_says_what_is_allowed(command: list[Any]):
     found = run(*command, "yesterday")
     assert found.exit_code == 2
     assert "'yesterday' is no day; allowed: a date such as 2026-01-31" in found.stderr
+
+
+def options(command: click.Command, name: str = "b12-cds") -> Iterator[tuple[str, click.Parameter]]:
+    """Every option of every command."""
+    yield from ((f"{name} {each.name}", each) for each in command.params)
+    context = click.Context(command)
+    for own in command.list_commands(context) if isinstance(command, click.Group) else ():
+        if inner := command.get_command(context, own):
+            yield from options(inner, f"{name} {own}")
+
+
+def test_every_option_that_takes_a_day_says_so_and_keeps_off_the_ends_of_the_calendar():
+    days = {name: each.type for name, each in options(main) if isinstance(each.type, click.DateTime)}
+    assert "b12-cds population run as_of" in days and "b12-cds examples export as_of" in days
+    assert not [name for name, kind in days.items() if not isinstance(kind, Day)]
 
 
 @pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8"), ("\t", "utf-8"), (",", "utf-16")])

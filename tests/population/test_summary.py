@@ -117,6 +117,16 @@ def test_a_summary_by_another_content_is_refused(out):
         summarised(out, replace(content(), digest="0" * 64))
 
 
+@pytest.mark.parametrize("left", [None, "junk of patient-01\n"])
+def test_decisions_that_are_gone_or_damaged_are_one_line_that_repeats_nothing(left, out, tmp_path):
+    (tmp_path / "manifest.json").write_bytes((out / "manifest.json").read_bytes())
+    if left:
+        (tmp_path / "decisions.ndjson").write_text(left)
+    with pytest.raises(RunRefused, match=r"decisions\.ndjson: is not what the run wrote; allowed: ") as refused:
+        summarised(tmp_path, content())
+    assert "patient-01" not in str(refused.value) and "\n" not in str(refused.value)
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(RunRefused, match="no run was made here"):
         summarised(tmp_path, content())
