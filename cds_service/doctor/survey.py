@@ -226,9 +226,9 @@ def coded(product: Product, ingredient: str, reading: Reading) -> list[Code]:
             if use.concept == f"medicine-{ingredient}":
                 return [Code(*identified(coding, concept))]
     for part in product.ingredients or ():
-        for use, coding in find_codes(reading.find, part.item_codeable_concept):
+        for use, coding in find_codes(reading.find, part.concept):
             if use.concept == f"medicine-{ingredient}":
-                return [Code(*identified(coding, part.item_codeable_concept))]
+                return [Code(*identified(coding, part.concept))]
     return []
 
 

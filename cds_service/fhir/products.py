@@ -178,7 +178,7 @@ def coded(product: Product, reading: Reading) -> tuple[dict[str, set[str]], str]
     """Ingredient -> the uses of its codes, by the best kind of code that says anything."""
     matches = find_codes(reading.find, product.concepts) or find_bare_ndc(reading.find, product.concepts)
     for ingredient in product.ingredients if not matches else ():
-        matches = [*matches, *find_codes(reading.find, ingredient.item_codeable_concept)]
+        matches = [*matches, *find_codes(reading.find, ingredient.concept)]
     levels: dict[str, dict[str, set[str]]] = {}
     for use, coding in matches:
         kind, _, name = use.concept.partition("-")
@@ -208,18 +208,20 @@ def ingredient_texts(ingredients: list[Ingredient]) -> list[str]:
     """What the ingredients of a Medication are called."""
     found = []
     for ingredient in ingredients:
-        found += texts(ingredient.item_codeable_concept)
-        if ingredient.item_reference is not None and ingredient.item_reference.display:
-            found.append(ingredient.item_reference.display[:CUT])
+        found += texts(ingredient.concept)
+        reference = ingredient.reference
+        if reference is not None and reference.display:
+            found.append(reference.display[:CUT])
     return found
 
 
 def strength_of(name: str, product: Product, reading: Reading) -> tuple[Decimal | None, bool]:
     """(micrograms, per millilitre?) of one ingredient: from the ingredient list, else from the product's name."""
     for ingredient in product.ingredients:
-        if ingredient.strength is not None and is_named(name, ingredient, reading):
-            amount = micrograms(ingredient.strength.numerator)
-            per = ingredient.strength.denominator
+        strength = ingredient.strength or ingredient.strength_ratio
+        if strength is not None and is_named(name, ingredient, reading):
+            amount = micrograms(strength.numerator)
+            per = strength.denominator
             if amount is not None:
                 size = per.value if per is not None and per.value else Decimal(1)
                 return amount / size, per is not None and (per.unit or per.code or "").casefold() == "ml"
@@ -233,7 +235,7 @@ def strength_of(name: str, product: Product, reading: Reading) -> tuple[Decimal 
 
 def is_named(name: str, ingredient: Ingredient, reading: Reading) -> bool:
     """Is this entry of the ingredient list the ingredient of that name?"""
-    concept = ingredient.item_codeable_concept
+    concept = ingredient.concept
     if any(use.concept == f"medicine-{name}" for use, _ in find_codes(reading.find, concept)):
         return True
     return any(name in reading.words.find(text, "medicine") for text in ingredient_texts([ingredient]))

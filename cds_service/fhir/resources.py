@@ -117,7 +117,19 @@ class Ingredient(Fhir):
 
     item_codeable_concept: CodeableConcept | None = None
     item_reference: Reference | None = None
+    item: CodeableReference | None = None  # R5: instead of the two before
     strength: Ratio | None = None
+    strength_ratio: Ratio | None = None  # R5
+
+    @property
+    def concept(self) -> CodeableConcept | None:
+        """What it is, in the form of R4 or of R5."""
+        return self.item_codeable_concept or (self.item.concept if self.item else None)
+
+    @property
+    def reference(self) -> Reference | None:
+        """Where it is described, in the form of R4 or of R5."""
+        return self.item_reference or (self.item.reference if self.item else None)
 
 
 class ReferenceRange(Fhir):

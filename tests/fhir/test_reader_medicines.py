@@ -81,6 +81,8 @@ def test_a_reference_that_leads_nowhere_is_read_by_its_display() -> None:
         {"identifier": {"value": "Cyanocobalamin"}},
         {"ingredient": [{"itemCodeableConcept": concept("419382002", SNOMED)}]},
         {"ingredient": {"itemCodeableConcept": {"text": "cyanocobalamin"}}},
+        {"ingredient": [{"item": {"concept": {"text": "cyanocobalamin"}}}]},  # R5
+        {"ingredient": [{"item": {"reference": {"reference": "Substance/s", "display": "Cyanocobalamin"}}}]},
         {"ingredient": [{"itemReference": {"display": "cyanocobalamin"}}]},
         {"code": concept("B03BA01", ATC)},
     ],
