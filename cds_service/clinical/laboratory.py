@@ -305,6 +305,13 @@ def is_raised(case: Case, lab: Measured, default: str) -> bool:
     return surely_above(lab, molar(case, lab, lab.value), upper_limit(case, lab, default))
 
 
+def is_open(case: Case, lab: Measured, default: str) -> bool:
+    """Of one that is not surely raised: may it be? "<400" says nothing where the limit is 280, nor does ">200"."""
+    if lab.comparator in ("<", "<="):
+        return molar(case, lab, lab.value) > upper_limit(case, lab, default)
+    return bool(lab.comparator)
+
+
 def marker_state(case: Case) -> str:
     """raised | normal | unclear, by MMA, or by homocysteine in its place; "" without either."""
     if case.mma:
@@ -313,9 +320,9 @@ def marker_state(case: Case) -> str:
 
 
 def mma_state(case: Case, lab: Measured) -> str:
-    """Raised, normal at any kidney function, or unclear because the kidneys may be the reason."""
+    """Raised, normal at any kidney function, or unclear: the kidneys may be the reason, or it is open."""
     if not is_raised(case, lab, "mma-upper"):
-        return "unclear" if lab.comparator in (">", ">=") else "normal"
+        return "unclear" if is_open(case, lab, "mma-upper") else "normal"
     high = molar(case, lab, lab.value) >= case.limits["mma-high"]
     blurred = case.has("egfr_reduced") and not (high and not case.has("egfr_severe"))
     return "unclear" if blurred else "raised"
@@ -324,7 +331,8 @@ def mma_state(case: Case, lab: Measured) -> str:
 def homocysteine_state(case: Case) -> str:
     """Stands in for MMA: raised only where the kidneys are known to be good and folate is not low."""
     if not homocysteine_is_raised(case):
-        return "normal"
+        is_unsettled = case.homocysteine is not None and is_open(case, case.homocysteine, "homocysteine-upper")
+        return "unclear" if is_unsettled else "normal"
     blurred = not case.has("kidneys_good") or case.has("folate_low", "homocysteine_raising")
     return "unclear" if blurred else "raised"
 
