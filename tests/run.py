@@ -81,7 +81,7 @@ def scratch() -> Iterator[Path]:
         if found.f_bavail * found.f_frsize >= ROOM and not found.f_flag & os.ST_NOEXEC:
             wanted = str(MEMORY)
     with tempfile.TemporaryDirectory(prefix="b12-", dir=wanted, ignore_cleanup_errors=True) as folder:
-        os.chmod(folder, 0o1777)  # as such a folder is: PostgreSQL refuses to run as root, and is another user
+        Path(folder).chmod(0o1777)  # as such a folder is: PostgreSQL refuses to run as root, and is another user
         yield Path(folder)
 
 
