@@ -27,7 +27,7 @@ from tests.hooks.tokens import write
 
 OUTCOME = Draft202012Validator(load_schema("operation-outcome"))
 SECONDS = 40  # for schemathesis, at most
-EXAMPLES = chosen(15, 100)  # of each kind and operation
+EXAMPLES = chosen(10, 100)  # of each kind and operation
 # Valid data that lacks a required key is refused, and that is meant so (checklist 2.5). One bad entry of a batch of
 # feedback costs itself, not the batch: that is no reason to refuse it.
 CONFIG = """
