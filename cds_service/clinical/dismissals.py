@@ -19,7 +19,7 @@ from .case import Because, written
 from .composing import fitted
 from .decide import Decision
 from .findings import Assessment
-from .record import Order
+from .record import SIGNS_STAND_IN, Order
 from .tables import Pathway
 
 LINE = "dismissed/"  # before the name of the row, where one line is left of a warning
@@ -28,7 +28,6 @@ DISMISSED, ACCEPTED = "dismissed", "accepted"  # why something is not shown
 NEUROLOGICAL = (
     "neuro", "gait", "cord", "cord_on_treatment", "nitrous_with_neuro", "megaloblastic_neuro",
 )  # fmt: skip
-SIGNS_STAND_IN = frozenset({"conditions", "status"})  # the prefetch keys in which a neurological sign is recorded
 ABOUT_ACCESS = frozenset(  # whether something could be read: it may differ from one call to the next
     "record_incomplete medicines_unknown allergies_unknown b12_incomplete no_medicine_draft".split()
 )

@@ -13,7 +13,7 @@ from functools import lru_cache
 from . import b12, bands, course, injections, laboratory, loading, monitoring, ordered, problems, treatment
 from .case import Because, Case, Evidence, surely_above, surely_below
 from .problems import current, first_seen
-from .record import PatientRecord, measured
+from .record import SIGNS_STAND_IN, PatientRecord, measured
 from .rules import Found, Registry, Rule, Rules
 from .tables import Pathway, Threshold, normalise_unit
 from .wording import Values
@@ -372,7 +372,7 @@ def stale_exempt(case: Case) -> Found:
 def record_incomplete(case: Case) -> Found:
     """Could what a row without a card rests on be read at all?"""
     record = case.record
-    needed = {"bloodCount", "conditions", "status"} & record.published
+    needed = {"bloodCount", *SIGNS_STAND_IN} & record.published
     missing = sorted(needed & (record.unavailable | record.incomplete))
     medicines = {"medications", "medicationRequests"} & record.published
     if not (medicines - record.unavailable) or medicines & record.incomplete:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
+SIGNS_STAND_IN = frozenset({"conditions", "status"})  # the prefetch keys in which symptoms and signs are recorded
 Day = date  # inside a class that has an attribute `date`
 Age = tuple[date, float, str]  # of a result: day, moment of that day, reference
 

@@ -11,7 +11,7 @@ from .case import Case, quantity
 from .course import Interval
 from .monitoring import answered_result, deficient_on_treatment
 from .ordered import begun_days
-from .record import LabResult
+from .record import SIGNS_STAND_IN, LabResult
 
 MOST_LISTED = 3
 MAY_BE_EMPTY = ("loading_question",)
@@ -130,6 +130,13 @@ BLOOD = {
     "hb": "haemoglobin", "egfr": "egfr", "mcv": "mcv", "neutrophils": "neutrophils", "platelets": "platelets",
     "potassium": "potassium", "ferritin": "ferritin",
 }  # fmt: skip
+# The prefetch keys in which that stands which a placeholder lists; of a result its analyte says it. Of the two lists of
+# medicines one suffices: many servers have no other.
+STANDS_IN = {
+    "symptoms": SIGNS_STAND_IN, "signs": SIGNS_STAND_IN, "risks": frozenset({"conditions"}),
+    "medicines": frozenset({"medications", "medicationRequests"}),
+}  # fmt: skip
+ONE_SUFFICES = ("medicines",)
 LISTS: dict[str, tuple[str, ...]] = {  # the findings whose evidence a placeholder lists
     "symptoms": ("symptoms",),
     "medicines": ("box2_medicine",),
@@ -181,11 +188,15 @@ class Values(dict[str, str]):
         return value
 
     def _work_out(self, name: str) -> str:
-        if name == "symptoms" and not self._case.has("symptoms"):
-            return no_symptoms(self._case)
-        value = self._of(name)
-        absent = "nothing" if name == "since_dose" else "not-recorded"
-        return value if value or name in MAY_BE_EMPTY else self._case.pathway.messages[absent]
+        case = self._case
+        value = "" if name == "symptoms" and not case.has("symptoms") else self._of(name)
+        if value or name in MAY_BE_EMPTY:
+            return value
+        if unread := not_read(case, name):
+            return unread
+        if name == "symptoms":
+            return no_symptoms(case)
+        return case.pathway.messages["nothing" if name == "since_dose" else "not-recorded"]
 
     def _of(self, name: str) -> str:
         case = self._case
@@ -223,6 +234,19 @@ def record_values(case: Case) -> dict[str, str]:
         "signs": joined(case, [each.text for each in case.found.get("symptoms", ()) if each not in blood]),
         "injection_date": case.written(case.course.last) if case.course.last else "",
     }
+
+
+def not_read(case: Case, name: str) -> str:
+    """That the part of the record in which a value would stand could not be read, or not in full; "" where it could:
+    what was not read is not said to be missing."""
+    analyte = case.pathway.analytes.get(BLOOD.get(name, name.replace("_", "-")))
+    keys = STANDS_IN.get(name) or frozenset({analyte.prefetch} if analyte else ())
+    record, words = case.record, case.pathway.messages
+    if keys and keys <= record.unavailable:
+        return words["not-read"]
+    if name in ONE_SUFFICES or keys.isdisjoint(record.unavailable | record.incomplete):
+        return ""
+    return words["not-read-in-full"]
 
 
 def no_symptoms(case: Case) -> str:

@@ -123,8 +123,9 @@ def value_set_files(roots: list[Path]) -> dict[str, tuple[tuple[Path, bool], ...
     """The files of each value set by its name: ours, then the site's (True), which is the second of `roots`."""
     found: dict[str, tuple[tuple[Path, bool], ...]] = {}
     for local, root in enumerate(roots):
+        linked = (root / VALUE_SETS).is_symlink()  # what is no link, in a folder that is none, is where it seems to be
         for path in sorted((root / VALUE_SETS).glob("*.csv")):
-            if inside(root, path):
+            if not (linked or path.is_symlink()) or inside(root, path):
                 found[path.stem] = (*found.get(path.stem, ()), (path, bool(local)))
     return found
 

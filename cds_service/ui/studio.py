@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from flask import Flask, Response, make_response, render_template, request
@@ -288,7 +289,7 @@ class Studio:
     def said(self, chosen: Chosen, theirs: ClientConfig) -> Iterator[Said]:
         """Three patients for whom the row speaks, with their cards before and after."""
         ours = self.configured(chosen.pathway, self.ours)
-        for vignette, found in list(self.patients(chosen, ours))[:PATIENTS]:
+        for vignette, found in islice(self.patients(chosen, ours), PATIENTS):
             before, after = cards_as_text(found), cards_as_text(played(vignette, theirs))
             yield Said(vignette.title, before, word_by_word(before, after) if before != after else None)
 

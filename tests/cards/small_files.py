@@ -22,7 +22,8 @@ approver = ""
 review_by = 2027-05-21
 """,
     "sources.toml": '[guide]\ntitle = "A guide"\nurl = "https://guide.example/"\npublished = "2024"\n',
-    "messages.toml": 'not-recorded = "not recorded"\nundated = "undated"\naccepted-earlier = "{order} on {date}"\n'
+    "messages.toml": 'not-recorded = "not recorded"\nnot-read = "not read"\nnot-read-in-full = "read in part"\n'
+    + 'undated = "undated"\naccepted-earlier = "{order} on {date}"\n'
     + 'b12-begun = "begun {date}"\nb12-ordered = "ordered"\nfolate-later = "later"\n'
     + '[name]\nb12 = "B12"\nactive-b12 = "Active B12"\n[today]\nstart = "start"\n'
     + 'allergy = "allergy"\npregnant = "pregnant"\n'

@@ -96,7 +96,7 @@ def test_a_medicine_that_came_along_is_read_and_not_missed(both: Gated, sent: An
     iss = NEW["iss"]
     without = both.post(by_reference(), token(iss, path), path)
     assert without.status_code == 412
-    assert "the medicine of an order could not be read" in without.text
+    assert "an order could not be read, or its medicine is not named" in without.text
     for key in ("orderedMedications", "some-name-of-the-clients"):
         found = asked(both, iss, by_reference(**{key: sent}), path)
         assert found["cards"][0]["summary"].startswith("The B12 order and the regimen")
