@@ -21,7 +21,7 @@ ADDS = (
     "every vignette drawn as a chart with each example site's limits instead of every third",
     "a minute of load on the store instead of two seconds, and the slowest hundredth of its calls",
     "every way in about every vignette, and every element of a person changed in each, instead of some",
-    "100 examples of schemathesis for each operation instead of 10",
+    "what schemathesis makes up, 100 examples for each operation, beside the values at the edges of its schemas",
     "every golden request and vignette with other ids instead of every third",
     "every vignette as a row of a population and over HTTP instead of every third",
     "200 sequences of killed population runs instead of 3; 10,000 patients on Spark instead of 200",
