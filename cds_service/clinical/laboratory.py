@@ -313,28 +313,24 @@ def is_open(case: Case, lab: Measured, default: str) -> bool:
 
 
 def marker_state(case: Case) -> str:
-    """raised | normal | unclear, by MMA, or by homocysteine in its place; "" without either."""
+    """raised | normal | unclear, by MMA, or by homocysteine in its place; "" without either. Unclear is what is open,
+    and what is raised for another reason, perhaps."""
+    lab = case.mma or case.homocysteine
+    if not lab:
+        return ""
+    default = "mma-upper" if case.mma else "homocysteine-upper"
+    if not is_raised(case, lab, default):
+        return "unclear" if is_open(case, lab, default) else "normal"
+    return "unclear" if is_blurred(case) else "raised"
+
+
+def is_blurred(case: Case) -> bool:
+    """May the kidneys be the reason why MMA is raised? Homocysteine stands in for it only where the kidneys are known
+    to be good and folate is not low."""
     if case.mma:
-        return mma_state(case, case.mma)
-    return homocysteine_state(case) if case.homocysteine else ""
-
-
-def mma_state(case: Case, lab: Measured) -> str:
-    """Raised, normal at any kidney function, or unclear: the kidneys may be the reason, or it is open."""
-    if not is_raised(case, lab, "mma-upper"):
-        return "unclear" if is_open(case, lab, "mma-upper") else "normal"
-    high = molar(case, lab, lab.value) >= case.limits["mma-high"]
-    blurred = case.has("egfr_reduced") and not (high and not case.has("egfr_severe"))
-    return "unclear" if blurred else "raised"
-
-
-def homocysteine_state(case: Case) -> str:
-    """Stands in for MMA: raised only where the kidneys are known to be good and folate is not low."""
-    if not homocysteine_is_raised(case):
-        is_unsettled = case.homocysteine is not None and is_open(case, case.homocysteine, "homocysteine-upper")
-        return "unclear" if is_unsettled else "normal"
-    blurred = not case.has("kidneys_good") or case.has("folate_low", "homocysteine_raising")
-    return "unclear" if blurred else "raised"
+        high = molar(case, case.mma, case.mma.value) >= case.limits["mma-high"]
+        return case.has("egfr_reduced") and not (high and not case.has("egfr_severe"))
+    return not case.has("kidneys_good") or case.has("folate_low", "homocysteine_raising")
 
 
 def homocysteine_is_raised(case: Case) -> bool:

@@ -125,17 +125,18 @@ def decide_lines(lines: Iterable[Line], asked: Asked) -> Iterator[Row]:
 
 def decide_patient(patient: str, lines: Mapping[str, Sequence[str]], asked: Asked) -> Row:
     """The row of one patient, from the lines of each type."""
+    several, prefetch = are_several(lines.get(PATIENT, ())), prefetch_of(lines, asked)
+    if several:  # then none of them is the patient
+        prefetch = {key: sent for key, sent in prefetch.items() if key not in asked.keys[PATIENT]}
     request = HookRequest(
         hook=DEFAULT_HOOK,
         hook_instance=str(uuid5(NAMESPACE_URL, patient)),
         patient_id=patient,
         tokens={"userId": USER, "patientId": patient},
-        prefetch=prefetch_of(lines, asked),
+        prefetch=prefetch,
     )
     row = row_of(patient, evaluate(request, asked.client, asked.clock), asked)
-    if are_several(lines.get(PATIENT, ())):
-        return msgspec.structs.replace(row, not_judged=(*row.not_judged, SEVERAL))
-    return row
+    return msgspec.structs.replace(row, not_judged=(*row.not_judged, SEVERAL)) if several else row
 
 
 # The lines as prefetch
@@ -157,9 +158,7 @@ def prefetch_of(lines: Mapping[str, Sequence[str]], asked: Asked) -> dict[str, R
         for key, own in by_key.items():
             if kind != PATIENT:
                 found[key] = bundle([*own, *medications] if kind.startswith(MEDICATION) and own else own)
-            elif own and not are_several(
-                lines.get(PATIENT, ())
-            ):  # else there is no Patient of that id: absent, as for a client that could not send one
+            elif own:  # else there is no Patient of that id: absent, as for a client that could not send one
                 found[key] = bundle(own)
     return found
 
