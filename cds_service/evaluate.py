@@ -284,11 +284,11 @@ def with_unread_named(decision: Decision, assessment: Assessment, pathway: Pathw
 
 
 def lost_parts(gathered: Gathered, assessment: Assessment, *, has_advice: bool) -> list[str]:
-    """What came and could not be used for the way in which it was sent, in words: parts of the record that were read
-    in part or brought an error, entries that are damaged, results that could not be judged."""
+    """What was lost on the way, in words: parts of the record that were read in part, brought an error or did not come
+    when they were asked for, entries that are damaged, results that could not be judged."""
     record, messages = assessment.case.record, assessment.case.pathway.messages
     lost = {
-        key: state.state == INCOMPLETE or (state.state == FAILED and state.came)
+        key: state.state == INCOMPLETE or (state.state == FAILED and state.tried)
         for key, state in gathered.states.items()
         if key in gathered.published and key != "patient"
     }

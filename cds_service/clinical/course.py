@@ -14,7 +14,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from .case import Because, Case
-from .record import Medication, Order
+from .record import DOSES_STAND_IN, Medication, Order
 from .rules import Found, Rules
 from .tables import Limits, days_before, months_before
 
@@ -200,14 +200,11 @@ def given_days(case: Case) -> list[tuple[date, str]]:
     return [(day, reference) for day, reference in days if day <= case.today]
 
 
-RECORDS = frozenset(("administrations", "medications", "dispenses"))  # prefetch keys in which a dose is recorded
-
-
 @step("dose_record", medicines="cobalamin", reads="whether the site records doses, and whether they could be read")
 def dose_record(case: Case) -> bool:
     """Does a missing dose mean anything? Not where injections are not recorded, or their record could not be read."""
     record = case.record
-    readable = RECORDS & (record.published - record.unavailable - record.incomplete)
+    readable = (DOSES_STAND_IN & record.published) - record.unread(DOSES_STAND_IN)
     known = bool(given_days(case)) or any(each.source == "dispense" for each in injections(case))
     case.doses_are_recorded = case.pathway.doses_recorded and (known or bool(readable))
     return case.doses_are_recorded

@@ -97,7 +97,7 @@ def unseen(writer: Writer) -> list[Advice]:
     """No row holds. Where something that a row may rest on could not be read, the card that says so."""
     found, record = writer.found, writer.case.record
     missing = [each.text for each in found["record_incomplete"].because] if "record_incomplete" in found else []
-    if "cobalamin_ordered" in found and "allergies" in record.published & (record.unavailable | record.incomplete):
+    if "cobalamin_ordered" in found and record.unread(frozenset({"allergies"})):
         missing.append(writer.pathway.messages["prefetch.allergies"])
     if not missing:
         return []

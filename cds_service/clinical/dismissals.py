@@ -124,7 +124,7 @@ def may_be_suppressed(decision: Decision, assessment: Assessment) -> bool:
     record = assessment.case.record
     if any(name in decision.findings for name in NEUROLOGICAL) and speaking(decision) != REVIEW:
         return False
-    if SIGNS_STAND_IN & record.published & (record.unavailable | record.incomplete):
+    if record.unread(SIGNS_STAND_IN):
         return False
     return any(may_go(each) for each in decision.advice)
 

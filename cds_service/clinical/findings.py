@@ -13,7 +13,7 @@ from functools import lru_cache
 from . import b12, bands, course, injections, laboratory, loading, monitoring, ordered, problems, treatment
 from .case import Because, Case, Evidence, surely_above, surely_below
 from .problems import current, first_seen
-from .record import SIGNS_STAND_IN, PatientRecord, measured
+from .record import DOSES_STAND_IN, MEDICINES_STAND_IN, SIGNS_STAND_IN, PatientRecord, measured
 from .rules import Found, Registry, Rule, Rules
 from .tables import Pathway, Threshold, normalise_unit
 from .wording import Values
@@ -366,21 +366,26 @@ def stale_exempt(case: Case) -> Found:
 @finding(
     "record_incomplete",
     "parts of the record that this row needs could not be read in full",
-    follows_from="on_im_by_order doses_not_recorded",
+    follows_from="on_im on_im_by_order newly_ordered doses_not_recorded overdue loading_stopped treatment_ended "
+    "must_im_disease bariatric",
     reads="which parts of the record could be read, and whether the site records doses",
 )
 def record_incomplete(case: Case) -> Found:
     """Could what a row without a card rests on be read at all?"""
     record = case.record
-    needed = {"bloodCount", *SIGNS_STAND_IN} & record.published
-    missing = sorted(needed & (record.unavailable | record.incomplete))
-    medicines = {"medications", "medicationRequests"} & record.published
-    if not (medicines - record.unavailable) or medicines & record.incomplete:
-        missing += sorted(medicines & (record.unavailable | record.incomplete))
-    if case.has("on_im_by_order") and case.has("doses_not_recorded") and case.pathway.doses_recorded:
-        doses = {"administrations", "dispenses"} & record.published  # an order alone is no dose that was given
-        missing += sorted(doses & (record.unavailable | record.incomplete))
+    missing = sorted(record.unread(SIGNS_STAND_IN | {"bloodCount", "procedures"})) + sorted(record.medicines_unread())
+    if case.pathway.doses_recorded and doses_matter(case):
+        missing += sorted(record.unread(DOSES_STAND_IN - MEDICINES_STAND_IN))
     return [Because("", case.pathway.messages.get(f"prefetch.{key}", key)) for key in missing]
+
+
+def doses_matter(case: Case) -> bool:
+    """Would a dose that was not read change what is said of the injections? An order is no dose that was given."""
+    if case.record.unread(frozenset({"administrations"})):
+        by_order = case.has("on_im_by_order") and not case.has("newly_ordered")
+        for_life = case.has("must_im_disease", "bariatric") and not case.has("on_im")
+        return by_order or for_life or case.has("overdue", "loading_stopped", "treatment_ended")
+    return case.has("on_im_by_order") and case.has("doses_not_recorded")
 
 
 # --- What the decision adds, once it knows the rows (decide.py)

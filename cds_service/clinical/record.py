@@ -14,7 +14,10 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
-SIGNS_STAND_IN = frozenset({"conditions", "status"})  # the prefetch keys in which symptoms and signs are recorded
+# The prefetch keys in which symptoms and signs, medicines in use, and doses that were given are recorded
+SIGNS_STAND_IN = frozenset({"conditions", "status"})
+MEDICINES_STAND_IN = frozenset({"medications", "medicationRequests"})  # one suffices: many servers have no other
+DOSES_STAND_IN = frozenset({"administrations", "medications", "dispenses"})
 Day = date  # inside a class that has an attribute `date`
 Age = tuple[date, float, str]  # of a result: day, moment of that day, reference
 
@@ -291,3 +294,13 @@ class PatientRecord:
     unavailable: frozenset[str] = frozenset()  # of these, the ones neither sent nor fetched
     incomplete: frozenset[str] = frozenset()  # prefetch keys of which only a part was read
     other_offset: bool = False  # a time came with an offset from UTC, and the days are those of UTC
+
+    def unread(self, keys: frozenset[str]) -> frozenset[str]:
+        """Those of these prefetch keys that this service asks for, and of which nothing or only a part was read."""
+        return keys & self.published & (self.unavailable | self.incomplete)
+
+    def medicines_unread(self) -> frozenset[str]:
+        """The lists of medicines that were not read in full: none while one is whole and no other came in part."""
+        lists = MEDICINES_STAND_IN & self.published
+        whole_enough = lists - self.unavailable and not lists & self.incomplete
+        return frozenset() if whole_enough else self.unread(lists)

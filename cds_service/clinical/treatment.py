@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from .case import Because, Case
 from .course import PARENTERAL, by_mouth_evidence
-from .record import Medication
+from .record import DOSES_STAND_IN, MEDICINES_STAND_IN, Medication
 from .rules import Found, Rules
 from .tables import days_before
 
@@ -393,8 +393,7 @@ def homocysteine_raising(case: Case) -> Found:
 @finding("medicines_unknown", "neither list of medicines could be read", reads="which lists of medicines could be read")
 def medicines_unknown(case: Case) -> Found:
     seen = case.record.published - case.record.unavailable
-    known = seen & {"medications", "medicationRequests"}
-    return None if known else (Because("", case.words("no-medicine-list")),)
+    return None if seen & MEDICINES_STAND_IN else (Because("", case.words("no-medicine-list")),)
 
 
 @finding(
@@ -404,9 +403,8 @@ def medicines_unknown(case: Case) -> Found:
 )
 def treatment_unreadable(case: Case) -> Found:
     """Then nothing can be said of a course."""
-    keys = {"medications", "medicationRequests", "administrations", "dispenses"}
-    seen = (case.record.published - case.record.unavailable) & keys
-    return None if seen else (Because("", case.words("no-list")),)
+    seen = case.record.published - case.record.unavailable
+    return None if seen & (MEDICINES_STAND_IN | DOSES_STAND_IN) else (Because("", case.words("no-list")),)
 
 
 @finding("allergies_unknown", "the allergies could not be read", reads="whether the allergies could be read")

@@ -11,7 +11,7 @@ from .case import Case, quantity
 from .course import Interval
 from .monitoring import answered_result, deficient_on_treatment
 from .ordered import begun_days
-from .record import SIGNS_STAND_IN, LabResult
+from .record import DOSES_STAND_IN, MEDICINES_STAND_IN, SIGNS_STAND_IN, LabResult
 
 MOST_LISTED = 3
 MAY_BE_EMPTY = ("loading_question",)
@@ -130,13 +130,14 @@ BLOOD = {
     "hb": "haemoglobin", "egfr": "egfr", "mcv": "mcv", "neutrophils": "neutrophils", "platelets": "platelets",
     "potassium": "potassium", "ferritin": "ferritin",
 }  # fmt: skip
-# The prefetch keys in which that stands which a placeholder lists; of a result its analyte says it. Of the two lists of
-# medicines one suffices: many servers have no other.
+# The prefetch keys in which that stands which a placeholder shows; of a result its analyte says it.
+CAUSES_STAND_IN = frozenset({"conditions", "procedures"}) | MEDICINES_STAND_IN
 STANDS_IN = {
-    "symptoms": SIGNS_STAND_IN, "signs": SIGNS_STAND_IN, "risks": frozenset({"conditions"}),
-    "medicines": frozenset({"medications", "medicationRequests"}),
+    "symptoms": SIGNS_STAND_IN, "signs": SIGNS_STAND_IN, "since_dose": SIGNS_STAND_IN,
+    "risks": CAUSES_STAND_IN, "lasting_risks": CAUSES_STAND_IN, "recognised_causes": CAUSES_STAND_IN,
+    "macro_causes": CAUSES_STAND_IN - {"procedures"}, "medicines": MEDICINES_STAND_IN,
+    "injection_date": DOSES_STAND_IN, "ended": DOSES_STAND_IN | MEDICINES_STAND_IN,
 }  # fmt: skip
-ONE_SUFFICES = ("medicines",)
 LISTS: dict[str, tuple[str, ...]] = {  # the findings whose evidence a placeholder lists
     "symptoms": ("symptoms",),
     "medicines": ("box2_medicine",),
@@ -200,6 +201,8 @@ class Values(dict[str, str]):
 
     def _of(self, name: str) -> str:
         case = self._case
+        if name == "missing":  # all of them: one that is only counted would not be named
+            return ", ".join(dict.fromkeys(each.text for each in case.joined(LISTS[name])))
         if name in LISTS:
             return listed(case, *LISTS[name])
         if name in BLOOD:
@@ -237,16 +240,18 @@ def record_values(case: Case) -> dict[str, str]:
 
 
 def not_read(case: Case, name: str) -> str:
-    """That the part of the record in which a value would stand could not be read, or not in full; "" where it could:
-    what was not read is not said to be missing."""
+    """That the part of the record in which a value would stand was not read, or not in full; "" where it was: what was
+    not read is not said to be missing."""
     analyte = case.pathway.analytes.get(BLOOD.get(name, name.replace("_", "-")))
     keys = STANDS_IN.get(name) or frozenset({analyte.prefetch} if analyte else ())
     record, words = case.record, case.pathway.messages
-    if keys and keys <= record.unavailable:
-        return words["not-read"]
-    if name in ONE_SUFFICES or keys.isdisjoint(record.unavailable | record.incomplete):
+    asked = keys & record.published
+    if keys and record.published and not asked:
+        return words["not-asked-for"]
+    unread = record.unread(asked - MEDICINES_STAND_IN) | (record.medicines_unread() & asked)
+    if not unread:
         return ""
-    return words["not-read-in-full"]
+    return words["not-read" if asked <= record.unavailable else "not-read-in-full"]
 
 
 def no_symptoms(case: Case) -> str:

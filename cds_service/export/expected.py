@@ -86,8 +86,7 @@ def expected(assessment: Assessment, pathway: Pathway, findings: list[str]) -> E
         parameters[tables.repeat_means(name)] = name in repeated
     for each in pathway.follow_ups.values():
         parameters[tables.is_planned(each.id)] = writer.is_planned(each)
-    unread = record.published & (record.unavailable | record.incomplete)
-    parameters[tables.ALLERGIES_UNREAD] = "allergies" in unread
+    parameters[tables.ALLERGIES_UNREAD] = bool(record.unread(frozenset({"allergies"})))
     return Expected(parameters, answer(decision, pathway, about_orders=about_orders), about_orders)
 
 

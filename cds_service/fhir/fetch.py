@@ -93,6 +93,7 @@ def _next(running: set[FetchTask], results: Results) -> tuple[FetchTask, bytes |
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 RESOURCE_TYPE = re.compile(r"[A-Z][A-Za-z]{2,40}")
 OF_THE_SERVER = re.compile(r"Medication/([A-Za-z0-9.-]{1,64})")
+NOT_OFFERED = (404, 501)  # to a search: the server has no such type, or does not search it
 PAGES = 50  # of one key
 TOGETHER = 50  # Medications that one search asks for: its address stays below 4,000 characters
 SEARCHES = 8  # of Medications, in one look-up
@@ -152,7 +153,7 @@ class _Tasks:
             return []
         query = templates.fill(reading.template, self._context)
         if query is None:
-            reading.failure = "the context does not say what the query needs"
+            reading.failure, reading.offered = "the context does not say what the query needs", False
             return []
         return [FetchTask(query, self._until(reading), partial(self._take_key, reading))]
 
@@ -163,6 +164,7 @@ class _Tasks:
         decoded = _decoded(result)
         if isinstance(decoded, str):
             reading.failure = _explained(decoded, result, reading.template)
+            reading.offered = not (isinstance(result, FetchFailed) and result.status in NOT_OFFERED)
             return []
         reading.replace(decoded)
         if reading.of_another_patient:

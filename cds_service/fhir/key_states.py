@@ -50,7 +50,7 @@ class KeyState:
     state: str
     reason: str = ""
     count: int = 0
-    came: bool = False  # did anything come, be it an error?
+    tried: bool = False  # was it sent, or asked for of a server that offers it? Then a failure is a loss
 
 
 def judge(pages: Sequence[Page], template: str, unread: str) -> tuple[str, str]:
@@ -128,6 +128,7 @@ class KeyReading:
         self.own: list[Resource] = []  # what came under this key, of other patients too
         self.next_urls: list[str] = []  # further pages that were announced and not read yet
         self.failure = ""  # why the server did not give it
+        self.offered = True  # False: the server has nothing of the kind, or the call does not say what to ask for
         self.unread = ""  # why a further page was not read
 
     def add(self, decoded: Decoded) -> None:
@@ -207,7 +208,8 @@ class KeyReading:
                 state, reason = INCOMPLETE, NOT_UNDERSTOOD
         if state in (FAILED, INCOMPLETE) and self.failure and self.pages:
             reason = f"{reason}; {self.failure}"
-        return KeyState(self.key, state, reason, len(self.own), bool(self.pages))
+        tried = bool(self.pages) or bool(self.failure and self.offered)
+        return KeyState(self.key, state, reason, len(self.own), tried)
 
 
 def state_by_other_keys(key: str, readings: Mapping[str, KeyReading]) -> KeyState:

@@ -236,6 +236,7 @@ SEARCHES: dict[str, Callable[[str, Json], bool]] = {
     "an error came instead": an_error,
     "entries without their wrapper": no_wrapper,
 }
+UNREACHED = "http://127.0.0.1:1/fhir"  # nobody answers there
 CALLS: dict[str, Callable[[Json], object]] = {
     "a selection that is not there": lambda call: call["context"].update(selections=["MedicationRequest/not-there"]),
     "a selection with a slash": lambda call: call["context"].update(
@@ -265,6 +266,7 @@ def damages(call: Json) -> Iterator[tuple[str, Callable[[], Json | None]]]:
         for name, spoil in SEARCHES.items():
             if isinstance(sent, dict):
                 yield f"{name}: {key}", partial(with_search, call, key, spoil)
+        yield f"it is not sent, and the server that has it does not answer: {key}", partial(without, call, key)
     if "selections" in call["context"]:
         for name, change in CALLS.items():
             yield name, partial(with_call, call, change)
@@ -279,6 +281,15 @@ def with_resource(call: Json, number: int, change: Change) -> Json | None:
 def with_search(call: Json, key: str, spoil: Callable[[str, Json], bool]) -> Json | None:
     copy = copied(call)
     return copy if spoil(key, copy["prefetch"][key]) else None
+
+
+def without(call: Json, key: str) -> Json | None:
+    """Whatever this key held has to be fetched, and cannot be."""
+    copy = copied(call)
+    if not (copy["prefetch"].pop(key) or {}).get("entry"):
+        return None
+    copy["fhirServer"] = UNREACHED
+    return copy
 
 
 def with_call(call: Json, change: Change) -> Json | None:

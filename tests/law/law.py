@@ -19,9 +19,12 @@ from cds_service.cdshooks.requests import BadRequest, read_request
 from cds_service.evaluate import CallTime, Evaluation, evaluate
 from cds_service.examples.vignette_fhir import ENCODER, hook_request
 from cds_service.examples.vignettes import Vignette, overlay_folder
+from cds_service.fetching import FetchFailed
+from cds_service.fhir.fetch import LATE
 from tests import golden
-from tests.book import NEVER, PATHWAYS, book, service
+from tests.book import PATHWAYS, book, service
 
+A_DAY = 86_400.0  # seconds; nothing ends earlier
 SERIOUS = ("warning", "critical")
 NAMED = re.compile(
     r"not judged|not available|could not be (?:read|judged)|cannot be (?:interpreted|judged|compared)"
@@ -45,7 +48,13 @@ class Case:
             request = read_request(json.dumps(call).encode(), call["hook"])
         except BadRequest:
             return None
-        return evaluate(request, self.client, CallTime(self.now, seconds=NEVER))
+        fetch = unanswered if request.fhir_base else None
+        return evaluate(request, self.client, CallTime(self.now, seconds=A_DAY), fetch=fetch)
+
+
+def unanswered(address: str, deadline: float) -> bytes:
+    """A FHIR server that does not answer in time."""
+    raise FetchFailed(LATE)
 
 
 def serious(found: Evaluation) -> set[str]:
