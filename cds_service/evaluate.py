@@ -21,6 +21,7 @@ from .bounds import OutOfTime
 from .cdshooks.client_config import REQUIRED, ClientConfig
 from .cdshooks.registry import HOOKS
 from .cdshooks.requests import HookRequest, log_name
+from .clinical.advice import said_of_access
 from .clinical.composing import fitted
 from .clinical.decide import Decision, decide, decide_without, incomplete, unavailable, urgency
 from .clinical.decide_orders import decide_orders
@@ -307,14 +308,15 @@ def with_losses_named(decision: Decision, assessment: Assessment, pathway: Pathw
     """The decision with a card that names what was lost and no other card names: nothing falls silent."""
     if not lost or "out_of_scope" in decision.findings:
         return decision
-    said = "\n".join(f"{each.summary}\n{each.detail}" for each in decision.advice)
-    unsaid = [each for each in dict.fromkeys(lost) if each not in said]
+    said = said_of_access(decision.advice, pathway).casefold()
+    unsaid = [each for each in dict.fromkeys(lost) if each.casefold() not in said]
     if not unsaid:
         return decision
     also = incomplete(assessment, pathway, ", ".join(unsaid))
     others = [each for each in decision.advice if each.row != also.row]
     if len(others) < len(decision.advice):  # there is such a card: one names all
-        parts = [words for key, words in pathway.messages.items() if key.startswith("prefetch.") and words in said]
+        names = [words for key, words in pathway.messages.items() if key.startswith("prefetch.")]
+        parts = [words for words in names if words.casefold() in said]
         also = incomplete(assessment, pathway, ", ".join(dict.fromkeys([*parts, *unsaid])))
     return replace(decision, advice=tuple(fitted(sorted((*others, also), key=urgency))))
 

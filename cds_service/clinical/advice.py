@@ -87,6 +87,19 @@ class Advice:
         return "\n\n".join(each.text for each in self.paragraphs)
 
 
+ABOUT_ACCESS = frozenset(  # whether something could be read: it may differ from one call to the next
+    "record_incomplete medicines_unknown allergies_unknown b12_incomplete no_medicine_draft".split()
+)
+
+
+def said_of_access(advice: Iterable[Advice], pathway: Pathway) -> str:
+    """What the cards say of what could not be read or judged. A part of the record may be named for other reasons."""
+    about = ABOUT_ACCESS | {"results_unjudged"}
+    notes = {row_name(note) for note in pathway.notes if not about.isdisjoint(note.when)}
+    paragraphs = [part for each in advice for part in each.paragraphs]
+    return "\n".join(each.text for each in paragraphs if each.origin in notes or each.origin.startswith("fixed/"))
+
+
 def matches(row: Row | Choice | FollowUp, found: Collection[str]) -> bool:
     """Do all conditions of the row hold?"""
     for name in row.when:
@@ -189,13 +202,13 @@ class Writer:
             is_regimen = "{regimens}" in template
             if is_regimen and found and found[-1].text.rstrip("*").endswith(":"):
                 found[-1] = Paragraph("act", found[-1].text, is_regimen=True, origin=origin)
-            chosen = part or ("act" if is_regimen else self.part_of(template))
-            found.append(Paragraph(chosen, template.format_map(values), is_regimen, origin))
+            said = template.format_map(values)
+            found.append(Paragraph(part or ("act" if is_regimen else self.part_of(said)), said, is_regimen, origin))
         return found
 
-    def part_of(self, template: str) -> str:
+    def part_of(self, paragraph: str) -> str:
         """Which part of a card a paragraph is, by the words with which it begins."""
-        plain = template.removeprefix("**")
+        plain = paragraph.removeprefix("**")
         return next((part for part, leads in self.pathway.leads if plain.startswith(leads)), "next")
 
     def interpretation(self, row: Row, indicator: str) -> list[Advice]:

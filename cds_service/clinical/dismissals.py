@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 
-from .advice import FOLLOW_UP, PROBLEM, Advice, Draft, Paragraph
+from .advice import ABOUT_ACCESS, FOLLOW_UP, PROBLEM, Advice, Draft, Paragraph
 from .case import Because, written
 from .composing import fitted
 from .decide import Decision
@@ -28,9 +28,6 @@ DISMISSED, ACCEPTED = "dismissed", "accepted"  # why something is not shown
 NEUROLOGICAL = (
     "neuro", "gait", "cord", "cord_on_treatment", "nitrous_with_neuro", "megaloblastic_neuro",
 )  # fmt: skip
-ABOUT_ACCESS = frozenset(  # whether something could be read: it may differ from one call to the next
-    "record_incomplete medicines_unknown allergies_unknown b12_incomplete no_medicine_draft".split()
-)
 
 
 RENEWED = frozenset(("injection_order",))  # an order that is renewed is no news

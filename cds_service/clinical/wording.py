@@ -38,6 +38,7 @@ PHRASE_VALUES: dict[str, tuple[str, ...]] = {  # the phrases of messages.toml th
         ("order regimen", "replace.update replace.create"),
         ("b12 b12_name", "folate.deficient folate.grey folate.unknown"),
         ("medicine", "oral.no-dose"),
+        ("platelets", "overdue.platelets-first"),
         ("medicine n", "oral.micrograms oral.mg"),
     )
     for key in keys.split()
@@ -109,6 +110,8 @@ LONGEST: dict[str, str] = {
     "oral_verdict": "and a positive intrinsic factor antibody: are injections needed?",
     "due": "30 Sep 2026",
     "interval": "2 to 3 months",
+    "give": "ask haematology first",
+    "give_first": "Ask haematology first: platelets <=1234 10*9/L",
     "since_dose": "impaired proprioception (30 Sep 2026)",
     "macro_causes": "alcohol dependence (30 Sep 2026), hydroxycarbamide",
     "new_signs": "impaired proprioception (30 Sep 2026)",
@@ -387,7 +390,17 @@ def course_values(case: Case) -> dict[str, str]:
     surely = case.has("must_im_disease", "oral_insufficient")
     values["oral_verdict"] = case.pathway.messages["oral.disease" if surely else "oral.antibody"]
     values["hb_action"] = case.pathway.messages["hb.same-day" if case.has("hb_same_day") else "hb.severe"]
-    return values | loading_values(case)
+    return values | loading_values(case) | overdue_values(case)
+
+
+def overdue_values(case: Case) -> dict[str, str]:
+    """What an injection that is overdue asks for, in the summary and at the beginning of the text."""
+    words = case.pathway.messages
+    if not case.has("platelets_below_im"):
+        return {"give": words["overdue.give"], "give_first": sentence(words["overdue.give"])}
+    platelets = shown(case.current("platelets"))
+    first = words["overdue.platelets-first"].format(platelets=platelets)
+    return {"give": words["overdue.platelets"], "give_first": first}
 
 
 def loading_values(case: Case) -> dict[str, str]:

@@ -93,7 +93,7 @@ def _next(running: set[FetchTask], results: Results) -> tuple[FetchTask, bytes |
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 RESOURCE_TYPE = re.compile(r"[A-Z][A-Za-z]{2,40}")
 OF_THE_SERVER = re.compile(r"Medication/([A-Za-z0-9.-]{1,64})")
-NOT_OFFERED = (404, 501)  # to a search: the server has no such type, or does not search it
+STANDING = (403, 404, 501)  # of any patient: access was not granted, the server has no such type or does not search it
 PAGES = 50  # of one key
 TOGETHER = 50  # Medications that one search asks for: its address stays below 4,000 characters
 SEARCHES = 8  # of Medications, in one look-up
@@ -164,7 +164,7 @@ class _Tasks:
         decoded = _decoded(result)
         if isinstance(decoded, str):
             reading.failure = _explained(decoded, result, reading.template)
-            reading.offered = not (isinstance(result, FetchFailed) and result.status in NOT_OFFERED)
+            reading.offered = not (isinstance(result, FetchFailed) and result.status in STANDING)
             return []
         reading.replace(decoded)
         if reading.of_another_patient:

@@ -50,7 +50,7 @@ class KeyState:
     state: str
     reason: str = ""
     count: int = 0
-    tried: bool = False  # was it sent, or asked for of a server that offers it? Then a failure is a loss
+    tried: bool = False  # was it sent, or asked for of a server that may give it? Then a failure is a loss
 
 
 def judge(pages: Sequence[Page], template: str, unread: str) -> tuple[str, str]:
@@ -128,7 +128,7 @@ class KeyReading:
         self.own: list[Resource] = []  # what came under this key, of other patients too
         self.next_urls: list[str] = []  # further pages that were announced and not read yet
         self.failure = ""  # why the server did not give it
-        self.offered = True  # False: the server has nothing of the kind, or the call does not say what to ask for
+        self.offered = True  # False: of no patient does the server give it, or the call does not say what to ask for
         self.unread = ""  # why a further page was not read
 
     def add(self, decoded: Decoded) -> None:

@@ -29,7 +29,9 @@ def texts(pathway: Pathway) -> list[str]:
     cards = (*rows, *pathway.fixed.values())
     paragraphs = [part for card in cards for part in (card.detail or "").split("\n\n")]
     regimens = [regimen.words for regimen in pathway.regimens.values()]
-    titles = [card.summary for card in cards if card.summary]
+    titles = [
+        title for card in cards if card.summary for title in (card.summary, f"{card.summary}.")
+    ]  # "." on another's
     phrases = [text for phrase in pathway.messages.values() for text in (phrase, "{value}: " + phrase)]
     # The title of tablets that are too little is two phrases: what is taken, and what is wrong with it.
     verdicts = ["{oral_now} " + phrase for name, phrase in pathway.messages.items() if name.startswith("oral.")]

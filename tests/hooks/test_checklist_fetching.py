@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.book import content
 from tests.fhir import loopback
 from tests.hooks.calling import body
 from tests.hooks.living import (
@@ -40,6 +41,44 @@ def test_item_54a_optional_keys_that_hang_are_given_up_and_named_required_ones_a
         response = post(body(prefetch=prefetch(b12=..., conditions=...), fhirServer=server.base))
     (card,) = response.json["cards"]
     assert "problem list" in card["detail"]
+
+
+TYPES = {
+    "conditions": "Condition", "medications": "MedicationStatement", "medicationRequests": "MedicationRequest",
+    "administrations": "MedicationAdministration", "dispenses": "MedicationDispense", "orders": "ServiceRequest",
+    "procedures": "Procedure", "allergies": "AllergyIntolerance", "family": "FamilyMemberHistory",
+}  # fmt: skip
+
+
+def named(key: str, answer: loopback.Answer) -> bool:
+    """Whether the answer names this part of the record, which the server is asked for and does not give."""
+    with loopback.serving(fhir_server(**{TYPES[key]: answer})) as server:
+        response = post(body(prefetch=..., fhirServer=server.base))
+    assert says_deficient(response)
+    words = content().pathways["uk-ng239"].messages[f"prefetch.{key}"].casefold()
+    details = [card["detail"] for card in response.json["cards"]]
+    return any(words in each for each in map(str.casefold, details) if "could not be read" in each)
+
+
+@pytest.mark.parametrize("key", TYPES)
+def test_item_54a_whatever_was_asked_for_and_did_not_come_is_named(key):
+    assert named(key, loopback.status(500))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [loopback.status(401), loopback.status(429), loopback.reset, loopback.body(b"<p>", 200), loopback.fhir(FAULT),
+     loopback.status(302, Location="http://127.0.0.1:1/")],
+    ids=["401", "429", "reset", "HTML", "OperationOutcome", "redirect"],
+)  # fmt: skip
+def test_item_54a_and_however_it_failed(answer):
+    assert named("family", answer)
+
+
+@pytest.mark.parametrize("code", [403, 404, 501])
+def test_what_a_server_gives_of_no_patient_is_as_if_it_was_not_sent(code):
+    assert not named("family", loopback.status(code))
+    assert named("procedures", loopback.status(code))  # a decision rests on them
 
 
 @pytest.mark.parametrize(

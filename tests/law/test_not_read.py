@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+from cds_service.clinical.advice import Advice, Paragraph, said_of_access
 from cds_service.clinical.wording import STANDS_IN
 from cds_service.evaluate import Evaluation
 from tests import depth
@@ -67,3 +68,13 @@ def test_what_a_client_is_not_asked_for_is_said_to_be_that():
     values = assess(record, content().pathways["uk-ng239"], date(2026, 1, 15)).values
     assert (values["injection_date"], values["egfr"]) == ("not looked up", "not looked up")
     assert (values["hb"], values["symptoms"]) == ("not recorded", "none recorded in the last 12 months")
+
+
+def test_a_part_of_the_record_that_is_spoken_of_otherwise_is_not_named_as_lost():
+    pathway = content().pathways["uk-ng239"]
+    course = Paragraph("next", "Full blood count yearly.", origin="course/bariatric")
+    caveat = Paragraph("caveat", "Could not be read: blood count.", origin="notes/record-incomplete")
+    provenance = pathway.notes[0].provenance
+    one, both = (Advice("course/bariatric", "info", "", said, "", provenance) for said in ((course,), (course, caveat)))
+    assert said_of_access([one], pathway) == ""
+    assert said_of_access([both], pathway) == caveat.text
