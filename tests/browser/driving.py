@@ -33,8 +33,7 @@ SCHEMES = ("light", "dark")
 TALLEST = depth.chosen(2000, 6000)  # pixels of a screenshot; what is longer repeats itself
 STATUS = "Failed to load resource: the server responded with a status of 4"
 SERIOUS = ("serious", "critical")
-# For these axe compares each element with all that may lie over it, or with its neighbours: 20 of 23 s of our longest
-# page.
+# For these axe compares each element with all that may lie over it, or with its neighbours: most of its time.
 COLOURS = ["color-contrast", "link-in-text-block"]
 REPEATED = "tbody tr:nth-child(n+7), li:nth-child(n+7)"  # of a long table or list all but the first six
 SHOW = f"(how) => document.querySelectorAll('{REPEATED}').forEach((each) => {{ each.style.display = how }})"
@@ -94,11 +93,10 @@ class View:
         assert wide <= 0, f"{self.page.url} is {wide} pixels too wide: {self.page.evaluate(WIDEST)}"
 
     def is_accessible(self, colours_only: bool = False) -> None:
-        """axe-core finds nothing serious: every rule on the whole page, those about colours in what repeats itself
-        where it begins (`--thorough`: in all of it)."""
-        found = [] if colours_only else self.violations(rules={each: {"enabled": False} for each in COLOURS})
+        """axe-core finds nothing serious by any rule, or by those about colours, in all that does not repeat itself
+        (`--thorough`: in all)."""
         self.page.evaluate(SHOW, depth.chosen("none", ""))
-        found += self.violations(runOnly=COLOURS)
+        found = self.violations(runOnly=COLOURS) if colours_only else self.violations()
         self.page.evaluate(SHOW, "")
         serious = [
             f"{each['id']}: {each['help']}: {[node['html'][:150] for node in each['nodes'][:3]]}"

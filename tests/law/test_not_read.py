@@ -18,7 +18,7 @@ from tests.law.damages import without
 from tests.law.law import cases
 
 CASES = cases()
-EACH = depth.chosen(2, None)  # keys of each call; None: all of them
+EACH = depth.chosen(1, None)  # keys of each call; None: all of them
 SAID_MISSING = ("not-recorded", "nothing", "no-symptoms")
 SUFFICES = {"medications": "medicationRequests", "medicationRequests": "medications"}  # where the other came whole
 ELSEWHERE = {  # what a value may lose with a key, though it does not stand there
