@@ -28,8 +28,8 @@ ADDS = (
     "3,000 patients of each pathway, and 500 about orders, with each of two CQL engines instead of 15 and 8",
     "200 sequences of what can befall the result watcher instead of 10",
     "every page opened anew in each width and scheme, with every rule of axe on the whole of it, instead of opened "
-    "once for every width, with axe where it is narrow and dark, and its rules about colours where it is wide and light "
-    "too, each to the sixth row of a table",
+    "once for every width, with axe where it is narrow and dark, and its rules about colours where it is wide and "
+    "light too, each to the sixth row of a table",
     "every part of the record that a vignette has, each away once, instead of one of them",
     "the bill of materials made again from an installation of its own, beside that of the image; every lock resolved",
     "120 and 240 of each repeated element of a request, and every two together, instead of 60 and 120, and some",
