@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from cds_service import app as application
 from cds_service.app import create_app
 from cds_service.settings import Settings
 from tests import golden
@@ -84,9 +86,11 @@ class Service:
 
 
 @contextmanager
-def serving(fhir: str, prefetch: str = "full") -> Iterator[Service]:
-    """The service in demo mode on a port of its own, on the day of the golden pairs."""
-    app = create_app(Settings(demo=True, prefetch=prefetch, store_url="none"), clock=lambda: golden.NOW)
+def serving(fhir: str, prefetch: str = "full", seconds: float = SECONDS) -> Iterator[Service]:
+    """The service in demo mode on a port of its own, on the day of the golden pairs. It has so long for a call: on a
+    busy machine a part of the record would come late, and the answer name it."""
+    with patch.object(application, "DEMO_SECONDS", seconds):
+        app = create_app(Settings(demo=True, prefetch=prefetch, store_url="none"), clock=lambda: golden.NOW)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
