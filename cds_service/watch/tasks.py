@@ -38,6 +38,7 @@ OWN = ("identifier", "status", "businessStatus", "intent", "priority", "code", "
        "requester", "input", "contained", "lastModified")  # fmt: skip  # what we write; the rest is others'
 PRIORITIES = ("routine", "urgent", "asap", "stat")  # of FHIR, each more urgent than the one before it
 PART = "\n\n---\n\n"  # between the parts of a description
+NOT_READ = "fixed/incomplete"  # the row of the card that names what could not be read
 ROW, PRIORITY = "row", "priority"  # kinds of inputs; the priority that the cards ask for
 
 
@@ -108,11 +109,11 @@ def words(cards: Iterable[Json], drafts: Sequence[tuple[str, Json]], pathway: Pa
 def digest_of(found: Evaluation, pathway: Pathway) -> str:
     """A digest of the patient and of what the rows that speak rest on.
 
-    Not in it: findings that hold beside them, the content's version and the day. Who has answered a Task is not asked
-    again because a ferritin came, or because the service was upgraded.
+    Not in it: findings that hold beside them, the content's version and the day, and what could not be read. Who has
+    answered a Task is not asked again because a ferritin came, the FHIR server was slow or the service was upgraded.
     """
     decision, case = found.decision, found.assessment.case
-    said = sorted([each.row, each.indicator] for each in found.shown)
+    said = sorted([each.row, each.indicator] for each in found.shown if each.row != NOT_READ)
     rows = {row_name(row): row for row in (*pathway.safety, *pathway.course, *pathway.interpret, *pathway.treat)}
     names = {name for row, _ in said if row in rows for name in holding(rows[row], decision.findings)}
     told = {

@@ -56,7 +56,6 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
 AHEAD = timedelta(days=1)  # by which a server's clock may be before ours
 VOID = ("entered-in-error", "cancelled")  # of a result
 PATIENT = "patient"
-LASTING = ("the FHIR server does not give access", NOT_WHOLE_QUERY)
 NOT_OFFERED = (400, 404)  # of a search over all patients: the server has no such type, or cannot search it so
 
 
@@ -344,19 +343,16 @@ def call_about(patient_id: str, base: str) -> HookRequest:
 
 
 def unread(found: Evaluation) -> list[str]:
-    """The keys of what could not be read of the record, and perhaps can later."""
+    """The keys of what could not be read of the record, and perhaps can later: not what the server gives of no patient,
+    or cannot search by patient."""
     states = {key: found.gathered.states[key] for key in sorted(found.gathered.published)}
     return [
         key
         for key, each in states.items()
-        if key in found.missing or (each.state in (ABSENT, FAILED, INCOMPLETE) and not is_lasting(each.reason))
+        if key in found.missing
+        or each.state == ABSENT
+        or (each.state in (FAILED, INCOMPLETE) and each.tried and each.reason != NOT_WHOLE_QUERY)
     ]
-
-
-def is_lasting(reason: str) -> bool:
-    """Will it be the same at the next look: the server does not have such a type, does not give access to it, or cannot
-    search it by patient?"""
-    return reason.startswith("the FHIR server offers no ") or reason in LASTING
 
 
 def pause(tries: int) -> timedelta:

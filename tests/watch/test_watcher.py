@@ -15,7 +15,11 @@ from cds_service.watch import tasks
 from cds_service.watch.fhir_server import FhirServer
 from cds_service.watch.measures import NAMESPACE, Look, WatchMetrics
 from cds_service.watch.state import State, StateUnusable, Whose
+from cds_service.watch.watcher import unread
+from tests import golden
 from tests.book import service
+from tests.law.damages import without
+from tests.law.law import Case
 from tests.watch.fhir_store import FhirStore, serving
 from tests.watch.patients import KEYS, Clock, b12, dose, look, person, watcher
 
@@ -163,6 +167,14 @@ def test_neither_another_result_nor_another_version_of_the_content_asks_again(st
     with watcher(store, tmp_path / "b", client=newer) as watching:
         look(watching)
     assert store.tasks == [answered]
+
+
+def test_a_part_of_the_record_that_came_too_late_is_no_other_task():
+    case = Case("grey-mma", golden.decoded("grey-mma"), service("uk-ng239"), golden.NOW)
+    whole, late = case.answered(case.call), case.answered(without(case.call, "family"))
+    assert {each.row for each in late.shown} - {each.row for each in whole.shown} == {tasks.NOT_READ}
+    assert tasks.digest_of(late, case.client.pathway) == tasks.digest_of(whole, case.client.pathway)
+    assert unread(whole) == [] and unread(late) == ["family"]
 
 
 def test_a_recall_and_a_result_share_one_task(store, tmp_path):
