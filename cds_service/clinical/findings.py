@@ -366,26 +366,23 @@ def stale_exempt(case: Case) -> Found:
 @finding(
     "record_incomplete",
     "parts of the record that this row needs could not be read in full",
-    follows_from="on_im on_im_by_order newly_ordered doses_not_recorded overdue loading_stopped treatment_ended "
-    "must_im_disease bariatric",
+    follows_from="on_im on_im_by_order newly_ordered overdue loading_stopped treatment_ended must_im_disease bariatric",
     reads="which parts of the record could be read, and whether the site records doses",
 )
 def record_incomplete(case: Case) -> Found:
     """Could what a row without a card rests on be read at all?"""
     record = case.record
     missing = sorted(record.unread(SIGNS_STAND_IN | {"bloodCount", "procedures"})) + sorted(record.medicines_unread())
-    if case.pathway.doses_recorded and doses_matter(case):
+    if case.pathway.doses_recorded and record.unread(frozenset({"administrations"})) and doses_matter(case):
         missing += sorted(record.unread(DOSES_STAND_IN - MEDICINES_STAND_IN))
     return [Because("", case.pathway.messages.get(f"prefetch.{key}", key)) for key in missing]
 
 
 def doses_matter(case: Case) -> bool:
     """Would a dose that was not read change what is said of the injections? An order is no dose that was given."""
-    if case.record.unread(frozenset({"administrations"})):
-        by_order = case.has("on_im_by_order") and not case.has("newly_ordered")
-        for_life = case.has("must_im_disease", "bariatric") and not case.has("on_im")
-        return by_order or for_life or case.has("overdue", "loading_stopped", "treatment_ended")
-    return case.has("on_im_by_order") and case.has("doses_not_recorded")
+    by_order = case.has("on_im_by_order") and not case.has("newly_ordered")
+    for_life = case.has("must_im_disease", "bariatric") and not case.has("on_im")
+    return by_order or for_life or case.has("overdue", "loading_stopped", "treatment_ended")
 
 
 # --- What the decision adds, once it knows the rows (decide.py)
